@@ -1,0 +1,225 @@
+"""Bios for the device below wait behind what waits for them.
+
+Why it hangs
+    Bios that a ->submit_bio sends on wait on current->bio_list until it returns, lower devices first. If it sleeps for
+    something that only those bios free, nobody submits them; so before it sleeps they are handed to a thread. That
+    thread may do nothing that can wait for them in turn: bios of several levels on one thread depend on each other
+    as they did on the list. And a bio_set hands them to its rescuer only when it has tried without sleeping first.
+Reported when
+    bios of current->bio_list are offloaded to a work item that also handles another list of bios, or runs the very code
+    that offloads; an allocation does not try without sleeping any more before it sleeps; bios that were sent on are
+    put behind older ones for the device above.
+Not reported
+    Offloading to a thread that does nothing but submit.
+Known gaps
+    Lists that are handed from function to function.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import (
+    Diff,
+    Finding,
+    Place,
+    Queue,
+    Remedy,
+    Rule,
+    Scene,
+    Side,
+    Submit,
+    Take,
+    Version,
+    Words,
+    Write,
+    appended,
+    assigned,
+    handlers,
+    sets,
+    short,
+)
+
+OWN_LIST = "task_struct.bio_list"
+
+
+class BioOrder(Rule):
+    """See the head of the file."""
+
+    id = "bio-order"
+    guarantee = "bios below never wait for bios above"
+    checked = "bios on current->bio_list: who submits them, and in which order"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for key in diff.touched:
+            yield from self._offload(diff, key)
+            yield from self._first_try(diff, key)
+            yield from self._order(diff, key)
+
+    def _offload(self, diff: Diff, key: str) -> Iterator[Finding]:
+        for work, queue, listed, handler in _offloads(diff.after, key):
+            if any(o[3] == handler and o[2] == listed for o in _offloads(diff.before, key)):
+                continue
+            function, worker = diff.after.world.function(key).name, diff.after.world.function(handler).name
+            submits = [f.at for f in diff.after.world.own_facts(handler) if isinstance(f, Submit)]
+            fresh = [at for at in submits if diff.changed(at, Side.AFTER)]
+            yield from self.finding(
+                diff,
+                f"{worker}() submits the bios of {short(listed)}, and what else it does may wait for them",
+                Words(
+                    claim=f"{function}() moves bios from current->bio_list to {short(listed)}, and {worker}() submits "
+                    f"them. But {worker}() handles bios for the device itself, too, and these can wait for what only the "
+                    f"bios on {short(listed)} free: while it sleeps there, nobody submits those.",
+                    setting="For example, where the device above holds a lock until its bio below is done:",
+                    contrast="Bios of each level need a thread of their own. A bio_set's rescuer does nothing but submit "
+                    "the bios of that bio_set, so it never waits for a higher level.",
+                ),
+                after=[*fresh, *submits],
+                object=f"{work} {listed}",
+                facts=[f for f in diff.after.world.own_facts(key) if isinstance(f, Queue | Write)],
+                kind="offload",
+                key=key,
+                handler=handler,
+                listed=listed,
+                queue=short(queue),
+            )
+
+    def _first_try(self, diff: Diff, key: str) -> Iterator[Finding]:
+        for pool in sorted(_tries(diff.before, key) - _tries(diff.after, key)):
+            takes = [f for f in diff.after.world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
+            if not takes or len(takes) < 2 or not _hands_over(diff.after, key):
+                continue
+            function = diff.after.world.function(key).name
+            yield from self.finding(
+                diff,
+                f"{function}() takes from {short(pool)} without trying first whether it has to sleep",
+                Words(
+                    claim=f"The first attempt of {function}() sleeps until an element of {short(pool)} comes back. "
+                    "Bios of the same set can be waiting on current->bio_list meanwhile; it is only after a failed "
+                    "attempt that they are handed to the rescuer, so nobody submits them.",
+                    setting="For example, for a driver that splits a bio, while memory is short:",
+                    contrast="With a first attempt that fails instead of sleeping the rescuer submits them, and elements "
+                    "come back.",
+                ),
+                after=[f.at for f in takes],
+                before=_masks(diff.before, key, pool),
+                object=f"{key} {pool}",
+                facts=takes,
+                kind="try",
+                key=key,
+                pool=pool,
+            )
+
+    def _order(self, diff: Diff, key: str) -> Iterator[Finding]:
+        # current->bio_list[0] has what the ->submit_bio that just returned sent on, [1] what was there before
+        for (older, younger), place in _merges(diff.after, key).items():
+            right = (younger, older) in _merges(diff.before, key)
+            if (
+                right
+                and older.endswith("[1]")
+                and younger.endswith("[0]")
+                and sets(diff.after.world.body(key), OWN_LIST)
+            ):
+                function = diff.after.world.function(key).name
+                yield from self.finding(
+                    diff,
+                    f"{function}() puts the bios that were just sent on behind older ones",
+                    Words(
+                        claim=f"{function}() handles bios in the order in which they came. A further bio for the upper "
+                        "device comes before those that its first one sent to the device below; if the upper device keeps "
+                        "something for each bio until the one below is done, it waits for what stands behind on the list.",
+                        setting="For example, for a driver that takes an element of its pool for each bio:",
+                        contrast="With the bios for lower devices first, what a bio holds is free before the next one of "
+                        "its level is handled.",
+                    ),
+                    after=[place],
+                    before=[_merges(diff.before, key)[younger, older]],
+                    object=key,
+                    kind="order",
+                    key=key,
+                    pair=f"{older} {younger}",
+                )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        get = finding.get
+        here = get("key") in side.world.names.functions
+        if get("kind") == "offload":
+            one = here and any(o[2:] == (get("listed"), get("handler")) for o in _offloads(side, get("key")))
+            yield _scene(finding, one)
+        elif get("kind") == "try":
+            yield _scene(finding, get("pool") not in _tries(side, get("key")))
+        else:
+            older, younger = get("pair").split(" ")
+            yield _scene(finding, (older, younger) in _merges(side, get("key")))
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        text = {
+            "offload": "Leave it to the bio_set's rescuer (BIOSET_NEED_RESCUER).",
+            "try": "Try without __GFP_DIRECT_RECLAIM first while current->bio_list is not empty.",
+            "order": "Keep the bios of lower devices first.",
+        }[finding.get("kind")]
+        yield Remedy(text=text, scene=_scene(finding, False))
+
+
+def _offloads(side: Version, key: str) -> list[tuple[str, str, str, str]]:
+    """(work, queue, list, handler's key) where a function moves bios of its task's list to one that a worker handles
+    which handles other bios as well."""
+    world = side.world
+    if key not in world.names.functions:
+        return []
+    own = world.own_facts(key)
+    if not any(isinstance(f, Write) and (f.object, f.op) == (OWN_LIST, "take") for f in own):
+        return []
+    lists = [f.object for f in own if isinstance(f, Write) and f.op == "put" and f.object != OWN_LIST]
+    found = []
+    for queue in (f for f in own if isinstance(f, Queue)):
+        for handler in handlers(world, queue.work):
+            handled = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op in ("take", "=")}
+            taken = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op == "take"}
+            again = any(e.runner == queue.work for e in world.entered(key))
+            found += [
+                (queue.work, queue.workqueue, listed, handler)
+                for listed in lists
+                if listed in handled and (again or any(o != listed and "()" not in o for o in taken))
+            ]
+    return found
+
+
+def _tries(side: Version, key: str) -> frozenset[str]:
+    """Pools that a function tries to take from without sleeping."""
+    own = side.world.own_facts(key) if key in side.world.names.functions else ()
+    takes = [f for f in own if isinstance(f, Take)]
+    return frozenset(
+        f.pool for f in takes if any("&~__GFP_DIRECT_RECLAIM" in m for m in f.gfp) or "nowait" in f.classes
+    )
+
+
+def _masks(side: Version, key: str, pool: str) -> list[Place]:
+    """The lines of a function at which a mask for a pool is narrowed, and those that take from it."""
+    body = side.world.body(key)
+    lines = assigned(body, "__GFP_DIRECT_RECLAIM")
+    takes = [f.at for f in side.world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
+    return [*(Place(body.file, line, body.name) for line in lines), *takes]
+
+
+def _hands_over(side: Version, key: str) -> bool:
+    """Whether the function has work queued that submits what waits: a rescuer."""
+    return any(effect.kind == "queue" for effect in side.world.does(key))
+
+
+def _merges(side: Version, key: str) -> dict[tuple[str, str], Place]:
+    """(list in front, list that is put behind it) -> where, for bio_list_merge() of two lists of one array."""
+    if key not in side.world.names.functions:
+        return {}
+    body = side.world.body(key)
+    pairs = appended(body, "bio_list_merge").items()
+    return {(front, back): Place(body.file, line, body.name) for (front, back), line in pairs}
+
+
+def _scene(finding: Finding, guilty: bool) -> Scene:
+    file, _, function = finding.get("key").rpartition(":")
+    if finding.get("kind") == "offload":
+        thread = f"the thread of {finding.get('queue')}"
+        helper = "one" if guilty else "each"
+        return Scene.of("offload_levels", helper=helper, thread=thread, function=function, file=file)
+    if finding.get("kind") == "try":
+        return Scene.of("second_bio", rescuer=not guilty, bio_set=short(finding.get("pool")))
+    return Scene.of("bio_order", order="in order" if guilty else "depth-first")

@@ -1,0 +1,190 @@
+"""Memory is asked for with a mask that lets reclaim wait for what waits for the asker.
+
+Why it hangs
+    Direct reclaim with __GFP_IO waits for writeback, with __GFP_FS it calls filesystems and shrinkers as well. When the
+    task that allocates is the one that I/O waits for, or holds a lock (or a frozen queue) that I/O, writeback or a
+    shrinker has to pass, reclaim waits for its own caller. GFP_NOIO, GFP_NOFS and the memalloc scopes keep it out.
+Reported when
+    a call (or what it calls) may reclaim further than before, because the mask or its caller's mask changed or a
+    memalloc scope went, and the function runs for I/O or writeback, or it or a caller holds what these take;
+    a new call on the I/O path allocates with more than GFP_NOIO.
+Not reported
+    Constructors, ioctls and init code without such locks; calls that a scope of the callers covers; a lock that only
+    readers share.
+Known gaps
+    Locks that other directories hold, a filesystem's own kind of lock; masks out of tables.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import (
+    Ask,
+    Diff,
+    Finding,
+    Place,
+    Remedy,
+    Rule,
+    Scene,
+    Side,
+    Version,
+    Way,
+    Words,
+    asks,
+    short,
+    way,
+    weaker,
+)
+
+GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS"}
+NEAR = 4
+"""Most calls from where a bio comes in to a new allocation: the longer the way, the more conditions stand on it."""
+
+
+class GfpWeakened(Rule):
+    """See the head of the file."""
+
+    id = "gfp-weakened"
+    guarantee = "allocation that does not recurse"
+    checked = "allocation flags and scopes where I/O, writeback or reclaim passes"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for key in diff.touched:
+            before = asks(diff.before.world, key) if key in diff.before.world.names.functions else ()
+            after = asks(diff.after.world, key)
+            found = [*weaker(before, after), *((None, ask) for ask in _new(diff, key, after))]
+            for was, ask in sorted(found, key=lambda pair: (pair[1].guessed, -pair[1].rank)):
+                needs = "FS" if was and was.klass == "nofs" else "IO"
+                more = (was.klass if was else "noio", ask.klass)
+                held = (*ask.held, *ask.maybe)
+                reason = way(diff.after.world, key, held, "FS" if ask.klass == "full" else "IO", more)
+                if reason and (was or _plain(reason)):
+                    yield from self._found(diff, key, was, ask, reason, needs if reason.needs == "IO" else "FS")
+                    break
+
+    def _found(self, diff: Diff, key: str, was: Ask | None, ask: Ask, why: Way, needs: str) -> Iterator[Finding]:
+        function, entered = ask.at.function, why.entered
+        lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
+        what = f"outside of memalloc_{lost[0]}_save()" if lost and lost[0] != "memalloc" else f"with {_gfp(ask)}"
+        lock = short(why.held.lock) if why.held else ""
+        under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while a queue is frozen"}[
+            why.kind
+        ]
+        scopes = [f.at for f in diff.before.scopes(key) if f.lock in lost]
+        yield from self.finding(
+            diff,
+            f"{function}() calls {_call(ask)} {what} {under}",
+            _words(diff, key, was, ask, why, needs),
+            after=[ask.at],
+            before=[*scopes, *([was.at] if was else [])],
+            object=f"{key} {lock}",
+            facts=[f for f in diff.after.facts.of(function) if f.at == ask.at],
+            related=_chain(diff.after, why),
+            key=key,
+            call=ask.call,
+            kind=why.kind,
+            needs=needs,
+            lock=why.held.lock if why.held else "",
+            klass=why.held.klass if why.held else "",
+            mode=why.held.mode if why.held else "",
+            taker=entered.chain[-1] if entered else "",
+            context=entered.context if entered else "",
+            was=was.klass if was else "",
+            scope=lost[0] if lost else "",
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        found = [a for a in _asks(side, finding.get("key")) if a.call == finding.get("call")]
+        ask = max(found, key=lambda a: a.rank, default=None)
+        raw, scopes = (ask.raw, ask.scopes) if ask else ("noio", ())
+        yield _scene(finding, "noio" if "memalloc" in scopes else raw, scopes)
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        kept, scope = finding.get("was") or "noio", finding.get("scope")
+        gfp = GFP.get(kept, "GFP_NOIO")
+        text = f"Keep memalloc_{scope}_save() around it." if scope in ("noio", "nofs") else f"{gfp} is what fits there."
+        yield Remedy(text=text, scene=_scene(finding, kept, ()))
+
+
+def _asks(side: Version, key: str) -> tuple[Ask, ...]:
+    return asks(side.world, key) if key in side.world.names.functions else ()
+
+
+def _new(diff: Diff, key: str, after: Iterable[Ask]) -> Iterator[Ask]:
+    """Calls that the patch adds and that may wait for I/O."""
+    old = diff.before.world
+    had = {call.callee for call in old.body(key).calls} if key in old.names.functions else set()
+    for ask in after:
+        fresh = diff.changed(ask.at, Side.AFTER) and ask.call not in had
+        if fresh and not ask.guessed and not ask.target and ask.klass in ("nofs", "full"):
+            yield ask
+
+
+def _plain(reason: Way) -> bool:
+    """Whether a bio or request comes to the function in few steps: what judging a call that is new asks for."""
+    entered = reason.entered
+    return reason.kind == "runs" and entered is not None and entered.context == "io_path" and len(entered.chain) <= NEAR
+
+
+def _call(ask: Ask) -> str:
+    return f"through {ask.call}" if ask.guessed else f"{ask.call}()"
+
+
+def _gfp(ask: Ask) -> str:
+    return ask.gfp or GFP.get(ask.klass, "GFP_NOIO")
+
+
+def _scene(finding: Finding, raw: str, scopes: Iterable[str]) -> Scene:
+    file, _, function = finding.get("key").rpartition(":")
+    scope = next((s for s in ("noio", "nofs") if s in scopes), "none")
+    given = {
+        "gfp": GFP.get(raw, "GFP_NOIO"),
+        "scope": scope,
+        "call": finding.get("call"),
+        "function": function,
+        "file": file,
+    }
+    where = "map" if finding.get("context") == "io_path" else "worker"
+    if finding.get("kind") == "runs":
+        return Scene.of("alloc_on_io_path", needs=finding.get("needs"), where=where, **given)
+    lock = short(finding.get("lock"))
+    if finding.get("kind") == "stopped":
+        return Scene.of("alloc_while_stopped", queue=lock, **given)
+    return Scene.of(
+        "alloc_under_lock",
+        needs=finding.get("needs"),
+        where=where,
+        kind="rwsem" if finding.get("klass") == "rwsem" else "mutex",
+        held_for="read" if finding.get("mode") == "r" else "write",
+        lock=lock,
+        taker=finding.get("taker").rpartition(":")[2],
+        **given,
+    )
+
+
+def _chain(side: Version, why: Way) -> list[Place]:
+    file, function = side.world.names.file, side.world.function
+    return [Place(file[k], function(k).line, function(k).name) for k in (why.entered.chain if why.entered else ())]
+
+
+def _words(diff: Diff, key: str, was: Ask | None, ask: Ask, why: Way, needs: str) -> Words:
+    function, lost = (
+        ask.at.function,
+        [s for s in (was.scopes if was else ()) if s not in ask.scopes and s != "memalloc"],
+    )
+    masked = f"outside of memalloc_{lost[0]}_save()" if lost else f"with {_gfp(ask)}"
+    waits = "wait for I/O" if needs == "IO" else "call filesystems and their shrinkers"
+    lock, who = short(why.held.lock) if why.held else "", "I/O" if why.needs == "IO" else "writeback or reclaim"
+    root = diff.after.world.function(why.entered.chain[0]).name if why.entered else ""
+    taker = diff.after.world.function(why.entered.chain[-1]).name if why.entered else ""
+    reason = {
+        "runs": f"{function}() is called from {root}(), which {who} waits for: it can wait for the very request that it is "
+        "called for",
+        "lock": f"{lock} is held there, and {taker}(), which {who} waits for, takes it",
+        "stopped": "the queue is frozen there, and no I/O gets through before it is unfrozen",
+    }[why.kind]
+    free = GFP.get(was.klass, "GFP_NOIO") if was else "GFP_NOIO"
+    return Words(
+        claim=f"{function}() calls {_call(ask)} {masked}. When no memory is free reclaim may {waits} for that; but {reason}.",
+        setting="For example, while memory is short:",
+        contrast=f"Within {free} reclaim does without that, and the allocation comes to an end.",
+    )

@@ -1,0 +1,58 @@
+"""A spinlock that an interrupt takes is taken with interrupts on.
+
+Why it hangs
+    The interrupt may come on the very processor whose task holds the lock. It spins for the lock, and the task cannot
+    give it back before the interrupt is over.
+Reported when
+    the patch takes a spinlock with interrupts (or softirqs) on that the same function took with them off before, and a
+    function that runs in an interrupt, a softirq or at the end of I/O takes the same lock.
+Not reported
+    Functions that run in interrupts themselves; locks that no interrupt of the directory takes.
+Known gaps
+    Interrupts that are off already because of an outer lock; inner unlocks that turn interrupts on too early.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.circles import touched, words
+from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Words
+from reviewbot.sleeps import Interrupted, interrupted
+
+
+class IrqLock(Rule):
+    """See the head of the file."""
+
+    id = "irq-lock"
+    guarantee = "no circle of waits"
+    checked = "spinlocks that interrupts take"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for found in interrupted(diff.before.world, diff.after.world, touched(diff)):
+            lock, handler = words(found.lock), found.handler.rpartition(":")[2]
+            which = "a softirq" if found.soft else "an interrupt"
+            yield from self.finding(
+                diff,
+                f"{found.function}() takes {lock} with interrupts on, and {handler}() takes it in {which}",
+                Words(
+                    claim=f"{found.function}() takes {lock} with interrupts on. {handler}() takes the same lock in "
+                    f"{which}, which can come on this very processor while {lock} is held.",
+                    setting="On one processor:",
+                    contrast="With interrupts off while the lock is held the same situation cannot occur.",
+                ),
+                after=[found.at],
+                before=[found.at],
+                object=found.lock,
+                found=found.text(),
+            )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        found = Interrupted.read(finding.get("found"))
+        yield Scene.of(
+            "irq_lock",
+            how="irqsave" if found.guarded(side.world) else "plain",
+            soft=found.soft,
+            lock=words(found.lock),
+            function=found.function,
+            handler=found.handler.rpartition(":")[2],
+            file=found.at.file,
+        )

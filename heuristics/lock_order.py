@@ -1,0 +1,50 @@
+"""Two tasks take two locks in opposite order.
+
+Why it hangs
+    One task holds the first lock and waits for the second, the other holds the second and waits for the first.
+    Nothing ends that. Several readers of a read-write semaphore are no exception once a writer waits for it.
+Reported when
+    the patch takes a lock under another one (or calls, with it held, something that does), another function takes the
+    two the other way round, and the programs of both, read off the code from the roots of their contexts, get stuck in
+    the simulator.
+Not reported
+    Pairs that both tasks take under a common outer lock; trylocks; two instances of one class; orders that another
+    function of the file had already before the patch in the same direction.
+Known gaps
+    Locks that a subsystem outside of the directory takes the other way round; more than two locks in a circle.
+"""
+
+from reviewbot.circles import Circle, CircleRule, Words, name, words
+
+
+class LockOrder(CircleRule):
+    """See the head of the file."""
+
+    id = "lock-order"
+    guarantee = "no circle of waits"
+    checked = "the order in which locks are taken"
+    kinds = frozenset({"lock"})
+
+    def picks(self, circle: Circle) -> bool:
+        return super().picks(circle) and "queue" not in (circle.klass, circle.wait_class)
+
+    def message(self, circle: Circle) -> str:
+        first, second = words(circle.lock), words(circle.object)
+        return f"{circle.holder.function}() takes {second} under {first}, {other(circle)} takes {first} under {second}"
+
+    def words(self, circle: Circle) -> Words:
+        first, second = words(circle.lock), words(circle.object)
+        return Words(
+            claim=f"{circle.holder.function}() takes {second} with {first} held. The order elsewhere is the other way "
+            f"round: {other(circle)} takes {first} with {second} held.",
+            setting=f"With {name(circle.holder)} in one task and {name(circle.providers[0])} in another:",
+            contrast=f"As long as {second} is not taken under {first} the same situation cannot occur.",
+        )
+
+    def remedy(self, circle: Circle) -> str:
+        return ""
+
+
+def other(circle: Circle) -> str:
+    """The function with the opposite order."""
+    return f"{circle.providers[0].function}()"

@@ -1,0 +1,42 @@
+"""A function returns with a lock held that it gave back before.
+
+Why it hangs
+    Nobody else gives it back: the next one who takes the lock waits for ever, often the same function, called again.
+Reported when
+    since the patch some return leaves a lock held (or does not give back one of the caller's) that no return of that
+    kind (zero, error, positive, void) left before, and the program of the whole way in, callers included, ends with it.
+Not reported
+    Functions whose callers give it back; locks that are meant to be kept, like those of a lock function; throttles and
+    references that another task returns; ways that cannot be, as far as conditions agree with each other.
+Known gaps
+    Locks without a call of the kernel's own (tree locks of filesystems); functions that were not there before.
+"""
+
+from reviewbot.circles import Circle, CircleRule, Diff, Words, left, name, words
+
+
+class MissingUnlock(CircleRule):
+    """See the head of the file."""
+
+    id = "missing-unlock"
+    guarantee = "no circle of waits"
+    checked = "locks at each return"
+    kinds = frozenset({"kept"})
+
+    def candidates(self, diff: Diff) -> list[Circle]:
+        return left(diff)
+
+    def message(self, circle: Circle) -> str:
+        return f"{circle.holder.function}() can return with {words(circle.lock)} held"
+
+    def words(self, circle: Circle) -> Words:
+        lock, function = words(circle.lock), f"{circle.holder.function}()"
+        by = f", called by {name(circle.holder)}," if function != name(circle.holder) else ""
+        return Words(
+            claim=f"{function}{by} can return without giving {lock} back. Whoever takes {lock} next waits for ever.",
+            setting="For example:",
+            contrast=f"Where every return gives {lock} back nobody is left waiting.",
+        )
+
+    def remedy(self, circle: Circle) -> str:
+        return ""

@@ -1,0 +1,40 @@
+"""A task takes a lock that it holds.
+
+Why it hangs
+    The kernel's mutexes, spinlocks and write-locked semaphores are not recursive: the second call waits for the first
+    owner, which is the caller itself.
+Reported when
+    the patch takes a lock (or calls something that does) with the same lock of the same object held, by the function or
+    by its callers, and the program read off the code waits for itself in the simulator.
+Not reported
+    The same lock of another object; trylocks; a lock that is dropped before, also by a callee; read after read.
+Known gaps
+    Objects that are the same by way of a list or a table.
+"""
+
+from reviewbot.circles import Circle, CircleRule, Words, words
+
+
+class RecursiveLock(CircleRule):
+    """See the head of the file."""
+
+    id = "recursive-lock"
+    guarantee = "no circle of waits"
+    checked = "locks taken twice"
+    kinds = frozenset({"self"})
+
+    def message(self, circle: Circle) -> str:
+        return f"{circle.holder.function}() takes {words(circle.lock)} again"
+
+    def words(self, circle: Circle) -> Words:
+        lock = words(circle.lock)
+        inside = circle.ends.function if circle.ends else circle.holder.function
+        again = f"calls {inside}(), which takes it" if inside != circle.holder.function else "takes it"
+        return Words(
+            claim=f"{circle.holder.function}() has {lock} held when it {again} again, and waits for itself.",
+            setting="It takes one task:",
+            contrast=f"Where {lock} is not held at that call the task goes on.",
+        )
+
+    def remedy(self, circle: Circle) -> str:
+        return ""

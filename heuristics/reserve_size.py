@@ -1,0 +1,160 @@
+"""A reserve is too small for what one request takes, or several take from it at once what only one can have.
+
+Why it hangs
+    mempool_alloc() with direct reclaim never fails: it waits for an element to come back. A request that has one element
+    and waits for the next keeps the first. With an element for each step, and one request at a time between the first
+    and the last step (a lock), somebody always gets all that he needs; without the lock two can each have a part. An
+    empty reserve helps nobody.
+Reported when
+    the lock goes under which a request took several elements of one pool with a mask that may wait; min_nr becomes 0
+    for a pool that I/O takes from.
+Not reported
+    Attempts that cannot wait (GFP_NOWAIT) without the lock; a smaller reserve of one element or more.
+Known gaps
+    How many elements one request takes is not counted against min_nr.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import (
+    Diff,
+    Drain,
+    Finding,
+    Remedy,
+    Reserve,
+    Rule,
+    Scene,
+    Version,
+    Words,
+    drains,
+    member,
+    serves,
+    several,
+    short,
+)
+
+
+class ReserveSize(Rule):
+    """See the head of the file."""
+
+    id = "reserve-size"
+    guarantee = "a private reserve"
+    checked = "sizes of mempools and bio_sets, and the locks under which several elements are taken"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for key in diff.touched:
+            if key in diff.before.world.names.functions:
+                yield from self._unlocked(diff, key)
+        for made in diff.added[Reserve]:
+            was = [r for r in diff.removed[Reserve] if r.pool == made.pool and not r.drop and r.number != 0]
+            if made.number == 0 and not made.drop and was and (user := _user(diff.after, made.pool)):
+                yield from self._empty(diff, made, was[0], user)
+
+    def _unlocked(self, diff: Diff, key: str) -> Iterator[Finding]:
+        for pool, now in _series(diff.after, key).items():
+            was = _series(diff.before, key).get(pool, [])
+            common = frozenset.intersection(*(_locks(diff.before, key, d) for d in was)) if was else frozenset()
+            lost = common - frozenset.union(*(_locks(diff.after, key, d) for d in now))
+            if not lost:
+                continue
+            lock, function = min(lost), now[0].at.function
+            unlocks = [f.at for f in diff.before.world.own_facts(key) if getattr(f, "lock", "") == lock]
+            yield from self.finding(
+                diff,
+                f"{function}() takes several elements of {short(pool)} at once without {short(lock)}",
+                Words(
+                    claim=f"{function}() takes one element of {short(pool)} after the other and waits when there is none, "
+                    f"without {short(lock)} held. Two tasks that do so at the same time can each hold a part of the "
+                    "reserve, and none of them gets the rest.",
+                    setting="For example, while memory is short, with two tasks:",
+                    contrast=f"Under {short(lock)} only one task takes elements at a time. The reserve is enough for it, "
+                    "and the others wait without any.",
+                ),
+                after=[d.at for d in now],
+                before=[*unlocks, *(d.at for d in was)],
+                object=pool,
+                facts=[f for f in diff.before.world.own_facts(key) if getattr(f, "lock", "") == lock],
+                key=key,
+                pool=pool,
+                lock=lock,
+                kind="unlocked",
+            )
+
+    def _empty(self, diff: Diff, made: Reserve, was: Reserve, user: str) -> Iterator[Finding]:
+        function = diff.after.world.function(user).name
+        yield from self.finding(
+            diff,
+            f"{short(made.pool)} is made with no element in reserve, and {function}() takes from it for I/O",
+            Words(
+                claim=f"{short(made.pool)} holds nothing in reserve. {function}() takes from it while I/O waits: when "
+                "no memory is free it waits until there is some, which only that I/O could bring.",
+                setting="For example, while memory is short:",
+                contrast=f"With {was.count} in reserve one request can always go on, and when it is done the next one.",
+            ),
+            after=[made.at],
+            before=[was.at],
+            object=made.pool,
+            facts=[made],
+            key=user,
+            pool=made.pool,
+            count=was.count,
+            kind="empty",
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        pool, key = finding.get("pool"), finding.get("key")
+        if finding.get("kind") == "empty":
+            empty = any(r.number == 0 and not r.drop for r in side.facts[Reserve] if r.pool == pool)
+            yield _scene(finding, 0 if empty else 1, True)
+            return
+        found = _series(side, key).get(pool, [])
+        yield _scene(finding, 2, all(finding.get("lock") in _locks(side, key, d) for d in found))
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        if finding.get("kind") == "empty":
+            yield Remedy(text="One element is enough to be safe.", scene=_scene(finding, 1, True))
+        else:
+            yield Remedy(text=f"Keep {short(finding.get('lock'))} around it.", scene=_scene(finding, 2, True))
+
+
+def _series(side: Version, key: str) -> dict[str, list[Drain]]:
+    """Pools of which one pass of the function can take several elements, with the places that may wait for one."""
+    if key not in side.world.names.functions:
+        return {}
+    found: dict[str, list[Drain]] = {}
+    for drain in drains(side.world, key):
+        if drain.rank > 0:
+            found.setdefault(drain.pool, []).append(drain)
+    function = side.world.function(key)
+    return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}
+
+
+def _locks(side: Version, key: str, drain: Drain) -> frozenset[str]:
+    callers = [{h.lock for h in entry.held} for entry in side.world.entry(key)]
+    return drain.under() | frozenset(set.intersection(*callers) if callers else set())
+
+
+def _user(side: Version, pool: str) -> str:
+    """A function that takes from the pool for I/O and waits for an element; empty without one."""
+    for path in side.paths:
+        for key in side.world.functions(path):
+            takes = any(d.own and d.pool == pool and d.rank > 0 for d in drains(side.world, key))
+            if takes and serves(side.world, key):
+                return key
+    return ""
+
+
+def _scene(finding: Finding, min_nr: int, serialised: bool) -> Scene:
+    file, _, function = finding.get("key").rpartition(":")
+    empty = finding.get("kind") == "empty"
+    return Scene.of(
+        "pool_elements",
+        min_nr=min_nr,
+        takes=1 if empty else 2,
+        tasks=1 if empty else 2,
+        serialised=serialised,
+        pool=member(finding.get("pool")),
+        lock=short(finding.get("lock")) or "no lock",
+        function=function,
+        file=file,
+    )

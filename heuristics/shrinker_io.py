@@ -1,0 +1,163 @@
+"""A shrinker waits for I/O, or for a lock whose holder waits for memory or I/O, in an allocation that must not.
+
+Why it hangs
+    A shrinker runs inside whatever allocation found no memory. With GFP_NOFS that is a filesystem with its locks held;
+    I/O that the shrinker starts can go to a loop device whose worker needs them. __GFP_IO in the mask does not tell:
+    only __GFP_FS does. A lock that is held over an allocation is taken again by the shrinker which that one calls.
+Reported when
+    a shrinker starts or waits for I/O and did not before, or does so with __GFP_IO (or without a test) where it took
+    __GFP_FS or left it to a work item; a shrinker waits for a lock that it only tried, did not take, or took under a
+    narrower mask, and some holder of the lock allocates or waits for I/O.
+Not reported
+    A gate in a function that no shrinker reaches; a shrinker that tries the lock, or hands the work to a work item.
+Known gaps
+    Masks that travel in the driver's own structures.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import Diff, Effect, Finding, Place, Reason, Remedy, Rule, Scene, Version, Words, holders, short
+
+SLOTS = ("shrinker.scan_objects", "shrinker.count_objects")
+GATES = {"__GFP_FS": "FS", "__GFP_IO": "IO"}
+STRENGTH = {"none": 0, "IO": 1, "FS": 2, "work": 3}
+IO_WAITS = ("io", "bit", "event", "completion")
+
+
+class ShrinkerIo(Rule):
+    """See the head of the file."""
+
+    id = "shrinker-io"
+    guarantee = "allocation that does not recurse"
+    checked = "shrinkers: what they wait for, and under which mask"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        world = diff.after.world
+        touched = [e for key in diff.touched for e in world.entered(key) if e.slot in SLOTS]
+        for root in dict.fromkeys(e.chain[0] for e in touched):
+            io = _weaker(diff, root, _io(diff.after, root), _io(diff.before, root), ("none", "IO"))
+            if io is not None:
+                yield from self._starts(diff, root, *io)
+                continue
+            for lock in sorted({e.object for e, _ in _effects(diff.after, root) if e.kind == "lock"}):
+                now, was = _locks(diff.after, root, lock), _locks(diff.before, root, lock)
+                weaker = _weaker(diff, root, now, was, ("none", "IO", "FS"))
+                found = holders(world, lock, world.names.file[root]) if weaker else None
+                if weaker and found:
+                    yield from self._takes(diff, root, lock, *weaker, *found)
+
+    def _starts(self, diff: Diff, root: str, at: Place, gate: str, was: str) -> Iterator[Finding]:
+        name = diff.after.world.function(root).name
+        test = f"tests no more than __GFP_{gate}" if gate != "none" else "does not look at the mask"
+        before = "leaves that to a work item" if was == "work" else f"does so only with __GFP_{was}"
+        yield from self.finding(
+            diff,
+            f"{name}(), a shrinker, waits for I/O and {test}",
+            Words(
+                claim=f"{name}() writes and waits from within whatever allocation calls it, and {test}. A GFP_NOFS "
+                "allocation has __GFP_IO set, and its caller may hold locks of a filesystem. If the device stands on a "
+                "loop device over that filesystem, the loop worker needs those locks to do the I/O.",
+                setting="For example, on a loop device over a file of the filesystem that allocates:",
+                contrast=f"Where {name}() {before}, the same situation cannot occur.",
+            ),
+            after=[at],
+            before=[at],
+            object=root,
+            facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
+            root=root,
+            how="io",
+            was=was,
+        )
+
+    def _takes(
+        self, diff: Diff, root: str, lock: str, at: Place, gate: str, was: str, holder: str, place: Place, gfp: str
+    ) -> Iterator[Finding]:
+        name, guard = diff.after.world.function(root).name, short(lock)
+        does = f"allocates with {gfp}" if holder == "allocates" else "waits for I/O"
+        yield from self.finding(
+            diff,
+            f"{name}(), a shrinker, waits for {guard}, which {place.function}() holds while it {does}",
+            Words(
+                claim=f"{name}() runs inside of any allocation that finds no memory, and sleeps for {guard}. "
+                f"{place.function}() {does} with {guard} held: the shrinker called from there waits for its own caller.",
+                setting="For example, while memory is short:",
+                contrast="With a trylock, or without the lock, the shrinker leaves and the caller goes on.",
+            ),
+            after=[at],
+            before=[at],
+            object=f"{root} {lock}",
+            facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
+            related=[place],
+            root=root,
+            how="lock",
+            lock=lock,
+            was=was,
+            holder=holder,
+            gfp=gfp,
+            caller=place.function,
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        root = finding.get("root")
+        found = _io(side, root) if finding.get("how") == "io" else _locks(side, root, finding.get("lock"))
+        yield _scene(finding, min((g for _, g in found), key=STRENGTH.__getitem__, default="work"))
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        if finding.get("how") == "io":
+            yield Remedy(text="Test __GFP_FS, or leave the work to a work item.", scene=_scene(finding, "FS"))
+        else:
+            yield Remedy(text="A trylock is what a shrinker may do here.", scene=_scene(finding, "work"))
+
+
+Gated = list[tuple[Reason, str]]
+
+
+def _effects(side: Version, root: str) -> list[tuple[Effect, Reason]]:
+    return list(side.world.does(root).items()) if root in side.world.names.functions else []
+
+
+def _io(side: Version, root: str) -> Gated:
+    return [
+        (reason, _gate(reason))
+        for effect, reason in _effects(side, root)
+        if effect.kind in ("io", "submit") or (effect.kind == "wait" and effect.detail in IO_WAITS)
+    ]
+
+
+def _locks(side: Version, root: str, lock: str) -> Gated:
+    return [(r, _gate(r)) for e, r in _effects(side, root) if (e.kind, e.object) == ("lock", lock)]
+
+
+def _gate(reason: Reason) -> str:
+    """The gfp flag without which the shrinker does not come there."""
+    flags = {
+        kind for gate in reason.gates for flag, kind in GATES.items() if flag in gate and not gate.startswith("!(")
+    }
+    return max(flags, key=STRENGTH.__getitem__, default="none")
+
+
+def _weaker(diff: Diff, root: str, now: Gated, was: Gated, bad: tuple[str, ...]) -> tuple[Place, str, str] | None:
+    """(place, gate now, gate before) when the weakest gate is one of `bad` and weaker than before."""
+    before = min((g for _, g in was), key=STRENGTH.__getitem__, default="work")
+    found = min(now, key=lambda x: (STRENGTH[x[1]], x[0].line), default=None)
+    if found is None or found[1] not in bad or STRENGTH[found[1]] >= STRENGTH[before]:
+        return None
+    names = diff.after.world.names
+    return Place(names.file[root], found[0].line, names.functions[root].name), found[1], before
+
+
+def _scene(finding: Finding, gate: str) -> Scene:
+    file, _, name = finding.get("root").rpartition(":")
+    if finding.get("how") == "io":
+        return Scene.of("shrinker_io", gate=gate, gfp="GFP_NOFS", shrinker=name, file=file)
+    return Scene.of(
+        "shrinker_lock",
+        how="none" if gate == "work" else "lock",
+        gate="none" if gate == "work" else gate,
+        gfp=finding.get("gfp"),
+        holder=finding.get("holder"),
+        lock=short(finding.get("lock")),
+        shrinker=name,
+        function=finding.get("caller"),
+        file=file,
+    )

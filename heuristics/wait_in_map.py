@@ -1,0 +1,174 @@
+"""A ->map or ->submit_bio waits for I/O that cannot start before it returns.
+
+Why it hangs
+    What is submitted from within ->submit_bio stays on current->bio_list until that returns. Whoever waits there for
+    such a bio, or for a counter that only its end brings down, waits for himself. Work that has to wait is done in a
+    thread, where bios go straight to the driver.
+Reported when
+    a function that ->map or ->submit_bio runs through waits for I/O or for a completion, and did not before or left it
+    to a work item of its own; a wait in such a function no longer lets pass who has bios on current->bio_list.
+Not reported
+    Waits in threads, constructors, and while suspended; waits with a time limit.
+Known gaps
+    Waits that only some value of an argument brings about.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import (
+    Diff,
+    Entered,
+    Finding,
+    Queue,
+    Remedy,
+    Rule,
+    Scene,
+    Submit,
+    Version,
+    Wait,
+    Words,
+    handlers,
+    known,
+    short,
+    stacked,
+)
+
+OWN_LIST = "task_struct.bio_list"
+
+
+class WaitInMap(Rule):
+    """See the head of the file."""
+
+    id = "wait-in-map"
+    guarantee = "bios below never wait for bios above"
+    checked = "waits within ->map and ->submit_bio"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for key in diff.touched:
+            if key not in diff.before.world.names.functions:
+                continue
+            entered = _mapped(diff.after, key)
+            waits = _waits(diff.after, key)
+            if entered and waits and _later(diff.before, key) > _later(diff.after, key):
+                yield from self._found(diff, key, entered, waits[0], "offload")
+            elif entered and waits and len(waits) > len(_waits(diff.before, key)):
+                yield from self._found(diff, key, entered, waits[-1], "wait")
+            if _passes_own(diff.before, key) and not _passes_own(diff.after, key):
+                for caller in _barriers(diff.after, key):
+                    yield from self._barrier(diff, key, *caller)
+
+    def _found(self, diff: Diff, key: str, entered: Entered, wait: Submit | Wait, kind: str) -> Iterator[Finding]:
+        function, root = wait.function, diff.after.world.function(entered.chain[0]).name
+        queued = [f for f in diff.before.world.own_facts(key) if isinstance(f, Queue)]
+        contrast = "In a work item it may wait: bios go straight to the driver from there."
+        yield from self.finding(
+            diff,
+            f"{function}() waits for I/O ({wait.call}) within {root}()",
+            Words(
+                claim=f"{function}() sleeps in {wait.call}(), and is called by {root}(). What is submitted within {root}() "
+                "stays on current->bio_list until that returns, and it does not return before that I/O is done.",
+                setting="For example:",
+                contrast=contrast if kind == "offload" else "Without that wait the bios are submitted when it returns.",
+            ),
+            after=[wait.at],
+            before=[f.at for f in queued],
+            object=key,
+            facts=[wait],
+            related=[wait.at],
+            kind=kind,
+            key=key,
+            call=wait.call,
+            later=str(_later(diff.before, key)),
+        )
+
+    def _barrier(self, diff: Diff, key: str, caller: str, wait: Wait, entered: Entered) -> Iterator[Finding]:
+        test, function = diff.after.world.function(key).name, diff.after.world.function(caller).name
+        root = diff.after.world.function(entered.chain[0]).name
+        yield from self.finding(
+            diff,
+            f"{test}() keeps a task waiting in {function}() that has bios of its own on current->bio_list",
+            Words(
+                claim=f"{function}() sleeps within {root}() until {test}() lets it go on. When {root}() has submitted part "
+                "of a split bio before, that part is on current->bio_list, counted as pending, and is not started before "
+                f"{root}() returns; and what it waits for waits until nothing is pending.",
+                setting="For example, for a write that is split:",
+                contrast="A task that has bios on its list is let through, so that it returns and submits them.",
+            ),
+            before=diff.before.reads(key, OWN_LIST),
+            after=[wait.at],
+            object=key,
+            facts=[wait],
+            related=[wait.at],
+            kind="barrier",
+            key=key,
+            call=function,
+            barrier=short(wait.object) if known(wait.object) else "the barrier",
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        key, kind = finding.get("key"), finding.get("kind")
+        here = key in side.world.names.functions
+        if kind == "barrier":
+            yield _scene(finding, not (here and _passes_own(side, key)))
+        elif kind == "offload":
+            yield _scene(finding, not here or _later(side, key) < int(finding.get("later")))
+        else:
+            yield _scene(finding, here and any(w.call == finding.get("call") for w in _waits(side, key)))
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        text = {
+            "barrier": "Let a task go on whose current->bio_list is not empty.",
+            "offload": "Leave it to the work item.",
+            "wait": "Leave the wait to a work item.",
+        }[finding.get("kind")]
+        yield Remedy(text=text, scene=_scene(finding, False))
+
+
+def _mapped(side: Version, key: str) -> Entered | None:
+    """The way by which a bio comes through the function while its submitter's other bios wait."""
+    return next((e for e in side.world.entered(key) if stacked(e.slot)), None)
+
+
+def _waits(side: Version, key: str) -> list[Submit | Wait]:
+    """Waits of the function itself for I/O that it may have submitted."""
+    own = side.world.own_facts(key)
+    sync = [f for f in own if isinstance(f, Submit) and f.waits]
+    for_io = [f for f in own if isinstance(f, Wait) and f.klass in ("completion", "io") and not f.timeout]
+    return [*sync, *for_io]
+
+
+def _later(side: Version, key: str) -> int:
+    """How often the function puts itself off: queues a work item whose handler calls it again."""
+    world = side.world
+    works = [f.work for f in world.own_facts(key) if isinstance(f, Queue)]
+    return sum(any(key in world.callees(h) for h in handlers(world, w)) for w in works)
+
+
+def _passes_own(side: Version, key: str) -> bool:
+    return bool(side.reads(key, OWN_LIST))
+
+
+def _barriers(side: Version, key: str) -> list[tuple[str, Wait, Entered]]:
+    """Functions that sleep on what this one says, on the way of a bio."""
+    found = []
+    for caller in (key, *side.world.callers(key)):
+        waits = [
+            f for f in side.world.own_facts(caller) if isinstance(f, Wait) and f.klass == "event" and not f.timeout
+        ]
+        entered = _mapped(side, caller)
+        if waits and entered:
+            found.append((caller, waits[0], entered))
+    return found[:1]
+
+
+def _scene(finding: Finding, guilty: bool) -> Scene:
+    file, _, function = finding.get("key").rpartition(":")
+    if finding.get("kind") == "barrier":
+        barrier = finding.get("barrier")
+        return Scene.of(
+            "barrier_in_map", passes_own=not guilty, barrier=barrier, function=finding.get("call"), file=file
+        )
+    offloaded = finding.get("kind") == "offload" and not guilty
+    waits = guilty or finding.get("kind") == "offload"
+    call = finding.get("call")
+    return Scene.of("wait_in_map", waits=waits, offloaded=offloaded, call=call, function=function, file=file)

@@ -1,0 +1,59 @@
+"""A task sleeps with a lock held that the one who would wake it has to take first.
+
+Why it hangs
+    The sleep ends when somebody else has done something: a completion, a counter that falls, a flag. If that somebody
+    takes the sleeper's lock on the way there, neither goes on. Lockdep sees none of it, since a wake-up is no lock. A
+    read-write semaphore that both only read is no way out: once a writer waits for it, new readers wait behind the
+    writer (kernel/locking/rwsem.c), and the sleeper keeps the writer from ever getting it.
+Reported when
+    the patch puts a lock (its own, or one that its callers hold) around a sleep, or a sleep under a lock, and every
+    task that wakes the sleeper by itself takes that lock on its way to the wake-up; the programs of these tasks, read
+    off the code, get stuck in the simulator, and those of the tree without the patch do not.
+Not reported
+    Sleeps with a time limit; sleeps that somebody can end who needs none of the locks; a lock that is dropped for the
+    sleep, also by a callee to which a constant says so; locks of other instances of the same structure.
+Known gaps
+    Wake-ups by the end of I/O that the code does not name; flags that are tested in a helper of another file.
+"""
+
+from reviewbot.circles import Circle, CircleRule, Words, name, words
+
+
+class WaitUnderLock(CircleRule):
+    """See the head of the file."""
+
+    id = "wait-under-lock"
+    guarantee = "nobody sleeps holding what the waker needs"
+    checked = "locks held at each sleep, and who ends it"
+    kinds = frozenset({"event", "completion", "bit", "sleep", "freeze"})
+
+    def message(self, circle: Circle) -> str:
+        return (
+            f"{circle.holder.function}() waits for {words(circle.object)} with {words(circle.lock)} held, "
+            f"which {name(circle.providers[0])} has to take before it can end the wait"
+        )
+
+    def words(self, circle: Circle) -> Words:
+        lock, waker = words(circle.lock), circle.providers[0]
+        inside = circle.ends.function if circle.ends else circle.holder.function
+        where = f"in {inside}()" if inside != circle.holder.function else "there"
+        by = f"{waker.function}()"
+        if waker.function != name(waker)[:-2]:
+            by += f", called by {name(waker)}"
+        claim = (
+            f"{circle.holder.function}() holds {lock}{' for read' if circle.mode == 'r' else ''} while it sleeps {where} "
+            f"on {words(circle.object)}. It is {by} who wakes it, and on that way {lock} is taken as well."
+        )
+        if circle.writer:
+            claim += (
+                f" That both only read does not help: as soon as somebody waits for {lock} for write, new readers have "
+                "to wait behind the writer, and the writer waits for the sleeper."
+            )
+        return Words(
+            claim=claim,
+            setting="For example:",
+            contrast=f"Where {lock} is not held over the sleep the same situation cannot occur.",
+        )
+
+    def remedy(self, circle: Circle) -> str:
+        return f"Drop {words(circle.lock)} before the sleep, and look again at what it protects afterwards."

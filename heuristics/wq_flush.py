@@ -1,0 +1,161 @@
+"""Somebody who has to go on when memory is short waits for work that may not run then.
+
+Why it hangs
+    A worker of a queue with WQ_MEM_RECLAIM, reclaim and writeback must get on while no kworker can be made. A work item
+    on a queue without a rescuer need not run then, so they may not wait for it (check_flush_dependency()). Work items of
+    one queue share its rescuer: one that waits for another of the same queue keeps it busy; one that waits for its whole
+    queue waits for itself (Documentation/core-api/workqueue.rst).
+Reported when
+    a work item (or queue) that such a task flushes moves to a queue without a rescuer, or the flush is new; a work item
+    moves onto the queue of the one that flushes it, or flushes its own queue.
+Not reported
+    Cancelling: an item that has not started is only taken off. Queues that nobody here makes.
+Known gaps
+    Waiting for a completion that another work item signals.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from reviewbot.rule import Diff, Finding, Flush, Queue, Remedy, Rule, Scene, Version, Words, lives, short
+
+
+class Wait(NamedTuple):
+    """A flush: of which work item, on which queues it can be; in which work item (and on which queues) it is made."""
+
+    flush: Flush
+    key: str
+    queues: frozenset[str]
+    runner: str
+    own: frozenset[str]
+    must: bool
+    """The task has to go on when memory is short."""
+
+
+ENDS = ("destroy_workqueue", "drain_workqueue")
+"""Waits of somebody who tears the queue down: nobody counts on him for memory."""
+
+
+class WqFlush(Rule):
+    """See the head of the file."""
+
+    id = "wq-flush"
+    guarantee = "a private thread"
+    checked = "flushes of work: who waits for whose thread"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for wait in _waits(diff.after, _suspects(diff)):
+            was = [w for w in _waits(diff.before, {wait.flush.object}) if (w.key, w.runner) == (wait.key, wait.runner)]
+            for kind in _faults(diff.after, wait):
+                if not any(kind in _faults(diff.before, w) for w in was):
+                    yield from self._found(diff, wait, kind, was)
+                    break
+
+    def _found(self, diff: Diff, wait: Wait, kind: str, was: list[Wait]) -> Iterator[Finding]:
+        function, work = wait.flush.function, short(wait.flush.object)
+        shared = sorted(wait.queues & wait.own)
+        queue = short(shared[0] if shared else min(q for q in wait.queues if diff.after.rescuer(q) is False))
+        queued = [f.at for f in diff.added[Queue] if f.work == wait.flush.object]
+        made = [f.at for q in wait.queues for f in diff.after.workqueues.get(q, ())]
+        runner = short(wait.runner)
+        message, claim, contrast = {
+            "rescuer": (
+                f"{function}() waits for {work} on {queue}, which has no rescuer",
+                f"{function}() waits until {work} has run. {queue} has no rescuer: while no memory is free nobody need run "
+                f"it, and {function}() is called by those that have to free memory.",
+                "On a queue with WQ_MEM_RECLAIM the rescuer runs it, and the same situation cannot occur.",
+            ),
+            "same": (
+                f"{function}(), run by {runner} on {queue}, waits for {work} on the same queue",
+                f"{runner} and {work} are on {queue} both, and {function}() in the first waits for the second. While no "
+                "memory is free its one rescuer runs all of the queue's work, one item after the other.",
+                "With a queue for each, each has a rescuer of its own.",
+            ),
+            "own": (
+                f"{function}(), run by {runner} on {queue}, waits for {queue} to be empty",
+                f"{function}() waits until all work on {queue} is done, and it is work on {queue} itself.",
+                "A work item can wait for any queue but its own.",
+            ),
+        }[kind]
+        setting = "" if kind == "own" else "For example, while memory is short and every kworker waits for some:"
+        yield from self.finding(
+            diff,
+            message,
+            Words(claim=claim, setting=setting, contrast=contrast),
+            after=[*queued, wait.flush.at, *made],
+            before=[f.at for q in was for w in q.queues for f in diff.before.workqueues.get(w, ())],
+            object=f"{wait.flush.object} {kind}",
+            facts=[wait.flush],
+            related=[wait.flush.at],
+            kind=kind,
+            key=wait.key,
+            work=wait.flush.object,
+            runner=wait.runner,
+            queue=queue,
+            was=short(min(was[0].queues)) if was and was[0].queues else "",
+            file=wait.flush.at.file,
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        same = (finding.get("key"), finding.get("runner"))
+        waits = [w for w in _waits(side, {finding.get("work")}) if (w.key, w.runner) == same]
+        yield _scene(finding, any(finding.get("kind") in _faults(side, w) for w in waits))
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        was = finding.get("was")
+        text = (
+            f"Leave it on {was}." if was not in ("", finding.get("queue")) else "Give it a queue with WQ_MEM_RECLAIM."
+        )
+        yield Remedy(text=text, scene=_scene(finding, False))
+
+
+def _suspects(diff: Diff) -> set[str]:
+    """Work items and queues that the patch says something else about, or waits for."""
+    facts = [*diff.added, *diff.removed]
+    found = {f.work for f in facts if isinstance(f, Queue)} | {f.object for f in facts if isinstance(f, Flush)}
+    changed = {f.object for f in facts if f.__class__.__name__ == "Workqueue"}
+    queues = diff.after.world.links.queued
+    return found | changed | {work for work, on in queues.items() if changed & set(on)}
+
+
+def _waits(side: Version, objects: set[str]) -> list[Wait]:
+    found = []
+    world = side.world
+    for key in world.flushers if objects else ():
+        for flush in world.own_facts(key):
+            if not isinstance(flush, Flush) or flush.object not in objects or flush.cancel:
+                continue
+            if flush.of not in ("work", "workqueue") or flush.call in ENDS:
+                continue
+            queues = frozenset({flush.object} if flush.of == "workqueue" else world.links.queued.get(flush.object, ()))
+            entered = world.entered(key)
+            for e in entered:
+                own = frozenset(world.links.queued.get(e.runner, ())) if e.context == "work" else frozenset()
+                must = e.context in ("reclaim", "writeback") or any(side.rescuer(q) for q in own)
+                found.append(Wait(flush, key, queues, e.runner, own, must))
+            if not entered and not world.function(key).static:
+                # nobody here calls it: a filesystem's core calls the exported functions of its helpers to write out
+                found.append(Wait(flush, key, queues, "", frozenset(), lives(world, flush.at.file) == "FS"))
+    return found
+
+
+def _faults(side: Version, wait: Wait) -> list[str]:
+    shared = wait.queues & wait.own
+    if shared and wait.flush.of == "workqueue":
+        return ["own"]
+    if shared and wait.flush.object != wait.runner and len(wait.own) == 1 == len(wait.queues):
+        return ["same"]
+    if wait.must and wait.queues and any(side.rescuer(q) is False for q in wait.queues):
+        return ["rescuer"]
+    return []
+
+
+def _scene(finding: Finding, guilty: bool) -> Scene:
+    function = finding.get("key").rpartition(":")[2]
+    given = {"queue": finding.get("queue"), "file": finding.get("file")}
+    work, runner = short(finding.get("work")), short(finding.get("runner"))
+    if finding.get("kind") == "rescuer":
+        return Scene.of("flush_dependency", rescuer=not guilty, work=work, function=function, **given)
+    if finding.get("kind") == "same":
+        return Scene.of("dependent_works", separate=not guilty, first=runner, second=work, **given)
+    return Scene.of("flush_own_queue", own=guilty, work=runner, **given)

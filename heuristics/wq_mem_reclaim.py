@@ -1,0 +1,142 @@
+"""Work that I/O waits for runs on a workqueue that has no rescuer.
+
+Why it hangs
+    Kworkers are made when memory can be had. While none can, only a queue with WQ_MEM_RECLAIM gets its work done, by
+    its rescuer thread. If I/O waits for the work and every kworker waits for memory, or for that I/O, nobody runs it.
+    Reads are no excuse: something writable can be stacked on top, and kworkers read files
+    (Documentation/core-api/workqueue.rst).
+Reported when
+    a work item that I/O waits for had a queue with a rescuer, and the patch drops the flag, puts it into the place of
+    max_active, or queues the item on a queue without a rescuer; or the patch queues a new such item on one.
+Not reported
+    Queues that nothing on the I/O path waits for; an item whose queue had no rescuer before; a queue nobody here makes.
+Known gaps
+    Queues handed in by another subsystem; items whose handler is set through a table.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import (
+    Bind,
+    Const,
+    Diff,
+    Finding,
+    Queue,
+    Remedy,
+    Rule,
+    Scene,
+    Served,
+    Side,
+    Version,
+    Words,
+    Workqueue,
+    short,
+)
+
+
+class WqMemReclaim(Rule):
+    """See the head of the file."""
+
+    id = "wq-mem-reclaim"
+    guarantee = "a private thread"
+    checked = "workqueues that I/O waits for, and their rescuers"
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        if not any(facts[kind] for facts in (diff.added, diff.removed) for kind in (Workqueue, Queue, Bind)):
+            return
+        told = set()
+        for item in sorted(diff.after.world.served(), key=_directness):
+            if item.workqueue in told or not item.ends or diff.after.rescuer(item.workqueue) is not False:
+                continue
+            before = _same(diff.before, item.work, item.handler)
+            lost = before and all(diff.before.rescuer(s.workqueue) for s in before)
+            new = not before and item.context and diff.changed(item.queued.at, Side.AFTER) and not _directness(item)
+            if lost or new:
+                told.add(item.workqueue)
+                yield from self._found(diff, item, before)
+
+    def _found(self, diff: Diff, item: Served, before: list[Served]) -> Iterator[Finding]:
+        queue, handler = _name(diff.after, item.workqueue), item.handler.rpartition(":")[2]
+        made = [fact.at for fact in diff.after.workqueues.get(item.workqueue, ())]
+        was = [fact.at for s in before for fact in diff.before.workqueues.get(s.workqueue, ())]
+        moved = item.workqueue not in {s.workqueue for s in before}
+        yield from self.finding(
+            diff,
+            f"{handler}(), which I/O waits for, runs on {queue} without a rescuer",
+            _words(item, queue, handler, _target(diff.after, item.queued.at.file)),
+            after=[item.queued.at, *made] if moved else [*made, item.queued.at],
+            before=[*was, *(s.queued.at for s in before)],
+            object=item.work,
+            facts=[*diff.after.workqueues.get(item.workqueue, ()), item.queued],
+            queue=queue,
+            was=_name(diff.before, before[0].workqueue) if before else "",
+            work=item.work,
+            handler=item.handler,
+            file=item.queued.at.file,
+            queuer=item.queued.function,
+            by="end_io" if item.context == "completion" else "map",
+            target=_target(diff.after, item.queued.at.file),
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        queues = {s.workqueue for s in _same(side, finding.get("work"), finding.get("handler"))}
+        rescuer = all(side.rescuer(q) is not False for q in queues)
+        return [_scene(name, finding, rescuer) for name in ("workqueue_writeback", "workqueue_readers")]
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        was, queue = finding.get("was"), finding.get("queue")
+        text = f"Leave the work on {was}." if was not in ("", queue) else f"Keep WQ_MEM_RECLAIM for {queue}."
+        yield Remedy(text=text, scene=_scene("workqueue_writeback", finding, rescuer=True))
+
+
+def _directness(item: Served) -> int:
+    """0 for work that ends I/O, 1 for work that passes it on."""
+    return int(not any(effect.kind == "finish" for effect, _ in item.progress))
+
+
+def _name(side: Version, workqueue: str) -> str:
+    """What people call a queue: the name it is made with, unless that is put together; else its variable."""
+    names = {fact.name.strip('"') for fact in side.workqueues.get(workqueue, ())}
+    (name,) = names if len(names) == 1 else ("",)
+    return name if name.isidentifier() else short(workqueue)
+
+
+def _same(side: Version, work: str, handler: str) -> list[Served]:
+    return [s for s in side.world.served() if (s.work, s.handler) == (work, handler)]
+
+
+def _target(side: Version, file: str) -> str:
+    """Name of the device-mapper target that a file is, as `dm-verity`; empty for other files."""
+    unit = side.world.names.units.get(file)
+    for slot in unit.slots if unit else ():
+        if (slot.type, slot.field) == ("target_type", "name") and isinstance(slot.value, Const):
+            return "dm-" + slot.value.text.strip('"')
+    return ""
+
+
+def _scene(name: str, finding: Finding, rescuer: bool) -> Scene:
+    target = finding.get("target")
+    above = {"above": "dm-snapshot"} if target and name == "workqueue_writeback" else {}
+    return Scene.of(
+        name,
+        **above,
+        device=target or "the device",
+        rescuer=rescuer,
+        queued_by=finding.get("by"),
+        queue=finding.get("queue"),
+        work=f"{finding.get('handler').rpartition(':')[2]}()",
+        queuer=finding.get("queuer"),
+        file=finding.get("file"),
+    )
+
+
+def _words(item: Served, queue: str, handler: str, target: str) -> Words:
+    device, above = target or "the device", "dm-snapshot" if target else "a filesystem"
+    return Words(
+        claim=f"I/O waits for {handler}(), which {item.chain[-1]}() queues on {queue}. {queue} has no rescuer: when no "
+        "memory is free no new kworker can be made, and the work has to wait until one of the others is done.",
+        setting=f"For example, with {above} on {device}, when memory is short and every kworker waits for some:",
+        also="It does not take writeback: when every kworker runs a work item that reads from a filesystem on "
+        f"{device}, none is left for {handler}(), and each of them waits for it. So reads need the rescuer, too.",
+        contrast=f"With WQ_MEM_RECLAIM the rescuer of {queue} runs {handler}(), and none of this can occur.",
+    )

@@ -1,0 +1,90 @@
+"""The command line: finds the command, runs it, turns errors into one line and a code. Only it leaves the process."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.util
+import os
+import sys
+from contextlib import suppress
+from typing import NoReturn
+
+import rich_click as click
+from click.exceptions import Exit
+
+from reviewbot.commands import TABLE
+from reviewbot.types import ReviewError
+
+FAULT = 5
+"""Exit code for a fault of ours."""
+CLOSED = 141
+"""Exit code when the reader of stdout went away, as a shell has it for SIGPIPE: never one that is a verdict."""
+
+
+class Commands(click.RichGroup):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, module in TABLE.items() if importlib.util.find_spec(f"reviewbot.commands.{module}")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"reviewbot.commands.{TABLE[cmd_name]}")
+        command = getattr(module, cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="reviewbot")
+def cli() -> None:
+    """Review kernel patches for changes that can deadlock."""
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and leave the process with the command's exit code.
+
+    Set REVIEWBOT_DEBUG=1 to see the traceback of a fault of ours.
+    """
+    gc.set_threshold(200_000, 20, 100)  # a review makes millions of values and hardly a cycle
+    code = run(sys.argv[1:] if argv is None else argv)
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)  # without giving back each value by itself, which takes as long as to read a dozen files
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line; returns the exit code instead of leaving. Errors are one line on stderr."""
+    try:
+        code = cli.main(args=argv, prog_name="reviewbot", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except Exit as exit_:
+        return exit_.exit_code
+    except click.UsageError as error:
+        _say(f"{error.format_message()} ({error.ctx.command_path if error.ctx else 'reviewbot'} --help shows more)")
+        return ReviewError.exit_code
+    except click.ClickException as error:
+        _say(error.format_message())
+        return ReviewError.exit_code
+    except ReviewError as error:
+        _say(str(error))
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        return 130
+    except (BrokenPipeError, SystemExit):  # nobody reads on; click and rich leave by themselves then
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    except Exception as error:
+        if os.environ.get("REVIEWBOT_DEBUG"):
+            raise
+        _say(f"a fault of reviewbot itself: {type(error).__name__}: {error} (REVIEWBOT_DEBUG=1 shows where)")
+        return FAULT
+
+
+def _say(message: str) -> None:
+    print(f"reviewbot: {' '.join(message.split())}", file=sys.stderr)

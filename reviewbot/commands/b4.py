@@ -1,0 +1,147 @@
+"""`reviewbot b4-check` and `b4-review`: what b4 asks of a checker, and what `b4 review` shows of one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+FRESH = 600
+"""Seconds for which a review answers for the other patches of its series."""
+
+if TYPE_CHECKING:
+    from reviewbot.drafts_b4 import Branch
+    from reviewbot.types import Review, Series
+
+
+@click.command()
+@click.option("--tree", type=click.Path(path_type=Path), default=".", help="Git repository (default: this folder's).")
+@click.option("--inbox", default="", metavar="URL", help="Where a series is fetched from when b4 has no branch of it.")
+def b4_check(tree: Path, inbox: str) -> int:
+    """Check a patch or cover letter for b4: a mail on standard input, results on standard output as JSON.
+
+    For `b4.review-perpatch-check-cmd` and `b4.review-series-check-cmd`. A patch is judged within its series: by the
+    review branch that b4 names in B4_TRACKING_FILE, else by the thread. Exit code 0 even where there is no review: what
+    is wrong is part of the answer.
+    """
+    import msgspec
+
+    from reviewbot.drafts_b4 import checks, unreviewed
+    from reviewbot.types import ReviewError
+    from reviewbot.watch_child import HeadReader, Unreadable
+
+    raw = sys.stdin.buffer.read(8 << 20)
+    try:
+        with HeadReader() as heads:
+            head = heads.read(raw)
+        series, base = _series(raw, head.id, head.expected, tree, inbox)
+        whole = head.kind == "cover" or not head.counted
+        found = checks(_kept(series, tree, base), 0 if whole else head.number)
+    except (ReviewError, Unreadable) as error:
+        found = [unreviewed(str(error))]
+    click.echo(msgspec.json.encode(found).decode())
+    return 0
+
+
+def _series(raw: bytes, message_id: str, expected: int, tree: Path, inbox: str) -> tuple[Series, str]:
+    """The series that a mail is part of, and its base where that is known."""
+    from reviewbot import lore
+    from reviewbot.drafts_b4 import branch
+    from reviewbot.tree import Tree
+    from reviewbot.types import ReviewError
+
+    record = os.environ.get("B4_TRACKING_FILE")
+    if record:
+        try:
+            tracking = json.loads(Path(record).read_text())
+        except (OSError, ValueError) as error:
+            raise ReviewError(f"B4_TRACKING_FILE cannot be read: {error}") from error
+        change = tracking.get("series", {}).get("change-id", "") if isinstance(tracking, dict) else ""
+        with Tree.open(tree) as opened:
+            found = branch(opened.resolve(f"refs/heads/b4/review/{change}"), tracking)
+            return lore.parse(opened.range_mbox(found.range), "the review branch"), f"{found.first}~1"
+    if expected == 1:
+        return lore.parse(raw, "the patch"), ""
+    return lore.fetch(message_id, inbox=inbox or lore.LORE), ""
+
+
+def _kept(series: Series, tree: Path, base: str) -> Review:
+    """The review of a series, kept for some minutes: b4 asks for one patch after another."""
+    import time
+    from hashlib import sha256
+
+    import msgspec
+    from platformdirs import user_cache_path
+
+    from reviewbot import drafts
+    from reviewbot.types import Review
+
+    asked = b"\0".join([str(tree.resolve()).encode(), base.encode(), *(p.diff for p in series.patches)])
+    file = user_cache_path("reviewbot") / "b4" / f"{sha256(asked).hexdigest()[:40]}.json"
+    try:
+        if 0 <= time.time() - file.stat().st_mtime < FRESH:
+            return msgspec.json.decode(file.read_bytes(), type=Review)
+    except (OSError, msgspec.MsgspecError):
+        pass
+    result = _review(series, tree, base)
+    with suppress(OSError):
+        drafts.write(file, msgspec.json.encode(result))
+        for old in file.parent.iterdir():
+            if abs(time.time() - old.stat().st_mtime) > FRESH:
+                old.unlink()
+    return result
+
+
+def _review(series: Series, tree: Path, base: str) -> Review:
+    from reviewbot import review
+
+    options = review.Options(tree=str(tree), base=base)
+    result = review.review(series, options)
+    review.remember(result, options)
+    return result
+
+
+@click.command()
+@click.argument("branch", required=False)
+@click.option("--tree", type=click.Path(path_type=Path), default=".", help="Git repository (default: this folder's).")
+@click.option("--identity", default="", metavar="ADDRESS", help="Whose comments they are (default: reviewbot).")
+def b4_review(branch: str | None, tree: Path, identity: str) -> None:
+    """Review a branch that `b4 review` made, and write the comments to where `b4 review` shows them.
+
+    BRANCH is b4/review/CHANGE-ID or the change-id alone (default: the current branch). Nothing else is changed.
+    """
+    from reviewbot import drafts_b4, lore
+    from reviewbot.tree import Tree
+    from reviewbot.types import ReviewError
+
+    with Tree.open(tree) as opened:
+        found = _branch(opened, branch)
+        series = lore.parse(opened.range_mbox(found.range), branch or "the current branch")
+    result = _review(series, tree, f"{found.first}~1")
+    files = drafts_b4.write_review(_git_folder(tree), found.tip, result, identity or drafts_b4.IDENTITY)
+    if not files:
+        raise ReviewError("nothing to write")
+    click.echo(f"{result.decision}: {len(files)} files in {files[0].parent}; `b4 review` shows them")
+
+
+def _branch(tree: object, name: str | None) -> Branch:
+    from reviewbot.drafts_b4 import branch, tracking_in
+    from reviewbot.tree import Tree
+
+    assert isinstance(tree, Tree)
+    wanted = "HEAD" if not name else name if name.startswith("b4/review/") else f"b4/review/{name}"
+    tip = tree.resolve(wanted)
+    return branch(tip, tracking_in(tree.message(tip)))
+
+
+def _git_folder(tree: Path) -> Path:
+    """The folder in which b4 looks: `.git` of the main work tree."""
+    for folder in (tree.resolve(), *tree.resolve().parents):
+        if (folder / ".git").exists():
+            return folder / ".git"
+    return tree / ".git"

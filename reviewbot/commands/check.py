@@ -1,0 +1,138 @@
+"""`reviewbot check`: one series from its message-id (or file) to the drafted reply."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import rich_click as click
+
+from reviewbot.types import Decision, Review, Series
+
+EXIT = {Decision.ACK: 0, Decision.NACK: 1, Decision.COMMENT: 3, Decision.UNREVIEWED: 4}
+
+
+@click.command()
+@click.argument("what", required=False, metavar="MSGID|URL|FILE|MAILDIR|-")
+@click.option("--range", "range_", metavar="A..B", help="Review commits of the tree instead of a mail.")
+@click.option(
+    "--tree", type=click.Path(path_type=Path), help="Git repository of the kernel (default: the current folder's)."
+)
+@click.option(
+    "--base",
+    metavar="REV",
+    default="",
+    help="Apply to this (default: what the series says or its blobs match, else HEAD).",
+)
+@click.option("--inbox", metavar="URL", default="", help="Public-inbox to fetch from (default: lore).")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON and nothing else.")
+@click.option(
+    "--draft",
+    metavar="DEST",
+    default="",
+    help="Put the draft there: FILE.eml, a Maildir, or - for stdout, which then holds nothing else. Nothing is sent.",
+)
+@click.option(
+    "--from",
+    "sender",
+    metavar="ADDRESS",
+    default="",
+    help="Draft for this person (default: user.name and user.email of git).",
+)
+@click.option("--no-color", is_flag=True, help="Plain text only.")
+def check(
+    what: str | None,
+    range_: str | None,
+    tree: Path | None,
+    base: str,
+    inbox: str,
+    as_json: bool,
+    draft: str,
+    sender: str,
+    no_color: bool,
+) -> int:
+    """Review one series and print the verdict and the draft.
+
+    WHAT is a message-id, a lore URL (only the id is taken from it), an mbox, .eml or patch file, a Maildir, or - for
+    standard input. Exit codes: 0 ack, 1 nack, 2 wrong use, 3 comment, 4 unreviewed, 5 a fault of reviewbot.
+    """
+    from time import perf_counter
+
+    from reviewbot import review as flow
+    from reviewbot.output import summary
+    from reviewbot.types import Unreviewed
+
+    if bool(what) == bool(range_):
+        raise click.UsageError("name one message-id, file or Maildir, or a --range of the tree")
+    if as_json and draft == "-":
+        raise click.UsageError("--json and --draft - both want stdout: name a file or a Maildir for the draft")
+    started = perf_counter()
+    options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
+    try:
+        series = _fetch(what, range_, options, inbox)
+    except Unreviewed as error:
+        if not as_json:
+            raise
+        _print_json(flow.unfetched(what or range_ or "", error))
+        return EXIT[Decision.UNREVIEWED]
+    result = flow.review(series, options, fetched=perf_counter() - started)
+    flow.remember(result, options)
+    if as_json:
+        _print_json(result)
+    elif result.decision is Decision.UNREVIEWED:
+        raise Unreviewed(result.reason)
+    elif draft == "-":
+        print("\n".join(summary(result)), file=sys.stderr)
+    else:
+        _print_text(result, color=not no_color and sys.stdout.isatty())
+    if draft and result.decision is not Decision.UNREVIEWED:
+        from reviewbot import drafts
+
+        for reply in result.replies:
+            place = drafts.deliver(reply, draft)
+            if draft != "-":
+                print(f"draft: {place}", file=sys.stderr)
+        if not result.replies:
+            print(f"no draft for a {result.decision.value}: what was not replayed is not claimed", file=sys.stderr)
+    return EXIT[result.decision]
+
+
+def _fetch(what: str | None, range_: str | None, options: object, inbox: str) -> Series:
+    from reviewbot import lore
+    from reviewbot.review import Options
+    from reviewbot.tree import Tree
+
+    assert isinstance(options, Options)
+    if range_:
+        with Tree.open(Path(options.tree)) as tree:
+            return lore.parse(tree.range_mbox(range_), range_)
+    assert what is not None
+    stdin = sys.stdin.buffer.read(lore.Limits().series + 1) if what == "-" else None
+    return lore.fetch(what, inbox=inbox or lore.LORE, stdin=stdin)
+
+
+def _print_json(result: Review) -> None:
+    import msgspec
+
+    from reviewbot.output import as_json
+
+    sys.stdout.write(msgspec.json.encode(as_json(result)).decode() + "\n")
+
+
+def _print_text(result: Review, color: bool) -> None:
+    from reviewbot.output import summary
+
+    lines = summary(result)
+    print(
+        click.style(lines[0], bold=True, fg={"nack": "red", "ack": "green"}.get(result.decision.value))
+        if color
+        else lines[0]
+    )
+    for line in lines[1:]:
+        print(line)
+    for reply in result.replies:
+        print()
+        for name, value in reply.headers:
+            print(f"{name}: {value}")
+        print()
+        print(reply.body, end="")

@@ -1,0 +1,151 @@
+"""`reviewbot watch`: one poll of the configured lists, or one after another."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+if TYPE_CHECKING:
+    from reviewbot.config import Config
+    from reviewbot.store import Store
+    from reviewbot.watch_idle import Listed, Summary
+
+
+@click.command()
+@click.option("--config", "path", type=click.Path(path_type=Path), help="Configuration (default: the user's).")
+@click.option("--follow", is_flag=True, help="Stay, and poll again and again.")
+@click.option("--no-review", is_flag=True, help="Only read the lists.")
+@click.option("--metrics", type=click.Path(path_type=Path), help="Write figures for Prometheus to this file.")
+@click.option(
+    "--retry", metavar="SERIES", help="First make a series ready again that was set aside (key or message-id)."
+)
+@click.option("--status", is_flag=True, help="Poll nothing; say what waits, and what was set aside and why.")
+@click.option("--check-config", is_flag=True, help="Poll nothing; only say whether the configuration is right.")
+def watch(
+    path: Path | None,
+    follow: bool,
+    no_review: bool,
+    metrics: Path | None,
+    retry: str | None,
+    status: bool,
+    check_config: bool,
+) -> int:
+    """Read what is new on the configured lists, review complete series, put drafts into the state folder.
+
+    Nothing is ever sent. For cron and systemd timers; progress is shown on a terminal only, a log gets one line. Exit
+    code 1: something failed that the next poll tries again.
+    """
+    from reviewbot import config as configuration
+
+    config = configuration.load(path)
+    if check_config:
+        click.echo(f"{path or configuration.default_path()}: {len(config.lists)} lists, {len(config.trees)} trees")
+        return 0
+    signal.signal(signal.SIGTERM, _stop)
+    file = metrics or (Path(config.metrics) if config.metrics else None)
+    if status or retry:
+        return _look_after(config, retry)
+    if follow:
+        from reviewbot.watch import follow as stay
+
+        stay(config, lambda: _once(config, not no_review, file))
+    return 1 if _once(config, not no_review, file).faults else 0
+
+
+def _once(config: Config, review: bool, metrics: Path | None) -> Summary:
+    """One poll, as short as possible where there is nothing to do."""
+    from reviewbot.watch_idle import nothing_to_do, remember
+
+    summary, listed = nothing_to_do(config, review)
+    if summary is None:
+        from reviewbot.store import Store
+        from reviewbot.watch import all_done
+
+        with Store.open(config.database_url()) as store:
+            summary = _poll(config, store, review, listed)
+            until, read = all_done(config, store, summary, review)
+        remember(config, summary, until, read, review)
+    click.echo(f"watch: {summary.line()}")
+    if metrics:
+        from reviewbot.watch_metrics import write
+
+        write(metrics, summary)
+    return summary
+
+
+def _look_after(config: Config, retry: str | None) -> int:
+    from reviewbot.store import Store
+
+    with Store.open(config.database_url()) as store:
+        if retry:
+            _retry(store, retry)
+        return _status(store)
+
+
+def _poll(config: Config, store: Store, review: bool, listed: Listed) -> Summary:
+    from reviewbot.watch import Show, poll
+
+    show: Show
+    if sys.stderr.isatty():
+        from reviewbot.watch_show import Bars
+
+        with Bars() as show:
+            summary = poll(config, store, review=review, show=show, listed=listed)
+    else:
+        show = Log()
+        summary = poll(config, store, review=review, show=show, listed=listed)
+    return summary
+
+
+class Log:
+    """For a log: faults only, a line each."""
+
+    def reading(self, list_: str, source: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def reviewing(self, subject: str, done: int, left: int) -> None:
+        """Nothing."""
+
+    def busy(self, line: str) -> None:
+        """Part of the log, not an error that cron would mail."""
+        click.echo(f"watch: {' '.join(line.split())}")
+
+    def said(self, line: str) -> None:
+        """The fault."""
+        click.echo(f"reviewbot: {' '.join(line.split())}", err=True)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Asked to end (systemctl stop): what is begun is given back on the way out."""
+    raise KeyboardInterrupt
+
+
+def _status(store: Store) -> int:
+    from reviewbot.store import Kind, State
+    from reviewbot.store_schema import mail, series
+    from reviewbot.text import clean
+
+    for state, count in sorted(store.count_series().items()):
+        click.echo(f"{count:6} {state}")
+    for row in store.series(series.c.state.in_((State.WAITING, State.SET_ASIDE))):
+        click.echo(f"{row.state}: {row.key} {clean(row.subject)[:70]}: {clean(row.reason)}")
+    for broken in store.mails(mail.c.kind == Kind.BROKEN):
+        click.echo(f"not read: {clean(broken.id)} on {broken.list}: {clean(broken.fault)}")
+    return 0
+
+
+def _retry(store: Store, which: str) -> None:
+    from reviewbot.store import State
+    from reviewbot.store_schema import series
+    from reviewbot.types import ReviewError
+
+    rows = store.series((series.c.key == which) | (series.c.lead == which.strip("<>")))
+    if not rows or rows[0].state not in (State.SET_ASIDE, State.SKIPPED, State.DONE, State.SUPERSEDED):
+        where = f"is {rows[0].state}" if rows else "is not known; `reviewbot watch --status` lists them"
+        raise ReviewError(f"{which} {where}")
+    store.change_series(rows[0].key, state=State.READY, tries=0, reason="")

@@ -1,0 +1,149 @@
+"""Units on disk, by blob id.
+
+One file per blob, below a folder for this version of the intermediate form and of the code that makes it. A file that
+is torn or foreign is a miss, and nothing that goes wrong with the disk stops a review: then the unit is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import multiprocessing
+import os
+import shutil
+import tempfile
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from reviewbot.csource.ir import VERSION, Unit
+from reviewbot.csource.lower import lower
+
+ENCODER = msgspec.msgpack.Encoder()
+DECODER = msgspec.msgpack.Decoder(Unit)
+MANY = 1_000_000
+"""So many bytes of source to read are worth a second process."""
+OLD = 30 * 24 * 3600
+"""Folders of other versions go when nothing was written to them for so many seconds."""
+
+
+class Cache:
+    """Units by blob id.
+
+    `folder` is where they are kept, None for the user's cache folder; `processes` is how many may read at once.
+    """
+
+    def __init__(self, folder: Path | None = None, processes: int = 2) -> None:
+        self.base = folder or Path(platformdirs.user_cache_dir("reviewbot")) / "csource"
+        self.folder = self.base / version()
+        self.processes = processes
+
+    def unit(self, blob: str, read: Callable[[], bytes]) -> Unit:
+        """The unit of one file: from the disk, else made of what `read` gives, and kept."""
+        return self.units([blob], lambda _: {blob: read()})[blob]
+
+    def units(self, blobs: Iterable[str], read: Callable[[list[str]], Mapping[str, bytes]]) -> dict[str, Unit]:
+        """The units of many files, by blob id.
+
+        `read` is called at most once, with the ids that are not on the disk; what it does not return is left out.
+        """
+        found: dict[str, Unit] = {}
+        missing: list[str] = []
+        with _uncollected():
+            for blob in dict.fromkeys(blobs):
+                unit = self._load(blob)
+                if unit is None:
+                    missing.append(blob)
+                else:
+                    found[blob] = unit
+            if missing:
+                for blob, unit, data in self._made(read(missing)):
+                    self._store(blob, data)
+                    found[blob] = unit
+        return found
+
+    def _made(self, sources: Mapping[str, bytes]) -> Iterator[tuple[str, Unit, bytes]]:
+        left = dict(sorted(sources.items(), key=lambda item: -len(item[1])))
+        alone = threading.active_count() == 1  # a fork takes along the locks that other threads hold
+        if self.processes > 1 and alone and len(left) > 1 and sum(map(len, left.values())) > MANY:
+            with contextlib.suppress(OSError, BrokenProcessPool):
+                context = multiprocessing.get_context("fork")
+                with ProcessPoolExecutor(self.processes, mp_context=context) as pool:
+                    order = list(left)
+                    for blob, data in zip(
+                        order, pool.map(_encoded, [left[b] for b in order], chunksize=4), strict=True
+                    ):
+                        del left[blob]
+                        yield blob, DECODER.decode(zlib.decompress(data)), data
+        for blob, source in left.items():
+            unit = lower(source)
+            yield blob, unit, zlib.compress(ENCODER.encode(unit), 1)
+
+    # --- disk --------------------------------------------------------------------------------------------------------
+
+    def _path(self, blob: str) -> Path:
+        return self.folder / blob[:2] / blob[2:]
+
+    def _load(self, blob: str) -> Unit | None:
+        try:
+            return DECODER.decode(zlib.decompress(self._path(blob).read_bytes()))
+        except (OSError, zlib.error, msgspec.MsgspecError, RecursionError):
+            return None
+
+    def _store(self, blob: str, data: bytes) -> None:
+        path = self._path(blob)
+        with contextlib.suppress(OSError):
+            if not self.folder.exists():
+                self._sweep()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)
+                raise
+
+    def _sweep(self) -> None:
+        """Drop the folders of versions that nobody uses any more."""
+        with contextlib.suppress(OSError):
+            for folder in self.base.iterdir():
+                if folder != self.folder and time.time() - folder.stat().st_mtime > OLD:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def version() -> str:
+    """What the units depend on beside the file: the IR's version and the text of the code that makes them."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    parts = [f for f in files("reviewbot.csource").iterdir() if f.name.endswith(".py")]
+    for part in (*sorted(parts, key=lambda f: f.name), files("reviewbot.kernel") / "syntax.toml"):
+        digest.update(part.read_bytes())
+    return f"{VERSION}-{digest.hexdigest()[:12]}"
+
+
+def _encoded(source: bytes) -> bytes:
+    return zlib.compress(ENCODER.encode(lower(source)), 1)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Units have no reference cycles, so the collector would only walk them again and again while they are made."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

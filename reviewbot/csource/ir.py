@@ -1,0 +1,263 @@
+"""The intermediate form of one C file: what the facts are made from.
+
+A `Unit` depends on the text of the file alone (no kernel config, no other file), so it is cached by blob id. Types are
+resolved across files later, by `reviewbot.facts`. Line numbers count from 1 and are those of the original text.
+
+How C is written in it, where there is a choice:
+
+- Parentheses, likely() and READ_ONCE() are left out, WRITE_ONCE(a, b) is `a = b`, `(*p).a` is `p->a` and `(&s)->a` is
+  `s.a`.
+- Conditions: `!x`, `x == 0` and `x != NULL` are a test of `x`; `a && f()` is two branches, `a && b` is one; WARN_ON(x)
+  is `x`.
+- `#ifdef A` inside a function is a branch on `Op("#if", (Unknown("A"),))`, the same wherever A is asked for.
+- An initialiser is an assignment of zeros, `Op("{}", ())`, then one for each member that it names. A compound literal
+  that nothing names is a local `__literal_1`.
+- A loop macro is a call in the loop's head, and assignments of that call to the variables that it sets.
+- A name that a function declares twice with different types is `x` and `x~2`.
+- Guards call what they stand for (`guard(mutex)(&l)`: mutex_lock, mutex_unlock), or what DEFINE_GUARD makes:
+  class_NAME_constructor, class_NAME_destructor.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+VERSION = 2
+"""Bumped whenever the form or its making changes: part of the cache key."""
+
+
+class Node(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, tag=True, tag_field="node", gc=False):
+    """Base of everything in a unit."""
+
+
+# --- expressions -----------------------------------------------------------------------------------------------------
+
+
+class Name(Node, frozen=True):
+    """An identifier: parameter, local, file static, global, enum or macro constant (which one: see Function.locals)."""
+
+    name: str
+
+
+class Field(Node, frozen=True):
+    """`base.name` or `base->name`."""
+
+    base: Expr
+    name: str
+    arrow: bool
+
+
+class Deref(Node, frozen=True):
+    """`*base`."""
+
+    base: Expr
+
+
+class AddressOf(Node, frozen=True):
+    """`&base`."""
+
+    base: Expr
+
+
+class Index(Node, frozen=True):
+    """`base[index]`."""
+
+    base: Expr
+    index: Expr
+
+
+class Const(Node, frozen=True):
+    """A literal, as written; strings are cut to 60 characters."""
+
+    text: str
+
+
+class Cast(Node, frozen=True):
+    """`(type)base`, and container_of-like macros, whose result has the type named."""
+
+    type: str
+    pointers: int
+    base: Expr
+    macro: str = ""
+    """`container_of` and its like; empty for a plain cast."""
+    member: str = ""
+    """The member argument of a container_of-like macro."""
+
+
+class Call(Node, frozen=True):
+    """A call. `callee` is the name for a direct call; `target` is the expression called through otherwise."""
+
+    callee: str
+    target: Expr | None
+    args: tuple[Expr, ...]
+    line: int
+    text: str = ""
+    """The call as written, white space folded, cut to 200 characters."""
+
+
+class Op(Node, frozen=True):
+    """An operator with its operands: `op` as in C (`|`, `!`, `&&`, `?:`, `,`, ...); `sizeof` and its like have none."""
+
+    op: str
+    args: tuple[Expr, ...]
+
+
+class Unknown(Node, frozen=True):
+    """What could not be read (an error node, inline assembly, ...): never a ground for a fact."""
+
+    text: str = ""
+
+
+Expr = Name | Field | Deref | AddressOf | Index | Const | Cast | Call | Op | Unknown
+
+
+# --- events and the flow graph ---------------------------------------------------------------------------------------
+
+
+class CallEvent(Node, frozen=True):
+    """A call is made here; operands that are calls themselves have events of their own before it."""
+
+    call: Call
+    guard: str = ""
+    """`enter` or `leave` for the acquire and release that guard(), scoped_guard(), __free() and __cleanup stand for."""
+
+
+class Assign(Node, frozen=True):
+    """`left op right`; op is `=` or compound (`|=`, `+=`); `++`/`--` are `+=`/`-=` of Const 1. Initialisers are `=`."""
+
+    left: Expr
+    right: Expr
+    line: int
+    op: str = "="
+
+
+class Return(Node, frozen=True):
+    """The function returns here; value is None for a plain return or the fall off the end."""
+
+    value: Expr | None
+    line: int
+
+
+class Jump(Node, frozen=True):
+    """Only in macros: `goto label`, `break` or `continue` of something that the macro's user has; its block ends."""
+
+    label: str
+    line: int
+
+
+Event = CallEvent | Assign | Return | Jump
+
+
+class Edge(Node, frozen=True):
+    """A way on from a block. `when` None: always (or by a loop macro's own choice); else taken if `when` is `taken`.
+
+    For a switch, `when` is `Op('==', (value, case))` with taken True; for default the same without a case.
+    """
+
+    to: int
+    when: Expr | None = None
+    taken: bool = True
+
+
+class Block(Node, frozen=True):
+    """Straight-line events, then the ways on. Block 0 is the entry; one without ways on ends the function."""
+
+    events: tuple[Event, ...]
+    edges: tuple[Edge, ...]
+    line: int
+    loop: str = ""
+    """For the head of a loop: `while`, `for`, `do`, or the macro's name (`list_for_each_entry`)."""
+
+
+# --- declarations ----------------------------------------------------------------------------------------------------
+
+
+class Type(Node, frozen=True):
+    """A type by name (`struct ` left out: `dm_verity`, `int`, `mempool_t`) and its pointer depth."""
+
+    name: str
+    pointers: int = 0
+    array: bool = False
+    function: bool = False
+    """A pointer to a function."""
+
+
+class Variable(Node, frozen=True):
+    """A parameter, local, file-scope variable or struct member."""
+
+    name: str
+    type: Type
+    static: bool = False
+    line: int = 0
+    init: Expr | None = None
+    """Scalar initialiser of a file-scope variable; locals get an Assign event instead."""
+
+
+class Slot(Node, frozen=True):
+    """One entry of an initialiser: `.field = value` of a variable of struct type (nested fields joined by `.`)."""
+
+    type: str
+    variable: str
+    field: str
+    value: Expr
+    line: int
+
+
+class Function(Node, frozen=True):
+    """One function definition, or a statement-like macro (`macro` True; its parameters have type '')."""
+
+    name: str
+    line: int
+    end: int
+    result: Type
+    parameters: tuple[Variable, ...]
+    locals: tuple[Variable, ...]
+    blocks: tuple[Block, ...]
+    static: bool = False
+    macro: bool = False
+    unreadable: bool = False
+    """The repaired text still has an error node in here: facts about it are "unknown"."""
+    annotations: tuple[tuple[str, str], ...] = ()
+    """(`must_hold` | `acquires` | `releases`, text of the argument)."""
+    attributes: tuple[str, ...] = ()
+    """`__init`, `__exit`, `inline`, ...; `#if` where the file has other versions of it (this is the longest)."""
+    value: Expr | None = None
+    """Only for macros: what the call is worth. A Return or Jump in a macro leaves the function that uses the macro;
+    a block of a macro without ways on and without these goes on after the macro's call."""
+
+
+class Struct(Node, frozen=True):
+    """A struct or union body; anonymous members are folded into it, an anonymous one is named `outer.member`."""
+
+    name: str
+    members: tuple[Variable, ...]
+    line: int
+    union: bool = False
+
+
+class Unit(Node, frozen=True):
+    """All that one file says."""
+
+    functions: tuple[Function, ...] = ()
+    structs: tuple[Struct, ...] = ()
+    typedefs: tuple[tuple[str, Type], ...] = ()
+    variables: tuple[Variable, ...] = ()
+    """File-scope variables, with DEFINE_MUTEX(x)-like macros as variables of the type that they define."""
+    prototypes: tuple[tuple[str, Type, tuple[Variable, ...]], ...] = ()
+    defines: tuple[tuple[str, str], ...] = ()
+    """Object-like macros: name, replacement with comments gone and white space folded, cut to 200 characters."""
+    slots: tuple[Slot, ...] = ()
+    enums: tuple[str, ...] = ()
+    includes: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+    calls_at_file_scope: tuple[Call, ...] = ()
+    """module_init(x), DECLARE_WORK(w, fn), EXPORT_SYMBOL(x), late_initcall(f), ..."""
+    level: int = 1
+    """How hard the text had to be repaired: 1 words only, 2 #if blanked where it hurts (in functions the first arm
+    stays, elsewhere all), 3 only first arms there."""
+    errors: int = 0
+    """Error nodes left."""
+
+    kinds: ClassVar[tuple[str, ...]] = ("functions", "structs", "variables", "slots")

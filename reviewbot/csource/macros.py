@@ -1,0 +1,112 @@
+"""#define: constants as text, and function-like macros whose body calls something as pseudo functions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tree_sitter import Node
+
+from reviewbot.csource.ir import Block, Expr, Function, Type, Variable
+from reviewbot.csource.parse import parse
+from reviewbot.csource.statements import Statements
+from reviewbot.csource.text import Text
+
+MAX_BODY = 8_000
+NAME = re.compile(rb"\s*([A-Za-z_]\w*)(\([^()]*\))?")
+WORTH = re.compile(rb"\w\s*\(|->|\w\s*\.|&|\{|=")
+STRINGIFY = re.compile(rb"(?<!#)#(?=\s*\w)")
+STATEMENT = re.compile(rb"\s*(?:do|if|for|while|switch|return|goto|else)\b|\s*\{")
+
+
+@dataclass(frozen=True, slots=True)
+class Define:
+    """One #define; `parameters` is None for an object-like macro. `raw` is the body with its line breaks."""
+
+    name: str
+    parameters: tuple[str, ...] | None
+    raw: bytes
+    line: int
+
+    @property
+    def body(self) -> str:
+        """The replacement on one line, cut to 200 characters."""
+        return " ".join(self.raw.replace(b"\\\n", b" ").decode("utf-8", "replace").split())[:200]
+
+
+def defines(text: Text) -> list[Define]:
+    """All macros that a file defines, in order."""
+    found = []
+    line, counted = 1, 0
+    for name, start, end in text.directives:
+        if name != "define" or not (head := NAME.match(text.clean, start, end)):
+            continue
+        line, counted = line + text.source.count(b"\n", counted, head.end()), head.end()
+        parameters = None
+        if head[2] is not None:
+            parameters = tuple(
+                p.strip() for p in head[2][1:-1].replace(b"\\\n", b"").decode("ascii", "replace").split(",")
+            )
+            parameters = tuple(p for p in parameters if p)
+        found.append(Define(head[1].decode("ascii", "replace"), parameters, text.clean[head.end() : end], line))
+    return found
+
+
+def macro(define: Define) -> Function | None:
+    """A function-like macro as a pseudo function.
+
+    None for one that pastes names together, and for one that neither calls nor reaches into anything, unless it is
+    empty: that says that it does nothing.
+    """
+    raw = define.raw.replace(b"\\\n", b" \n").replace(b"\\\r\n", b"  \n")
+    if define.parameters is None or len(raw) > MAX_BODY or b"##" in raw:
+        return None
+    if not raw.strip():
+        return _pseudo(define, (), (Block((), (), define.line),), None, readable=True)
+    if not WORTH.search(raw):
+        return None
+    raw = STRINGIFY.sub(b" ", raw)
+    for expression in (False,) if STATEMENT.match(raw) or raw.rstrip().endswith((b";", b"}")) else (True, False):
+        parsed = parse(b"void f(void) {(" + raw + b");}" if expression else b"void f(void) {" + raw + b";}")
+        root = parsed.tree.root_node.named_children
+        if len(root) == 1 and root[0].type == "function_definition" and not root[0].has_error:
+            return _function(define, parsed.text, root[0], expression)
+    return _pseudo(define, (), (), None, readable=False)
+
+
+def _function(define: Define, text: Text, node: Node, expression: bool) -> Function:
+    reader = Statements(text, define.line, macro=True, start=define.line)
+    body = node.child_by_field_name("body")
+    value: Expr | None = None
+    try:
+        if expression and body is not None and body.named_children and body.named_children[0].named_children:
+            value = reader.value(body.named_children[0].named_children[0])
+        elif body is not None:
+            reader.body(body)
+        blocks = reader.graph.finish()
+    except RecursionError:
+        return _pseudo(define, (), (), None, readable=False)
+    return _pseudo(define, tuple(reader.locals.values()), blocks, value, readable=True)
+
+
+def _pseudo(
+    define: Define,
+    locals_: tuple[Variable, ...],
+    blocks: tuple[Block, ...],
+    value: Expr | None,
+    *,
+    readable: bool,
+) -> Function:
+    names = (name.removesuffix("...").strip() or "__VA_ARGS__" for name in define.parameters or ())
+    return Function(
+        name=define.name,
+        line=define.line,
+        end=define.line + define.raw.count(b"\n"),
+        result=Type(""),
+        parameters=tuple(Variable(name, Type("")) for name in names),
+        locals=locals_,
+        blocks=blocks,
+        macro=True,
+        unreadable=not readable,
+        value=value,
+    )

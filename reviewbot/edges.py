@@ -1,0 +1,185 @@
+"""The edges of the wait-for graph: what is waited for with a lock held, and who takes part in a circle of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from reviewbot.facts.effects import Effect, own
+from reviewbot.facts.kinds import Held, Site, Wait
+from reviewbot.facts.objects import Scope, known, scope
+from reviewbot.facts.world import World
+from reviewbot.kernel import schema
+from reviewbot.types import Place, Value
+
+REAL = frozenset({"mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem", "page", "device", "queue", "superblock"})
+"""Classes of locks that others wait for."""
+UNTIMED = frozenset({"event", "completion", "bit", "freeze", "sleep"})
+"""Classes of waits that only somebody else ends."""
+
+
+class Actor(Value, frozen=True):
+    """One task of a circle: the functions from the root of its context to the one that matters, by key."""
+
+    chain: tuple[str, ...]
+    context: str = ""
+    at: Place | None = None
+    """Where it waits, or gives what others wait for."""
+    flushed: str = ""
+    """The work item, timer or thread that it is the handler of, where somebody waits for it to end."""
+
+    @property
+    def root(self) -> str:
+        """Key of the outermost function."""
+        return self.chain[0]
+
+    @property
+    def function(self) -> str:
+        """Name of the function that matters."""
+        return self.chain[-1].rpartition(":")[2]
+
+
+class Circle(Value, frozen=True):
+    """The holder of a lock waits for something that is only brought by somebody who wants the lock."""
+
+    kind: str
+    """What is waited for: lock, event, completion, bit, work, workqueue, timer, thread, freeze, self."""
+    lock: str
+    klass: str
+    mode: str
+    object: str
+    """What the holder waits for."""
+    detail: str
+    """Mode of a lock, class of a wait, kind of a flush."""
+    wait_class: str
+    """Class of the lock that is waited for, where it is one."""
+    holder: Actor
+    providers: tuple[Actor, ...]
+    writer: Actor | None = None
+    """Who asks for the lock for write, where holder and providers only read."""
+    also: tuple[tuple[str, str], ...] = ()
+    """Other locks that matter, with their classes."""
+    reads: tuple[str, ...] = ()
+    """What the sleep tests."""
+    ends: Place | None = None
+    """The line that waits, at the end of the calls from the holder's place."""
+
+    @property
+    def actors(self) -> tuple[Actor, ...]:
+        """Everybody who takes part."""
+        return (self.holder, *self.providers, *((self.writer,) if self.writer else ()))
+
+    @property
+    def locks(self) -> tuple[tuple[str, str], ...]:
+        """All locks of the circle with their classes."""
+        own_ = [(self.lock, self.klass)]
+        if self.wait_class:
+            own_.append((self.object, self.wait_class))
+        return tuple(dict.fromkeys((*own_, *self.also)))
+
+
+class Edge(NamedTuple):
+    """A place that waits with a lock held."""
+
+    lock: Held
+    effect: Effect
+    key: str
+    place: Place
+    down: tuple[Place, ...]
+    """The calls below, to the line that waits."""
+    chain: tuple[str, ...]
+    """Functions from the outermost caller that matters to this one."""
+    held: tuple[Held, ...]
+    """All that is held there."""
+    reads: tuple[str, ...] = ()
+
+    @property
+    def pair(self) -> tuple[str, str, str, str]:
+        """What is held and what is waited for."""
+        return self.lock.lock, self.lock.mode, self.effect.kind, self.effect.object
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+
+def edges(world: World, key: str, wanted: Callable[[Effect], bool] | None = None) -> Iterator[Edge]:
+    """Each lock that is held in the function, by it or on one way into it, at each place that waits.
+
+    wanted: which effects count as waiting; those that only somebody else can end when left out.
+    """
+    wanted = wanted or waits
+    if world.function(key).unreadable or world.function(key).macro:
+        return
+    view = world.view(key)
+    for fact in world.own_facts(key):
+        if isinstance(fact, Site):
+            reads = fact.reads if isinstance(fact, Wait) else ()
+            for effect in own([fact]):
+                if wanted(effect):
+                    yield from _edges(world, key, fact.at, effect, fact.held, frozenset(fact.dropped), (), reads)
+    for made in view.made:
+        if made.effects and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
+            continue
+        targets = view.links.reached(key, made.call)
+        if not targets or len(targets) > 4 or world.has_context(key, made.call):
+            continue
+        for target in targets:
+            world.does(target)
+            for effect, inner, reason in world.effects.call(view, made, target):
+                if wanted(effect):
+                    dropped = reason.dropped | frozenset(made.at.dropped)
+                    down = world.effects.chain(target, inner)
+                    place = view.place(made.call.line)
+                    reads = _tested(world, down, effect)
+                    yield from _edges(world, key, place, effect, made.at.held, dropped, down, reads)
+
+
+def _edges(
+    world: World,
+    key: str,
+    place: Place,
+    effect: Effect,
+    here: tuple[Held, ...],
+    dropped: frozenset[str],
+    down: tuple[Place, ...],
+    reads: tuple[str, ...],
+) -> Iterator[Edge]:
+    if effect.kind in ("lock", "wait", "flush") and effect.object and not known(effect.object):
+        return
+    seen = set()
+    for way in sorted(world.entry(key), key=lambda way: (len(way.held), len(way.chain))):
+        mine = {h.lock for h in here}
+        held = tuple(h for h in (*here, *(w for w in way.held if w.lock not in mine)) if h.lock not in dropped)
+        for lock in held:
+            if lock.klass.split("/")[0] not in REAL or not known(lock.lock) or scope(lock.lock) is Scope.STACK:
+                continue
+            outer = lock.lock not in mine
+            if (lock.lock, lock.mode) in seen or (outer and lock.lock not in way.locks()):
+                continue
+            seen.add((lock.lock, lock.mode))
+            yield Edge(lock, effect, key, place, down, way.chain, held, reads)
+
+
+def waits(effect: Effect) -> bool:
+    """Whether it is something that only somebody else can end."""
+    if effect.kind in ("lock", "flush"):
+        return bool(effect.object)
+    return bool(effect.object) and effect.kind == "wait" and effect.detail in UNTIMED
+
+
+def _tested(world: World, down: tuple[Place, ...], effect: Effect) -> tuple[str, ...]:
+    """What the sleep at the end of a chain of calls tests."""
+    if effect.kind != "wait" or not down:
+        return ()
+    last = down[-1]
+    for fact in world.own_facts(f"{last.file}:{last.function}"):
+        if isinstance(fact, Wait) and fact.at.line == last.line:
+            return fact.reads
+    return ()
+
+
+def changed(world: World, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Keys of the functions (file, name) that the world has."""
+    return tuple(dict.fromkeys(k for file, name in names if (k := f"{file}:{name}") in world.names.functions))

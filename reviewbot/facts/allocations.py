@@ -1,0 +1,33 @@
+"""Allocations, with what their masks can be and what scopes around them leave of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewbot.csource.ir import Call
+from reviewbot.facts import gfp
+from reviewbot.facts.kinds import Allocation, Fact
+from reviewbot.facts.locking import At
+from reviewbot.facts.objects import UNKNOWN
+from reviewbot.facts.view import View
+from reviewbot.kernel import schema
+
+
+def facts(view: View) -> Iterator[Fact]:
+    """Allocation facts of one function."""
+    for made, effect in view.having(schema.Allocate):
+        if not effect.flags and view.arg(made.call, effect.gfp) is None:
+            continue  # the call had a mask in another kernel version
+        alternatives = (effect.flags,) if effect.flags else mask(view, made.call, effect.gfp)
+        yield Allocation(**view.site(made), gfp=alternatives, classes=gfp.classes(alternatives, scopes(made.at)))
+
+
+def mask(view: View, call: Call, position: int | None) -> tuple[str, ...]:
+    """The alternatives of the mask at an argument position."""
+    arg = view.arg(call, position)
+    return gfp.masks(view.body, arg) if arg is not None else (UNKNOWN,)
+
+
+def scopes(at: At) -> tuple[str, ...]:
+    """The memalloc scopes that are open on every path."""
+    return tuple(h.lock for h in at.held if h.klass == "scope")

@@ -1,0 +1,160 @@
+"""Where a function asks for memory, itself or through what it calls, and how far reclaim may go for it there.
+
+What counts is the class that is left within the memalloc scopes around: `full` may enter filesystems and wait for I/O,
+`nofs` may wait for I/O, `noio` waits for neither, `nowait` and `atomic` fail instead of waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from reviewbot.facts import gfp
+from reviewbot.facts.allocations import scopes
+from reviewbot.facts.effects import FEW, Effect
+from reviewbot.facts.kinds import Allocation, Held, Take
+from reviewbot.facts.view import Made, View
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.facts.world import World
+
+DEEP = 4
+"""How many callers up a mask that is handed down is followed."""
+
+
+class Ask(NamedTuple):
+    """One place in a function where memory is asked for."""
+
+    call: str
+    """The call of the kernel's API, or the function that asks in turn."""
+    at: Place
+    gfp: str
+    """The mask that reaches furthest, as written; empty when it is somewhere below the call."""
+    klass: str
+    """What it comes to within the scopes; empty when that is not known."""
+    raw: str
+    """What it would come to without the scopes."""
+    scopes: tuple[str, ...]
+    held: tuple[Held, ...]
+    maybe: tuple[Held, ...]
+    dropped: tuple[str, ...]
+    effect: Effect | None = None
+    """For a call of a function at hand: the effect by which it asks, in that function's terms."""
+    target: str = ""
+    guessed: bool = False
+    """A call through an operations table whose functions are not at hand: it may ask for anything."""
+
+    @property
+    def rank(self) -> int:
+        """How far reclaim may go: see `gfp.RANK`; -1 when that is not known."""
+        return gfp.RANK.get(self.klass, -1)
+
+
+def asks(world: World, key: str) -> tuple[Ask, ...]:
+    """The places of a function that ask for memory, in the order of the text."""
+    if world.function(key).unreadable:
+        return ()
+    view = world.view(key)
+    own: dict[tuple[int, str], list[Allocation | Take]] = {}
+    for fact in world.own_facts(key):
+        if isinstance(fact, Allocation | Take):
+            own.setdefault((fact.at.line, fact.call), []).append(fact)
+    found = []
+    for made in view.made:
+        facts = own.pop((made.call.line, made.call.callee), None)
+        if facts:
+            found.append(_own(world, key, facts[0]))
+        elif not made.effects and (ask := _through(world, view, made)):
+            found.append(ask)
+    return tuple(found)
+
+
+def weaker(before: Iterable[Ask], after: Iterable[Ask]) -> Iterator[tuple[Ask, Ask]]:
+    """Pairs of the same call in two versions of a function, where reclaim may go further in the second one."""
+    old, new = _named(before), _named(after)
+    for call, places in new.items():
+        was = old.get(call, [])
+        if len(was) == len(places):
+            yield from ((a, b) for a, b in zip(was, places, strict=True) if -1 < a.rank < b.rank)
+            continue
+        # calls came or went: only one that reaches further than every one before is surely another
+        most = max((a.rank for a in was), default=-1)
+        if most >= 0:
+            first = max(was, key=lambda a: a.rank)
+            yield from ((first, b) for b in places if b.rank > most)
+
+
+def _named(found: Iterable[Ask]) -> dict[str, list[Ask]]:
+    named: dict[str, list[Ask]] = {}
+    for ask in found:
+        named.setdefault(ask.call, []).append(ask)
+    return named
+
+
+def _own(world: World, key: str, fact: Allocation | Take) -> Ask:
+    inside = tuple(h.lock for h in fact.held if h.klass == "scope")
+    reach = [(mask, kind) for mask in fact.gfp for kind in resolved(world, key, mask)]
+    mask, raw = max(reach, key=lambda x: gfp.RANK[x[1]], default=("", ""))
+    klass = gfp.scoped(raw, inside) if raw else ""
+    site = (inside, fact.held, fact.maybe, fact.dropped)
+    return Ask(fact.call, fact.at, "" if "$" in mask else mask, klass, raw, *site)
+
+
+def resolved(world: World, key: str, mask: str, deep: int = DEEP) -> frozenset[str]:
+    """Classes that a mask comes to; where callers hand it in, what those that are at hand say."""
+    if kind := gfp.kind(mask):
+        return frozenset({kind})
+    symbol = gfp.parse(mask).symbol
+    if not symbol.startswith("$") or not deep:
+        return frozenset()
+    found: set[str] = set()
+    name, position = world.function(key).name, int(symbol[1:])
+    for caller in world.callers(key):
+        body = world.body(caller)
+        for call in body.calls:
+            if call.callee == name and position < len(call.args):
+                masks = gfp.masks(body, call.args[position])
+                given = ((),) * position + (masks,)
+                for bound in gfp.bind(mask, given):
+                    found |= resolved(world, caller, bound, deep - 1)
+    return frozenset(found)
+
+
+def _through(world: World, view: View, made: Made) -> Ask | None:
+    call = made.call
+    targets = view.links.reached(view.key, call)
+    inside = scopes(made.at)
+    site = (inside, made.at.held, made.at.maybe, made.at.dropped)
+    name = call.callee or (view.links.through(view.key, call) or "")
+    name = name if isinstance(name, str) else ""
+    most: tuple[int, str, str, Effect, str] | None = None
+    if len(targets) <= FEW and not world.has_context(view.key, call):
+        for target in targets:
+            world.does(target)
+            for effect, inner, _ in world.effects.call(view, made, target):
+                if effect.kind != "memory":
+                    continue
+                known = {effect.detail} & gfp.RANK.keys()
+                for kind in sorted(known or resolved(world, view.key, effect.detail)):
+                    raw = _unscoped(world, view, made, inner.detail) or kind
+                    if most is None or (gfp.RANK[kind], gfp.RANK[raw]) > (most[0], gfp.RANK[most[2]]):
+                        most = (gfp.RANK[kind], kind, raw, inner, target)
+    if most is not None:
+        return Ask(name, view.place(call.line), "", most[1], most[2], *site, most[3], most[4])
+    pointer = not call.callee or call.callee in view.body.locals
+    if pointer and "." in name:
+        return Ask(name, view.place(call.line), "", gfp.scoped("full", inside), "full", *site, guessed=True)
+    return None
+
+
+def _unscoped(world: World, view: View, made: Made, inner: str) -> str:
+    """What an effect is without the scopes around the call, from its mask in the callee's terms; empty if not known."""
+    if inner in gfp.RANK:
+        return inner
+    masks = tuple(gfp.masks(view.body, arg) for arg in made.call.args)
+    kinds = {kind for bound in gfp.bind(inner, masks) for kind in resolved(world, view.key, bound)}
+    return max(kinds, key=gfp.RANK.__getitem__, default="")
+
+
+__all__ = ["Ask", "asks", "resolved", "weaker"]

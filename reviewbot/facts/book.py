@@ -1,0 +1,112 @@
+"""The facts of every function of a world, made once by the producers and taken over from world to world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from reviewbot.facts import (
+    allocations,
+    calls,
+    clients,
+    gates,
+    locks,
+    masks,
+    pools,
+    threads,
+    waits,
+    wakes,
+    work,
+    workqueues,
+)
+from reviewbot.facts.kinds import Fact, Wait
+from reviewbot.facts.locking import Given
+from reviewbot.facts.view import View
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.facts.world import World
+
+PRODUCERS = (locks, waits, wakes, allocations, masks, pools, clients, workqueues, work, threads, calls)
+
+
+class Book:
+    """Facts by function key and the constants it is called with. `kept` are facts that are known already."""
+
+    def __init__(self, world: World, kept: Mapping[str, tuple[Fact, ...]] | None = None) -> None:
+        self.world = world
+        self._facts: dict[tuple[str, Given], tuple[Fact, ...]] = {(k, ()): f for k, f in (kept or {}).items()}
+        self._views: dict[tuple[str, Given], View] = {}
+
+    @classmethod
+    def after(cls, world: World, before: Book, moved: Mapping[str, int]) -> Book:
+        """The facts of a world that differs from the one before: those that still hold, moved with their functions."""
+        book = cls(world)
+        stale = book.stale(before)
+        for (key, given), facts in before._facts.items():
+            if key not in stale and key in world.links.wired:
+                lines = moved.get(key, 0)
+                book._facts[key, given] = tuple(shifted(f, lines) for f in facts) if lines else facts
+        return book
+
+    def stale(self, before: Book) -> frozenset[str]:
+        """Functions whose facts have to be made again."""
+        world = self.world
+        stale = set(world.dirty) | world.locking.redone
+        for key in world.dirty:  # a predicate is looked at down to the functions that it calls
+            for caller in world.links.callers.get(key, ()):
+                stale |= {c for c in (caller, *world.links.callers.get(caller, ())) if before.sleeps(c)}
+        return frozenset(stale)
+
+    def sleeps(self, key: str) -> bool:
+        """Whether the function has a sleep of its own."""
+        return any(isinstance(f, Wait) for f in self._facts.get((key, ()), ()))
+
+    def view(self, key: str, given: Given = ()) -> View:
+        """A function as producers see it."""
+        found = self._views.get((key, given))
+        if found is None:
+            found = self._views[key, given] = View(self.world.links, self.world.locking, key, given)
+        return found
+
+    def of(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
+        """Facts of one function, in the order of the text; none for an unreadable one."""
+        found = self._facts.get((key, given))
+        if found is None:
+            made: list[Fact] = []
+            if not self.world.names.functions[key].unreadable:
+                view = self.view(key, given)
+                for producer in PRODUCERS:
+                    made += producer.facts(view)
+                made += gates.facts(view, tuple(made))
+            made.sort(key=lambda fact: fact.at.line)
+            found = self._facts[key, given] = tuple(made)
+        return found
+
+    def all(self) -> Mapping[str, tuple[Fact, ...]]:
+        """Facts of all functions, by key."""
+        return {key: self.of(key) for key in self.world.functions()}
+
+    @cached_property
+    def tested(self) -> frozenset[str]:
+        """Objects that the predicate of some sleep looks at."""
+        found: set[str] = set()
+        for facts in self.all().values():
+            for fact in facts:
+                if isinstance(fact, Wait):
+                    found.update(fact.reads)
+        return frozenset(found | {read.partition(" & ")[0] for read in found})
+
+
+def shifted(fact: Fact, lines: int) -> Fact:
+    """The fact, further down (up when negative) in its file."""
+    at = Place(fact.at.file, fact.at.line + lines, fact.at.function)
+    return msgspec.structs.replace(fact, at=at)
+
+
+def of_kind(facts: Iterable[tuple[Fact, ...]], kind: type[Fact]) -> list[Fact]:
+    """All facts of a kind."""
+    return [fact for group in facts for fact in group if type(fact) is kind]

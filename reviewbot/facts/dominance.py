@@ -1,0 +1,107 @@
+"""Which conditions hold in a block of a function because every way into it passes through them."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from reviewbot.csource.ir import Block, Expr
+from reviewbot.facts.expr import show, test
+
+GATE = re.compile(r"GFP_|gfp|PF_MEMALLOC|NOWAIT|in_interrupt|in_atomic|in_task|sync_mode|current_is_kswapd|may_reclaim")
+"""Conditions that decide whether code may sleep or recurse."""
+
+
+class Dominance:
+    """Dominators of a flow graph (Cooper, Harvey, Kennedy: A simple, fast dominance algorithm)."""
+
+    def __init__(self, blocks: tuple[Block, ...]) -> None:
+        self.blocks = blocks
+
+    @cached_property
+    def _into(self) -> list[list[tuple[int, Expr | None, bool]]]:
+        into: list[list[tuple[int, Expr | None, bool]]] = [[] for _ in self.blocks]
+        for number, block in enumerate(self.blocks):
+            for edge in block.edges:
+                into[edge.to].append((number, edge.when, edge.taken))
+        return into
+
+    @cached_property
+    def _above(self) -> list[int]:
+        """Immediate dominator of each block; -1 for the entry and for what cannot be reached."""
+        order: list[int] = []
+        seen = {0}
+        stack = [(0, iter(self.blocks[0].edges))] if self.blocks else []
+        while stack:
+            at, edges = stack[-1]
+            for edge in edges:
+                if edge.to not in seen:
+                    seen.add(edge.to)
+                    stack.append((edge.to, iter(self.blocks[edge.to].edges)))
+                    break
+            else:
+                stack.pop()
+                order.append(at)
+        rank = {block: i for i, block in enumerate(order)}
+        above = [-1] * len(self.blocks)
+        if not order:
+            return above
+        above[0] = 0
+        changed = True
+        while changed:
+            changed = False
+            for block in reversed(order):
+                if block == 0:
+                    continue
+                new = -1
+                for source, _, _ in self._into[block]:
+                    if above[source] == -1:
+                        continue
+                    new = source if new == -1 else self._meet(source, new, above, rank)
+                if new != above[block]:
+                    above[block] = new
+                    changed = True
+        above[0] = -1
+        return above
+
+    @staticmethod
+    def _meet(a: int, b: int, above: list[int], rank: dict[int, int]) -> int:
+        while a != b:
+            while rank[a] < rank[b]:
+                a = above[a]
+            while rank[b] < rank[a]:
+                b = above[b]
+        return a
+
+    def conditions(self, block: int) -> list[tuple[Expr, bool]]:
+        """Conditions that hold in the block, nearest first, each with whether it was taken."""
+        out = []
+        at = block
+        while at > 0:
+            into = self._into[at]
+            if len(into) == 1:
+                source, when, taken = into[0]
+                if when is not None:
+                    out.append((when, taken))
+                at = source
+            else:
+                at = self._above[at]
+        return out
+
+    @cached_property
+    def _gated(self) -> bool:
+        return any(e.when is not None and GATE.search(show(e.when)) for block in self.blocks for e in block.edges)
+
+    def gates(self, block: int) -> tuple[str, ...]:
+        """The conditions on gfp flags and task state that hold in the block, as text; `!(...)` where not taken."""
+        if not self._gated:
+            return ()
+        return tuple(dict.fromkeys(spell(w, taken) for w, taken in self.conditions(block) if GATE.search(show(w))))
+
+
+def spell(when: Expr, taken: bool) -> str:
+    """A condition as it holds: `x & __GFP_FS`, or `!(x & __GFP_FS)`."""
+    t = test(when)
+    positive = t.yes != 1
+    text = t.key
+    return text if positive == taken else f"!({text})"

@@ -1,0 +1,332 @@
+"""What a function does in all, through its calls: waits, locks, memory, reserves, I/O, work it queues.
+
+An effect is symbolic where a caller decides (`$1` for what the second argument points to, a gfp mask handed down), and
+is bound at each call; memalloc scopes around the call weaken its memory. Every effect keeps the call it came through,
+so that the chain down to the line that has it can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from reviewbot.facts import gfp, objects
+from reviewbot.facts.allocations import scopes
+from reviewbot.facts.body import Body
+from reviewbot.facts.kinds import (
+    Allocation,
+    Fact,
+    Finish,
+    Flush,
+    Held,
+    Lock,
+    Queue,
+    Site,
+    Submit,
+    Take,
+    Wait,
+    Wake,
+)
+from reviewbot.facts.link import components
+from reviewbot.facts.locking import Given
+from reviewbot.facts.view import Made, View
+from reviewbot.kernel import KERNEL
+from reviewbot.kernel.schema import Contract
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.facts.world import World
+
+MOST = 400
+"""Most effects that one function is followed for."""
+ROUNDS = 8
+"""Most rounds through a cycle of calls."""
+FEW = 8
+"""A call through a pointer that can reach more functions than this is not followed for effects."""
+
+
+class Effect(NamedTuple):
+    """One thing that a function does.
+
+    kind and detail: lock (mode), wait (class), flush (of), memory (gfp class, or a symbolic mask), pool (gfp class or
+    mask), submit, io (submits and waits), queue (object: workqueue; the work item), wake (class), finish (of).
+    """
+
+    kind: str
+    object: str = ""
+    detail: str = ""
+
+
+class Reason(NamedTuple):
+    """How a function comes to an effect: at a line, through a callee (key; empty when its own)."""
+
+    line: int
+    callee: str = ""
+    inner: Effect | None = None
+    """The effect in the callee's own terms."""
+    dropped: frozenset[str] = frozenset()
+    """Locks of the caller that are given up before."""
+    gates: tuple[str, ...] = ()
+    given: Given = ()
+
+
+def own(facts: Iterable[Fact]) -> dict[Effect, Reason]:
+    """Effects of a function's own facts."""
+    found: dict[Effect, Reason] = {}
+    for fact in facts:
+        if not isinstance(fact, Site):
+            continue
+        for effect in _of(fact):
+            dropped = frozenset(fact.dropped)
+            before = found.get(effect)
+            if before is None:
+                found[effect] = Reason(fact.at.line, "", None, dropped, fact.gates)
+            else:
+                found[effect] = before._replace(
+                    dropped=before.dropped & dropped, gates=before.gates if before.gates == fact.gates else ()
+                )
+    return found
+
+
+def _of(fact: Site) -> list[Effect]:
+    match fact:
+        case Lock() if fact.how != "try":
+            return [Effect("lock", fact.lock, fact.mode)] if contended(fact.klass) else []
+        case Wait() if fact.klass == "reschedule":
+            return [Effect("wait", "", "reschedule")]
+        case Wait() if not fact.announce:
+            return [Effect("wait", fact.object, f"{fact.klass}{' timeout' if fact.timeout else ''}")]
+        case Flush():
+            return [Effect("flush", fact.object, fact.of)]
+        case Allocation():
+            return _memory(fact.gfp, fact.held)
+        case Take():
+            return [Effect("pool", fact.pool, d.detail) for d in _memory(fact.gfp, fact.held)] + _memory(
+                fact.gfp, fact.held
+            )
+        case Submit():
+            return [Effect("io" if fact.waits else "submit")]
+        case Queue():
+            return [Effect("queue", fact.workqueue, fact.work)]
+        case Wake():
+            return [Effect("wake", fact.object, fact.klass)]
+        case Finish():
+            return [Effect("finish", "", fact.of)]
+    return []
+
+
+def contended(klass: str) -> bool:
+    """Whether tasks wait for one another at locks of this class (not so for RCU, scopes, references)."""
+    return all(c in KERNEL.classes and KERNEL.classes[c].lock for c in klass.split("/"))
+
+
+def _memory(masks: tuple[str, ...], held: Iterable[Held]) -> list[Effect]:
+    inside = [h.lock for h in held if h.klass == "scope"]
+    out = []
+    for mask in masks:
+        klass = gfp.kind(mask)
+        if klass:
+            out.append(Effect("memory", "", gfp.scoped(klass, inside)))
+        elif not mask.startswith(objects.UNKNOWN):
+            out.append(Effect("memory", "", _symbolic(mask, inside)))
+    return out
+
+
+def _symbolic(mask: str, inside: Iterable[str]) -> str:
+    """A mask that a caller decides, with the scopes around it as flags masked out."""
+    scopes_ = set(inside)
+    lost = "&~__GFP_FS" * bool(scopes_ & {"nofs", "noio"}) + "&~__GFP_IO" * ("noio" in scopes_)
+    return str(gfp.parse(mask + lost)) if lost else mask
+
+
+class Effects:
+    """Effects of all functions of a program, found when asked for, callees first."""
+
+    def __init__(self, world: World, kept: Mapping[tuple[str, Given], dict[Effect, Reason]] | None = None) -> None:
+        """`kept` are effects that are known already."""
+        self.world = world
+        self._found: dict[tuple[str, Given], dict[Effect, Reason]] = dict(kept or {})
+
+    @classmethod
+    def after(cls, world: World, before: Effects, moved: Mapping[str, int]) -> Effects:
+        """The effects of a world that differs from the one before: those that still hold, and what changes above."""
+        effects = cls(world)
+        links = world.links
+        effects._found = {
+            k: _shifted(found, moved.get(k[0], 0)) for k, found in before._found.items() if k[0] in links.wired
+        }
+        variants: dict[str, list[tuple[str, Given]]] = {}
+        for k in effects._found:
+            variants.setdefault(k[0], []).append(k)
+        stale = world.book.stale(before.world.book)
+        todo = {group for key in stale if key in links.wired for group in [links.group(key)]}
+        done: set[tuple[str, ...]] = set()
+        while todo:
+            waiting = {key for group in todo for key in group}
+            ready = [g for g in todo if not any(c in waiting for k in g for c in links.callees_of(k) if c not in g)]
+            for group in sorted(ready):
+                todo.discard(group)
+                done.add(group)
+                for key in group:
+                    for k in variants.get(key, ()):
+                        effects._found.pop(k, None)
+                if not any((key, ()) in before._found for key in group):
+                    continue
+                effects._component(list(group))
+                for key in group:
+                    were = before._found.get((key, ()))
+                    if were is None or not _alike(effects._found[key, ()], were):
+                        callers = links.callers.get(key, ())
+                        todo |= {g for c in callers for g in [links.group(c)] if g not in done}
+        return effects
+
+    def parts(self) -> Iterator[tuple[str, Given, list[tuple[Effect, Reason]]]]:
+        """Everything that was found, with the constants that functions are called with."""
+        self.all()
+        return ((key, given, list(found.items())) for (key, given), found in self._found.items())
+
+    def all(self) -> Mapping[str, Mapping[Effect, Reason]]:
+        """Effects of all functions, by key."""
+        for component in self.world.links.order():
+            self._component(component)
+        return {key: self._found[key, ()] for key in self.world.functions()}
+
+    def of(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
+        """Effects of a function, as called with these constants."""
+        found = self._found.get((key, given))
+        if found is None:
+            if given:
+                self._found[key, given] = self._found.get((key, ()), {})  # should it call itself
+                found = self._found[key, given] = self._sum(key, given)
+            else:
+                self._settle(key)
+                found = self._found[key, ()]
+        return found
+
+    def _settle(self, key: str) -> None:
+        """Find the effects of a function and all below it, each cycle of calls until nothing is added."""
+        for component in components(self._open, [key]):
+            self._component(component)
+
+    def _open(self, key: str) -> list[str]:
+        """Callees that have to be looked at first."""
+        return [c for c in self.world.links.callees_of(key) if (c, ()) not in self._found]
+
+    def _component(self, component: list[str]) -> None:
+        if all((member, ()) in self._found for member in component):
+            return
+        for member in component:
+            self._found.setdefault((member, ()), {})
+        inside = frozenset(component)
+        for _ in range(ROUNDS):
+            before = sum(len(self._found[m, ()]) for m in component)
+            for member in component:
+                self._found[member, ()] = self._sum(member, ())
+            if len(component) > 1:  # what constants made of a member rests on the round before
+                for k in [k for k in self._found if k[1] and k[0] in inside]:
+                    del self._found[k]
+            if len(component) == 1 or sum(len(self._found[m, ()]) for m in component) == before:
+                break
+
+    def _sum(self, key: str, given: Given) -> dict[Effect, Reason]:
+        view = self.world.view(key, given)
+        found = own(self.world.own_facts(key, given))
+        for made in view.made:
+            if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
+                continue
+            targets = view.links.reached(key, made.call)
+            if not targets or len(targets) > FEW or self.world.has_context(key, made.call):
+                continue
+            for target in targets:
+                self._through(view, made, target, found)
+                if len(found) > MOST:
+                    return found
+        return found
+
+    def _through(self, view: View, made: Made, target: str, found: dict[Effect, Reason]) -> None:
+        for effect, inner, reason in self.call(view, made, target):
+            if effect not in found:
+                gates = view.dominance.gates(made.block) or reason.gates
+                dropped = reason.dropped | frozenset(made.at.dropped)
+                given = self._given(view, made, target)
+                found[effect] = Reason(made.call.line, target, inner, dropped, gates, given)
+
+    def _given(self, view: View, made: Made, target: str) -> Given:
+        if not made.call.callee or not view.locking.record(target).moves:
+            return ()
+        return view.locking.given(view.body, made.call, target)
+
+    def call(self, view: View, made: Made, target: str) -> list[tuple[Effect, Effect, Reason]]:
+        """Effects of one call, bound to the caller: (effect, effect in the callee's terms, the callee's reason)."""
+        given = self._given(view, made, target)
+        inner = self._found.get((target, ()), {}) if not given else self.of(target, given)
+        if not inner:
+            return []
+        ids = _identities(view.body, made)
+        types = tuple(view.body.type(a).name for a in made.call.args)
+        masks: tuple[tuple[str, ...], ...] | None = None
+        inside = scopes(made.at)
+        out = []
+        for effect, reason in inner.items():
+            if effect.kind in ("memory", "pool"):
+                if "$" in effect.detail and masks is None:
+                    masks = tuple(gfp.masks(view.body, a) if _may_be_mask(view.body, a) else () for a in made.call.args)
+                for detail in _details(effect.detail, masks or (), inside):
+                    bound = effect.object and objects.bind(effect.object, ids, types)
+                    if bound != objects.UNKNOWN:
+                        out.append((Effect(effect.kind, bound, detail), effect, reason))
+                continue
+            bound = objects.bind(effect.object, ids, types) if effect.object else ""
+            detail = objects.bind(effect.detail, ids, types) if "$" in effect.detail else effect.detail
+            if bound.startswith(objects.UNKNOWN) and effect.kind in ("lock", "wake", "queue", "flush"):
+                continue
+            dropped = frozenset(objects.bind(d, ids, types) for d in reason.dropped)
+            out.append((Effect(effect.kind, bound, detail), effect, reason._replace(dropped=dropped)))
+        return out
+
+    def chain(self, key: str, effect: Effect, given: Given = ()) -> tuple[Place, ...]:
+        """The calls from a function down to the line that has the effect."""
+        out: list[Place] = []
+        names = self.world.names
+        while len(out) < 40:
+            reason = self.of(key, given).get(effect)
+            if reason is None:
+                break
+            out.append(Place(names.file[key], reason.line, names.functions[key].name))
+            if not reason.callee or reason.inner is None:
+                break
+            key, effect, given = reason.callee, reason.inner, reason.given
+        return tuple(out)
+
+
+def _shifted(found: dict[Effect, Reason], lines: int) -> dict[Effect, Reason]:
+    return {e: r._replace(line=r.line + lines) for e, r in found.items()} if lines else found
+
+
+def _alike(one: Mapping[Effect, Reason], two: Mapping[Effect, Reason]) -> bool:
+    """Whether callers see the same effects."""
+    if one.keys() != two.keys():
+        return False
+    return all((r.dropped, r.gates) == (two[e].dropped, two[e].gates) for e, r in one.items())
+
+
+def _identities(body: Body, made: Made) -> tuple[str, ...]:
+    return tuple(body.identity(a) for a in made.call.args)
+
+
+def _may_be_mask(body: Body, arg: object) -> bool:
+    name = body.type(arg).name  # type: ignore[arg-type]
+    return name in ("gfp_t", "", "int", "unsigned", "unsigned int")
+
+
+def _details(detail: str, masks: tuple[tuple[str, ...], ...], inside: tuple[str, ...]) -> list[str]:
+    if "$" not in detail:
+        return [gfp.scoped(detail, inside) if detail in gfp.RANK else detail]
+    out = []
+    for mask in gfp.bind(detail, masks):
+        klass = gfp.kind(mask)
+        if klass:
+            out.append(gfp.scoped(klass, inside))
+        elif not mask.startswith(objects.UNKNOWN):
+            out.append(_symbolic(mask, inside))
+    return out

@@ -1,0 +1,148 @@
+"""From one world to the next: which functions have to be looked at again when some files change.
+
+A function is looked at again when its text changed, when it mentions a name whose declaration changed (a struct member,
+a macro, a variable, a function), when what it calls through a pointer changed, or when the locks or effects of a
+function that it calls did. Everything else is taken over, its lines moved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from reviewbot.csource.ir import Function, Unit
+from reviewbot.facts.library import Library, index, text_of
+from reviewbot.types import Source
+
+WORD = re.compile(rb"[A-Za-z_]\w*")
+
+
+class Step(NamedTuple):
+    """What changes between two libraries: functions to look at again, and those that only moved, by how many lines."""
+
+    dirty: frozenset[str]
+    moved: Mapping[str, int]
+    same: bool
+    """No declaration changed: names mean what they meant."""
+
+
+def step(
+    old: Library,
+    new: Library,
+    changed: Iterable[str],
+    before: Source | None,
+    after: Source,
+    wired: Mapping[str, object],
+) -> Step:
+    """Compare two libraries that differ in the files `changed`; `before` is the old source, where it is at hand."""
+    dirty: set[str] = set()
+    moved: dict[str, int] = {}
+    words: dict[bytes, bool] = {}
+    paths = list(changed)
+    for path in paths:
+        one, two = old.declared.get(path, Unit()), new.declared.get(path, Unit())
+        texts = [_text(before, path, old.blobs), _text(after, path, new.blobs)]
+        functions = _functions(path, one, two, *texts)
+        dirty |= functions.dirty | {f"{path}:"}
+        moved.update(functions.moved)
+        for word, everywhere in _words(path, one, two).items():
+            words[word] = words.get(word, False) or everywhere
+    if words:
+        shared = frozenset(word for word, everywhere in words.items() if everywhere)
+        own = frozenset(words)
+        for path, unit in new.declared.items():
+            wanted = own if path in paths else shared
+            if wanted and any(f"{path}:{f.name}" in wired for f in unit.functions):
+                dirty |= _mentioning(path, unit, wanted, after)
+    return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty}, not words)
+
+
+class _Compared(NamedTuple):
+    dirty: set[str]
+    moved: dict[str, int]
+
+
+def _functions(path: str, one: Unit, two: Unit, text_one: list[bytes], text_two: list[bytes]) -> _Compared:
+    """Which functions of a file are other than before, and how far the others moved."""
+    found = _Compared(set(), {})
+    were, are = index(one), index(two)
+    for name in were.keys() | are.keys():
+        key = f"{path}:{name}"
+        if (
+            name not in were
+            or name not in are
+            or one.level != two.level
+            or not text_one
+            or _slice(were[name], text_one) != _slice(are[name], text_two)
+            or not _alike(were[name], are[name])
+        ):
+            found.dirty.add(key)
+        else:
+            found.moved[key] = are[name].line - were[name].line
+    return found
+
+
+def _alike(a: Function, b: Function) -> bool:
+    return (a.unreadable, a.macro, a.attributes, a.end - a.line) == (
+        b.unreadable,
+        b.macro,
+        b.attributes,
+        b.end - b.line,
+    )
+
+
+def _text(source: Source | None, path: str, blobs: Mapping[str, str]) -> list[bytes]:
+    content = text_of(source, path, blobs[path]) if path in blobs else None
+    return content.split(b"\n") if content is not None else []
+
+
+def _slice(function: Function, text: list[bytes]) -> list[bytes]:
+    return text[function.line - 1 : function.end]
+
+
+def _words(path: str, one: Unit, two: Unit) -> dict[bytes, bool]:
+    """Names whose declaration is not what it was; True when files beside this one can see them."""
+    header = path.endswith(".h")
+    found: dict[str, bool] = {}
+    for name in _differing({s.name: s.members for s in one.structs}, {s.name: s.members for s in two.structs}):
+        before = {m.name: m.type for s in one.structs if s.name == name for m in s.members}
+        after = {m.name: m.type for s in two.structs if s.name == name for m in s.members}
+        if not before or not after:
+            found[name] = header
+        for member in _differing(before, after):
+            found[member] = header
+    for name in _differing(dict(one.typedefs), dict(two.typedefs)):
+        found[name] = header
+    for name in _differing(dict(one.defines), dict(two.defines)):
+        found[name] = header
+    variables = [{v.name: (v.type, v.static) for v in u.variables} for u in (one, two)]
+    for name in _differing(*variables):
+        static = all(name not in v or v[name][1] for v in variables)
+        found[name] = header or not static
+    for name in _differing({n: (r, p) for n, r, p in one.prototypes}, {n: (r, p) for n, r, p in two.prototypes}):
+        found[name] = header
+    functions = [{f.name: (f.static, f.macro, f.result, f.parameters) for f in u.functions} for u in (one, two)]
+    for name in _differing(*functions):
+        static = all(name not in f or (f[name][0] and not header) for f in functions)
+        found[name] = not static
+    return {name.encode(): everywhere for name, everywhere in found.items()}
+
+
+def _differing(one: Mapping[str, object], two: Mapping[str, object]) -> list[str]:
+    names = one.keys() | two.keys()
+    return sorted(name for name in names if one.get(name) != two.get(name))
+
+
+def _mentioning(path: str, unit: Unit, words: frozenset[bytes], source: Source) -> set[str]:
+    """Functions of a file whose text has one of the words, and its file scope when that has."""
+    content = source.read(path) or b""
+    if not any(word in content for word in words):
+        return set()
+    lines = content.split(b"\n")
+    found = {f"{path}:"}
+    for name, function in index(unit).items():
+        text = b"\n".join(_slice(function, lines))
+        if not words.isdisjoint(WORD.findall(text)):
+            found.add(f"{path}:{name}")
+    return found

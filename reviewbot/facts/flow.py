@@ -1,0 +1,389 @@
+"""The paths of one function: which locks are held at each call, and with what a return leaves its caller.
+
+A path is what is held (or dropped of the caller's) and what is known of values. Values that are followed: results that
+decide whether a lock was taken, locals set to constants, and, when paths are correlated, every condition that is tested
+more than once while nothing is assigned to what it stands on. Each (block, path) is visited once; where a block sees
+too many paths the values are forgotten first, and then the function is `cut`: nothing is said of what it leaves held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Jump, Name, Op, Return
+from reviewbot.facts.body import Body
+from reviewbot.facts.expr import ANY, PLUS, WORD, ZERO, Test, bare, show, sign, test
+from reviewbot.kernel import KERNEL
+
+CAP = 40
+"""Most paths that one block is visited with before values are forgotten; twice that and the function is cut."""
+VOID = 8
+"""Class of a return without value; the others are the signs ZERO, MINUS and PLUS."""
+
+
+class Token(NamedTuple):
+    """One lock on a path: taken here (`mine`), or dropped though the caller holds it."""
+
+    lock: str
+    mode: str
+    klass: str
+    base: str
+    mine: bool = True
+
+
+class Change(NamedTuple):
+    """What a call does to the caller's locks when its result has one of the signs `signs`; drops come first."""
+
+    signs: int
+    drops: tuple[Token, ...]
+    takes: tuple[Token, ...]
+
+
+Held = tuple[Token, ...]
+Values = frozenset[tuple[str, int]]
+Path = tuple[Held, Values]
+Outcome = Callable[[Call], tuple[tuple[Change, ...], tuple[Change, ...]]]
+"""What a call does to locks, by the sign of its result (empty when it does nothing to them), and how it can leave the
+function that makes it, when it is a macro."""
+
+
+class Paths:
+    """Result of walking a function: what was held at each call, and at each kind of return."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, set[Held]] = {}
+        """Index of the call in the function -> what was held (or dropped) there, path by path."""
+        self.exits: dict[int, set[Held]] = {}
+        """Signs of the returned value (VOID without) -> what the paths leave."""
+        self.escapes: dict[int, set[Held]] = {}
+        """The same for returns inside of a macro: they leave the function that uses it."""
+        self.cut = False
+
+    def agreed(self) -> bool:
+        """Whether all paths agree everywhere."""
+        return all(len(x) == 1 for x in self.at.values()) and len({h for x in self.exits.values() for h in x}) <= 1
+
+
+class Plan:
+    """A function made ready for walking: what each block does to locks and values, and which values matter."""
+
+    def __init__(self, body: Body, outcome: Outcome, interesting: Callable[[Call], bool]) -> None:
+        self.body = body
+        self.blocks = body.function.blocks
+        self.number: dict[int, int] = {}
+        """id of a call node -> its index in the function."""
+        self.changes: dict[int, tuple[Change, ...]] = {}
+        """Index of a call -> what it does to locks."""
+        self.escapes: dict[int, tuple[Change, ...]] = {}
+        """Index of a call of a macro that can return from this function -> how it leaves, by the returned value."""
+        self.wanted: set[int] = set()
+        index = 0
+        for block in self.blocks:
+            for event in block.events:
+                if isinstance(event, CallEvent):
+                    self.number[id(event)] = index
+                    changes, escapes = outcome(event.call)
+                    if escapes:
+                        self.escapes[index] = escapes
+                    if changes:
+                        self.changes[index] = changes
+                    if changes or interesting(event.call):
+                        self.wanted.add(index)
+                    index += 1
+        self._tests: dict[int, Test] = {}
+        self._words: dict[str, frozenset[str]] = {}
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing in the function touches locks: then nothing is held anywhere."""
+        return not self.changes and not self.escapes
+
+    def test(self, when: Expr) -> Test:
+        """The condition of an edge, read once."""
+        found = self._tests.get(id(when))
+        if found is None:
+            found = self._tests[id(when)] = test(when)
+        return found
+
+    def words(self, key: str) -> frozenset[str]:
+        """Identifiers that a value's text mentions."""
+        found = self._words.get(key)
+        if found is None:
+            found = self._words[key] = frozenset(WORD.findall(key))
+        return found
+
+    def followed(self, correlate: bool, given: Iterable[str]) -> frozenset[str]:
+        """Keys of the values to follow."""
+        tested: dict[str, int] = {}
+        for block in self.blocks:
+            seen = set()
+            for edge in block.edges:
+                if edge.when is not None:
+                    seen.add(self.test(edge.when).key)
+            for key in seen:
+                tested[key] = tested.get(key, 0) + 1
+            for event in block.events:
+                if isinstance(event, Return) and event.value is not None:
+                    key = test(event.value).key
+                    tested[key] = tested.get(key, 0) + 1
+        if self.body.function.value is not None:
+            key = test(self.body.function.value).key
+            tested[key] = tested.get(key, 0) + 1
+        keys = set(given)
+        for block in self.blocks:
+            for event in block.events:
+                if isinstance(event, CallEvent):
+                    changes = self.changes.get(self.number[id(event)], ())
+                    if len(changes) > 1:
+                        keys.add(show(event.call))
+                elif isinstance(event, Assign):
+                    left = show(event.left)
+                    right = bare(event.right)
+                    if left in tested and (
+                        (event.op == "=" and sign(right) != ANY and isinstance(event.left, Name))
+                        or any(show(value) in keys for value in choices(right))
+                    ):
+                        keys.add(left)
+        if correlate:
+            keys |= {key for key, times in tested.items() if times > 1 and not key.startswith("?")}
+        return frozenset(keys)
+
+    def live(self, keys: frozenset[str]) -> list[frozenset[str]]:
+        """Per block: the followed values that can still be tested from its start on."""
+        own: list[set[str]] = []
+        for block in self.blocks:
+            here: set[str] = set()
+            for edge in block.edges:
+                if edge.when is not None:
+                    here |= self._used(self.test(edge.when).value, keys)
+            for event in block.events:
+                if isinstance(event, Return) and event.value is not None:
+                    here |= self._used(event.value, keys)
+                elif isinstance(event, Assign):
+                    here |= self._used(event.right, keys)
+            if not block.edges and self.body.function.value is not None:
+                here |= self._used(self.body.function.value, keys)
+            own.append(here)
+        changed = True
+        while changed:
+            changed = False
+            for i in range(len(self.blocks) - 1, -1, -1):
+                for edge in self.blocks[i].edges:
+                    if not own[edge.to] <= own[i]:
+                        own[i] |= own[edge.to]
+                        changed = True
+        return [frozenset(x) for x in own]
+
+    def _used(self, expr: Expr, keys: frozenset[str]) -> set[str]:
+        text = show(expr)
+        return {key for key in keys if key in text}
+
+
+def walk(plan: Plan, given: Mapping[str, int], correlate: bool) -> Paths:
+    """All paths of a function. `given`: parameter name -> signs of its value, for a call with constants."""
+    result = Paths()
+    if plan.plain or not plan.blocks:
+        return result
+    keys = plan.followed(correlate, given)
+    live = plan.live(keys)
+    start: Path = ((), frozenset(given.items()))
+    seen: list[set[Path]] = [set() for _ in plan.blocks]
+    todo: list[tuple[int, Path]] = [(0, start)]
+    while todo:
+        index, (held, values) = todo.pop()
+        values = frozenset(v for v in values if v[0] in live[index])
+        here = seen[index]
+        if len(here) >= CAP:
+            values = frozenset()
+            if len(here) >= 2 * CAP:
+                result.cut = True
+                continue
+        path = (held, values)
+        if path in here:
+            continue
+        here.add(path)
+        block = plan.blocks[index]
+        for after in _through(plan, block, path, keys, result):
+            todo.extend(onward(plan, block, after))
+    return result
+
+
+def onward(plan: Plan, block: Block, path: Path) -> Iterable[tuple[int, Path]]:
+    held, values = path
+    known = dict(values)
+    for edge in block.edges:
+        if edge.when is None:
+            yield edge.to, path
+            continue
+        t = plan.test(edge.when)
+        signs = t.yes if edge.taken else t.no
+        text_sign = sign(t.value)
+        had = known.get(t.key, text_sign)
+        now = had & signs
+        if not now:
+            continue
+        if now != ANY and now != known.get(t.key):
+            yield edge.to, (held, frozenset({**known, t.key: now}.items()))
+        else:
+            yield edge.to, path
+
+
+def _through(plan: Plan, block: Block, start: Path, keys: frozenset[str], result: Paths) -> list[Path]:
+    """The paths at the end of a block; none when it does not end."""
+    paths = [start]
+    for event in block.events:
+        if isinstance(event, CallEvent):
+            index = plan.number[id(event)]
+            if index in plan.wanted:
+                result.at.setdefault(index, set()).update(held for held, _ in paths)
+            if event.call.callee in KERNEL.noreturn:
+                return []
+            changes = plan.changes.get(index)
+            for escape in plan.escapes.get(index, ()):
+                for path in paths:
+                    result.exits.setdefault(escape.signs, set()).add(_changed(path[0], escape))
+            if changes is not None:
+                paths = [p for path in paths for p in _call(plan, event.call, changes, path, keys)]
+            elif keys:
+                paths = [forget_addressed(plan, event.call, path) for path in paths]
+        elif isinstance(event, Assign):
+            if keys:
+                paths = [assign(plan, event, path, keys) for path in paths]
+        elif isinstance(event, Jump):
+            return []
+        else:
+            exits = result.escapes if plan.body.function.macro else result.exits
+            for held, values in paths:
+                exits.setdefault(returned(event.value, dict(values)), set()).add(held)
+            return []
+    if not block.edges:
+        value = plan.body.function.value
+        for held, values in paths:
+            result.exits.setdefault(returned(value, dict(values)), set()).add(held)
+    return paths
+
+
+def returned(value: Expr | None, known: dict[str, int]) -> int:
+    if value is None:
+        return VOID
+    t = test(value)
+    if t.key in known and (known[t.key] & t.yes) != known[t.key]:
+        # `return !x`, `return x == 0`: a truth value that depends on x
+        plain = bare(value)
+        if show(plain) != t.key:
+            yes, no = known[t.key] & t.yes, known[t.key] & t.no
+            return (PLUS if yes else 0) | (ZERO if no else 0)
+    plain = bare(value)
+    if show(plain) == t.key and t.key in known:
+        return known[t.key] & sign(plain) or known[t.key]
+    if t.key in known and isinstance(plain, Op):
+        return (PLUS if known[t.key] & t.yes else 0) | (ZERO if known[t.key] & t.no else 0)
+    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+        t = test(plain.args[0])
+        if t.key in known:
+            yes = known[t.key] & t.yes
+            no = known[t.key] & t.no
+            return (sign(plain.args[1]) if yes else 0) | (sign(plain.args[2]) if no else 0)
+    return sign(plain)
+
+
+def _call(plan: Plan, call: Call, changes: tuple[Change, ...], path: Path, keys: frozenset[str]) -> list[Path]:
+    key = show(call)
+    held, values = forget_addressed(plan, call, path)
+    values = frozenset(v for v in values if v[0] != key)
+    out = []
+    for change in changes:
+        now = _changed(held, change)
+        known = values | {(key, change.signs)} if len(changes) > 1 and key in keys else values
+        out.append((now, known))
+    return list(dict.fromkeys(out))
+
+
+def _changed(held: Held, change: Change) -> Held:
+    for token in change.drops:
+        held = release(held, token)
+    for token in change.takes:
+        held = acquire(held, token)
+    return held
+
+
+def acquire(held: Held, token: Token) -> Held:
+    """What is held after a lock was taken: a caller's lock that had been dropped is back, else one more."""
+    for given in held:
+        if not given.mine and given.lock == token.lock:
+            return tuple(x for x in held if x is not given)
+    if sum(1 for x in held if x.lock == token.lock and x.mine) >= 2:
+        return held
+    return tuple(sorted((*held, token)))
+
+
+def release(held: Held, token: Token) -> Held:
+    """What is held after a lock was given back: the same instance if there is one, else one of the same class."""
+    mine = [x for x in held if x.mine and x.lock == token.lock]
+    for match in (
+        lambda x: x.base == token.base and x.mode == token.mode,
+        lambda x: x.mode == token.mode,
+        lambda x: True,
+    ):
+        for x in mine:
+            if match(x):
+                rest = list(held)
+                rest.remove(x)
+                return tuple(rest)
+    dropped = token._replace(mine=False)
+    return held if dropped in held else tuple(sorted((*held, dropped)))
+
+
+def forget_addressed(plan: Plan, call: Call, path: Path) -> Path:
+    """A local whose address is handed to a call may have any value afterwards."""
+    held, values = path
+    if not values:
+        return path
+    lost = {
+        arg.base.name
+        for arg in call.args
+        for arg in [bare(arg)]
+        if isinstance(arg, AddressOf) and isinstance(arg.base, Name)
+    }
+    if not lost:
+        return path
+    return held, frozenset(v for v in values if not plan.words(v[0]) & lost)
+
+
+def choices(expr: Expr) -> tuple[Expr, ...]:
+    """The values that an expression can have: those of `a ? b : c` are b and c."""
+    if isinstance(expr, Op) and expr.op == "?:" and len(expr.args) == 3:
+        return (*choices(bare(expr.args[1])), *choices(bare(expr.args[2])))
+    return (expr,)
+
+
+def _known(plan: Plan, value: Expr, known: dict[str, int]) -> int | None:
+    """Signs of a value that is being assigned, where they are followed."""
+    if isinstance(value, Op) and value.op == "?:" and len(value.args) == 3:
+        t = plan.test(value.args[0])
+        signs = known.get(t.key, sign(t.value))
+        if not signs & t.no:
+            return _known(plan, bare(value.args[1]), known)
+        if not signs & t.yes:
+            return _known(plan, bare(value.args[2]), known)
+        found = [s for choice in choices(value) if (s := _known(plan, choice, known)) is not None]
+        return found[0] if len(found) == 1 else None
+    return known.get(show(value))
+
+
+def assign(plan: Plan, event: Assign, path: Path, keys: frozenset[str]) -> Path:
+    held, values = path
+    left = show(event.left)
+    right = bare(event.right)
+    known = dict(values)
+    source = _known(plan, right, known) if event.op == "=" else None
+    if isinstance(event.left, Name):
+        kept = {k: v for k, v in known.items() if event.left.name not in plan.words(k)}
+    else:
+        kept = {k: v for k, v in known.items() if left not in k}
+    if left in keys:
+        signs = source if source is not None else sign(right) if event.op == "=" else ANY
+        if signs != ANY:
+            kept[left] = signs
+    return held, frozenset(kept.items())

@@ -1,0 +1,84 @@
+"""Gates: conditions on gfp flags, reclaim or task state that a function tests, and what it does only under them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.csource.ir import AddressOf, Block, Call, CallEvent, Deref, Expr, Field, Name, Op
+from reviewbot.facts.body import Body
+from reviewbot.facts.dominance import GATE, spell
+from reviewbot.facts.expr import bare, show, test
+from reviewbot.facts.kinds import Allocation, CallTo, Fact, Flush, Gate, Lock, Queue, Site, Submit, Take, Wait
+from reviewbot.facts.objects import UNKNOWN, short
+from reviewbot.facts.view import View
+
+_GUARDED = (Lock, Wait, Flush, Submit, Take, Allocation, Queue, CallTo)
+
+
+def facts(view: View, found: Iterable[Fact]) -> Iterator[Fact]:
+    """Gate facts of one function, from the conditions it tests and from its other facts."""
+    under: dict[str, list[Site]] = {}
+    for fact in found:
+        if isinstance(fact, _GUARDED):
+            for gate in fact.gates:
+                under.setdefault(gate, []).append(fact)
+    seen: dict[tuple[str, bool], Gate] = {}
+    for block in view.body.function.blocks:
+        for edge in block.edges:
+            if edge.when is None or not GATE.search(show(edge.when)):
+                continue
+            gate = spell(edge.when, edge.taken)
+            condition = canonical(view.body, test(edge.when).value)
+            taken = not gate.startswith("!(")
+            guards = tuple(sorted({_names(f) for f in under.get(gate, ())}))
+            at = min((f.at for f in under.get(gate, ())), default=view.place(_line(view, block)))
+            before = seen.get((condition, taken))
+            if before is None or guards:
+                seen[condition, taken] = Gate(view.name, at, condition=condition, taken=taken, guards=guards)
+    for (condition, taken), gate_ in sorted(seen.items(), key=lambda item: item[0]):
+        other = seen.get((condition, not taken))
+        if gate_.guards or (taken and not (other and other.guards)):
+            yield gate_
+
+
+def _line(view: View, block: Block) -> int:
+    """Where a block tests its condition: after its last event, as near as that can be told."""
+    events = [e.call.line if isinstance(e, CallEvent) else e.line for e in block.events]
+    return max(*events, block.line) if events else max(block.line, view.body.function.line)
+
+
+def canonical(body: Body, expr: Expr) -> str:
+    """The condition with objects in the place of the function's own names for them."""
+    e = bare(expr)
+    match e:
+        case AddressOf(base) | Deref(base):
+            return canonical(body, base)
+        case Field():
+            identity = body.identity(e)
+            return e.name if identity == UNKNOWN else identity
+        case Name(name):
+            if name in body.parameters:
+                return f"${body.parameters[name]}"
+            return body.locals[name].name if name in body.locals else name
+        case Op(op, args):
+            texts = [canonical(body, a) for a in args]
+            return f"{op}{texts[0]}" if len(texts) == 1 else f" {op} ".join(texts)
+        case Call(callee, _, args):
+            return f"{callee}({', '.join(canonical(body, a) for a in args)})"
+    return show(e)
+
+
+def _names(fact: Site) -> str:
+    match fact:
+        case Lock():
+            return f"lock {short(fact.lock)}"
+        case Wait() | Flush():
+            return f"wait {short(fact.object) or fact.call}"
+        case Queue():
+            return f"queue {short(fact.work)}"
+        case Take():
+            return f"take {short(fact.pool)}"
+        case CallTo():
+            return f"call {fact.callee or fact.through}"
+        case _:
+            return fact.call

@@ -1,0 +1,455 @@
+"""The facts: one struct for each thing that code does to locks, sleeps, memory, I/O, threads.
+
+A fact's identity is its kind and all its fields but `at` and those named in `payload`: line numbers, local names and
+how the text is laid out are no part of it. Objects are identities as `reviewbot.facts.objects` describes them.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, get_args
+
+import msgspec
+
+from reviewbot.facts.objects import short
+from reviewbot.types import Place
+
+
+class Held(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+    """A lock (or scope, plug, reference) that is held: `mode` as in kernel/api.toml, `*` where paths differ."""
+
+    lock: str
+    mode: str
+    klass: str
+    count: int = 1
+    """More than one: several instances of the same class."""
+
+    def __str__(self) -> str:
+        mode = f":{self.mode}" if self.mode in "rw*" else ""
+        return f"{short(self.lock)}{mode}" + (f" x{self.count}" if self.count > 1 else "")
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, tag_field="fact", gc=False):
+    """Base of all facts. `function` is the function that the code stands in, `at` its line."""
+
+    function: str
+    at: Place
+
+    payload: ClassVar[frozenset[str]] = frozenset()
+    """Names of fields that are no part of the identity, besides `at`."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What stays the same when lines move and locals are renamed."""
+        return (type(self).__name__, *(getattr(self, name) for name in _identity_fields(type(self))))
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.function}: {self.says()}"
+
+    def says(self) -> str:
+        """The fact as a phrase, without place and function."""
+        raise NotImplementedError
+
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def _identity_fields(kind: type[Fact]) -> tuple[str, ...]:
+    found = _FIELDS.get(kind)
+    if found is None:
+        found = tuple(n for n in kind.__struct_fields__ if n != "at" and n not in kind.payload)
+        _FIELDS[kind] = found
+    return found
+
+
+class Site(Fact, frozen=True, gc=False):
+    """Base of what happens at one call: the locks held there on every path, and in which conditions it stands.
+
+    held: on every path, conditions correlated. maybe: on some path only. coarse: on some path when conditions are
+    taken one by one (only what `held` and `maybe` do not have): a difference between two trees wants both.
+    dropped: locks of the caller that are given up before this point. gates: conditions that hold here.
+    """
+
+    call: str = ""
+    held: tuple[Held, ...] = ()
+    maybe: tuple[Held, ...] = ()
+    coarse: tuple[Held, ...] = ()
+    dropped: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+
+    payload: ClassVar[frozenset[str]] = frozenset({"coarse", "gates"})
+
+    def locks(self) -> str:
+        """What is held, as text with a leading space; empty when nothing is."""
+        text = f" holding {', '.join(map(str, self.held))}" if self.held else ""
+        if self.maybe:
+            text += f" maybe holding {', '.join(map(str, self.maybe))}"
+        if self.dropped:
+            text += f" without {', '.join(map(short, self.dropped))}"
+        return text
+
+    def holds(self, lock: str) -> bool:
+        """Whether the lock is held on every path."""
+        return any(h.lock == lock for h in self.held)
+
+
+class Lock(Site, frozen=True, gc=False):
+    """A lock is taken. how: acquire, try, killable, transient. irq: as in kernel/api.toml. base: the instance."""
+
+    lock: str = ""
+    klass: str = ""
+    mode: str = "x"
+    how: str = "acquire"
+    irq: str = ""
+    base: str = ""
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"base"}
+
+    def says(self) -> str:
+        mode = {"r": " for read", "w": " for write"}.get(self.mode, "")
+        return f"{self.how} {self.klass} {short(self.lock)}{mode} ({self.call}){self.locks()}"
+
+
+class Unlock(Site, frozen=True, gc=False):
+    """A lock is given back (or a caller's lock dropped)."""
+
+    lock: str = ""
+    klass: str = ""
+    mode: str = "x"
+    irq: str = ""
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"held", "maybe", "dropped"}
+
+    def says(self) -> str:
+        return f"release {self.klass} {short(self.lock)} ({self.call})"
+
+
+class Exit(Fact, frozen=True, gc=False):
+    """Returning (zero, negative, positive, void: the value's class) leaves locks taken or dropped.
+
+    agreed: all paths of the class say so; else it is what some path does: unbalanced or not understood.
+    """
+
+    result: str = ""
+    takes: tuple[Held, ...] = ()
+    drops: tuple[Held, ...] = ()
+    agreed: bool = True
+
+    def says(self) -> str:
+        does = [f"holding {', '.join(map(str, self.takes))}"] if self.takes else []
+        does += [f"having dropped {', '.join(map(str, self.drops))}"] if self.drops else []
+        return f"{'' if self.agreed else 'perhaps '}returns {self.result} {' and '.join(does)}"
+
+
+class Wait(Site, frozen=True, gc=False):
+    """The task sleeps until something has happened.
+
+    klass: event, completion, io, bit, freeze, rcu, sleep, fault, sysfs, reschedule. reads: what the predicate tests, as
+    `object` or `object & bit`. releases: a lock that the call drops meanwhile. announce: a later schedule() sleeps.
+    """
+
+    klass: str = ""
+    object: str = ""
+    reads: tuple[str, ...] = ()
+    releases: str = ""
+    timeout: bool = False
+    io: bool = False
+    announce: bool = False
+
+    def says(self) -> str:
+        until = f" until {', '.join(map(short, self.reads))}" if self.reads else ""
+        extra = " with a time limit" if self.timeout else ""
+        extra += f" dropping {short(self.releases)}" if self.releases else ""
+        verb = "queues itself for" if self.announce else "waits for"
+        return f"{verb} {self.klass} {short(self.object)} ({self.call}){until}{extra}{self.locks()}"
+
+
+class Flush(Site, frozen=True, gc=False):
+    """Waits until a workqueue, work item, timer, thread or interrupt handler has run."""
+
+    of: str = ""
+    object: str = ""
+    cancel: bool = False
+
+    def says(self) -> str:
+        return f"{'cancels' if self.cancel else 'flushes'} {self.of} {short(self.object)} ({self.call}){self.locks()}"
+
+
+class Wake(Site, frozen=True, gc=False):
+    """Lets a sleeper go on: klass event, task, bit, completion, run (of a hardware queue)."""
+
+    klass: str = ""
+    object: str = ""
+
+    def says(self) -> str:
+        return f"wakes {self.klass} {short(self.object)} ({self.call}){self.locks()}"
+
+
+class Write(Site, frozen=True, gc=False):
+    """Changes what a sleep somewhere tests: op is + - = | &~ put take."""
+
+    object: str = ""
+    op: str = "="
+    value: str = ""
+    wakes: tuple[str, ...] = ()
+    """Objects woken after this write on every way out of it, in this function."""
+
+    def says(self) -> str:
+        then = f", then wakes {', '.join(map(short, self.wakes))}" if self.wakes else ""
+        return f"writes {short(self.object)} {self.op} {self.value}".rstrip() + then + self.locks()
+
+
+class Finish(Site, frozen=True, gc=False):
+    """Ends I/O: of a bio, request or page."""
+
+    of: str = ""
+    object: str = ""
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"object"}
+
+    def says(self) -> str:
+        return f"ends {self.of} ({self.call}){self.locks()}"
+
+
+class Submit(Site, frozen=True, gc=False):
+    """Starts I/O; `waits`: and sleeps until it has ended."""
+
+    waits: bool = False
+
+    def says(self) -> str:
+        return f"submits I/O{' and waits for it' if self.waits else ''} ({self.call}){self.locks()}"
+
+
+class Allocation(Site, frozen=True, gc=False):
+    """Asks for memory. gfp: the mask's alternatives. classes: full, nofs, noio, nowait, atomic, within scopes."""
+
+    gfp: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def says(self) -> str:
+        mask = " or ".join(self.gfp) or "?"
+        effective = f" = {'/'.join(self.classes)}" if self.classes else ""
+        return f"allocates with {mask}{effective} ({self.call}){self.locks()}"
+
+
+class Mask(Site, frozen=True, gc=False):
+    """Sets the mask that later allocations for an object have. of: mapping, socket, cipher. klass: what it comes to."""
+
+    of: str = ""
+    object: str = ""
+    klass: str = ""
+
+    def says(self) -> str:
+        return f"lets {self.of} {short(self.object)} allocate as {self.klass} ({self.call}){self.locks()}"
+
+
+class Take(Site, frozen=True, gc=False):
+    """Takes an element of a reserve (what: mempool, bio_set); waits for one to come back where the mask may reclaim."""
+
+    pool: str = ""
+    what: str = "mempool"
+    gfp: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def says(self) -> str:
+        mask = " or ".join(self.gfp) or "?"
+        effective = f" = {'/'.join(self.classes)}" if self.classes else ""
+        return f"takes an element of {self.what} {short(self.pool)} with {mask}{effective} ({self.call}){self.locks()}"
+
+
+class Give(Site, frozen=True, gc=False):
+    """Gives an element back to a reserve."""
+
+    pool: str = ""
+    what: str = "mempool"
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"held", "maybe", "dropped"}
+
+    def says(self) -> str:
+        return f"gives an element back to {self.what} {short(self.pool)} ({self.call})"
+
+
+class Reserve(Site, frozen=True, gc=False):
+    """Makes (or drops) a reserve. count: min_nr as written; number: its value, None when not known."""
+
+    pool: str = ""
+    what: str = "mempool"
+    count: str = ""
+    number: int | None = None
+    flags: str = ""
+    drop: bool = False
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"held", "maybe", "dropped"}
+
+    def says(self) -> str:
+        if self.drop:
+            return f"drops {self.what} {short(self.pool)} ({self.call})"
+        size = self.count if self.number is None or str(self.number) == self.count else f"{self.count} = {self.number}"
+        flags = f", {self.flags}" if self.flags not in ("", "0") else ""
+        return f"makes {self.what} {short(self.pool)} of {size}{flags} ({self.call})"
+
+
+class Client(Site, frozen=True, gc=False):
+    """Makes or destroys an object through which a shared service is used; klass as in kernel/api.toml."""
+
+    klass: str = ""
+    object: str = ""
+    does: str = "create"
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"held", "maybe", "dropped"}
+
+    def says(self) -> str:
+        return f"{self.does}s {self.klass} {short(self.object)} ({self.call})"
+
+
+class Link(Fact, frozen=True, gc=False):
+    """A request names the client, pool or queue that serves it: `slot` (struct.field) is set to `object`."""
+
+    slot: str = ""
+    object: str = ""
+
+    def says(self) -> str:
+        return f"sets {self.slot} to {short(self.object)}"
+
+
+class Workqueue(Site, frozen=True, gc=False):
+    """Makes a workqueue. flags: names, sorted. max_active as written."""
+
+    object: str = ""
+    name: str = ""
+    flags: tuple[str, ...] = ()
+    max_active: str = ""
+    ordered: bool = False
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"held", "maybe", "dropped"}
+
+    @property
+    def rescuer(self) -> bool:
+        """Whether it has a thread of its own for when no kworker can be made."""
+        return "WQ_MEM_RECLAIM" in self.flags
+
+    def says(self) -> str:
+        kind = "ordered workqueue" if self.ordered else "workqueue"
+        flags = "|".join(self.flags) or "0"
+        active = self.max_active or "1"
+        return f"makes {kind} {short(self.object)} {self.name} flags {flags} max_active {active} ({self.call})"
+
+
+class Bind(Fact, frozen=True, gc=False):
+    """A work item, timer, tasklet or callback gets its handler. runner: work, timer, tasklet, irq_work, rcu."""
+
+    work: str = ""
+    handler: str = ""
+    runner: str = "work"
+
+    def says(self) -> str:
+        return f"{self.runner} {short(self.work)} runs {self.handler}"
+
+
+class Queue(Site, frozen=True, gc=False):
+    """Has a work item (timer, ...) run later, on a workqueue (`timer`, `softirq`, `rcu` for the others)."""
+
+    workqueue: str = ""
+    work: str = ""
+
+    def says(self) -> str:
+        return f"queues {short(self.work)} on {short(self.workqueue)} ({self.call}){self.locks()}"
+
+
+class Thread(Fact, frozen=True, gc=False):
+    """Starts a kernel thread that runs a function; `object` is where the task is kept."""
+
+    object: str = ""
+    handler: str = ""
+    call: str = ""
+
+    def says(self) -> str:
+        return f"starts thread {short(self.object)} that runs {self.handler} ({self.call})"
+
+
+class Context(Fact, frozen=True, gc=False):
+    """The function runs in a context of kernel/contexts.toml. runner: the work item or thread for `work`, `thread`."""
+
+    context: str = ""
+    runner: str = ""
+    chain: tuple[str, ...] = ()
+    """Functions from the context's root to this one."""
+
+    payload: ClassVar[frozenset[str]] = frozenset({"chain"})
+
+    def says(self) -> str:
+        of = f" of {short(self.runner)}" if self.runner else ""
+        return f"runs in {self.context}{of} by way of {' -> '.join(self.chain)}"
+
+
+class Gate(Fact, frozen=True, gc=False):
+    """A condition on gfp flags, reclaim or task state under which the function does what can sleep or queue."""
+
+    condition: str = ""
+    taken: bool = True
+    guards: tuple[str, ...] = ()
+    """What stands under it, by kind: `Lock dm_x.lock`, `Queue`, ..."""
+
+    def says(self) -> str:
+        if not self.guards:
+            return f"tests {self.condition}"
+        return f"only if {'' if self.taken else 'not '}{self.condition}: {', '.join(self.guards)}"
+
+
+class CallTo(Site, frozen=True, gc=False):
+    """Calls a function whose body is at hand. through: `struct.field` of a function pointer, else empty."""
+
+    callee: str = ""
+    """Name of the function; empty for a call through a pointer."""
+    through: str = ""
+    targets: tuple[str, ...] = ()
+    """Functions that a call through a pointer can reach."""
+    constants: tuple[str, ...] = ()
+    """Arguments that are constants, as `position=text`: they may decide what the callee does."""
+
+    payload: ClassVar[frozenset[str]] = Site.payload | {"targets"}
+
+    def says(self) -> str:
+        given = f" with {', '.join(self.constants)}" if self.constants else ""
+        return f"calls {self.callee or 'through ' + self.through}{given}{self.locks()}"
+
+
+class Slot(Fact, frozen=True, gc=False):
+    """A function is put into a slot of an operations table or a request: `slot` is `struct.field`."""
+
+    slot: str = ""
+    handler: str = ""
+
+    def says(self) -> str:
+        return f"{self.slot} is {self.handler}"
+
+
+AnyFact = (
+    Lock
+    | Unlock
+    | Exit
+    | Wait
+    | Flush
+    | Wake
+    | Write
+    | Finish
+    | Submit
+    | Allocation
+    | Mask
+    | Take
+    | Give
+    | Reserve
+    | Client
+    | Link
+    | Workqueue
+    | Bind
+    | Queue
+    | Thread
+    | Context
+    | Gate
+    | CallTo
+    | Slot
+)
+"""Every kind of fact, for decoding."""
+
+KINDS: dict[str, type[Fact]] = {kind.__name__: kind for kind in get_args(AnyFact)}
+"""Name -> kind of fact."""

@@ -1,0 +1,293 @@
+"""Who calls whom: direct calls, and functions that travel in operations tables, requests, work items and arguments.
+
+A function's address that is put somewhere (a slot `struct.field`, the i-th argument of a function) flows on through
+assignments and calls until it is called. The flow does not tell instances apart: every function that was ever put into
+a slot can be what a call through that slot reaches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property
+
+from reviewbot.csource.ir import Call
+from reviewbot.facts import objects
+from reviewbot.facts.body import Body
+from reviewbot.facts.names import Names
+from reviewbot.facts.wiring import (
+    RUNS,
+    Bound,
+    Handed,
+    Placed,
+    Root,
+    Started,
+    Wired,
+    Wiring,
+    argument,
+    carries_function,
+    through,
+)
+from reviewbot.kernel import KERNEL
+
+
+class Links:
+    """The call graph over the functions of `names`, and where they are entered from.
+
+    `wired` is what each function does with functions, by key (`path:` for a file's scope): what it lacks is made, for
+    every function of the files `whole` and for what these reach. A header's function that nothing reaches is left out.
+    """
+
+    def __init__(self, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> None:
+        self.names = names
+        self.wired = dict(wired or {})
+        self._bodies: dict[str, Body] = {}
+        self._wire(whole)
+
+    @classmethod
+    def after(
+        cls, before: Links, names: Names, whole: Iterable[str], dirty: Collection[str], moved: Mapping[str, int]
+    ) -> Links:
+        """The graph of a program that differs from the one before in some functions."""
+        kept = {
+            key: wired.shifted(moved[key]) if key in moved else wired
+            for key, wired in before.wired.items()
+            if key not in dirty and (key in names.functions or key.endswith(":"))
+        }
+        links = cls(names, whole, kept)
+        again = [key for key in links.wired if key not in kept]
+        if links.wired.keys() == before.wired.keys() and all(
+            links.wired[key].shape == before.wired[key].shape for key in again
+        ):
+            for name in ("targets", "callees", "callers", "roots", "queued", "cycles"):
+                if name in before.__dict__:
+                    links.__dict__[name] = before.__dict__[name]
+        return links
+
+    def body(self, key: str) -> Body:
+        """The function, with its names resolved."""
+        found = self._bodies.get(key)
+        if found is None:
+            found = self._bodies[key] = Body(self.names, key)
+        return found
+
+    def _wire(self, whole: Iterable[str]) -> None:
+        paths = frozenset(whole)
+        todo = [key for key, path in self.names.file.items() if path in paths]
+        seen = set(todo)
+        while todo:
+            key = todo.pop()
+            wired = self.wired.get(key)
+            if wired is None:
+                wired = self.wired[key] = self.wire(key)
+            for callee in (*wired.direct, *(handler for _, handler in wired.puts)):
+                if callee not in seen:
+                    seen.add(callee)
+                    todo.append(callee)
+        for path in paths | {self.names.file[key] for key in seen}:
+            if f"{path}:" not in self.wired:
+                wiring = Wiring(self.names, f"{path}:")
+                wiring.file(path)
+                self.wired[f"{path}:"] = wiring.done()
+        files = [key for key in self.wired if key.endswith(":")]
+        self.wired = {key: self.wired[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")}
+
+    def wire(self, key: str) -> Wired:
+        """What one function does with functions."""
+        wiring = Wiring(self.names, key)
+        if not self.names.functions[key].unreadable:
+            wiring.function(self.body(key))
+        return wiring.done()
+
+    # --- where function pointers are
+
+    @cached_property
+    def targets(self) -> dict[str, set[str]]:
+        """Node -> functions that can be in it, flown on until nothing changes."""
+        found: dict[str, set[str]] = {}
+        flows: dict[str, set[str]] = {}
+        handed: dict[str, list[Handed]] = {}
+        todo: deque[tuple[str, str]] = deque()
+
+        def put(node: str, handler: str) -> None:
+            reached = found.setdefault(node, set())
+            if handler not in reached:
+                reached.add(handler)
+                todo.append((node, handler))
+
+        for wired in self.wired.values():
+            for source, onward in wired.flows:
+                flows.setdefault(source, set()).add(onward)
+            for one in wired.handed:
+                handed.setdefault(one.node, []).append(one)
+        for wired in self.wired.values():
+            for node, handler in wired.puts:
+                put(node, handler)
+        while todo:
+            node, handler = todo.popleft()
+            for onward in flows.get(node, ()):
+                put(onward, handler)
+            for one in handed.get(node, ()):
+                into = argument(handler, one.position)
+                if one.known:
+                    put(into, one.what)
+                elif carries_function(self.names, handler, one.position):
+                    flows.setdefault(one.what, set()).add(into)
+                    for known in tuple(found.get(one.what, ())):
+                        put(into, known)
+        return found
+
+    @cached_property
+    def roots(self) -> dict[str, set[Root]]:
+        """Function -> where it is entered from."""
+        found: dict[str, set[Root]] = {}
+        for node, handlers in self.targets.items():
+            if (slot := KERNEL.slots.get(node)) is not None:
+                for handler in handlers:
+                    found.setdefault(handler, set()).add(Root(slot.context, "", node))
+        for wired in self.wired.values():
+            for handler, root in wired.roots:
+                found.setdefault(handler, set()).add(root)
+            for bound in wired.bound:
+                context = {"work": "work", "irq_work": "hardirq"}.get(bound.runner, "softirq")
+                found.setdefault(bound.handler, set()).add(Root(context, bound.work))
+            for started in wired.started:
+                name = self.names.functions[started.handler].name
+                found.setdefault(started.handler, set()).add(Root("thread", name))
+        for name, context in KERNEL.entered.items():
+            if (key := self.names.shared_functions.get(name)) is not None:
+                found.setdefault(key, set()).add(Root(context, "", name))
+        return found
+
+    @cached_property
+    def bound(self) -> list[Bound]:
+        """Every work item, timer or callback that gets a handler."""
+        return [bound for wired in self.wired.values() for bound in wired.bound]
+
+    @cached_property
+    def started(self) -> list[Started]:
+        """Every thread that is started."""
+        return [started for wired in self.wired.values() for started in wired.started]
+
+    @cached_property
+    def placed_in(self) -> dict[str, tuple[Placed, ...]]:
+        """Function (`path:` for a file's scope) -> functions that it puts into slots."""
+        return {key: wired.placed for key, wired in self.wired.items() if wired.placed}
+
+    @cached_property
+    def queued(self) -> dict[str, set[str]]:
+        """Work item -> workqueues it is queued on."""
+        found: dict[str, set[str]] = {}
+        for wired in self.wired.values():
+            for work, queue in wired.queued:
+                found.setdefault(work, set()).add(queue)
+        return found
+
+    # --- calls
+
+    @cached_property
+    def callees(self) -> dict[str, tuple[str, ...]]:
+        """Function -> functions that it can call."""
+        return {key: self.called(key) for key in self.wired if not key.endswith(":")}
+
+    def called(self, key: str) -> tuple[str, ...]:
+        """Functions that one function can call."""
+        wired = self.wired[key]
+        if not wired.nodes and not wired.runs:
+            return wired.direct
+        found = dict.fromkeys(wired.direct)
+        for node in wired.nodes:
+            found.update(dict.fromkeys(sorted(self.targets.get(node, ()))))
+        for slot, owner in wired.runs:
+            found.update(dict.fromkeys(self._about(slot, owner)))
+        return tuple(found)
+
+    @cached_property
+    def callers(self) -> dict[str, set[str]]:
+        """Function -> functions that can call it."""
+        found: dict[str, set[str]] = {}
+        for key, callees in self.callees.items():
+            for callee in callees:
+                found.setdefault(callee, set()).add(key)
+        return found
+
+    def names_it(self, caller: str, callee: str) -> bool:
+        """Whether the caller calls the callee by name."""
+        return callee in self.wired[caller].direct
+
+    def through(self, key: str, call: Call) -> str | None:
+        """For a call through a pointer: the node that the pointer comes from; else None."""
+        return through(self.body(key), call)
+
+    def reached(self, key: str, call: Call) -> tuple[str, ...]:
+        """Keys of the functions that the call can reach, as far as their bodies are at hand."""
+        body = self.body(key)
+        if call.callee and call.callee not in body.locals:
+            if (slot := RUNS.get(call.callee)) is not None:
+                owner = objects.owner(body.identity(call.args[0])) if call.args else ""
+                return self._about(slot, owner) if owner else ()
+            direct = self.names.function(call.callee, body.file)
+            return (direct,) if direct is not None else ()
+        node = through(body, call)
+        return tuple(sorted(self.targets.get(node, ()))) if node is not None else ()
+
+    def _about(self, slot: str, owner: str) -> tuple[str, ...]:
+        """Functions of a slot that are about a struct: they have a variable that points to one."""
+        handlers = sorted(self.targets.get(slot, ()))
+        return tuple(h for h in handlers if any(t.name == owner for t in self.body(h).locals.values()))
+
+    def order(self) -> list[list[str]]:
+        """Strongly connected components of the call graph, callees first."""
+        return list(components(self.callees_of, self.callees))
+
+    def callees_of(self, key: str) -> tuple[str, ...]:
+        """Functions that one function can call; none for one that is not at hand."""
+        return self.callees.get(key, ())
+
+    def group(self, key: str) -> tuple[str, ...]:
+        """The function, with those that it calls and is called by in a cycle."""
+        return self.cycles.get(key, (key,))
+
+    @cached_property
+    def cycles(self) -> dict[str, tuple[str, ...]]:
+        """Function -> the functions that call one another in a cycle with it; a function of no cycle is left out."""
+        return {key: tuple(group) for group in self.order() if len(group) > 1 for key in group}
+
+
+def components(onward: Callable[[str], Collection[str]], roots: Iterable[str]) -> Iterator[list[str]]:
+    """Strongly connected components of what the roots reach, the last ones reached first (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    on_stack: set[str] = set()
+    for root in roots:
+        if root in index:
+            continue
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        work = [(root, iter(onward(root)))]
+        while work:
+            at, rest = work[-1]
+            for callee in rest:
+                if callee not in index:
+                    index[callee] = low[callee] = len(index)
+                    stack.append(callee)
+                    on_stack.add(callee)
+                    work.append((callee, iter(onward(callee))))
+                    break
+                if callee in on_stack:
+                    low[at] = min(low[at], index[callee])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[at])
+                if low[at] == index[at]:
+                    component = []
+                    while True:
+                        member = stack.pop()
+                        on_stack.discard(member)
+                        component.append(member)
+                        if member == at:
+                            break
+                    yield component

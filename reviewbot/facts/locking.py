@@ -1,0 +1,460 @@
+"""Locks through calls: what every function leaves taken or dropped, callees first, and what is held at each call.
+
+Only what all paths of a return class agree on goes on to callers: everything else would cascade. Locks that one task
+takes and another gives back (throttles) are never part of it, nor a function's own stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from reviewbot.csource.ir import AddressOf, Call, CallEvent, Name
+from reviewbot.facts import objects
+from reviewbot.facts.body import Body
+from reviewbot.facts.expr import ANY, MINUS, PLUS, ZERO, bare, sign
+from reviewbot.facts.flow import VOID, Change, Held, Plan, Token, walk
+from reviewbot.facts.kinds import Held as HeldLock
+from reviewbot.facts.link import Links
+from reviewbot.kernel import KERNEL, LockCall
+
+NAMES = {ZERO: "zero", MINUS: "negative", PLUS: "positive", VOID: "void"}
+Given = tuple[tuple[str, int], ...]
+"""Parameters with known signs, sorted by name: what a call with constants says."""
+
+
+class At(NamedTuple):
+    """What is held at one call: see `kinds.Site`."""
+
+    held: tuple[HeldLock, ...] = ()
+    maybe: tuple[HeldLock, ...] = ()
+    coarse: tuple[HeldLock, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+NOTHING = At()
+
+
+class Left(NamedTuple):
+    """What returns of one class leave: taken and dropped on all paths, or (not agreed) on some."""
+
+    result: int
+    takes: tuple[Token, ...]
+    drops: tuple[Token, ...]
+    agreed: bool
+
+
+class Record(NamedTuple):
+    """The locks of one function: at each call (by its index), and at its returns."""
+
+    at: Mapping[int, At]
+    left: tuple[Left, ...]
+    changes: tuple[Change, ...]
+    """What it does to its caller's locks, as a call of it."""
+    moves: bool
+    """It takes or drops a lock of its caller somewhere: constants handed in may matter."""
+    escapes: tuple[Change, ...] = ()
+    """For a macro: the same for returns from the function that uses it."""
+    cut: bool = False
+    under: tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...] = ()
+    """Calls: the callee's key (or the node called through), what is held, what is dropped of the caller's."""
+
+    @property
+    def outward(self) -> tuple[object, ...]:
+        """All that a caller's record depends on."""
+        return self.changes, self.moves, self.escapes
+
+
+EMPTY = Record({}, (), (), False)
+
+
+class Locking:
+    """Lock records of all functions of a program, made when asked for."""
+
+    def __init__(self, links: Links, before: Locking | None = None, dirty: Collection[str] = ()) -> None:
+        """`before`: the locks of a program that differs in the functions `dirty` (keys) and in what they change."""
+        self.links = links
+        self.records: dict[tuple[str, Given], Record] = {}
+        self.choices: dict[str, tuple[tuple[str, str], ...]] = {}
+        """Function that takes (or drops) one of several locks of an object -> these locks and their classes."""
+        self.alternatives: dict[str, str] = {}
+        """Lock -> the lock that it is another face of."""
+        self.faces: dict[str, str] = {}
+        """Lock with several faces -> their classes joined by `/`."""
+        self.redone: set[str] = set()
+        """Functions whose record had to be made again."""
+        self._plans: dict[str, Plan] = {}
+        self._busy: set[str] = set()
+        self._choose(before, dirty)
+        if before is None or before.alternatives != self.alternatives:
+            self._order()
+        else:
+            self._again(before, dirty)
+
+    @classmethod
+    def restored(
+        cls,
+        links: Links,
+        records: Mapping[tuple[str, Given], Record],
+        choices: Mapping[str, tuple[tuple[str, str], ...]],
+    ) -> Locking:
+        """The locks of a program that were found out before."""
+        locking = cls.__new__(cls)
+        locking.links = links
+        locking.records, locking.choices = dict(records), dict(choices)
+        locking.alternatives, locking.faces = {}, {}
+        locking.redone, locking._plans, locking._busy = set(), {}, set()
+        locking._unify()
+        return locking
+
+    def _choose(self, before: Locking | None, dirty: Collection[str]) -> None:
+        """Two locks of one object, of which a function takes (or drops) one or the other: one lock with two faces."""
+        if before is None:
+            todo: Collection[str] = [key for key in self.links.wired if not key.endswith(":")]
+        else:
+            todo = [key for key in dirty if key in self.links.wired]
+            self.choices = {k: c for k, c in before.choices.items() if k in self.links.wired and k not in dirty}
+        for key in todo:
+            if not self.links.names.functions[key].unreadable and self._chooses(key):
+                paths = walk(self.plan(key), {}, correlate=False)
+                self._plans.pop(key)
+                ends = {held for states in paths.exits.values() for held in states}
+                if len(ends) < 2 or any(len(held) != 1 for held in ends) or len({held[0].mine for held in ends}) != 1:
+                    continue
+                found = {held[0].lock: held[0].klass for held in ends}
+                owners = {objects.owner(lock) for lock in found}
+                if len(found) > 1 and len(owners) == 1 and owners != {""}:
+                    self.choices[key] = tuple(sorted(found.items()))
+        self._unify()
+
+    def _unify(self) -> None:
+        """Give the locks that are faces of one another one name."""
+        for _, choice in sorted(self.choices.items()):
+            one = min((lock for lock, _ in choice), key=lambda lock: (len(lock), lock))
+            self.alternatives.update(dict.fromkeys((lock for lock, _ in choice), one))
+            classes = {*self.faces.get(one, "").split("/"), *(klass for _, klass in choice)} - {""}
+            self.faces[one] = "/".join(sorted(classes))
+
+    def _chooses(self, key: str) -> bool:
+        """Whether the function only takes or only drops locks, and more than one."""
+        does = [
+            (effect.does, effect.group.klass)
+            for call in self.links.body(key).calls
+            for effect in KERNEL.effects.get(call.callee, ())
+            if isinstance(effect, LockCall) and not effect.group.object
+        ]
+        return len(set(does)) > 1 and {d for d, _ in does} in ({"acquire"}, {"release"})
+
+    def _order(self) -> None:
+        for component in self.links.order():
+            self._component(component)
+
+    def _component(self, component: Collection[str]) -> None:
+        """The records of functions that call one another: twice, for the first time they know nothing of each other."""
+        for _ in range(1 if len(component) == 1 else 2):
+            for key in component:
+                self.records.pop((key, ()), None)
+                self._plans.pop(key, None)
+                self.record(key)
+        for key in component:
+            self._plans.pop(key, None)
+
+    def _again(self, before: Locking, dirty: Collection[str]) -> None:
+        """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
+        links = self.links
+        todo = {links.group(key) for key in dirty if key in links.wired}
+        self.records = {k: record for k, record in before.records.items() if k[0] in links.wired}
+        variants: dict[str, list[tuple[str, Given]]] = {}
+        for k in self.records:
+            variants.setdefault(k[0], []).append(k)
+        while todo:
+            waiting = {key for group in todo for key in group}
+            ready = [g for g in todo if not any(c in waiting for k in g for c in links.callees_of(k) if c not in g)]
+            for group in sorted(ready):
+                todo.discard(group)
+                self.redone.update(group)
+                for key in group:
+                    for k in variants.get(key, ()):
+                        self.records.pop(k, None)
+                self._component(group)
+                for key in group:
+                    were = [(k[1], before.records[k]) for k in variants.get(key, ())]
+                    if not were or any(self.record(key, given).outward != r.outward for given, r in were):
+                        callers = [c for c in links.callers.get(key, ()) if c not in self.redone]
+                        todo |= {links.group(c) for c in callers}
+        self._plans.clear()
+
+    # --- one function
+
+    def record(self, key: str, given: Given = ()) -> Record:
+        """Locks of a function, as called with these constants."""
+        found = self.records.get((key, given))
+        if found is None:
+            function = self.links.names.functions[key]
+            if key in self._busy or function.unreadable:
+                return EMPTY
+            self._busy.add(key)
+            try:
+                found = self._record(key, given)
+                self.records[key, given] = found
+            finally:
+                self._busy.discard(key)
+        return found
+
+    def plan(self, key: str) -> Plan:
+        """The function made ready for walking."""
+        found = self._plans.get(key)
+        if found is None:
+            body = self.links.body(key)
+            found = self._plans[key] = Plan(
+                body, lambda call: self.outcome(body, call), lambda call: self._interesting(body, call)
+            )
+        return found
+
+    def _interesting(self, body: Body, call: Call) -> bool:
+        if call.callee and call.callee not in body.locals:
+            return call.callee in KERNEL.effects or self.links.names.function(call.callee, body.file) is not None
+        return True
+
+    def _record(self, key: str, given: Given) -> Record:
+        plan = self.plan(key)
+        if plan.plain:
+            return EMPTY
+        coarse = walk(plan, dict(given), correlate=False)
+        paths = coarse
+        if not coarse.agreed():
+            fine = walk(plan, dict(given), correlate=True)
+            if not fine.cut:
+                paths = fine
+        at = {
+            index: _at(paths.at.get(index, set()), coarse.at.get(index, set()))
+            for index in plan.wanted
+            if paths.at.get(index)
+        }
+        left = left_by(paths.exits)
+        changes = () if paths.cut else _changes(left)
+        somewhere = [h for states in (*paths.at.values(), *paths.exits.values()) for h in states]
+        moves = any(x.takes for x in left) or any(not t.mine for held in somewhere for t in held)
+        escapes: tuple[Change, ...] = ()
+        if paths.escapes:
+            escapes = _changes(left_by(paths.escapes), keep=True)
+        return Record(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
+
+    def _under(self, key: str, at: Mapping[int, At]) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
+        """The calls of a function with what is held there."""
+        body = self.links.body(key)
+        out: dict[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], None] = {}
+        for number, call in enumerate(body.calls):
+            here = at.get(number, NOTHING)
+            if call.callee and call.callee not in body.locals:
+                name = self.links.names.function(call.callee, body.file)
+            else:
+                name = self.links.through(key, call)
+            if name is not None:
+                out[name, here.held, here.dropped] = None
+        return tuple(out)
+
+    # --- calls
+
+    def outcome(self, body: Body, call: Call) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        """What a call does to locks: from the kernel's API, else from the callee's own record; and how it escapes."""
+        if call.callee and call.callee not in body.locals:
+            effects = KERNEL.effects.get(call.callee)
+            if effects is not None:
+                for effect in effects:
+                    if isinstance(effect, LockCall):
+                        return self._api(body, call, effect), ()
+                return (), ()
+        targets = self.links.reached(body.key, call)
+        if len(targets) != 1 or (not call.callee or call.callee in body.locals):
+            return (), ()
+        (target,) = targets
+        record = self.record(target)
+        if record.moves and (given := self.given(body, call, target)):
+            record = self.record(target, given)
+        if not record.changes and not record.escapes:
+            return (), ()
+        arguments = self.arguments(body, call)
+        changes = tuple(_bound_change(x, *arguments) for x in record.changes)
+        escapes = tuple(_bound_change(x, *arguments) for x in record.escapes)
+        return changes if any(c.drops or c.takes for c in changes) else (), escapes
+
+    def lock_of(self, body: Body, call: Call, effect: LockCall) -> str:
+        """Identity of the lock that a lock call is about."""
+        group = effect.group
+        if group.argument is None:
+            return group.object
+        if group.argument >= len(call.args):
+            return objects.UNKNOWN
+        if group.field:
+            return group.field
+        identity = body.identity(call.args[group.argument])
+        return self.alternatives.get(identity, identity)
+
+    def _api(self, body: Body, call: Call, effect: LockCall) -> tuple[Change, ...]:
+        group = effect.group
+        lock = self.lock_of(body, call, effect)
+        if lock.startswith(objects.UNKNOWN) or effect.does in ("transient", "downgrade"):
+            return ()
+        base = body.base(call.args[group.argument]) if group.argument is not None else ""
+        token = Token(lock, group.mode, self.faces.get(lock, group.klass), base)
+        took, not_took = Change(PLUS, (), (token,)), Change(ZERO, (), ())
+        if effect.does == "release":
+            return (Change(ANY, (token,), ()),)
+        if effect.does == "try":
+            return (took, not_took)
+        if effect.does == "killable":
+            return (Change(ZERO, (), (token,)), Change(MINUS | PLUS, (), ()))
+        return (Change(ANY, (), (token,)),)
+
+    def arguments(self, body: Body, call: Call) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Identities, struct types and instances of the arguments of a call."""
+        return (
+            tuple(body.identity(a) for a in call.args),
+            tuple(body.type(a).name or _untyped(body, a) for a in call.args),
+            tuple(body.base(a) for a in call.args),
+        )
+
+    def given(self, body: Body, call: Call, target: str) -> Given:
+        """Constants that the call hands to parameters which the callee tests and never sets."""
+        callee = self.links.body(target)
+        out = []
+        for parameter, arg in zip(callee.function.parameters, call.args, strict=False):
+            signs = sign(bare(arg))
+            if signs != ANY and not isinstance(bare(arg), AddressOf) and parameter.name not in callee.values:
+                out.append((parameter.name, signs))
+        return tuple(sorted(out))
+
+
+def _untyped(body: Body, arg: object) -> str:
+    e = bare(arg)  # type: ignore[arg-type]
+    if isinstance(e, Name) and body.function.macro and e.name in body.parameters:
+        return f"@{body.parameters[e.name]}"
+    return ""
+
+
+def _bound_change(change: Change, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> Change:
+    drops = tuple(t for x in change.drops if (t := _bound(x, ids, types, bases)))
+    takes = tuple(t for x in change.takes if (t := _bound(x, ids, types, bases)))
+    return Change(change.signs, drops, takes)
+
+
+def _bound(token: Token, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> Token | None:
+    lock = objects.bind(token.lock, ids, types)
+    if lock.startswith(objects.UNKNOWN):
+        return None
+    base = objects.bind(token.base, bases, ()) if "$" in token.base else token.base
+    return token._replace(lock=lock, base=base)
+
+
+def _at(paths: set[Held], coarse: set[Held]) -> At:
+    if paths == {()} == coarse:
+        return NOTHING
+    held = _must(paths)
+    maybe = _may(paths) - set(_names(held))
+    some = _may(coarse) - maybe - set(_names(held))
+    dropped = set.intersection(*({t.lock for t in p if not t.mine} for p in paths)) if paths else set()
+    return At(held, _some(paths, maybe), _some(coarse, some), tuple(sorted(dropped)))
+
+
+def _names(held: tuple[HeldLock, ...]) -> list[str]:
+    return [h.lock for h in held]
+
+
+def _must(paths: set[Held]) -> tuple[HeldLock, ...]:
+    """What every path holds; a lock held in different modes has mode `*`."""
+    counted: list[dict[str, list[Token]]] = []
+    for path in paths:
+        locks: dict[str, list[Token]] = {}
+        for token in path:
+            if token.mine:
+                locks.setdefault(token.lock, []).append(token)
+        counted.append(locks)
+    if not counted:
+        return ()
+    out = []
+    for lock in sorted(set.intersection(*(set(c) for c in counted))):
+        tokens = [t for c in counted for t in c[lock]]
+        modes = {t.mode for t in tokens}
+        count = min(len(c[lock]) for c in counted)
+        out.append(HeldLock(lock, modes.pop() if len(modes) == 1 else "*", tokens[0].klass, count))
+    return tuple(out)
+
+
+def _may(paths: set[Held]) -> set[str]:
+    return {t.lock for p in paths for t in p if t.mine}
+
+
+def _some(paths: set[Held], locks: set[str]) -> tuple[HeldLock, ...]:
+    found: dict[str, HeldLock] = {}
+    for path in paths:
+        for t in path:
+            if t.mine and t.lock in locks:
+                found.setdefault(t.lock, HeldLock(t.lock, t.mode, t.klass))
+    return tuple(found[lock] for lock in sorted(found))
+
+
+def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
+    """What returns leave, per class; throttles apart from locks, because they agree less often."""
+    by_class: dict[tuple[int, bool], set[Held]] = {}
+    for signs, states in exits.items():
+        for one in (ZERO, MINUS, PLUS, VOID):
+            if signs & one:
+                for state in states:
+                    left = [t for t in state if _leaves(t)]
+                    by_class.setdefault((one, False), set()).add(tuple(t for t in left if not throttles(t)))
+                    by_class.setdefault((one, True), set()).add(tuple(t for t in left if throttles(t)))
+    out = []
+    for (result, throttle), states in sorted(by_class.items()):
+        if throttle and states == {()}:
+            continue
+        agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
+        tokens: dict[tuple[str, bool], Token] = {}
+        for state in sorted(states):
+            for t in state:
+                tokens.setdefault((t.lock, t.mine), t)
+        if agreed and states:
+            one_state = min(states)
+            takes = tuple(t for t in one_state if t.mine)
+            drops = tuple(t for t in one_state if not t.mine)
+        else:
+            takes = tuple(t for (_, mine), t in sorted(tokens.items()) if mine)
+            drops = tuple(t for (_, mine), t in sorted(tokens.items()) if not mine)
+        out.append(Left(result, takes, drops, agreed))
+    return tuple(out)
+
+
+def _leaves(token: Token) -> bool:
+    """Whether a lock that is left held means anything to a caller."""
+    # of a lock known by its type alone nobody can say whose it is: it may have come back from a call, taken
+    return objects.scope(token.lock) is not objects.Scope.STACK and not token.lock.startswith("*")
+
+
+_THROTTLES = frozenset((group.klass, group.mode) for group in KERNEL.api.lock if group.throttle)
+
+
+def throttles(token: Token) -> bool:
+    """Whether another task often gives it back: it is no part of a function's net effect."""
+    return (token.klass, token.mode) in _THROTTLES
+
+
+def _changes(left: tuple[Left, ...], keep: bool = False) -> tuple[Change, ...]:
+    """What callers see: per return class what all paths agree on, classes that do the same taken together."""
+    merged: dict[tuple[tuple[Token, ...], tuple[Token, ...]], int] = {}
+    for x in left:
+        if any(throttles(t) for t in (*x.takes, *x.drops)):
+            continue
+        takes: tuple[Token, ...] = ()
+        drops: tuple[Token, ...] = ()
+        if x.agreed:
+            takes = x.takes
+            drops = tuple(t._replace(mine=True) for t in x.drops)
+        merged[drops, takes] = merged.get((drops, takes), 0) | (ANY if x.result == VOID and not keep else x.result)
+    if set(merged) == {((), ())} and not keep:
+        return ()
+    return tuple(Change(signs, drops, takes) for (drops, takes), signs in sorted(merged.items(), key=lambda i: i[1]))
+
+
+def call_events(body: Body) -> list[CallEvent]:
+    """The calls of a function in the order of their indices."""
+    return [e for e in body.events() if isinstance(e, CallEvent)]

@@ -1,0 +1,127 @@
+"""Which work items I/O waits for: queued where I/O passes, and their handlers end it, send it on, or wake who waits.
+
+Such an item has to run for I/O to go on, whatever else is short: its workqueue needs a rescuer, its handler may not
+recurse into I/O above. Work that is queued by such a handler counts as well, by way of a timer, too; and so does, from
+wherever it is queued, an item whose handler ends bios or requests close by: somebody waits for these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from reviewbot.facts.contexts import Entered
+from reviewbot.facts.effects import Effect
+from reviewbot.facts.kinds import Queue, Wait
+from reviewbot.facts.objects import known
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.facts.world import World
+
+_ORDER = {"io_path": 0, "completion": 1, "reclaim": 2, "writeback": 3, "work": 4, "softirq": 5}
+TIMER = "timer"
+"""The `workqueue` of Queue facts of timers."""
+ENDS = ("bio", "request", "page")
+NEAR = 4
+"""Calls from a handler down to the end of a bio that belongs to what the handler is for."""
+
+
+class Served(NamedTuple):
+    """A work item on a workqueue that I/O (or reclaim) waits for, with the reason in two chains."""
+
+    work: str
+    workqueue: str
+    context: str
+    """What it is queued in: io_path, completion, reclaim, writeback, work or softirq (of another such item, or its
+    timer); empty for an item that counts because it ends I/O."""
+    queued: Queue
+    """Where it is queued."""
+    chain: tuple[str, ...]
+    """Functions from the context's root to the one that queues."""
+    handler: str
+    """Key of the handler."""
+    progress: tuple[tuple[Effect, tuple[Place, ...]], ...]
+    """What the handler does for the I/O, each with the way down to its line: finish, submit, io, wake, give."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the handler ends or sends on I/O itself, rather than waking somebody."""
+        return any(e.kind in ("finish", "submit", "io") for e, _ in self.progress)
+
+
+def served(world: World) -> Iterator[Served]:
+    """All work items of a world that I/O waits for, in the order of the code."""
+    handlers: dict[str, set[str]] = {}
+    for bound in world.links.bound:
+        if bound.runner in ("work", "timer"):
+            handlers.setdefault(bound.work, set()).add(bound.handler)
+    places = [
+        (key, fact)
+        for key, fact in world.all(Queue)
+        if known(fact.work) and known(fact.workqueue) and fact.work in handlers
+    ]
+    awaited = _awaited(world)
+    waited: set[str] = set()
+    done: set[tuple[str, str, str]] = set()
+    while True:
+        before = len(waited)
+        for key, fact in places:
+            for entered in sorted(world.entered(key), key=lambda e: _ORDER.get(e.context, 9)):
+                if not _matters(entered, waited):
+                    continue
+                if fact.workqueue == TIMER:
+                    waited.add(fact.work)
+                    continue
+                for handler in sorted(handlers[fact.work]):
+                    progress = _progress(world, handler, awaited)
+                    if not progress or (fact.work, fact.workqueue, handler) in done:
+                        continue
+                    done.add((fact.work, fact.workqueue, handler))
+                    waited.add(fact.work)
+                    chain = tuple(world.function(k).name for k in entered.chain)
+                    yield Served(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
+        if len(waited) == before:
+            break
+    if not any(root.context == "io_path" for roots in world.links.roots.values() for root in roots):
+        return  # what is called a request here is none of the block layer's
+    for key, fact in places:
+        for handler in sorted(handlers[fact.work]) if fact.work not in waited and fact.workqueue != TIMER else ():
+            progress = tuple(p for p in _progress(world, handler, awaited) if _near(p))
+            if progress and (fact.work, fact.workqueue, handler) not in done:
+                done.add((fact.work, fact.workqueue, handler))
+                name = world.function(key).name
+                yield Served(fact.work, fact.workqueue, "", fact, (name,), handler, progress)
+
+
+def _near(progress: tuple[Effect, tuple[Place, ...]]) -> bool:
+    effect, way = progress
+    return effect.kind == "finish" and effect.detail in ("bio", "request") and len(way) <= NEAR
+
+
+def _matters(entered: Entered, waited: set[str]) -> bool:
+    return KERNEL.contexts[entered.context].path or (
+        entered.context in ("work", "softirq") and entered.runner in waited
+    )
+
+
+def _awaited(world: World) -> frozenset[str]:
+    """Events, completions and bits that something on the I/O path sleeps for."""
+    found: set[str] = set()
+    for key in world.sleepers:
+        if any(KERNEL.contexts[e.context].path for e in world.entered(key)):
+            found.update(f.object for f in world.own_facts(key) if isinstance(f, Wait) and not f.timeout)
+    return frozenset(f for f in found if known(f))
+
+
+def _progress(world: World, handler: str, awaited: frozenset[str]) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+    found = [
+        effect
+        for effect in world.does(handler)
+        if (effect.kind == "finish" and effect.detail in ENDS)
+        or effect.kind in ("submit", "io")
+        or (effect.kind == "wake" and (effect.detail == "run" or effect.object in awaited))
+    ]
+    found.sort(key=lambda e: (("finish", "submit", "io", "wake").index(e.kind), e))
+    return tuple((effect, world.effects.chain(handler, effect)) for effect in found[:8])

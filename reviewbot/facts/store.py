@@ -1,0 +1,161 @@
+"""Worlds on disk: what was found out about the files of a scope, so that the next run starts from there.
+
+One file per scope, below a folder for this version of the code and of the kernel's knowledge. It may be of another state
+of the files: the world is led on from there. A file that is torn or foreign counts for nothing, and so does a disk
+that cannot be written to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from reviewbot.csource.cache import version as csource_version
+from reviewbot.csource.ir import Unit
+from reviewbot.facts.effects import Effect, Reason
+from reviewbot.facts.kinds import AnyFact, Fact
+from reviewbot.facts.library import Library
+from reviewbot.facts.locking import Given, Locking, Record
+from reviewbot.facts.wiring import Wired
+from reviewbot.facts.world import Kept, World
+from reviewbot.kernel import KERNEL
+
+KEPT = 16
+"""Most scopes that are kept; those not used for longest go."""
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The file: small tables, and sections that are decoded when they are asked for."""
+
+    blobs: dict[str, str]
+    whole: tuple[str, ...]
+    declared: msgspec.Raw
+    wired: msgspec.Raw
+    records: msgspec.Raw
+    choices: msgspec.Raw
+    facts: msgspec.Raw
+    effects: msgspec.Raw
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_STORED = msgspec.msgpack.Decoder(Stored)
+_DECLARED = msgspec.msgpack.Decoder(dict[str, Unit])
+_WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
+_RECORDS = msgspec.msgpack.Decoder(list[tuple[str, Given, Record]])
+_CHOICES = msgspec.msgpack.Decoder(dict[str, tuple[tuple[str, str], ...]])
+_FACTS = msgspec.msgpack.Decoder(dict[str, tuple[AnyFact, ...]])
+_EFFECTS = msgspec.msgpack.Decoder(list[tuple[str, Given, list[tuple[Effect, Reason]]]])
+
+
+def save(name: str, world: World) -> None:
+    """Keep a world under the name of its scope; finds out what it lacks first."""
+    raw = msgspec.Raw
+    stored = Stored(
+        world.library.blobs,
+        tuple(sorted(world.whole)),
+        raw(_ENCODER.encode(world.library.declared)),
+        raw(_ENCODER.encode(world.links.wired)),
+        raw(_ENCODER.encode([(key, given, record) for (key, given), record in world.locking.records.items()])),
+        raw(_ENCODER.encode(world.locking.choices)),
+        raw(_ENCODER.encode(world.book.all())),
+        raw(_ENCODER.encode(list(world.effects.parts()))),
+    )
+    with contextlib.suppress(OSError):
+        _write(_path(name), _ENCODER.encode(stored))
+
+
+def load(name: str) -> World | None:
+    """The world that was kept for a scope, in whatever state its files were; None without a usable one."""
+    path = _path(name)
+    try:
+        with _uncollected():
+            stored = _STORED.decode(path.read_bytes())
+            library = Library(_DECLARED.decode(stored.declared), stored.blobs, lambda _: Unit())
+            world = World(library, stored.whole, kept=_Sections(stored))
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    return world
+
+
+class _Sections(Kept):
+    """The parts of a stored world."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def wired(self) -> Mapping[str, Wired]:
+        """What each function does with functions."""
+        return _WIRED.decode(self._stored.wired)
+
+    def locking(self, world: World) -> Locking:
+        """Lock records."""
+        with _uncollected():
+            records = {(key, given): r for key, given, r in _RECORDS.decode(self._stored.records)}
+        return Locking.restored(world.links, records, _CHOICES.decode(self._stored.choices))
+
+    def facts(self) -> Mapping[str, tuple[Fact, ...]]:
+        """Facts of each function."""
+        with _uncollected():
+            return _FACTS.decode(self._stored.facts)
+
+    def effects(self) -> Mapping[tuple[str, Given], dict[Effect, Reason]]:
+        """Effects of each function."""
+        with _uncollected():
+            return {(key, given): dict(parts) for key, given, parts in _EFFECTS.decode(self._stored.effects)}
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: what is decoded here has no cycles."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@cache
+def version() -> str:
+    """Changes with the code that a stored world depends on, and with the kernel's knowledge."""
+    digest = hashlib.sha1(f"{csource_version()} {KERNEL.digest}".encode(), usedforsecurity=False)
+    for file in sorted(files("reviewbot.facts").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".py"):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _path(name: str) -> Path:
+    scope = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+    return Path(platformdirs.user_cache_dir("reviewbot")) / "worlds" / version() / scope
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in path.parent.parent.iterdir():
+        kept = sorted(folder.iterdir(), key=lambda f: f.stat().st_mtime)
+        for old in kept if folder != path.parent else kept[:-KEPT]:
+            old.unlink()
+        if folder != path.parent:
+            folder.rmdir()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

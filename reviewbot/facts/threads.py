@@ -1,0 +1,23 @@
+"""Kernel threads as runners of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewbot.facts.kinds import Fact, Thread
+from reviewbot.facts.view import View
+from reviewbot.kernel import schema
+
+
+def facts(view: View) -> Iterator[Fact]:
+    """Thread facts of one function."""
+    for made, _ in view.having(schema.Thread):
+        for started in view.links.wired[view.key].started:
+            if started.line == made.call.line:
+                yield Thread(
+                    function=view.name,
+                    at=view.place(made.call.line),
+                    object=view.result(made.call),
+                    handler=view.links.names.functions[started.handler].name,
+                    call=made.call.callee,
+                )

@@ -1,0 +1,201 @@
+"""Why I/O, writeback or reclaim cannot go on before a function does: it runs for them, or holds what they take.
+
+`Way.needs` says with which gfp flag reclaim gets to wait for it: IO for what the block layer passes, FS for what only
+filesystems do when pages are written out or inodes dropped.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from reviewbot.facts import gfp
+from reviewbot.facts.asks import resolved
+from reviewbot.facts.contexts import Entered
+from reviewbot.facts.kinds import Allocation, Held, Submit, Take, Wait
+from reviewbot.facts.objects import Scope, known, scope
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.facts.world import World
+
+_ORDER = ("io_path", "completion", "work", "writeback", "reclaim")
+BLOCK = ("io_path", "completion", "work")
+FAR = 5
+"""How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
+
+
+class Way(NamedTuple):
+    """One reason. kind: runs (in `entered`), lock (held, taken in `entered` by `taker`), stopped (`held` is a queue
+    that is frozen; `entered` may be missing)."""
+
+    kind: Literal["runs", "lock", "stopped"]
+    needs: Literal["IO", "FS"]
+    entered: Entered | None
+    held: Held | None = None
+    taker: str = ""
+    """Key of the function that takes the lock."""
+
+
+def serves(world: World, key: str) -> Entered | None:
+    """The context in which a function runs for I/O or writeback: theirs, or a work item that I/O waits for."""
+    ways = [e for e in world.entered(key) if _matters(world, e)]
+    return min(ways, key=lambda e: (_ORDER.index(e.context), len(e.chain)), default=None)
+
+
+def _matters(world: World, entered: Entered) -> bool:
+    if entered.context == "work":
+        return entered.runner in world.awaited
+    return entered.context in _ORDER
+
+
+def way(
+    world: World, key: str, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
+) -> Way | None:
+    """The plainest reason why a place of a function must not wait for I/O or filesystems; None without one.
+
+    held: the locks there, those of the callers are added. needs: `IO` wants a reason on the block layer's side, `FS` is
+    content with writeback and reclaim, and prefers them. more: gfp classes (before, now) of an allocation there: a way
+    in whose scopes leave no more than there was before is no reason.
+    """
+    found = [*_runs(world, key, more), *_blocks(world, key, tuple(held), more)]
+    fit = [w for w in found if needs == "FS" or w.needs == "IO"]
+    return min(fit, key=lambda w: _plainness(w, needs), default=None)
+
+
+def _covered(scopes: Iterable[str], more: tuple[str, str]) -> bool:
+    was, now = more
+    return bool(now) and gfp.RANK[gfp.scoped(now, scopes)] <= gfp.RANK.get(was, gfp.RANK["noio"])
+
+
+def _around(world: World, chain: tuple[str, ...]) -> set[str]:
+    """The memalloc scopes that all calls of a chain are within."""
+    found: set[str] = set()
+    for caller, callee in pairwise(chain):
+        held = [{h.lock for h in at if h.klass == "scope"} for who, at, _ in world.calls_of(callee) if who == caller]
+        found |= set.intersection(*held) if held else set()
+    return found
+
+
+def _plainness(found: Way, needs: str) -> tuple[bool, int, int, int]:
+    kind = ("stopped", "runs", "lock").index(found.kind)
+    if found.entered is None:
+        return False, 0, kind, 0
+    return found.needs != needs, len(found.entered.chain) + FAR * (kind > 1), kind, _ORDER.index(found.entered.context)
+
+
+def _runs(world: World, key: str, more: tuple[str, str]) -> Iterator[Way]:
+    """The function itself runs for I/O or writeback; reclaim is none: it does not start again within itself."""
+    for entered in world.entered(key):
+        if entered.context == "reclaim" or not _matters(world, entered):
+            continue
+        if not _covered(_around(world, entered.chain), more):
+            yield Way("runs", "IO" if entered.context in BLOCK else "FS", entered)
+
+
+def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Way]:
+    """It holds, or its callers do, what I/O, writeback or reclaim takes, or a queue that is frozen."""
+    locks: dict[Held, None] = {}
+    for entry in world.entry(key):
+        if not _covered([h.lock for h in (*entry.held, *held) if h.klass == "scope"], more):
+            locks.update(dict.fromkeys((*held, *entry.held)))
+    for lock in locks:
+        if lock.klass == "queue" and lock.mode == "w":
+            yield Way("stopped", "IO", None, lock)
+        if not KERNEL.sleeping(lock.klass) or lock.klass in ("page", "queue") or not known(lock.lock):
+            continue
+        if scope(lock.lock) is Scope.STACK:
+            continue
+        for taker, mode in world.taken.get(lock.lock, ()):
+            if mode == "r" and lock.mode == "r":
+                continue  # readers do not keep readers out
+            for entered in world.entered(taker):
+                if _matters(world, entered):
+                    yield Way("lock", "IO" if entered.context in BLOCK else "FS", entered, lock, taker)
+
+
+def above(world: World, key: str) -> Iterator[Held]:
+    """Locks that some caller holds when the function is entered."""
+    for entry in world.entry(key):
+        yield from entry.held
+
+
+def lives(world: World, path: str) -> Literal["", "IO", "FS"]:
+    """What passes through the code of a file's directory: block I/O (`IO`), the writing of a filesystem (`FS`), nothing.
+
+    A driver says so in the file itself; a filesystem, somewhere in its directory.
+    """
+    folder = posixpath.dirname(path)
+    found: Literal["", "IO", "FS"] = ""
+    for placed in (placed for places in world.links.placed_in.values() for placed in places):
+        slot = KERNEL.slots.get(placed.slot)
+        if slot is None or posixpath.dirname(placed.file) != folder:
+            continue
+        if slot.context == "io_path" and placed.file == path:
+            return "IO"
+        if slot.context in ("writeback", "reclaim"):
+            found = "FS"
+    return found
+
+
+def stacks(world: World, path: str) -> bool:
+    """Whether drivers in a file's directory can stand on each other: one of them passes bios on to devices below."""
+    folder = posixpath.dirname(path)
+    return any(
+        placed.slot in KERNEL.stacked and posixpath.dirname(placed.file) == folder
+        for places in world.links.placed_in.values()
+        for placed in places
+    )
+
+
+def _for_io(wait: Wait) -> bool:
+    return not wait.timeout and not wait.announce and (wait.io or wait.klass in ("io", "bit"))
+
+
+GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS", "noio": "GFP_NOIO"}
+
+
+def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None:
+    """Where in a file somebody waits with a lock held: (`allocates` or `waits for I/O`, place, gfp of the allocation).
+
+    The allocation that reaches least far comes first: even that one calls a shrinker which does not look at its mask.
+    """
+    found = []
+    for key in world.functions(path):
+        inside = lock in {h.lock for h in above(world, key)}
+        for fact in world.own_facts(key):
+            if not isinstance(fact, Allocation | Take | Wait | Submit):
+                continue
+            if lock in fact.dropped or not (inside or fact.holds(lock)):
+                continue
+            if isinstance(fact, Allocation | Take):
+                within = [h.lock for h in fact.held if h.klass == "scope"]
+                kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(world, key, mask)}
+                handed = 2 * any("$" in mask for mask in fact.gfp)  # which caller hands it in is not told
+                found += [(handed, gfp.RANK[k], "allocates", fact.at, GFP[k]) for k in sorted(kinds) if k in GFP]
+            elif (isinstance(fact, Submit) and fact.waits) or (isinstance(fact, Wait) and _for_io(fact)):
+                found.append((1, 0, "waits for I/O", fact.at, "GFP_NOIO"))
+    return min(found)[2:] if found else None
+
+
+def stacked(slot: str) -> bool:
+    """Whether a bio comes to a driver through the slot while its submitter's other bios wait on current->bio_list."""
+    return slot in KERNEL.stacked
+
+
+def handlers(world: World, work: str) -> tuple[str, ...]:
+    """Keys of the functions that a work item runs."""
+    return tuple(sorted({bound.handler for bound in world.links.bound if bound.work == work}))
+
+
+def passes(world: World, path: str) -> str:
+    """Name of the function of a file by which block I/O comes in; empty without one."""
+    for places in world.links.placed_in.values():
+        for placed in places:
+            slot = KERNEL.slots.get(placed.slot)
+            if slot is not None and slot.context == "io_path" and placed.file == path:
+                return world.function(placed.handler).name
+    return ""

@@ -1,0 +1,96 @@
+"""Worlds by their scope: made once, kept in memory and on disk, and led on to a source in which some files differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reviewbot.csource.cache import Cache
+from reviewbot.csource.ir import Unit
+from reviewbot.facts import evolve, store
+from reviewbot.facts.library import Library, read
+from reviewbot.facts.scope import included, scope
+from reviewbot.facts.world import World
+from reviewbot.types import Source
+
+SCOPES = 2
+"""Scopes of which worlds are kept in memory."""
+NEAR = 3
+"""Worlds of one scope that are kept: the one on disk, and those led on from it last."""
+MANY = 40
+"""A world in which more files differ is made anew."""
+SOME = 8
+"""A world in which more files differ than on the disk is put there in its place."""
+
+_recent: dict[str, list[World]] = {}
+
+
+def find(source: Source, paths: tuple[str, ...]) -> World:
+    """The world around some files of a source."""
+    files = scope(paths, source)
+    whole = [p for p in paths if p in files]
+    name = " ".join(sorted({p.rpartition("/")[0] for p in paths}))
+    worlds = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
+    differences = [(_changed(world, source, files), world) for world in worlds if world.steps < NEAR]
+    changed, near = min(differences, key=lambda d: len(d[0]), default=({}, None))
+    if near is None or len(changed) > MANY:
+        world = make(source, files)
+        worlds = [world]
+        store.save(name, world)
+    else:
+        if not changed:
+            near.read_from(source)  # the one it was made from may have been closed
+        world = evolved(near, source, changed, whole)
+        if len(changed) > SOME:
+            worlds = [world]
+            store.save(name, world)
+        elif world is not near:
+            worlds = [worlds[0], *worlds[1:][-NEAR + 2 :], world]
+    while len(_recent) >= SCOPES:
+        del _recent[next(iter(_recent))]
+    _recent[name] = worlds
+    return world
+
+
+def _changed(world: World, source: Source, files: Mapping[str, str]) -> dict[str, str | None]:
+    """Files of a world, and of the scope, that are not in the world as they are in the source."""
+    now: dict[str, str | None] = {p: source.blob(p) for p in world.library.blobs if p not in files}
+    now.update(files)
+    return {p: b for p, b in now.items() if world.library.blobs.get(p) != b}
+
+
+def forget() -> None:
+    """Let go of all worlds in memory."""
+    _recent.clear()
+
+
+def make(source: Source, files: Mapping[str, str]) -> World:
+    """A world from nothing: all its files are read and linked."""
+    cache = Cache()
+    units = read(source, files, cache)
+    headers, blobs = included(files, units, {}, source, cache)
+    nothing = Library({}, {}, lambda _: Unit())
+    library = nothing.replaced({**units, **headers}, {**files, **blobs}, ())
+    world = World(library, files)
+    world.read_from(source)
+    return world
+
+
+def evolved(world: World, source: Source, changed: Mapping[str, str | None], whole: Iterable[str] = ()) -> World:
+    """The world in a source in which some files (path -> blob id, None where it is gone) differ.
+
+    whole: files of which every function counts from now on.
+    """
+    changed = {p: b for p, b in changed.items() if world.library.blobs.get(p) != b}
+    present = {p: b for p, b in changed.items() if b is not None}
+    gone = {p for p, b in changed.items() if b is None}
+    wanted = (world.whole | set(whole) | {p for p in present if not p.startswith("include/")}) - gone
+    if not changed and wanted == world.whole:
+        return world
+    cache = Cache()
+    units = read(source, present, cache)
+    headers, blobs = included(present, units, world.library.declared, source, cache)
+    library = world.library.replaced({**units, **headers}, {**present, **blobs}, gone)
+    change = evolve.step(world.library, library, changed, world.source, source, world.links.wired)
+    after = World(library, wanted, world, change)
+    after.read_from(source)
+    return after

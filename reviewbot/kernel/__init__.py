@@ -1,0 +1,276 @@
+"""What is known of the kernel, as data: `KERNEL` answers what a call does and what context a slot gives.
+
+The knowledge is in api.toml, contexts.toml and subsystems.toml beside this file (their head comments say how to add to
+them); the shape is in schema.py. Nothing here depends on a kernel version: unknown names do no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from importlib import resources
+from typing import TypeVar
+
+import msgspec
+
+from reviewbot.kernel.schema import (
+    Allocate,
+    Api,
+    Bind,
+    Callback,
+    Client,
+    Context,
+    Contexts,
+    Contract,
+    Finish,
+    Flush,
+    Group,
+    Lock,
+    LockClass,
+    Mask,
+    Pool,
+    Queue,
+    Read,
+    Slot,
+    Submit,
+    Subsystems,
+    Thread,
+    Wait,
+    Wake,
+    Workqueue,
+    Write,
+)
+
+G = TypeVar("G", bound=Group)
+
+
+class LockCall(msgspec.Struct, frozen=True):
+    """One lock call: its group, and what it does: acquire, release, try, killable, downgrade or transient."""
+
+    group: Lock
+    does: str
+
+
+class PoolCall(msgspec.Struct, frozen=True):
+    """One call on a reserve: its group, and what it does: take, give, make or drop."""
+
+    group: Pool
+    does: str
+
+
+class ClientCall(msgspec.Struct, frozen=True):
+    """One call on a client: its group, and what it does: create or destroy."""
+
+    group: Client
+    does: str
+
+
+Effect = (
+    LockCall
+    | PoolCall
+    | ClientCall
+    | Wait
+    | Flush
+    | Wake
+    | Finish
+    | Submit
+    | Allocate
+    | Mask
+    | Workqueue
+    | Bind
+    | Queue
+    | Thread
+    | Callback
+    | Read
+    | Write
+    | Contract
+)
+"""What a call does. A call may have several effects."""
+
+
+class Kernel:
+    """The files, looked up by call name, slot and context.
+
+    Raises ValueError with the file, the key and the reason when a file does not keep to its schema.
+    """
+
+    def __init__(self, api: bytes, contexts: bytes, subsystems: bytes = b"family = []") -> None:
+        self.api = _decode("api.toml", api, Api)
+        self.tables = _decode("contexts.toml", contexts, Contexts)
+        self.families = _decode("subsystems.toml", subsystems, Subsystems).family
+        self.digest = hashlib.sha1(api + contexts + subsystems).hexdigest()
+        _check(self.api, self.tables)
+
+    @cached_property
+    def effects(self) -> Mapping[str, tuple[Effect, ...]]:
+        """Call name -> what it does."""
+        found: dict[str, list[Effect]] = {}
+        for lock in self.api.lock:
+            for does, names in lock_calls(lock):
+                for name in names:
+                    found.setdefault(name, []).append(LockCall(lock, does))
+        for pool in self.api.pool:
+            for does in ("take", "give", "make", "drop"):
+                for name in getattr(pool, does):
+                    found.setdefault(name, []).append(PoolCall(pool, does))
+        for client in self.api.client:
+            for does in ("create", "destroy"):
+                for name in getattr(client, does):
+                    found.setdefault(name, []).append(ClientCall(client, does))
+        for queue in self.api.workqueue:
+            for name in queue.create:
+                found.setdefault(name, []).append(queue)
+        for thread in self.api.thread:
+            for name in thread.create:
+                found.setdefault(name, []).append(thread)
+        a = self.api
+        plain = (a.wait, a.flush, a.wake, a.finish, a.submit, a.allocate, a.bind, a.queue, a.callback, a.read, a.write)
+        for groups in (*plain, a.mask, a.contract):
+            for group in groups:
+                for name in group.calls:
+                    found.setdefault(name, []).append(group)
+        return {name: tuple(effects) for name, effects in found.items()}
+
+    @cached_property
+    def classes(self) -> Mapping[str, LockClass]:
+        """Lock class -> what holding one means."""
+        return {name: c for c in self.api.class_ for name in c.names}
+
+    @cached_property
+    def contexts(self) -> Mapping[str, Context]:
+        """Context name -> what it is."""
+        return {c.name: c for c in self.tables.context}
+
+    @cached_property
+    def slots(self) -> Mapping[str, Slot]:
+        """`struct.field` -> the context that its functions are entered in."""
+        return {name: slot for slot in self.tables.slot for name in slot.slots}
+
+    @cached_property
+    def stacked(self) -> frozenset[str]:
+        """Slots of drivers that can stand on each other."""
+        return frozenset(name for slot in self.tables.slot for name in slot.stacks)
+
+    @cached_property
+    def registered(self) -> Mapping[str, str]:
+        """Call at file scope -> the context of its argument."""
+        return {name: group.context for group in self.tables.registered for name in group.calls}
+
+    @cached_property
+    def noreturn(self) -> frozenset[str]:
+        """Calls that do not come back."""
+        return _names(x.noreturn for x in self.api.flow)
+
+    @cached_property
+    def transparent(self) -> frozenset[str]:
+        """Calls whose value is that of their first argument."""
+        return _names(x.transparent for x in self.api.flow)
+
+    @cached_property
+    def error_test(self) -> frozenset[str]:
+        """Calls that are true for an error pointer or code only."""
+        return _names(x.error_test for x in self.api.flow)
+
+    @cached_property
+    def error_or_null_test(self) -> frozenset[str]:
+        """Calls that are true for an error pointer and for NULL."""
+        return _names(x.error_or_null_test for x in self.api.flow)
+
+    @cached_property
+    def error_value(self) -> frozenset[str]:
+        """Calls whose value is an error."""
+        return _names(x.error_value for x in self.api.flow)
+
+    @cached_property
+    def never(self) -> frozenset[str]:
+        """Options that are taken to be off."""
+        return _names(x.never for x in self.api.flow)
+
+    @cached_property
+    def entered(self) -> Mapping[str, str]:
+        """Function of the kernel's core -> the context that it is entered in."""
+        return {name: group.context for group in self.tables.named for name in group.functions}
+
+    @cached_property
+    def global_workqueues(self) -> Mapping[str, tuple[str, ...]]:
+        """Name of a workqueue that everybody shares -> its flags."""
+        return {name: g.flags for g in self.api.global_workqueue for name in g.names}
+
+    @cached_property
+    def renamed(self) -> Mapping[str, str]:
+        """Newer name of a shared object -> the name it is known by here."""
+        return {new: same[0] for g in self.api.global_workqueue for same in g.same for new in same[1:]}
+
+    def atomic(self, klass: str) -> bool:
+        """Whether a holder of a lock of this class may not sleep, whichever of its classes (`mutex/spin`) it has."""
+        return all(c in self.classes and self.classes[c].atomic for c in klass.split("/"))
+
+    def sleeping(self, klass: str) -> bool:
+        """Whether taking a lock of this class may sleep; of `mutex/spin`, when one of them does."""
+        return any(c in self.classes and self.classes[c].sleeps for c in klass.split("/"))
+
+
+def lock_calls(lock: Lock) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The calls of a lock group by what they do."""
+    return (
+        ("acquire", lock.acquire),
+        ("release", lock.release),
+        ("try", lock.try_),
+        ("killable", lock.killable),
+        ("downgrade", lock.downgrade),
+        ("transient", lock.transient),
+    )
+
+
+def _names(groups: Iterable[tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(name for group in groups for name in group)
+
+
+T = TypeVar("T")
+
+
+def _decode(name: str, text: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.toml.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"kernel/{name}: {error}") from None
+
+
+def _check(api: Api, tables: Contexts) -> None:
+    """What the types do not say: a call does one thing to one lock, named classes and contexts exist."""
+    classes = {name for c in api.class_ for name in c.names}
+    seen: dict[tuple[str, str], str] = {}
+    for lock in api.lock:
+        if lock.klass not in classes:
+            raise ValueError(f"kernel/api.toml: lock class {lock.klass!r} has no [[class]] ({lock.doc})")
+        if (lock.argument is None) == (not lock.object):
+            raise ValueError(f"kernel/api.toml: a lock needs either `argument` or `object` ({lock.doc})")
+        for does, names in lock_calls(lock):
+            for name in names:
+                if seen.setdefault((name, lock.klass), does) != does or (
+                    does in ("acquire", "release") and seen.setdefault((name, does), lock.klass) != lock.klass
+                ):
+                    raise ValueError(f"kernel/api.toml: {name} does two things to a lock ({lock.doc})")
+    contexts = {c.name for c in tables.context} | {"caller"}
+    named = [(x.context, x.doc) for x in tables.slot]
+    named += [(x.context, x.doc) for x in tables.registered] + [(x.context, x.doc) for x in tables.named]
+    named += [(x.context, x.doc) for x in api.callback]
+    for context, doc in named:
+        if context not in contexts:
+            raise ValueError(f"kernel/contexts.toml: context {context!r} has no [[context]] ({doc})")
+    slots: set[str] = set()
+    for slot in tables.slot:
+        if twice := slots & set(slot.slots):
+            raise ValueError(f"kernel/contexts.toml: {min(twice)} is in two groups ({slot.doc})")
+        slots |= set(slot.slots)
+
+
+def load() -> Kernel:
+    """Read the files that lie beside this module."""
+    here = resources.files(__package__)
+    return Kernel(*((here / name).read_bytes() for name in ("api.toml", "contexts.toml", "subsystems.toml")))
+
+
+KERNEL = load()
+"""The kernel as this package knows it."""

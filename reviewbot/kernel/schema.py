@@ -1,0 +1,326 @@
+"""The shape of kernel/*.toml: one struct per table, checked when it is read.
+
+Positions are argument positions that count from 0; None means that there is no such argument.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Irq = Literal["", "off", "save", "bh"]
+WaitClass = Literal[
+    "event", "completion", "io", "bit", "freeze", "rcu", "sleep", "reschedule", "fault", "sysfs", "flush", "lock"
+]
+
+
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group of calls with one effect; `doc` says in one line what they do."""
+
+    doc: str
+
+
+class LockClass(Group, frozen=True):
+    """What holding a lock of these classes means."""
+
+    names: tuple[str, ...]
+    sleeps: bool = False
+    atomic: bool = False
+    lock: bool = True
+    """False for what is held but never contended for: RCU, scopes, plugs, references."""
+
+
+class Lock(Group, frozen=True):
+    """Calls on one kind of lock. `transient` takes and drops it inside the call."""
+
+    klass: str = msgspec.field(name="class")
+    argument: int | None = None
+    object: str = ""
+    field: str = ""
+    """The lock is this field (`struct.member`) of what the argument points to."""
+    mode: Literal["r", "w", "x"] = "x"
+    irq: Irq = ""
+    throttle: bool = False
+    """Often given back by another task: never part of a function's net effect."""
+    acquire: tuple[str, ...] = ()
+    release: tuple[str, ...] = ()
+    try_: tuple[str, ...] = msgspec.field(default=(), name="try")
+    killable: tuple[str, ...] = ()
+    downgrade: tuple[str, ...] = ()
+    transient: tuple[str, ...] = ()
+
+
+class Wait(Group, frozen=True):
+    """Calls that sleep until somebody else has done something."""
+
+    calls: tuple[str, ...]
+    klass: WaitClass = msgspec.field(name="class")
+    argument: int | None = None
+    condition: int | None = None
+    drops: int | None = None
+    timeout: bool = False
+    io: bool = False
+    announce: bool = False
+    enter: bool = False
+
+
+class Flush(Group, frozen=True):
+    """Calls that wait until something queued has run."""
+
+    calls: tuple[str, ...]
+    of: Literal["workqueue", "work", "timer", "thread", "irq"]
+    argument: int | None = None
+    object: str = ""
+    cancel: bool = False
+
+
+class Wake(Group, frozen=True):
+    """Calls that let a sleeper go on."""
+
+    calls: tuple[str, ...]
+    klass: Literal["event", "task", "bit", "completion", "run"] = msgspec.field(name="class")
+    argument: int
+
+
+class Finish(Group, frozen=True):
+    """Calls that end I/O."""
+
+    calls: tuple[str, ...]
+    of: Literal["bio", "request", "page"]
+    argument: int
+
+
+class Submit(Group, frozen=True):
+    """Calls that start I/O."""
+
+    calls: tuple[str, ...]
+    argument: int
+    waits: bool = False
+
+
+class Allocate(Group, frozen=True):
+    """Calls that ask for memory, with a mask at `gfp` or the implied `flags`."""
+
+    calls: tuple[str, ...]
+    gfp: int | None = None
+    flags: str = ""
+
+
+class Mask(Group, frozen=True):
+    """What sets the mask that later allocations for an object will have, by a call or by a field (`struct.member`).
+
+    flag: the argument filters what may be used, and only with this flag in it that allocates nothing.
+    """
+
+    of: str
+    calls: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    object: int | None = None
+    gfp: int | None = None
+    flag: str = ""
+
+
+class Pool(Group, frozen=True):
+    """Calls on a reserve: `take` and `give` an element, `make` and `drop` the reserve."""
+
+    what: Literal["mempool", "bio_set"]
+    take: tuple[str, ...] = ()
+    give: tuple[str, ...] = ()
+    make: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    pool: int | None = None
+    object: str = ""
+    result: bool = False
+    gfp: int | None = None
+    count: int | None = None
+    flags: int | None = None
+
+
+class Client(Group, frozen=True):
+    """Calls that make and destroy an object through which a shared service is used."""
+
+    klass: str = msgspec.field(name="class")
+    create: tuple[str, ...]
+    destroy: tuple[str, ...]
+    flags: int | None = None
+    uses: tuple[str, ...] = ()
+    """Calls that do I/O through it; asked only where their bodies are not at hand."""
+
+
+class Workqueue(Group, frozen=True):
+    """Calls that make a workqueue."""
+
+    create: tuple[str, ...]
+    name: int
+    flags: int | None = None
+    max_active: int | None = None
+    implied: tuple[str, ...] = ()
+    ordered: bool = False
+
+
+class GlobalWorkqueue(Group, frozen=True):
+    """Workqueues that everybody shares; `same` lists names of one and the same queue, the oldest first."""
+
+    names: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    same: tuple[tuple[str, ...], ...] = ()
+
+
+class Bind(Group, frozen=True):
+    """Calls that give a work item, timer or the like its handler."""
+
+    calls: tuple[str, ...]
+    runner: Literal["work", "timer", "tasklet", "irq_work", "rcu"]
+    object: int
+    function: int
+
+
+class Queue(Group, frozen=True):
+    """Calls that have a handler run later."""
+
+    calls: tuple[str, ...]
+    work: int
+    workqueue: int | None = None
+    object: str = ""
+
+
+class Thread(Group, frozen=True):
+    """Calls that start a kernel thread."""
+
+    create: tuple[str, ...]
+    function: int
+    data: int
+
+
+class Callback(Group, frozen=True):
+    """Calls that take a function to call later, or while they run (`caller`)."""
+
+    calls: tuple[str, ...]
+    function: int
+    context: str
+    thread: str = ""
+
+
+class Read(Group, frozen=True):
+    """Calls by which a predicate looks at an object."""
+
+    calls: tuple[str, ...]
+    argument: int
+    bit: int | None = None
+
+
+class Write(Group, frozen=True):
+    """Calls that change what a predicate may look at."""
+
+    calls: tuple[str, ...]
+    op: Literal["+", "-", "=", "|", "&~", "put", "take"]
+    argument: int
+    bit: int | None = None
+    bios: bool = False
+    """A list of bios that wait for somebody: a fact whether or not a sleep tests it."""
+
+
+class Flow(Group, frozen=True):
+    """Calls that the flow of control or of values passes through in a special way."""
+
+    noreturn: tuple[str, ...] = ()
+    transparent: tuple[str, ...] = ()
+    error_test: tuple[str, ...] = ()
+    error_or_null_test: tuple[str, ...] = ()
+    error_value: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+
+
+class Contract(Group, frozen=True):
+    """What a call does that no text of its callers shows."""
+
+    calls: tuple[str, ...]
+    runs: str = ""
+    takes: tuple[str, ...] = ()
+    io: bool = False
+    sleeps: bool = False
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of api.toml."""
+
+    class_: tuple[LockClass, ...] = msgspec.field(name="class")
+    lock: tuple[Lock, ...]
+    wait: tuple[Wait, ...]
+    flush: tuple[Flush, ...]
+    wake: tuple[Wake, ...]
+    finish: tuple[Finish, ...]
+    submit: tuple[Submit, ...]
+    allocate: tuple[Allocate, ...]
+    mask: tuple[Mask, ...]
+    pool: tuple[Pool, ...]
+    client: tuple[Client, ...]
+    workqueue: tuple[Workqueue, ...]
+    global_workqueue: tuple[GlobalWorkqueue, ...]
+    bind: tuple[Bind, ...]
+    queue: tuple[Queue, ...]
+    thread: tuple[Thread, ...]
+    callback: tuple[Callback, ...]
+    read: tuple[Read, ...]
+    write: tuple[Write, ...]
+    flow: tuple[Flow, ...]
+    contract: tuple[Contract, ...]
+
+
+class Family(Group, frozen=True):
+    """Folders that belong together; see subsystems.toml for `*` and `**`."""
+
+    folders: tuple[str, ...]
+
+
+class Subsystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of subsystems.toml."""
+
+    family: tuple[Family, ...]
+
+
+class Context(Group, frozen=True):
+    """A context that code can run in."""
+
+    name: str
+    path: bool = False
+    """I/O or reclaim itself passes here: what is queued from here, it may wait for."""
+    io: bool = False
+    """I/O waits for what waits here."""
+    atomic: bool = False
+    reclaim: bool = False
+    """An allocation waits for what waits here."""
+
+
+class Slot(Group, frozen=True):
+    """Slots (`struct.field`) whose functions are entered in a context, with these locks held."""
+
+    context: str
+    slots: tuple[str, ...]
+    holds: tuple[str, ...] = ()
+    stacks: tuple[str, ...] = ()
+    """Those of the slots by which a bio goes on to a device below: such drivers can stand on each other."""
+
+
+class Registered(Group, frozen=True):
+    """Calls at file scope whose argument is a function entered in a context."""
+
+    context: str
+    calls: tuple[str, ...]
+
+
+class Named(Group, frozen=True):
+    """Functions of the kernel's core that are entered in a context from everywhere, by name."""
+
+    context: str
+    functions: tuple[str, ...]
+
+
+class Contexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of contexts.toml."""
+
+    context: tuple[Context, ...]
+    slot: tuple[Slot, ...]
+    registered: tuple[Registered, ...]
+    named: tuple[Named, ...] = ()

@@ -1,0 +1,64 @@
+"""dm-kcopyd (drivers/md/dm-kcopyd.c): copies chunks from device to device in one work item for each client.
+
+do_work() is one work item, so one job at a time goes on; here each job that is on one of the lists is an item of that
+queue. Pages never make the thread wait (run_pages_job puts the job back on its list), so they are left out.
+"""
+
+from __future__ import annotations
+
+from reviewbot.models.block import Device, Op, Part
+from reviewbot.models.dm_io import IoClient, async_io, dm_io_client_create
+from reviewbot.sim import Memory, Mempool, Routine, WorkQueue, mempool_alloc, mempool_free, program, queue_work, say
+
+FILE = "drivers/md/dm-kcopyd.c"
+MIN_JOBS = 8
+
+
+class Kcopyd(Part, frozen=True, eq=False):
+    """struct dm_kcopyd_client."""
+
+    wq: WorkQueue
+    job_pool: Mempool
+    io: IoClient
+    told: bool = False
+    """Whether a trace tells what is taken from job_pool."""
+
+
+def dm_kcopyd_client_create(
+    name: str, memory: Memory, job_pool: Mempool | None = None, thread: str = "kcopyd"
+) -> Kcopyd:
+    """A client with a thread of its own, which is what WQ_MEM_RECLAIM guarantees; `job_pool` is given where shared."""
+    pool = job_pool or Mempool(f"&{name}->job_pool", MIN_JOBS, memory)
+    return Kcopyd(
+        name,
+        WorkQueue(thread, threads=1),
+        pool,
+        dm_io_client_create(f"{name}->io_client", memory),
+        job_pool is not None,
+    )
+
+
+@program(file=FILE)
+def dm_kcopyd_copy(kc: Kcopyd, source: Device, dest: Device, fn: Routine) -> None:
+    mempool_alloc(kc.job_pool).says(f"takes {{one}} job of {kc.job_pool}" if kc.told else "")
+    queue_work(kc.wq, run_io_job(kc, "read", source, dest, fn)).says("")  # dispatch_job, run_pages_job
+
+
+@program(file=FILE, title="run_io_job", told=False)
+def run_io_job(kc: Kcopyd, op: Op, source: Device, dest: Device, fn: Routine) -> None:
+    say(f"reads the chunk from {source}" if op == "read" else f"writes the chunk to {dest}")
+    async_io(kc.io, source if op == "read" else dest, op, complete_io(kc, op, source, dest, fn))
+
+
+@program(file=FILE, title="complete_io", told=False)
+def complete_io(kc: Kcopyd, op: Op, source: Device, dest: Device, fn: Routine) -> None:
+    if op == "read":
+        queue_work(kc.wq, run_io_job(kc, "write", source, dest, fn)).says("")
+    else:
+        queue_work(kc.wq, run_complete_job(kc, fn)).says("")
+
+
+@program(file=FILE, title="run_complete_job", told=False)
+def run_complete_job(kc: Kcopyd, fn: Routine) -> None:
+    mempool_free(kc.job_pool).says("")
+    fn()

@@ -1,0 +1,172 @@
+"""Who provides what is waited for: who holds a lock, who wakes, whose handler is flushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+from reviewbot.edges import Actor, Edge, edges
+from reviewbot.facts.kinds import Lock, Write
+from reviewbot.facts.locking import call_events
+from reviewbot.facts.objects import owner
+from reviewbot.facts.world import World
+from reviewbot.kernel import KERNEL, LockCall, schema
+
+MACHINE = frozenset({"completion", "io_path", "work", "thread", "softirq", "hardirq", "reclaim", "writeback"})
+"""Contexts that run by themselves: a sleeper may count on them, and not on a person who comes by."""
+
+
+class Providers:
+    """Indices over a world: who takes a lock, who wakes, who runs; made once."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.holders: dict[str, list[str]] = {}
+        """Lock -> keys of the functions that hold it at some call of theirs."""
+        self.takers: dict[str, list[str]] = {}
+        """Lock -> keys of the functions that take it."""
+        self.wakers: dict[str, list[str]] = {}
+        """Event, completion -> keys of the functions that wake it."""
+        for key in world.functions():
+            function = world.function(key)
+            if function.unreadable or function.macro:
+                continue
+            for at in world.locking.record(key).at.values():
+                for held in at.held:
+                    _put(self.holders, held.lock, key)
+            body = world.body(key)
+            for event in call_events(body):
+                for effect in KERNEL.effects.get(event.call.callee, ()):
+                    if isinstance(effect, LockCall) and effect.does in ("acquire", "killable"):
+                        _put(self.takers, world.locking.lock_of(body, event.call, effect), key)
+                    elif isinstance(effect, schema.Wake) and effect.argument < len(event.call.args):
+                        _put(self.wakers, body.identity(event.call.args[effect.argument]), key)
+
+    def of(self, edge: Edge) -> tuple[Actor, ...]:
+        """Who brings what the edge waits for: every one of them a way out."""
+        match edge.effect.kind:
+            case "lock":
+                return tuple(self._holding(edge))
+            case "flush":
+                return tuple(self._flushed(edge))
+            case _:
+                return tuple(self._waking(edge))
+
+    def _holding(self, edge: Edge) -> Iterator[Actor]:
+        """Who holds the lock that is waited for, and wants the one that is held."""
+        for key in self.holders.get(edge.effect.object, ()):
+            for other in edges(self.world, key):
+                if (
+                    other.lock.lock == edge.effect.object
+                    and other.effect.kind == "lock"
+                    and other.effect.object == edge.lock.lock
+                    and not _both_read(other.lock.mode, edge.effect.detail)
+                ):
+                    yield Actor(chain=other.chain, context=self.context(other.chain[0]), at=other.place)
+                    break
+
+    def _flushed(self, edge: Edge) -> Iterator[Actor]:
+        links, effect = self.world.links, edge.effect
+        works = {effect.object}
+        if effect.detail == "workqueue":
+            works = {work for work, queues in links.queued.items() if effect.object in queues}
+        if effect.detail == "thread":
+            for started in links.started:
+                body = self.world.view(started.key)
+                if any(m.call.line == started.line and body.result(m.call) == effect.object for m in body.made):
+                    yield Actor(chain=(started.handler,), context="thread", flushed=effect.object)
+            return
+        for bound in links.bound:
+            if bound.work in works:
+                yield Actor(chain=(bound.handler,), context="work", flushed=bound.work)
+
+    def _waking(self, edge: Edge) -> Iterator[Actor]:
+        keys = self.wakers.get(edge.effect.object, [])
+        if edge.reads and (writing := [k for k in keys if self._writes(k, edge.reads)]):
+            keys = writing
+        ways = [Actor(chain=chain, context=c) for k in keys for c, chain in self._roots(k)]
+        machine = [a for a in ways if a.context in MACHINE]
+        yield from {a.root: a for a in reversed(machine or ways)}.values()
+
+    def _writes(self, key: str, reads: tuple[str, ...]) -> bool:
+        """Whether the function, or one next to it, changes what the sleep tests."""
+        wanted = {r.partition(" & ")[0] for r in reads}
+        near = (key, *self.world.callers(key), *self.world.callees(key))
+        return any(
+            isinstance(fact, Write) and fact.object.partition(" & ")[0] in wanted
+            for k in near
+            for fact in self.world.own_facts(k)
+        )
+
+    def _roots(self, key: str) -> list[tuple[str, tuple[str, ...]]]:
+        entered = self.world.entered(key)
+        if entered:
+            return [(e.context, e.chain) for e in entered]
+        return [("", way.chain) for way in self.world.entry(key)]
+
+    def related(self, edge: Edge, actor: Actor) -> bool:
+        """Whether the two can meet on one object: a lock of this code, or code of one file.
+
+        Drivers of one directory have nothing in common but the structures of the kernel.
+        """
+        owned = owner(edge.lock.lock)
+        if not owned or any((path, owned) in self._own for path in self._paths):
+            return True
+        return bool({k.partition(":")[0] for k in edge.chain} & {k.partition(":")[0] for k in actor.chain})
+
+    @cached_property
+    def _own(self) -> set[tuple[str, str]]:
+        return {(path, struct.name) for path, unit in self.world.names.units.items() for struct in unit.structs}
+
+    @cached_property
+    def _paths(self) -> tuple[str, ...]:
+        return tuple(path for path in self.world.names.units if not path.startswith("include/"))
+
+    def context(self, key: str) -> str:
+        """The context of a root."""
+        return next((e.context for e in self.world.entered(key)), "")
+
+    def writer(self, lock: str) -> Actor | None:
+        """A function that takes the rwsem for write, with its way from the root of a context."""
+        for key in self.takers.get(lock, ()):
+            for fact in self.world.own_facts(key):
+                if isinstance(fact, Lock) and fact.lock == lock and fact.mode == "w" and fact.how == "acquire":
+                    chain = min(self.world.entry(key), key=lambda way: len(way.chain)).chain
+                    return Actor(chain=chain, context=self.context(chain[0]), at=fact.at)
+        return None
+
+
+def _put(index: dict[str, list[str]], what: str, key: str) -> None:
+    keys = index.setdefault(what, [])
+    if not keys or keys[-1] != key:
+        keys.append(key)
+
+
+def _both_read(first: str, second: str) -> bool:
+    return first == second == "r"
+
+
+_CACHE: WeakKeyDictionary[World, Providers] = WeakKeyDictionary()
+
+
+def providers(world: World) -> Providers:
+    """The indices of a world."""
+    found = _CACHE.get(world)
+    if found is None:
+        found = _CACHE[world] = Providers(world)
+    return found
+
+
+def wants(world: World, key: str, lock: str) -> set[str]:
+    """In which modes a function takes a lock, through its calls."""
+    return {e.detail for e in world.does(key) if e.kind == "lock" and e.object == lock}
+
+
+def lock_class(world: World, lock: str) -> str:
+    """Class of a lock, from the calls that take it; empty when nobody does."""
+    for key in providers(world).takers.get(lock, ()):
+        for fact in world.own_facts(key):
+            if isinstance(fact, Lock) and fact.lock == lock:
+                return fact.klass
+    return ""

@@ -1,0 +1,225 @@
+"""The whole flow on one page: Series -> Change -> Facts -> Findings -> Verdicts -> Decision -> Replies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+
+from reviewbot.types import (
+    Address,
+    Change,
+    Decision,
+    Finding,
+    Mail,
+    Outcome,
+    Patch,
+    Review,
+    ReviewError,
+    Series,
+    Source,
+    Unreviewed,
+    Value,
+    Verdict,
+)
+
+
+class Options(Value, frozen=True):
+    """How to review: which tree, from which base, for whom."""
+
+    tree: str = "."
+    base: str = ""
+    branch: str = "HEAD"
+    sender: Address | None = None
+    rules: tuple[str, ...] = ()
+    """Ids of the rules to run; empty for all."""
+    first: tuple[bytes, ...] = ()
+    """Patches to apply to the base before the series; they belong to the base."""
+
+
+class Examined(Value, frozen=True):
+    """What the rules and the simulator said of a change."""
+
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+    checked: tuple[str, ...]
+    timing: tuple[tuple[str, float], ...]
+    failed: tuple[str, ...] = ()
+    """Ids of the rules that crashed: what they look at was not checked."""
+
+    @property
+    def decision(self) -> Decision:
+        """What is said of the series: what was checked by half is never acked."""
+        said = decide(self.verdicts)
+        return Decision.COMMENT if self.failed and said is Decision.ACK else said
+
+
+def review(series: Series, options: Options, fetched: float = 0.0) -> Review:
+    """Review a fetched series on a tree; `fetched` is the seconds that fetching took. Never raises for a bad series."""
+    from reviewbot.reply import draft
+    from reviewbot.tree import Tree
+
+    clock = Clock(fetch=fetched)
+    with Tree.open(Path(options.tree)) as tree:
+        try:
+            with clock("apply"):
+                change = tree.apply(series, options.base or None, options.branch, first=options.first)
+                in_scope(change)
+        except Unreviewed as error:
+            return Review(series=series, decision=Decision.UNREVIEWED, reason=str(error), timing=clock.read())
+        before, after = tree.sources(change)
+        examined = examine(change, before, after, options.rules)
+        sender = options.sender or tree.identity()
+    for stage, seconds in examined.timing:
+        clock.add(stage, seconds)
+    result = Review(
+        series=series,
+        decision=examined.decision,
+        change=change,
+        verdicts=examined.verdicts,
+        checked=examined.checked,
+        notes=(*examined.notes, *(f"the series touches {path}" for path in change.flags)),
+    )
+    with clock("reply"):
+        replies = draft(result, sender)
+    return msgspec.structs.replace(result, replies=replies, timing=clock.read())
+
+
+def examine(change: Change, before: Source, after: Source, only: Sequence[str] = ()) -> Examined:
+    """Run the rules over a change and the simulator over their findings; a crash in one rule is a note on that rule."""
+    from reviewbot import judge, rules
+    from reviewbot.rule import Diff
+
+    clock = Clock()
+    notes: list[str] = []
+    failed: list[str] = []
+    chosen = [r for r in rules.load() if not only or r.id in only]
+    with clock("facts"):
+        diff = Diff.of(change, before, after)
+    verdicts: list[Verdict] = []
+    checked: list[str] = []
+    for rule in chosen:
+        try:
+            with clock("rules"):
+                found = [*rule.findings(diff)]
+            with clock("simulate"):
+                verdicts += [judge.judge(rule, finding, diff) for finding in found]
+            checked.append(rule.checked)
+        except Exception as error:  # one rule's fault must not silence the others
+            if os.environ.get("REVIEWBOT_DEBUG"):
+                raise
+            failed.append(rule.id)
+            notes.append(f"rule {rule.id} failed: {type(error).__name__}: {error}")
+    return Examined(
+        verdicts=tuple(judge.settle(verdicts)),
+        notes=(*notes, *diff.notes),
+        checked=tuple(dict.fromkeys(checked)),
+        timing=clock.read(total=False),
+        failed=tuple(failed),
+    )
+
+
+def in_scope(change: Change) -> None:
+    """Raises Unreviewed for a change that touches no C code."""
+    if not any(f.path.endswith((".c", ".h")) and not f.binary for f in change.files):
+        touched = ", ".join(f.path for f in change.files[:3]) or "no file"
+        raise Unreviewed(f"out of scope: the series changes no C code ({touched})")
+
+
+def decide(verdicts: Sequence[Verdict]) -> Decision:
+    """nack for a confirmed finding, comment where something that may be one is left undecided, else ack."""
+    if any(v.outcome is Outcome.CONFIRMED for v in verdicts):
+        return Decision.NACK
+    doubt = any(v.outcome is Outcome.INCONCLUSIVE and not v.finding.gives for v in verdicts)
+    return Decision.COMMENT if doubt else Decision.ACK
+
+
+def unfetched(what: str, error: ReviewError) -> Review:
+    """The review of something that could not be fetched or is no patch."""
+    nobody = Address(name="", email="")
+    mail = Mail(message_id=what.strip("<>"), subject="", author=nobody, date="")
+    series = Series(patches=(Patch(mail=mail, diff=b""),), source=what)
+    return Review(series=series, decision=Decision.UNREVIEWED, reason=str(error))
+
+
+def address(text: str) -> Address | None:
+    """`Name <mail@host>` as an Address; None for an empty text. Raises ReviewError for anything else."""
+    from email.utils import parseaddr
+
+    if not text:
+        return None
+    name, email = parseaddr(text)
+    if email.count("@") != 1 or any(c.isspace() for c in email):
+        raise ReviewError(f"`{text}` is no mail address: write it as `Name <name@example.org>`")
+    return Address(name=name, email=email)
+
+
+def runs_folder() -> Path:
+    """Where replayed findings are kept for `reviewbot explain`."""
+    from platformdirs import user_state_path
+
+    return user_state_path("reviewbot") / "runs"
+
+
+def remember(result: Review, options: Options) -> None:
+    """Keep each finding that has a schedule, by its id, so that `reviewbot explain ID` can replay it. Best effort."""
+    from reviewbot.explain import Run
+    from reviewbot.reply import replay_id
+
+    folder = runs_folder()
+    for verdict in result.verdicts:
+        if verdict.trace is None:
+            continue
+        name = replay_id(result.series.lead.message_id, verdict.finding)
+        base = result.change.base if result.change else ""
+        run = Run(name, verdict, str(Path(options.tree).resolve()), base, result.series)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f".{name}.tmp"
+            partial.write_bytes(msgspec.json.encode(run))
+            partial.replace(folder / f"{name}.json")
+        except OSError:
+            return  # a full or read-only state folder does not spoil a review
+
+
+class Clock:
+    """Adds up the seconds of named stages."""
+
+    def __init__(self, **seconds: float) -> None:
+        self._seconds = dict(seconds)
+        self._start = perf_counter() - sum(seconds.values())
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, perf_counter() - start)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count `seconds` to a stage."""
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+
+    def read(self, total: bool = True) -> tuple[tuple[str, float], ...]:
+        """The stages so far, and the total since the clock was made."""
+        whole = {"total": perf_counter() - self._start} if total else {}
+        return tuple({**self._seconds, **whole}.items())
+
+
+__all__ = [
+    "Examined",
+    "Finding",
+    "Options",
+    "address",
+    "decide",
+    "examine",
+    "in_scope",
+    "remember",
+    "review",
+    "unfetched",
+]

@@ -1,0 +1,411 @@
+"""All that a heuristic may import, besides models: the change as facts before and after, and what a rule is.
+
+A rule is written once, for what a patch takes away. What a patch gives back is the same rule on the change read
+backwards, so every rule recognises fixes without a line of its own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from reviewbot.csource.ir import Const
+from reviewbot.facts.asks import Ask, asks, weaker
+from reviewbot.facts.collection import Facts
+from reviewbot.facts.contexts import Entered
+from reviewbot.facts.effects import Effect, Reason
+from reviewbot.facts.kinds import (
+    Allocation,
+    Bind,
+    CallTo,
+    Client,
+    Context,
+    Exit,
+    Fact,
+    Finish,
+    Flush,
+    Gate,
+    Give,
+    Held,
+    Link,
+    Lock,
+    Mask,
+    Queue,
+    Reserve,
+    Site,
+    Slot,
+    Submit,
+    Take,
+    Thread,
+    Unlock,
+    Wait,
+    Wake,
+    Workqueue,
+    Write,
+)
+from reviewbot.facts.objects import Scope, known, member, owner, scope, short
+from reviewbot.facts.reads import appended, assigned, reads, sets
+from reviewbot.facts.reserves import Drain, drains, kept, several
+from reviewbot.facts.served import Served
+from reviewbot.facts.ways import Way, handlers, holders, lives, passes, serves, stacked, stacks, way
+from reviewbot.facts.world import World
+from reviewbot.kernel import KERNEL
+from reviewbot.sim.model import Model
+from reviewbot.types import Change, Finding, Place, Side, Source, Value, Words
+
+if TYPE_CHECKING:
+    from reviewbot.models.scene import Setting
+
+__all__ = [
+    "KERNEL",
+    "Allocation",
+    "Ask",
+    "Bind",
+    "CallTo",
+    "Client",
+    "Const",
+    "Context",
+    "Diff",
+    "Drain",
+    "Effect",
+    "Entered",
+    "Exit",
+    "Fact",
+    "Facts",
+    "Finding",
+    "Finish",
+    "Flush",
+    "Gate",
+    "Give",
+    "Held",
+    "Link",
+    "Lock",
+    "Mask",
+    "Place",
+    "Queue",
+    "Reason",
+    "Remedy",
+    "Reserve",
+    "Rule",
+    "Scene",
+    "Scope",
+    "Served",
+    "Setting",
+    "Side",
+    "Site",
+    "Slot",
+    "Submit",
+    "Take",
+    "Thread",
+    "Unlock",
+    "Version",
+    "Wait",
+    "Wake",
+    "Way",
+    "Words",
+    "Workqueue",
+    "World",
+    "Write",
+    "appended",
+    "asks",
+    "assigned",
+    "drains",
+    "handlers",
+    "holders",
+    "kept",
+    "known",
+    "lives",
+    "member",
+    "owner",
+    "passes",
+    "scope",
+    "serves",
+    "sets",
+    "several",
+    "short",
+    "stacked",
+    "stacks",
+    "way",
+    "weaker",
+]
+
+
+class Scene(Value, frozen=True):
+    """A model of one side of a finding: one of `reviewbot simulate --list` by name, or one that was built."""
+
+    name: str
+    values: tuple[tuple[str, Setting], ...] = ()
+    built: Model | None = None
+    through: tuple[str, ...] = ()
+    """Resources of which the deadlock has to pass through one; empty when any knot is the one."""
+    missing: str = ""
+    """Why there is no model of this side after all."""
+
+    @classmethod
+    def of(cls, name: str, *, through: Sequence[str] = (), **values: Setting) -> Scene:
+        """The scene `name` with these parameters."""
+        return cls(name, tuple(values.items()), None, tuple(through))
+
+    @property
+    def spec(self) -> str:
+        """The text that `reviewbot simulate` takes; empty for a model that was built from the code."""
+        from reviewbot.models.scene import find
+
+        return "" if self.built or self.missing else find(self.name).spec(dict(self.values))
+
+    def model(self) -> Model:
+        """The model itself."""
+        from reviewbot.models.scene import find
+
+        return self.built or find(self.name).build(dict(self.values))
+
+
+class Remedy(Value, frozen=True):
+    """What would be safe instead, as a sentence for the reply, and the scene with it in place."""
+
+    text: str
+    scene: Scene
+
+
+_MAKES_QUEUE = frozenset(name for group in KERNEL.api.workqueue for name in group.create)
+
+
+class Version:
+    """One side of a change: its world, and the facts of the files that the change touches."""
+
+    def __init__(self, source: Source, paths: Sequence[str], near: Version | None = None) -> None:
+        self.paths = tuple(p for p in paths if source.blob(p) is not None)
+        self._source, self._all, self._near = source, tuple(paths), near
+
+    @cached_property
+    def world(self) -> World:
+        """The program around the change."""
+        return World.of(self._source, self._all)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Facts of the touched files."""
+        return self.world.facts(self.paths)
+
+    @cached_property
+    def workqueues(self) -> dict[str, tuple[Workqueue, ...]]:
+        """Every workqueue that the world makes, by identity, each with the places that make it."""
+        found: dict[str, tuple[Workqueue, ...]] = {}
+        for key in self.world.functions():
+            if any(call.callee in _MAKES_QUEUE for call in self.world.body(key).calls):
+                for fact in self.world.own_facts(key):
+                    if isinstance(fact, Workqueue):
+                        found[fact.object] = (*found.get(fact.object, ()), fact)
+        return found
+
+    def scopes(self, key: str) -> tuple[Lock, ...]:
+        """The memalloc scopes that a function opens."""
+        own = self.world.own_facts(key) if key in self.world.names.functions else ()
+        return tuple(f for f in own if isinstance(f, Lock) and f.klass == "scope")
+
+    def reads(self, key: str, object: str) -> tuple[Place, ...]:
+        """Where a function reads an object, itself or through a local; its lines, in the order of the text."""
+        if key not in self.world.names.functions:
+            return ()
+        body = self.world.body(key)
+        return tuple(Place(body.file, line, body.name) for line in reads(body, object))
+
+    def rescuer(self, workqueue: str) -> bool | None:
+        """Whether a workqueue has a rescuer wherever it is made; None when nobody here makes it."""
+        if workqueue in KERNEL.global_workqueues:
+            return "WQ_MEM_RECLAIM" in KERNEL.global_workqueues[workqueue]
+        made = self.workqueues.get(workqueue)
+        return all(fact.rescuer for fact in made) if made else None
+
+
+class Diff:
+    """A change as a rule sees it: facts `before` and `after`, and which lines are the patch's.
+
+    Read backwards (`reverse`), before and after are swapped: what the patch gives looks as if it were taken.
+    """
+
+    def __init__(self, change: Change, before: Version, after: Version, reverse: bool = False) -> None:
+        self.change, self.before, self.after, self.reverse = change, before, after, reverse
+
+    @classmethod
+    def of(cls, change: Change, before: Source, after: Source) -> Diff:
+        """The change between two sources; facts are made when they are first asked for."""
+        old = [f.old_path or f.path for f in change.files if not f.binary]
+        new = [f.path for f in change.files if not f.binary]
+        paths = [p for p in dict.fromkeys((*old, *new)) if p.endswith((".c", ".h"))]
+        first = Version(before, paths)
+        return cls(change, first, Version(after, paths, first))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be read, for the maintainer."""
+        names = [
+            self.after.world.function(key).name
+            for path in self.after.paths
+            for key in self.after.world.functions(path)
+            if self.after.world.function(key).unreadable
+        ]
+        return (f"not readable, so nothing is said of it: {', '.join(names[:5])}",) if names else ()
+
+    @cached_property
+    def added(self) -> Facts:
+        """Facts that are new."""
+        return self.after.facts - self.before.facts
+
+    @cached_property
+    def removed(self) -> Facts:
+        """Facts that are gone."""
+        return self.before.facts - self.after.facts
+
+    def reversed(self) -> Diff:
+        """The same change read backwards."""
+        swapped = Diff(self.change, self.after, self.before, not self.reverse)
+        swapped.__dict__["added"], swapped.__dict__["removed"] = self.removed, self.added
+        return swapped
+
+    def changed(self, at: Place, side: Side) -> bool:
+        """Whether the patch wrote (side AFTER, seen from here) or took away (BEFORE) the line at a place."""
+        return at.line in self._lines(side).get(at.file, frozenset())
+
+    @cached_property
+    def _touched(self) -> dict[Side, dict[str, frozenset[int]]]:
+        files = [f for f in self.change.files if not f.binary]
+        new = {f.path: f.added() for f in files}
+        old = {f.old_path or f.path: f.removed() for f in files}
+        return {Side.AFTER: old if self.reverse else new, Side.BEFORE: new if self.reverse else old}
+
+    def _lines(self, side: Side) -> dict[str, frozenset[int]]:
+        return self._touched[side]
+
+    @cached_property
+    def touched(self) -> tuple[str, ...]:
+        """Keys of the functions of the side after in which the patch changes a line, and of those that a changed line
+        outside of all functions (a macro, a table) says something else about."""
+        found: dict[str, None] = {}
+        for version, side in ((self.after, Side.AFTER), (self.before, Side.BEFORE)):
+            for path in version.paths:
+                lines = set(self._lines(side).get(path, ()))
+                for key in version.world.functions(path):
+                    function = version.world.function(key)
+                    inside = {line for line in lines if function.line <= line <= function.end}
+                    if inside:
+                        found[key] = None
+                        lines -= inside
+                if lines:
+                    found.update(dict.fromkeys(self._reworded(path)))
+        return tuple(key for key in found if key in self.after.world.names.functions)
+
+    def _reworded(self, path: str) -> Iterator[str]:
+        """Functions of a file whose facts differ, when a macro of the file does."""
+        old, new = self.before.world, self.after.world
+        if {path} - old.names.units.keys() or {path} - new.names.units.keys():
+            return
+        if old.names.units[path].defines == new.names.units[path].defines:
+            return
+        for key in new.functions(path):
+            if key in old.names.functions:
+                was, now = ([f.identity for f in world.own_facts(key)] for world in (old, new))
+                if was != now:
+                    yield key
+
+    def anchor(self, after: Iterable[Place], before: Iterable[Place] = ()) -> tuple[Place, Side] | None:
+        """The line of the patch that a finding stands on: the first of `after` that it wrote, else the first of
+        `before` that it took away, else the changed line that is nearest to one of them in its file; None without."""
+        after, before = tuple(after), tuple(before)
+        for side, places in ((Side.AFTER, after), (Side.BEFORE, before)):
+            for place in places:
+                if self.changed(place, side):
+                    return place, side
+        for side, places in ((Side.AFTER, after), (Side.BEFORE, before)):
+            for place in places:
+                lines = self._lines(side).get(place.file)
+                if lines:
+                    line = min(lines, key=lambda x: abs(x - place.line))
+                    return Place(place.file, line, place.function), side
+        return None
+
+    def patch_of(self, at: Place, side: Side) -> int:
+        """Number of the patch of the series that wrote (or removed) a line, from 1."""
+        return self.change.origin(at, Side.AFTER if (side is Side.AFTER) != self.reverse else Side.BEFORE)[0]
+
+
+class Rule(ABC):
+    """A kind of deadlock: how to see it in the facts, and the scene in which the simulator shows it."""
+
+    id: ClassVar[str]
+    guarantee: ClassVar[str]
+    """Which of the five guarantees of forward progress is taken away (or `no circle of waits`)."""
+    checked: ClassVar[str]
+    """What an ack may say was looked at: `workqueues on the I/O path`."""
+
+    @abstractmethod
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        """What the change takes away, made with `finding`."""
+
+    @abstractmethod
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        """Models of one side, with the facts of that side; several are tried in turn, in the same order for both."""
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        """What would be safe instead, best first; only what the simulator confirms is proposed."""
+        return ()
+
+    def finding(
+        self,
+        diff: Diff,
+        message: str,
+        words: Words,
+        after: Iterable[Place] = (),
+        before: Iterable[Place] = (),
+        *,
+        object: str = "",
+        facts: Iterable[object] = (),
+        related: Iterable[Place] = (),
+        **detail: str,
+    ) -> Iterator[Finding]:
+        """A finding on the line of the patch among these places (nothing when the patch has none of their files)."""
+        found = diff.anchor(after, before)
+        if found is None:
+            return
+        at, side = found
+        number = diff.patch_of(at, side)
+        if diff.reverse:
+            side = Side.BEFORE if side is Side.AFTER else Side.AFTER
+        yield Finding(
+            rule=self.id,
+            at=at,
+            message=message,
+            side=side,
+            patch=number,
+            related=tuple(related),
+            facts=tuple(str(f) for f in facts) or _changed_facts(diff, at),
+            object=object,
+            gives=diff.reverse,
+            words=words,
+            detail=tuple(detail.items()),
+        )
+
+    def findings(self, diff: Diff) -> Iterator[Finding]:
+        """What the change takes away, and what it gives back; of each place and object only the first."""
+        seen = set()
+        for view in (diff, diff.reversed()):
+            for finding in self.check(view):
+                key = (finding.gives, finding.at, finding.object or finding.message)
+                if key not in seen:
+                    seen.add(key)
+                    yield finding
+
+
+def replace(finding: Finding, **changes: object) -> Finding:
+    """A finding with some fields changed."""
+    return msgspec.structs.replace(finding, **changes)
+
+
+def _changed_facts(diff: Diff, at: Place) -> tuple[str, ...]:
+    """What a finding without facts of its own rests on: what the change does to the function that it stands in."""
+    changed = [f for f in (*diff.added, *diff.removed) if f.function == at.function]
+    return tuple(str(f) for f in changed or (*diff.added, *diff.removed))[:6]

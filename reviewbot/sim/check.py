@@ -1,0 +1,164 @@
+"""One model, one answer: stuck, with the schedule; free; vacuous; or inconclusive, with the reason."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import msgspec
+
+from reviewbot.sim.automaton import Automaton
+from reviewbot.sim.compile import compile_model
+from reviewbot.sim.explore import Limits, OutOfTime, Space, explore
+from reviewbot.sim.knot import Knot, knots
+from reviewbot.sim.program import Model, Resource, Unbalanced
+from reviewbot.sim.trace import trace
+from reviewbot.types import Trace
+
+Outcome = Literal["stuck", "free", "vacuous", "inconclusive"]
+Key = tuple[tuple[str, str], ...]
+
+__all__ = ["Key", "Knot", "Limits", "Outcome", "Result", "check"]
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a search says of a model.
+
+    stuck: a knot is reachable; `trace` is its schedule, executed again. free: every state was reached and nobody is
+    ever stuck (or only in knots that the caller said do not count; `reason` says so). vacuous: something that the model
+    says must be reachable is not, so it proves nothing. inconclusive: a limit was hit, a counter grew without bound, or
+    what is stuck does not pass through what was asked for.
+    """
+
+    outcome: Outcome
+    states: int
+    reason: str = ""
+    trace: Trace | None = None
+    knot: Knot | None = None
+    """The knot that the trace leads to."""
+    knots: tuple[Knot, ...] = ()
+    """Every knot that was found, in the order of their shortest schedules."""
+    edges: int = 0
+    depth: int = 0
+    """Moves of the search into the knot; the trace tells the steps that they consist of."""
+    checked: int = 0
+    """States of the search without reductions that agrees; 0 where none was asked for or it hit a limit."""
+    complete: bool = True
+    """False for what is stuck where a limit was hit: there may be more knots than were found."""
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """The keys of all knots, for `check(patched, known=base.keys)`."""
+        return frozenset(knot.key for knot in self.knots)
+
+
+def check(
+    model: Model,
+    limits: Limits | None = None,
+    through: Resource | str | Iterable[Resource | str] | None = None,
+    known: Collection[Key] = (),
+    *,
+    reduce: bool = True,
+    confirm: Limits | None = None,
+) -> Result:
+    """Search a model for knots.
+
+    through: the knot has to pass through one of these, each the name of a resource, of a class of tasks or of a queued
+    routine. known: keys of knots that do not count, those of the base model. reduce: False searches without reductions.
+    confirm: limits of a second search without reductions, which has to agree before a model counts as free.
+    Errors: ModelError for a model that cannot be compiled.
+    """
+    with _no_collections():
+        return _check(model, limits, through, known, reduce, confirm)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """No garbage collection for the while: it would look through a million states and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _check(
+    model: Model,
+    limits: Limits | None,
+    through: Resource | str | Iterable[Resource | str] | None,
+    known: Collection[Key],
+    reduce: bool,
+    confirm: Limits | None,
+) -> Result:
+    try:
+        automaton = compile_model(model)
+    except Unbalanced as error:
+        return Result("inconclusive", 0, str(error))
+    limits = limits or Limits()
+    until = time.monotonic() + limits.seconds
+    space = explore(automaton, limits, reduce=reduce)
+    try:
+        result = _judge(space, _names(through), known, until)
+    except OutOfTime:
+        reason = f"more than {limits.seconds:g} s"
+        return Result("inconclusive", len(space.order), reason, edges=len(space.targets), complete=False)
+    if confirm is None or not reduce or result.outcome not in ("free", "stuck"):
+        return result
+    return _confirmed(result, automaton, confirm)
+
+
+def _names(through: Resource | str | Iterable[Resource | str] | None) -> frozenset[str]:
+    if through is None:
+        return frozenset()
+    if isinstance(through, Resource | str):
+        return frozenset([str(through)])
+    return frozenset(map(str, through))
+
+
+def _judge(space: Space, through: frozenset[str], known: Collection[Key], until: float) -> Result:
+    states, edges = len(space.order), len(space.targets)
+    if space.broken:
+        return Result("inconclusive", states, space.reason, edges=edges, complete=False)
+    required = space.automaton.model.reachable
+    missing = [mark for mark in required if mark not in space.marks]
+    if not required:
+        return Result("vacuous", states, "the model says of nothing that it must be reachable", edges=edges)
+    if missing and space.complete:
+        return Result("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
+    found = knots(space, until)
+    every = tuple(knot for _, knot in found)
+    counting = [(state, knot) for state, knot in found if knot.key not in known]
+    wanted = [(state, knot) for state, knot in counting if not through or through & knot.names]
+    if wanted and not missing:
+        state, knot = wanted[0]
+        depth = len(space.path(state)) - 1
+        told = trace(space, state, knot)
+        return Result("stuck", states, "", told, knot, every, edges, depth, complete=space.complete)
+    if not space.complete:
+        return Result("inconclusive", states, space.reason, knots=every, edges=edges)
+    if counting:
+        names = "; ".join(f"{w.task} waits for {w.waits_for}" for w in counting[0][1].waits)
+        reason = f"stuck, but not through {', '.join(sorted(through))}: {names}"
+        return Result("inconclusive", states, reason, knots=every, edges=edges)
+    reason = "stuck only in knots that do not count" if found else ""
+    return Result("free", states, reason, knots=every, edges=edges)
+
+
+def _confirmed(result: Result, automaton: Automaton, limits: Limits) -> Result:
+    """The result, with the number of states of the whole space where that agrees."""
+    until = time.monotonic() + limits.seconds
+    whole = explore(automaton, limits, reduce=False)
+    if not whole.complete:
+        return result
+    try:
+        stuck = bool(knots(whole, until))
+    except OutOfTime:
+        return result
+    if stuck != bool(result.knots):
+        raise AssertionError(f"the reduced and the whole search of {whole.automaton.model.name} disagree")
+    return msgspec.structs.replace(result, checked=len(whole.order))

@@ -1,0 +1,213 @@
+"""Breadth-first search of all states that a model can reach, with limits.
+
+The result is the whole graph in arrays of numbers: states in the order found, the first way to each, all ways on. The
+first few states are expanded by reading the automaton; then it becomes a Python function (`reviewbot.sim.generate`).
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from reviewbot.sim.automaton import Automaton, OutOfRange, apply, is_open
+from reviewbot.sim.generate import added, generate, leaves_range, sorter
+from reviewbot.sim.reduce import Move, Moves, fused, plain
+
+BATCH = 1024
+"""States between two looks at the limits."""
+READ = 1
+"""States for each move of the automaton that are expanded by reading it, before a function is made of it."""
+PER_STATE = 28 + 12 + 8 + 56 + 32 + 4 + 4
+"""Bytes a state costs besides its content: number, rounding, list, table, its index, parent and start."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Where a search gives up. What it has not seen then is inconclusive, never free.
+
+    states: number of states. seconds: of wall clock. bytes: of memory for states and edges, estimated.
+    """
+
+    states: int = 1_000_000
+    seconds: float = 60.0
+    bytes: int = 1 << 30
+
+
+class Space(msgspec.Struct, eq=False):
+    """The states that a search has reached, numbered in breadth-first order."""
+
+    automaton: Automaton
+    moves: Moves
+    ordered: bool
+    """Whether the tasks of a class are sorted."""
+    order: list[int]
+    """Each state as one big-endian number: a step then is one addition."""
+    parents: array[int]
+    """For each state but the first, the state it was first reached from; the first has itself."""
+    starts: array[int]
+    targets: array[int]
+    """State i leads to targets[starts[i]:starts[i + 1]]."""
+    marks: set[str]
+    """Marks that were reached."""
+    reason: str = ""
+    """Why the search is not complete."""
+    broken: bool = False
+    """A cell has left its range: nothing that was found counts."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every reachable state is there, with all its ways on."""
+        return not self.reason
+
+    @property
+    def expanded(self) -> int:
+        """How many states have their ways on, from the first."""
+        return len(self.starts) - 1
+
+    def state(self, number: int) -> bytes:
+        """A state by its number."""
+        return self.order[number].to_bytes(len(self.automaton.initial), "big")
+
+    def onward(self, number: int) -> array[int]:
+        """The states that a state leads to."""
+        return self.targets[self.starts[number] : self.starts[number + 1]]
+
+    def path(self, number: int) -> list[bytes]:
+        """A shortest way to a state, from the initial one."""
+        way = [number]
+        while way[-1]:
+            way.append(self.parents[way[-1]])
+        return [self.state(i) for i in reversed(way)]
+
+
+class OutOfTime(Exception):
+    """The time is up that a caller has given."""
+
+
+T = TypeVar("T")
+
+
+def timed(items: Iterable[T], until: float) -> Iterator[T]:
+    """The items, with a look at the clock (time.monotonic) now and then. Errors: OutOfTime."""
+    for count, item in enumerate(items):
+        if not count % BATCH and time.monotonic() > until:
+            raise OutOfTime
+        yield item
+
+
+def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Space:
+    """Search; with `reduce` tasks are sorted and releases fused (`reviewbot.sim.reduce`), else nothing is left out."""
+    moves = fused(automaton) if reduce else plain(automaton)
+    initial = int.from_bytes(automaton.initial, "big")
+    space = Space(automaton, moves, reduce, [initial], array("I", [0]), array("I", [0]), array("I"), set())
+    index = {initial: 0}
+    few = READ * sum(len(ways) for places in moves for ways in places)
+    batch: Callable[[int, int], None] = _Reader(space, index)
+    until, begin, made = time.monotonic() + limits.seconds, 0, False
+    while begin < len(space.order) and not space.reason:
+        if begin >= few and not made:
+            batch, made = generate(space, index), True
+        end = min(len(space.order), begin + (BATCH if made else max(1, few)))
+        try:
+            batch(begin, end)
+        except (ValueError, OverflowError, OutOfRange):
+            space.reason, space.broken = _out_of_range(space), True
+            break
+        begin = end
+        if begin < len(space.order):
+            space.reason = _exhausted(space, limits, until)
+    return space
+
+
+def _exhausted(space: Space, limits: Limits, until: float) -> str:
+    """The limit that is hit, in words."""
+    if len(space.order) > limits.states:
+        return f"more than {limits.states:,} states"
+    if len(space.order) * (PER_STATE + len(space.automaton.initial)) + len(space.targets) * 4 > limits.bytes:
+        return f"more than {limits.bytes >> 20:,} MB"
+    return f"more than {limits.seconds:g} s" if time.monotonic() > until else ""
+
+
+class _Reader:
+    """Expands states by reading the automaton: for so few states that making a function of it costs more."""
+
+    def __init__(self, space: Space, index: dict[int, int]) -> None:
+        self.space, self.index = space, index
+        classes = space.automaton.classes
+        self.sorters = [sorter(space.automaton, c) if space.ordered and c.n > 1 else None for c in classes]
+        self.ways: list[dict[int, list[tuple[Move, int | None]]]] = [{} for _ in classes]
+
+    def prepared(self, number: int, place: int) -> list[tuple[Move, int | None]]:
+        """The moves from a place, each with what it adds to the state where that is always the same."""
+        ways = self.ways[number]
+        if place not in ways:
+            c, size = self.space.automaton.classes[number], len(self.space.automaton.initial)
+            ways[place] = []
+            for move in self.space.moves[number][place]:
+                terms, constant = added(move.changes, size)
+                if c.n == 1:
+                    constant += (move.target - place) << 8 * (size - c.end)
+                ways[place].append((move, None if terms or leaves_range(move.changes) else constant))
+        return ways[place]
+
+    def __call__(self, begin: int, end: int) -> None:
+        """Expand the states of these numbers. Errors: ValueError, OverflowError, OutOfRange."""
+        space, index, cells = self.space, self.index, len(self.space.automaton.cells)
+        for at in range(begin, end):
+            value, state = space.order[at], space.state(at)
+            if not state[:cells].isascii():
+                raise ValueError("a cell has left its range")
+            for number, c in enumerate(space.automaton.classes):
+                before = -1
+                for task in range(c.n):
+                    place = c.place(state, task)
+                    if space.ordered and place == before:  # the task before it is in the same place and has done it
+                        continue
+                    before = place
+                    for move, constant in self.ways[number].get(place) or self.prepared(number, place):
+                        if is_open(move.guard, state):
+                            after = self.after(number, value, state, task, place, move, constant)
+                            target = index.setdefault(after, len(space.order))
+                            if target == len(space.order):
+                                space.order.append(after)
+                                space.parents.append(at)
+                            space.targets.append(target)
+                            if move.marks:
+                                space.marks.update(move.marks)
+            space.starts.append(len(space.targets))
+
+    def after(
+        self, number: int, value: int, state: bytes, task: int, place: int, move: Move, constant: int | None
+    ) -> int:
+        """The state after a move."""
+        c, sort = self.space.automaton.classes[number], self.sorters[number]
+        if constant is not None and sort:
+            return value + constant + sort(state[c.offset : c.end], place, move.target)
+        if constant is not None and c.n == 1:
+            return value + constant
+        changed = bytearray(state)
+        apply(move.changes, changed, self.space.automaton.cells)
+        c.put(changed, task, move.target)
+        if sort:
+            for nth, there in enumerate(sorted(c.places(changed))):
+                c.put(changed, nth, there)
+        return int.from_bytes(changed, "big")
+
+
+def _out_of_range(space: Space) -> str:
+    """Which cell it was: changed by a step out of the state that the search stopped in, or by one into it."""
+    number = space.expanded
+    for at in (space.parents[number], number):
+        state = space.state(at)
+        for c, moves in zip(space.automaton.classes, space.moves, strict=True):
+            for place in c.places(state):
+                for move in moves[place]:
+                    try:
+                        if is_open(move.guard, state):
+                            apply(move.changes, bytearray(state), space.automaton.cells)
+                    except OutOfRange as error:
+                        return str(error)
+    raise AssertionError("no cell is out of range")

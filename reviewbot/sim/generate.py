@@ -1,0 +1,171 @@
+"""The automaton as a Python function that expands states.
+
+A state is one big-endian number whose bytes are the cells and places. What a move does is then one addition of a number
+that is known beforehand, and its guard reads single bytes. A cell that leaves 0..127 sets the highest bit of its byte
+(it carries or borrows), which is looked for once in each state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from reviewbot.sim.automaton import MOST, Automaton, Change, Class, Cond, Guard
+from reviewbot.sim.reduce import Move
+
+if TYPE_CHECKING:
+    from reviewbot.sim.explore import Space
+
+MOST_CACHED = 20_000
+"""Sorted rows of places that a class remembers."""
+
+
+def generate(space: Space, index: dict[int, int]) -> Callable[[int, int], None]:
+    """A function that expands the states of these numbers: batch(begin, end).
+
+    Errors: the function raises ValueError or OverflowError where a cell leaves its range.
+    """
+    names: dict[str, Any] = {"space": space, "index": index}
+    names |= {f"sort{number}": sorter(space.automaton, c) for number, c in enumerate(space.automaton.classes)}
+    exec(compile("\n".join(source(space)), "<automaton>", "exec"), names)
+    batch: Callable[[int, int], None] = names["batch"]
+    return batch
+
+
+def sorter(automaton: Automaton, c: Class) -> Callable[[bytes, int, int], int]:
+    """What to add to a state when a task of the class goes from one place to another and the class is sorted again."""
+    unit = 1 << 8 * (len(automaton.initial) - c.end)
+    cache: dict[tuple[bytes, int, int], int] = {}
+
+    def change(row: bytes, place: int, target: int) -> int:
+        key = row, place, target
+        if key not in cache:
+            if len(cache) >= MOST_CACHED:
+                cache.clear()
+            places = [row[i : i + c.width] for i in range(0, len(row), c.width)]
+            places.remove(place.to_bytes(c.width, "big"))
+            places.append(target.to_bytes(c.width, "big"))
+            after = b"".join(sorted(places))
+            cache[key] = (int.from_bytes(after, "big") - int.from_bytes(row, "big")) * unit
+        return cache[key]
+
+    return change
+
+
+def source(space: Space) -> Iterator[str]:
+    """The lines of the function, and of one function for each place that it calls for the tasks there."""
+    automaton = space.automaton
+    size, cells = len(automaton.initial), len(automaton.cells)
+    yield "order, get, targets = space.order, index.get, space.targets"
+    yield "push, parent, start = order.append, space.parents.append, space.starts.append"
+    yield "target, mark, out = targets.append, space.marks.add, []"
+    yield "put = out.append"
+    for number, moves in enumerate(space.moves):
+        for place, ways in enumerate(moves):
+            if ways:
+                yield f"def f{number}_{place}(s, v, w):"
+                for move in ways:
+                    yield from _move(automaton, number, place, move, space.ordered)
+        names = (f"f{number}_{place}" if ways else "None" for place, ways in enumerate(moves))
+        yield f"F{number} = ({', '.join(names)},)"
+    yield "def batch(begin, end):"
+    yield "    count = len(order)"
+    yield "    for at in range(begin, end):"
+    yield "        v = order[at]"
+    yield f"        s = v.to_bytes({size}, 'big')"
+    if cells:
+        yield f"        if not s[:{cells}].isascii(): raise ValueError"
+    for number, c in enumerate(automaton.classes):
+        yield from _tasks(number, c, size, space.ordered)
+    yield "        for n in out:"
+    yield "            i = get(n)"
+    yield "            if i is None:"
+    yield "                i = index[n] = count; count += 1; push(n); parent(at)"
+    yield "            target(i)"
+    yield "        out.clear(); start(len(targets))"
+
+
+def _tasks(number: int, c: Class, size: int, ordered: bool) -> Iterator[str]:
+    for task in range(c.n):
+        at = c.offset + task * c.width
+        place = f"s[{at}]" if c.width == 1 else f"s[{at}] << 8 | s[{at + 1}]"
+        indent = "        "
+        if ordered and task:  # the task before it is in the same place and has done the same
+            yield f"{indent}if s[{at}:{at + c.width}] != s[{at - c.width}:{at}]:"
+            indent += "    "
+        unit = "None" if ordered else 1 << 8 * (size - at - c.width)
+        yield f"{indent}f = F{number}[{place}]"
+        yield f"{indent}if f: f(s, v, {unit})"
+
+
+def _move(automaton: Automaton, number: int, place: int, move: Move, ordered: bool) -> Iterator[str]:
+    c, size = automaton.classes[number], len(automaton.initial)
+    guard = _guard(move.guard)
+    indent = "    "
+    if guard:
+        yield f"    if {guard}:"
+        indent += "    "
+    terms, constant = added(move.changes, size)
+    if c.n == 1:
+        constant += (move.target - place) << 8 * (size - c.end)
+    elif ordered:
+        terms.append(f"sort{number}(s[{c.offset}:{c.end}], {place}, {move.target})")
+    elif move.target != place:
+        terms.append(f"w * {move.target - place}")
+    if leaves_range(move.changes):
+        yield f"{indent}raise ValueError"
+    for reached in move.marks:
+        yield f"{indent}mark({reached!r})"
+    yield f"{indent}put({' + '.join(['v', *terms, *([str(constant)] if constant else [])])})"
+
+
+def leaves_range(changes: tuple[Change, ...]) -> bool:
+    """Whether a change is there only to end the search: no cell can take it."""
+    return any(change.op == "+" and abs(change.value) > MOST and not change.other for change in changes)
+
+
+def added(changes: tuple[Change, ...], size: int) -> tuple[list[str], int]:
+    """What the changes add to a state: expressions, and a number that is known beforehand."""
+    now: dict[int, tuple[tuple[str, ...], int]] = {}  # cell -> its value: expressions of the state before, and a number
+    for change in changes:
+        value: tuple[tuple[str, ...], int] = ((), change.value)
+        if change.other:
+            value = now.get(change.value, ((f"s[{change.value}]",), 0))
+        before = now.get(change.cell, ((f"s[{change.cell}]",), 0))
+        match change.op:
+            case "=":
+                now[change.cell] = value
+            case "+":
+                now[change.cell] = (*before[0], *value[0]), before[1] + value[1]
+            case "drop":
+                now[change.cell] = (f"max(0, {_sum(*before)} - {_sum(*value)})",), 0
+    terms, constant = [], 0
+    for cell, (parts, number) in now.items():
+        unit, old = 8 * (size - cell - 1), f"s[{cell}]"
+        constant += number << unit
+        new = list(parts)
+        if old in new:
+            new.remove(old)
+        else:
+            new.append(f"-{old}")
+        terms += [f"({part} << {unit})" for part in new]
+    return terms, constant
+
+
+def _sum(parts: tuple[str, ...], number: int) -> str:
+    return " + ".join([*parts, *([str(number)] if number or not parts else [])])
+
+
+def _guard(guard: Guard) -> str:
+    parts = [" and ".join(map(_cond, conjunction)) for conjunction in guard]
+    if "" in parts:
+        return ""
+    return " or ".join(parts) if parts else "False"
+
+
+def _cond(cond: Cond) -> str:
+    if cond == (cond.cell, ">=", 1, False):
+        return f"s[{cond.cell}]"
+    if cond == (cond.cell, "<", 1, False):
+        return f"not s[{cond.cell}]"
+    return f"s[{cond.cell}] {cond.op} {f's[{cond.value}]' if cond.other else cond.value}"

@@ -1,0 +1,390 @@
+"""What a deadlock is, and who waits for whom in it.
+
+A place of a class of tasks is dead in a state if a task is there and no task ever leaves it in any future. A knot is a
+circle of dead tasks away from home, each waiting for something that only dead tasks (or work that only dead threads
+could run) would bring. It is complete in the first state where that holds; an endless task elsewhere hides nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from math import inf
+
+import msgspec
+
+from reviewbot.sim.automaton import ALWAYS, Automaton, Cond, Edge, Guard, Work, holds, is_open
+from reviewbot.sim.explore import Space, timed
+from reviewbot.sim.future import Effect, Future, Spot
+from reviewbot.sim.locks import Cpu
+from reviewbot.sim.program import Act, Resource
+from reviewbot.sim.reduce import Moves
+from reviewbot.types import Wait
+
+Node = Spot | Work
+"""Work that is queued and that no thread can take waits as well."""
+
+
+class Knot(msgspec.Struct, frozen=True):
+    """A circle of dead tasks, in the order of waiting: each waits for the next, the last for the first."""
+
+    nodes: tuple[Node, ...]
+    members: tuple[Node, ...]
+    """The circle, and everybody else that could bring what somebody in it waits for, and is dead as well."""
+    waits: tuple[Wait, ...]
+    key: tuple[tuple[str, str], ...]
+    """(who, what it waits for), sorted: the same circle in another model has the same key."""
+    names: frozenset[str]
+    """Everything it passes through: resources, classes of tasks, queued routines."""
+
+
+def knots(space: Space, until: float = inf) -> list[tuple[int, Knot]]:
+    """All knots, each once, with the first state where it is complete, in breadth-first order, small ones first.
+
+    In a space that is not complete only states without any way on are looked at: what may still happen elsewhere is
+    not known. until: time.monotonic() when the time is up. Errors: OutOfTime.
+    """
+    graph = WaitFor(space.automaton)
+    dead = _dead(space, graph, until)
+    found: dict[tuple[tuple[str, str], ...], Knot] = {}
+    looked: set[tuple[int, int]] = set()
+    settled = [state for state, mask in dead.items() if all(dead.get(after) == mask for after in space.onward(state))]
+    for state in timed(settled, until):  # where everybody is dead who is going to be
+        key = dead[state] & graph.away, graph.queued(space.state(state))
+        if key not in looked:
+            here = graph.knots(space.state(state), dead[state])
+            if here:
+                looked.add(key)
+            for knot in here:
+                found.setdefault(knot.key, knot)
+    if settled and not found:
+        found = {knot.key: knot for knot in graph.knots(space.state(settled[0]), dead[settled[0]], strict=False)}
+    pairs = [(_complete(space, graph, dead, knot), knot) for knot in found.values()]
+    return sorted(pairs, key=lambda pair: (pair[0], len(pair[1].nodes)))
+
+
+def _complete(space: Space, graph: WaitFor, dead: dict[int, int], knot: Knot) -> int:
+    """The first state where all members of a knot are dead, and wait for nobody else who is dead there."""
+    mask = sum(graph.bits[node] for node in knot.members if isinstance(node, Spot))
+    works = [node for node in knot.members if isinstance(node, Work)]
+    first = -1
+    for state, there in dead.items():
+        if there & mask == mask and all(space.state(state)[work.pending] for work in works):
+            if graph.closed(knot, space.state(state), there):
+                return state
+            first = state if first < 0 else first
+    return first
+
+
+def _dead(space: Space, graph: WaitFor, until: float) -> dict[int, int]:
+    """For the states with a dead task away from home, in order: the dead places as a bit mask."""
+    if not space.complete:
+        ends = [state for state in range(space.expanded) if space.starts[state] == space.starts[state + 1]]
+        away = (state for state in ends if space.automaton.away(space.state(state)))
+        return {state: graph.occupied(space.state(state)) for state in away}
+    doomed, starts, targets = _doomed(space, until), space.starts, space.targets
+    future = {state: graph.moving(space.moves, space.state(state)) for state in timed(doomed, until)}
+    changed = True
+    while changed:
+        changed = False
+        for state in timed(reversed(doomed), until):
+            mask = before = future[state]
+            for after in targets[starts[state] : starts[state + 1]]:
+                mask |= future[after]
+            if mask != before:
+                future[state], changed = mask, True
+    dead = {state: graph.occupied(space.state(state)) & ~future[state] for state in doomed}
+    return {state: mask for state, mask in dead.items() if mask & graph.away}
+
+
+def _doomed(space: Space, until: float) -> list[int]:
+    """The states from which no state with everybody at home can be reached; all others are free of dead tasks."""
+    good = bytearray(_at_home(space))
+    starts, targets = space.starts, space.targets
+    doomed = [state for state in range(len(good) - 1, -1, -1) if not good[state]]
+    while True:
+        still = []
+        for state in timed(doomed, until):
+            for after in targets[starts[state] : starts[state + 1]]:
+                if good[after]:
+                    good[state] = 1
+                    break
+            else:
+                still.append(state)
+        if len(still) == len(doomed):
+            return doomed[::-1]
+        doomed = still
+
+
+def _at_home(space: Space) -> Iterator[bool]:
+    """For each state whether everybody is at home."""
+    automaton = space.automaton
+    if any(len(c.home) != 1 for c in automaton.classes):
+        return (automaton.at_home(space.state(state)) for state in range(len(space.order)))
+    home = b"".join(place.to_bytes(c.width, "big") * c.n for c in automaton.classes for place in c.home)
+    places, there = (1 << 8 * len(home)) - 1, int.from_bytes(home, "big")  # places come last
+    return (state & places == there for state in space.order)
+
+
+class WaitFor:
+    """The wait-for graph of an automaton in a state: who needs which change of a cell, and who would still make it."""
+
+    def __init__(self, automaton: Automaton) -> None:
+        self.automaton = automaton
+        self.bits = {
+            Spot(number, place): 1 << i
+            for i, (number, place) in enumerate(
+                (number, place) for number, c in enumerate(automaton.classes) for place in range(len(c.edges))
+            )
+        }
+        self.rows = [
+            (c, [self.bits[Spot(number, place)] for place in range(len(c.edges))])
+            for number, c in enumerate(automaton.classes)
+        ]
+        self.away = sum(bit for spot, bit in self.bits.items() if not self.at_home(spot))
+        self.future = Future(automaton)
+        self.threads = self.future.threads
+
+    def at_home(self, spot: Spot) -> bool:
+        """Whether tasks there have nothing to do."""
+        return spot.place in self.automaton.classes[spot.number].home
+
+    def edges(self, spot: Spot) -> tuple[Edge, ...]:
+        """The ways on from there."""
+        return self.automaton.classes[spot.number].edges[spot.place]
+
+    def spots(self, state: bytes) -> list[Spot]:
+        """Where there are tasks, each place once."""
+        places = (Spot(number, place) for number, c in enumerate(self.automaton.classes) for place in c.places(state))
+        return list(dict.fromkeys(places))
+
+    def occupied(self, state: bytes) -> int:
+        """The places where there are tasks, as a bit mask."""
+        mask = 0
+        for c, bits in self.rows:
+            for place in c.places(state):
+                mask |= bits[place]
+        return mask
+
+    def moving(self, moves: Moves, state: bytes) -> int:
+        """The places that a task can leave in the state, as a bit mask."""
+        mask = 0
+        for (c, bits), ways in zip(self.rows, moves, strict=True):
+            for place in c.places(state):
+                if not mask & bits[place] and any(is_open(move.guard, state) for move in ways[place]):
+                    mask |= bits[place]
+        return mask
+
+    def queued(self, state: bytes) -> int:
+        """Which works are queued, as a bit mask."""
+        return sum(1 << i for i, work in enumerate(self.automaton.works) if state[work.pending])
+
+    def brings(self, node: Node, wanted: frozenset[Effect]) -> bool:
+        """Whether somebody there would still make one of the wanted changes."""
+        spots = [node] if isinstance(node, Spot) else [Spot(*entry) for entry in node.entries]
+        return any(self.future.brings(spot, effect) for spot in spots for effect in wanted)
+
+    # --- knots
+
+    def knots(self, state: bytes, dead: int, strict: bool = True) -> list[Knot]:
+        """The circles among the dead that nobody else could break. `strict` False takes the others' word for it."""
+        spots = self.spots(state)
+        alive = [spot for spot in spots if not self.bits[spot] & dead]
+        members: dict[Node, tuple[Node, ...]] = {}
+        for spot in spots:
+            if self.bits[spot] & dead and not self.at_home(spot):
+                members[spot] = ()
+        for work in self.automaton.works:
+            if state[work.pending] and not self._can_be_taken(work, state, alive):
+                members[work] = ()
+        if strict:
+            self._drop_hopeful(members, state, alive)
+        for node in members:
+            members[node] = tuple(self.providers(node, state, list(members)))
+        return [
+            self._knot(circle, group, state, members)
+            for group in _bottoms(members)
+            if any(isinstance(node, Spot) for node in group)
+            for circle in _circles(group, members)
+        ]
+
+    def closed(self, knot: Knot, state: bytes, dead: int) -> bool:
+        """Whether no dead task outside of the knot would bring what its members wait for."""
+        spots = (spot for spot in self.spots(state) if self.bits[spot] & dead and not self.at_home(spot))
+        others = [spot for spot in spots if spot not in knot.members]
+        return not any(True for node in knot.members for _ in self.providers(node, state, others))
+
+    def _drop_hopeful(self, members: dict[Node, tuple[Node, ...]], state: bytes, alive: list[Spot]) -> None:
+        """Take out who waits for somebody that is not stuck, until nobody is left who does."""
+        movable: list[Node] = [
+            *(spot for spot in alive if not (spot.number in self.threads and self.at_home(spot))),
+            *(work for work in self.automaton.works if state[work.pending] and work not in members),
+        ]
+        while hopeful := [node for node in members if any(True for _ in self.providers(node, state, movable))]:
+            for node in hopeful:
+                del members[node]
+            movable = list(hopeful)
+
+    def _can_be_taken(self, work: Work, state: bytes, alive: list[Spot]) -> bool:
+        """Whether a thread is at home that may take the work now, or one is busy that will be."""
+        for number, entry in work.entries:
+            c = self.automaton.classes[number]
+            begin = next(edge for edge in c.edges[c.entry] if edge.target == entry)
+            for spot in alive:
+                if spot.number == number and (not self.at_home(spot) or is_open(begin.guard, state)):
+                    return True
+            if c.entry in c.places(state) and is_open(begin.guard, state):
+                return True
+        return False
+
+    def wanted(self, node: Node, state: bytes) -> frozenset[Effect]:
+        """The changes of cells that would let it go on."""
+        guards = [edge.guard for edge in self.edges(node)] if isinstance(node, Spot) else self._begins(node)
+        return frozenset(effect for cond in _false(guards, state) for effect in _remedies(cond))
+
+    def _begins(self, work: Work) -> list[Guard]:
+        classes = self.automaton.classes
+        return [e.guard for n, entry in work.entries for e in classes[n].edges[classes[n].entry] if e.target == entry]
+
+    def providers(self, node: Node, state: bytes, among: Sequence[Node]) -> Iterator[Node]:
+        """Those of `among` that would still bring what the node waits for; itself has to be let go before it can."""
+        wanted = self.wanted(node, state)
+        for other in among:
+            if other == node:
+                continue
+            if self.brings(other, wanted) or (isinstance(node, Work) and self._occupies(other, node, state)):
+                yield other
+
+    def _occupies(self, node: Node, work: Work, state: bytes) -> bool:
+        """Whether the task is one of the threads that would have to take the work, and none of them is at home."""
+        if not isinstance(node, Spot) or self.at_home(node):
+            return False
+        classes = self.automaton.classes
+        return any(node.number == n and classes[n].entry not in classes[n].places(state) for n, _ in work.entries)
+
+    # --- words
+
+    def _knot(
+        self, circle: tuple[Node, ...], group: list[Node], state: bytes, members: dict[Node, tuple[Node, ...]]
+    ) -> Knot:
+        waits = tuple(
+            Wait(self.name(node), self.waits_for(node, state), ", ".join(map(self.name, members[node])) or "nobody")
+            for node in circle
+        )
+        names = frozenset(name for node in circle for name in self._names(node, state))
+        return Knot(circle, tuple(group), waits, tuple(sorted({(w.task, w.waits_for) for w in waits})), names)
+
+    def name(self, node: Node) -> str:
+        """Who waits there, without telling tasks of a class apart."""
+        if isinstance(node, Work):
+            return f"the queued {node.title}"
+        return self.automaton.classes[node.number].name
+
+    def blocked(self, spot: Spot) -> Act:
+        """The act whose words say best why a task does not move: the first one that says what it waits for."""
+        edges = self.edges(spot)
+        return next((edge.act for edge in edges if edge.act.waits), edges[0].act)
+
+    def interrupted(self, spot: Spot, state: bytes) -> Resource | None:
+        """The processor, where nothing but an interrupt that runs on it keeps a task from going on."""
+        owners = {self.automaton.cells[c.cell].owner for c in _false([edge.guard for edge in self.edges(spot)], state)}
+        return next(iter(owners)) if owners and all(isinstance(owner, Cpu) for owner in owners) else None
+
+    def waits_for(self, node: Node, state: bytes) -> str:
+        """What it waits for, a noun."""
+        if isinstance(node, Work):
+            return f"a thread of {node.runner}"
+        if cpu := self.interrupted(node, state):
+            return str(cpu)
+        return _wanted(self.blocked(node))
+
+    def how(self, spot: Spot, state: bytes) -> str:
+        """In what it waits, a verb."""
+        if cpu := self.interrupted(spot, state):
+            return f"is interrupted on {cpu}"
+        act = self.blocked(spot)
+        if act.call.startswith("waits"):
+            return act.call
+        return f"blocks in {act.call}" if act.call else f"waits for {_wanted(act)}"
+
+    def _names(self, node: Node, state: bytes) -> Iterator[str]:
+        if isinstance(node, Work):
+            yield from (node.title, node.runner.name)
+            return
+        yield self.automaton.classes[node.number].name
+        yield from (edge.act.on.name for edge in self.edges(node) if edge.act.on is not None)
+        guards = [edge.guard for edge in self.edges(node)]
+        yield from (self.automaton.cells[cond.cell].owner.name for cond in _false(guards, state))
+
+
+def _wanted(act: Act) -> str:
+    """What a task that cannot take this way waits for."""
+    return act.waits or str(act.when if act.on is None else act.on)
+
+
+def _remedies(cond: Cond) -> Iterator[Effect]:
+    """The changes that can make a false condition true."""
+    if cond.op != "<" or cond.other:
+        yield Effect(cond.cell, True)
+    if cond.op != ">=" or cond.other:
+        yield Effect(cond.cell, False)
+    if cond.other:
+        yield from (Effect(cond.value, True), Effect(cond.value, False))
+
+
+def _false(guards: list[Guard], state: bytes) -> Iterator[Cond]:
+    """The conditions that keep the guards shut."""
+    for guard in guards:
+        if guard != ALWAYS:
+            yield from (cond for conjunction in guard for cond in conjunction if not holds(cond, state))
+
+
+def _bottoms(graph: dict[Node, tuple[Node, ...]]) -> list[list[Node]]:
+    """The strongly connected parts that lead nowhere else (there the waiting ends up)."""
+    reach = {node: _reach(graph, node) for node in graph}
+    done: set[Node] = set()
+    parts = []
+    for node in graph:
+        if node not in done:
+            part = [other for other in graph if other == node or (other in reach[node] and node in reach[other])]
+            done.update(part)
+            if all(other in part for other in reach[node]):
+                parts.append(part)
+    return parts
+
+
+def _reach(graph: dict[Node, tuple[Node, ...]], node: Node) -> set[Node]:
+    seen: set[Node] = set()
+    todo = [node]
+    while todo:
+        for after in graph[todo.pop()]:
+            if after not in seen:
+                seen.add(after)
+                todo.append(after)
+    return seen
+
+
+def _circles(part: list[Node], graph: dict[Node, tuple[Node, ...]]) -> list[tuple[Node, ...]]:
+    """For each node of a strongly connected part the shortest circle through it; each circle once."""
+    found: dict[frozenset[Node], tuple[Node, ...]] = {}
+    for node in part:
+        circle = _shortest_circle(node, graph)
+        found.setdefault(frozenset(circle), circle)
+    return list(found.values())
+
+
+def _shortest_circle(node: Node, graph: dict[Node, tuple[Node, ...]]) -> tuple[Node, ...]:
+    before: dict[Node, Node] = {}
+    todo = deque([node])
+    while todo:
+        at = todo.popleft()
+        for after in graph[at]:
+            if after == node:
+                way = [at]
+                while way[-1] != node:
+                    way.append(before[way[-1]])
+                return tuple(reversed(way))
+            if after not in before:
+                before[after] = at
+                todo.append(after)
+    return (node,)

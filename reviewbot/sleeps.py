@@ -1,0 +1,262 @@
+"""Sleeping where nobody may, interrupts that meet a lock, completions that are left out: what a change brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+import msgspec
+
+from reviewbot.effects import Extractor, Program, Unreadable
+from reviewbot.facts.effects import Effect
+from reviewbot.facts.kinds import Lock, Site, Wait
+from reviewbot.facts.objects import Scope, known, scope
+from reviewbot.facts.world import World
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place, Value
+from reviewbot.waitfor import Edge, changed, edges, lock_class, providers
+
+Names = Iterable[tuple[str, str]]
+INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
+"""Contexts that come in between whatever runs on a processor; whether they are softirqs."""
+
+
+class Kept(Value, frozen=True):
+    """Base of what is found here: goes through a finding as text."""
+
+    def text(self) -> str:
+        """As text."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """From text."""
+        return msgspec.json.decode(text, type=cls)
+
+
+class Atomic(Kept, frozen=True):
+    """A place that may sleep with a spinlock held."""
+
+    key: str
+    lock: str
+    klass: str
+    kind: str
+    object: str
+    at: Place
+    ends: Place
+    call: str
+    """What sleeps, as it is called."""
+    other: str
+    """Name of another function that takes the lock."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+    def holds(self, world: World) -> bool:
+        """Whether a side sleeps there."""
+        if self.key not in world.names.functions:
+            return False
+        return any((e.lock.lock, e.effect.kind) == (self.lock, self.kind) for e in _atomic(world, self.key))
+
+
+def sleeping(before: World, after: World, names: Names) -> Iterator[Atomic]:
+    """The places that sleep with a spinlock held since a change."""
+    names = tuple(names)
+    there = {(e.name, e.lock.lock, e.effect.kind) for k in changed(before, names) for e in _atomic(before, k)}
+    for key in changed(after, names):
+        if key not in before.names.functions:
+            continue
+        for edge in _atomic(after, key):
+            if (edge.name, edge.lock.lock, edge.effect.kind) in there:
+                continue
+            there.add((edge.name, edge.lock.lock, edge.effect.kind))
+            takers = [k for k in providers(after).takers.get(edge.lock.lock, ()) if k != key] or [key]
+            ends = edge.down[-1] if edge.down else edge.place
+            yield Atomic(
+                key=key,
+                lock=edge.lock.lock,
+                klass=edge.lock.klass,
+                kind=edge.effect.kind,
+                object=edge.effect.object,
+                at=edge.place,
+                ends=ends,
+                call=_call(after, ends),
+                other=takers[0].rpartition(":")[2],
+            )
+
+
+def _atomic(world: World, key: str) -> Iterator[Edge]:
+    for edge in edges(world, key, lambda effect: _sleeps(world, effect)):
+        if KERNEL.atomic(edge.lock.klass) and not _released(world, edge):
+            yield edge
+
+
+def _sleeps(world: World, effect: Effect) -> bool:
+    match effect.kind:
+        case "lock":
+            klass = lock_class(world, effect.object)
+            return bool(klass) and all(KERNEL.sleeping(k) for k in klass.split("/"))
+        case "wait":
+            return effect.detail.split(" ")[0] in ("event", "completion", "io", "bit", "rcu", "sleep", "reschedule")
+        case "memory":
+            return effect.detail in ("full", "nofs", "noio")
+        case "flush":
+            return effect.detail in ("work", "workqueue", "thread")
+        case "io":
+            return True
+    return False
+
+
+def _released(world: World, edge: Edge) -> bool:
+    """Whether the sleep gives a lock back by itself, or stands under a condition on who may sleep."""
+    last = edge.down[-1] if edge.down else edge.place
+    for fact in world.own_facts(f"{last.file}:{last.function}"):
+        drops = isinstance(fact, Wait) and fact.releases
+        if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
+            return True
+    return False
+
+
+def _call(world: World, at: Place) -> str:
+    """The kernel's call at a line."""
+    key = f"{at.file}:{at.function}"
+    if key in world.names.functions:
+        for call in world.body(key).calls:
+            if call.line == at.line and call.callee in KERNEL.effects:
+                return f"{call.callee}()"
+    return f"{at.function}()"
+
+
+# --- interrupts -------------------------------------------------------------------------------------------------------
+
+
+class Interrupted(Kept, frozen=True):
+    """A spinlock that is taken with interrupts on, and that an interrupt takes as well."""
+
+    key: str
+    lock: str
+    at: Place
+    handler: str
+    """Key of the function that takes it in an interrupt."""
+    soft: bool
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+    def guarded(self, world: World) -> bool:
+        """Whether a side keeps the interrupt away."""
+        return self.key in world.names.functions and bool(_irqs(world, self.key).get(self.lock, {""}) - {""})
+
+
+def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupted]:
+    """The spinlocks that a change takes with interrupts on where they were off, and that an interrupt takes."""
+    names = tuple(names)
+    for key in changed(after, names):
+        if key not in before.names.functions or any(e.context in INTERRUPTS for e in after.entered(key)):
+            continue
+        was, now = _irqs(before, key), _irqs(after, key)
+        for lock, hows in now.items():
+            if "" not in hows or "" in was.get(lock, {""}) or not known(lock) or scope(lock) is Scope.STACK:
+                continue
+            for handler in providers(after).takers.get(lock, ()):
+                contexts = [e.context for e in after.entered(handler) if e.context in INTERRUPTS]
+                if handler != key and contexts:
+                    soft = all(INTERRUPTS[c] for c in contexts)
+                    at = next(
+                        f.at for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock and not f.irq
+                    )
+                    yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
+                    break
+
+
+def _irqs(world: World, key: str) -> dict[str, set[str]]:
+    """Spinlock -> what its calls in a function do to interrupts."""
+    found: dict[str, set[str]] = {}
+    for fact in world.own_facts(key):
+        if isinstance(fact, Lock) and fact.klass == "spin":
+            found.setdefault(fact.lock, set()).add(fact.irq)
+    return found
+
+
+# --- completions ------------------------------------------------------------------------------------------------------
+
+
+class Unwoken(Kept, frozen=True):
+    """A completion that every way through a function gave, and not every way gives any more."""
+
+    key: str
+    object: str
+    at: Place
+    waiter: Place
+    call: str
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+    def always(self, world: World) -> bool:
+        """Whether every way through the function gives it on a side."""
+        return self.key in world.names.functions and gives(world, self.key, self.object) is True
+
+
+def unwoken(before: World, after: World, names: Names) -> Iterator[Unwoken]:
+    """The completions that functions do not always give any more since a change, and that somebody waits for."""
+    names = tuple(names)
+    gained = {o for k in changed(after, names) for o in _wakes(after, k) - _wakes(before, k)}
+    for key in changed(after, names):
+        if key not in before.names.functions or after.function(key).macro:
+            continue
+        for what in sorted(_wakes(before, key) - gained):
+            if gives(before, key, what) is not True or gives(after, key, what) is not False:
+                continue
+            waiter = _waiter(after, what)
+            if waiter is not None:
+                at = Place(after.names.file[key], after.function(key).line, after.function(key).name)
+                yield Unwoken(key=key, object=what, at=at, waiter=waiter.at, call=waiter.call)
+
+
+def _wakes(world: World, key: str) -> set[str]:
+    """Completions that a function gives, by itself or through its calls."""
+    if key not in world.names.functions:
+        return set()
+    return {e.object for e in world.does(key) if e.kind == "wake" and e.detail == "completion" and known(e.object)}
+
+
+def gives(world: World, key: str, what: str) -> bool | None:
+    """Whether every way through a function wakes; None when that cannot be said."""
+    try:
+        program = Extractor(world, (), {what}, ()).program(key)
+    except Unreadable:
+        return None
+    return not _reaches_end(program)
+
+
+def _reaches_end(program: Program) -> bool:
+    """Whether the end can be reached without a wake-up."""
+    todo, seen = list(program.start), set(program.start)
+    while todo:
+        ways = program.places[todo.pop()]
+        if not ways.steps:
+            return True
+        for op, after in ways.steps:
+            if op.kind != "wake":
+                todo += after - seen
+                seen |= after
+    return False
+
+
+def _waiter(world: World, what: str) -> Wait | None:
+    """Who waits for it without a time limit."""
+    for key in world.sleepers:
+        for fact in world.own_facts(key):
+            if isinstance(fact, Wait) and fact.object == what and not fact.timeout:
+                return fact
+    return None
+
+
+__all__ = ["Atomic", "Interrupted", "Unwoken", "interrupted", "sleeping", "unwoken"]

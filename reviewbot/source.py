@@ -1,0 +1,198 @@
+"""Trees of files to read from: a folder, a dictionary, or a git tree with files laid over it. Runs no git itself.
+
+All of them are `types.Source`: paths are relative with `/`, and only regular files are there. A symbolic link is not,
+neither as a file nor on the way to one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from hashlib import sha1
+from pathlib import Path
+from typing import Protocol
+
+from reviewbot.types import Value
+
+
+def blob_id(content: bytes) -> str:
+    """The id that git gives a file of this content: 40 hex digits."""
+    return sha1(b"blob %d\0%s" % (len(content), content), usedforsecurity=False).hexdigest()
+
+
+class MemorySource:
+    """Files held in memory, by path."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = dict(files)
+        self._ids: dict[str, str] = {}
+
+    def blob(self, path: str) -> str | None:
+        """Object id of the file, or None."""
+        if path in self._files and path not in self._ids:
+            self._ids[path] = blob_id(self._files[path])
+        return self._ids.get(path)
+
+    def read(self, path: str) -> bytes | None:
+        """Content of the file, or None."""
+        return self._files.get(path)
+
+    def read_many(self, paths: Iterable[str]) -> Mapping[str, bytes]:
+        """Contents of the files that exist among `paths`."""
+        return {path: self._files[path] for path in paths if path in self._files}
+
+    def ls(self, folder: str) -> Mapping[str, str]:
+        """Files below `folder`, path -> blob id."""
+        return {path: blob_id(self._files[path]) for path in sorted(self._files) if _below(path, folder)}
+
+
+class FolderSource:
+    """Files of a plain directory, as they are on disk when they are first asked for; `.git` folders are left out."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._root = Path(path)
+        self._ids: dict[str, str] = {}
+
+    def blob(self, path: str) -> str | None:
+        """Object id of the file, or None."""
+        if path not in self._ids:
+            content = self.read(path)
+            if content is None:
+                return None
+            self._ids[path] = blob_id(content)
+        return self._ids[path]
+
+    def read(self, path: str) -> bytes | None:
+        """Content of the file, or None."""
+        parts = path.split("/")
+        if not all(parts) or {".", "..", ".git"} & set(parts):
+            return None
+        ways = [self._root.joinpath(*parts[: n + 1]) for n in range(len(parts))]
+        if any(way.is_symlink() for way in ways) or not ways[-1].is_file():
+            return None
+        return ways[-1].read_bytes()
+
+    def read_many(self, paths: Iterable[str]) -> Mapping[str, bytes]:
+        """Contents of the files that exist among `paths`."""
+        return {path: content for path in paths if (content := self.read(path)) is not None}
+
+    def ls(self, folder: str) -> Mapping[str, str]:
+        """Files below `folder`, path -> blob id; reads them all."""
+        found: dict[str, str] = {}
+        if ".." in folder.split("/"):
+            return found
+        for where, folders, names in os.walk(self._root / folder):
+            folders[:] = sorted(name for name in folders if name != ".git")
+            for name in sorted(names):
+                path = Path(where, name).relative_to(self._root).as_posix()
+                if (blob := self.blob(path)) is not None:
+                    found[path] = blob
+        return found
+
+
+class Entry(Value, frozen=True):
+    """One entry of a git tree: `mode` is what git writes (100644, 100755, 120000 link, 160000 module, 40000 folder)."""
+
+    mode: str
+    id: str
+
+    @property
+    def regular(self) -> bool:
+        """Whether it is a file of its own, not a link, a module or a folder."""
+        return self.mode.startswith("100")
+
+    @property
+    def folder(self) -> bool:
+        """Whether it is a tree of its own."""
+        return self.mode == "40000"
+
+
+class Objects(Protocol):
+    """What a GitSource asks of a repository; a tree or blob that should be there and is not is a ReviewError."""
+
+    def blob(self, id_: str) -> bytes:
+        """Content of a blob."""
+
+    def tree(self, id_: str) -> Mapping[str, Entry]:
+        """Entries of one folder, by name; cached, because trees never change."""
+
+    def listing(self, id_: str) -> Mapping[str, str]:
+        """Regular files of a tree and its folders, path -> blob id; cached."""
+
+
+class Git(Objects, Protocol):
+    """What applying asks of a repository besides its objects: commands run in it, each failing or not."""
+
+    def call(self, *args: str, data: bytes = b"") -> bytes:
+        """Output of a git command; ReviewError when it fails."""
+
+    def maybe(self, *args: str, data: bytes = b"", timeout: float = 0) -> bytes | None:
+        """Output of a git command, or None when it fails, or takes longer than the seconds given."""
+
+    def ask(self, *args: str) -> str:
+        """Output of a git command that reads the references of the user's repository; ReviewError when it fails."""
+
+    def find(self, name: str) -> str | None:
+        """Id of the object that a name such as `COMMIT:path` stands for, or None."""
+
+
+class GitSource:
+    """A tree of a git repository, with `changed` laid over it (path -> blob id, None where the file is gone)."""
+
+    def __init__(self, objects: Objects, tree: str, changed: Mapping[str, str | None] | None = None) -> None:
+        self._objects = objects
+        self._tree = tree
+        self._changed = dict(changed or {})
+
+    def overlaid(self, changed: Mapping[str, str | None]) -> GitSource:
+        """The same tree with files changed (path -> blob id), made, or gone (None)."""
+        return GitSource(self._objects, self._tree, {**self._changed, **changed})
+
+    def entry(self, path: str) -> Entry | None:
+        """What the tree itself has at `path`: file, link, module or folder; nothing beyond a link."""
+        at = Entry(mode="40000", id=self._tree)
+        for name in path.split("/"):
+            if not at.folder:
+                return None
+            found = self._objects.tree(at.id).get(name)
+            if found is None:
+                return None
+            at = found
+        return at
+
+    def blob(self, path: str) -> str | None:
+        """Object id of the file, or None."""
+        if path in self._changed:
+            return self._changed[path]
+        found = self.entry(path)
+        return found.id if found and found.regular else None
+
+    def read(self, path: str) -> bytes | None:
+        """Content of the file, or None."""
+        id_ = self.blob(path)
+        return None if id_ is None else self._objects.blob(id_)
+
+    def read_many(self, paths: Iterable[str]) -> Mapping[str, bytes]:
+        """Contents of the files that exist among `paths`."""
+        ids = {path: id_ for path in paths if (id_ := self.blob(path)) is not None}
+        return {path: self._objects.blob(id_) for path, id_ in ids.items()}
+
+    def ls(self, folder: str) -> Mapping[str, str]:
+        """Regular files below `folder`, path -> blob id."""
+        at = self.entry(folder) if folder else Entry(mode="40000", id=self._tree)
+        prefix = f"{folder}/" if folder else ""
+        found: dict[str, str] = {}
+        if at and at.folder:
+            found = {prefix + path: id_ for path, id_ in self._objects.listing(at.id).items()}
+        for path, id_ in self._changed.items():
+            if not _below(path, folder):
+                continue
+            if id_ is None:
+                found.pop(path, None)
+            else:
+                found[path] = id_
+        return found
+
+
+def _below(path: str, folder: str) -> bool:
+    return not folder or path.startswith(f"{folder}/")

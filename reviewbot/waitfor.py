@@ -1,0 +1,162 @@
+"""Who waits for whom: what is waited for with a lock held, who would bring it, and the circles that a change closes.
+
+The graph is never built as a whole. It begins at the functions that a change touched: each lock held there (by the
+function or by its callers) at each place that waits is an edge `lock -> what is waited for`. From a new edge it goes on
+to those who provide what is waited for (who takes the other lock, who wakes, the handler that is flushed, who keeps a
+queue from freezing) and asks whether they want the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.edges import REAL, Actor, Circle, Edge, changed, edges
+from reviewbot.facts.flow import walk
+from reviewbot.facts.locking import NAMES, left_by
+from reviewbot.facts.objects import known
+from reviewbot.facts.world import World
+from reviewbot.providers import lock_class, providers, wants
+from reviewbot.types import Place
+
+MOST = 6
+"""Most providers of one thing; who has more is served by too many to be stuck."""
+
+
+def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, Edge]]:
+    """The circles through edges that the functions `names` (file, name) have after a change and had not before.
+
+    An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
+    """
+    names = tuple(names)
+    there = {(e.name, e.pair) for k in changed(before, names) for e in edges(before, k)}
+    files = {file for file, _ in names}
+    seen: set[tuple[str, tuple[str, str, str, str]]] = set()
+    for key in changed(after, names):
+        for edge in edges(after, key):
+            if (edge.name, edge.pair) in there or (edge.name, edge.pair) in seen:
+                continue
+            seen.add((edge.name, edge.pair))
+            if key not in before.names.functions and edge.pair in _pairs(before, files):
+                continue
+            circle = close(after, edge)
+            if circle is not None:
+                yield circle, edge
+
+
+def _pairs(world: World, files: set[str]) -> set[tuple[str, str, str, str]]:
+    return {e.pair for file in files for k in world.functions(file) for e in edges(world, k)}
+
+
+def close(world: World, edge: Edge) -> Circle | None:
+    """The circle that an edge is part of: whoever provides what is waited for wants the lock; else None."""
+    found = providers(world)
+    lock, effect = edge.lock, edge.effect
+    holder = Actor(chain=edge.chain, context=found.context(edge.chain[0]), at=edge.place)
+    if effect.kind == "lock" and effect.object == lock.lock:
+        return _again(edge, holder)
+    actors = tuple(a for a in found.of(edge) if found.related(edge, a))
+    wanting = [a for a in actors if wants(world, a.root, lock.lock)]
+    every = effect.kind == "wait"
+    if not wanting or (every and len(wanting) < len(actors)) or len(wanting) > MOST:
+        return None
+    actors = tuple(actors) if every else (wanting[0],)
+    writer = None
+    if lock.mode == "r" and all(wants(world, a.root, lock.lock) == {"r"} for a in actors):
+        if lock.klass != "rwsem":
+            return None
+        writer = found.writer(lock.lock)
+        if writer is None:
+            return None
+    return Circle(
+        kind="lock" if effect.kind == "lock" else effect.detail,
+        lock=lock.lock,
+        klass=lock.klass,
+        mode=lock.mode,
+        object=effect.object,
+        detail=effect.detail,
+        wait_class=lock_class(world, effect.object) if effect.kind == "lock" else "",
+        holder=holder,
+        providers=actors,
+        writer=writer,
+        also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
+        reads=edge.reads,
+        ends=edge.down[-1] if edge.down else edge.place,
+    )
+
+
+def _again(edge: Edge, holder: Actor) -> Circle | None:
+    """A lock that is taken by who has it; readers that meet again are let in."""
+    lock, effect = edge.lock, edge.effect
+    if lock.mode == effect.detail == "r" or lock.klass in ("sem", "queue"):
+        return None
+    return Circle(
+        kind="self",
+        lock=lock.lock,
+        klass=lock.klass,
+        mode=lock.mode,
+        object=lock.lock,
+        detail=effect.detail,
+        wait_class="",
+        holder=holder,
+        providers=(),
+        also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
+        ends=edge.down[-1] if edge.down else edge.place,
+    )
+
+
+def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, str]]:
+    """Locks that a function leaves held, by the class of its result, where it did not before; with that class."""
+    for key in changed(after, names):
+        if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
+            continue
+        had, has = _leaves(before, key), _leaves(after, key)
+        for lock, (klass, mode, results) in has.items():
+            new = results - had.get(lock, ("", "", frozenset()))[2]
+            if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} or not known(lock):
+                continue
+            chain = min((way.chain for way in after.entry(key)), key=len)
+            found = providers(after)
+            writer = found.writer(lock) if mode == "r" else None
+            if mode == "r" and writer is None:
+                continue
+            at = Place(after.names.file[key], after.function(key).line, after.function(key).name)
+            yield (
+                Circle(
+                    kind="kept",
+                    lock=lock,
+                    klass=klass,
+                    mode=mode,
+                    object=lock,
+                    detail=", ".join(sorted(new)),
+                    wait_class="",
+                    holder=Actor(chain=chain, context=found.context(chain[0]), at=at),
+                    providers=(),
+                    writer=writer,
+                ),
+                key,
+            )
+
+
+def _leaves(world: World, key: str) -> dict[str, tuple[str, str, frozenset[str]]]:
+    """Lock -> class, mode and classes of result with which some return leaves it held (or a caller's not given back).
+
+    Conditions are taken one by one: what was tested before a lock was taken may have changed since.
+    """
+    out: dict[str, tuple[str, str, frozenset[str]]] = {}
+    paths = walk(world.locking.plan(key), {}, correlate=False)
+    left = () if paths.cut else left_by(paths.exits)
+    dropped = {t.lock: t for x in left for t in x.drops}
+    for x in left:
+        result = NAMES.get(x.result, "")
+        tokens = [t for t in x.takes if t.mine]
+        if x.agreed:
+            tokens += [t for lock, t in dropped.items() if lock not in {d.lock for d in x.drops}]
+        else:
+            tokens += x.drops
+        for t in tokens:
+            _, _, results = out.get(t.lock, ("", "", frozenset()))
+            out[t.lock] = (t.klass, t.mode, results | {result})
+    return out
+
+
+__all__ = ["Actor", "Circle", "Edge", "changed", "circles", "edges", "kept", "lock_class", "providers", "wants"]

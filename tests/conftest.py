@@ -1,0 +1,78 @@
+"""What several tests share: the material beside the project and real kernel trees, each skipped with its reason."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@cache
+def shared_folder() -> Path | None:
+    """The folder of real patches and mails beside the checkout; REVIEWBOT_SHARED names another place."""
+    folder = Path(os.environ.get("REVIEWBOT_SHARED", ROOT.parent / "shared"))
+    return folder if (folder / "README.md").exists() else None
+
+
+@cache
+def kernel_repository(version: str, small: bool) -> Path | None:
+    """A git repository with the real kernel source of that version, or None. Makes none: `.ci/run` does."""
+    name = f"linux-{version}" + ("-small" if small else "")
+    repository = Path(os.environ.get("KERNEL_TREES", Path.home() / ".cache/kernel-trees")) / name
+    if (repository / ".git/complete").exists():
+        return repository
+    shared = shared_folder()
+    if shared is None or not os.environ.get("CI"):
+        return None
+    command = [str(shared / "bin/kernel-tree"), version, *(["--small"] if small else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    folder = shared_folder()
+    if folder is None:
+        pytest.skip("no folder `shared` beside the checkout (REVIEWBOT_SHARED names one)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kernel_tree() -> Callable[..., Path]:
+    """`kernel_tree("6.12")`, `kernel_tree("6.12", small=True)`: a git repository, or the test is skipped."""
+
+    def get(version: str, *, small: bool = False) -> Path:
+        repository = kernel_repository(version, small)
+        if repository is None:
+            pytest.skip(f"no kernel tree {version} at hand (KERNEL_TREES names the folder)")
+        return repository
+
+    return get
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's configuration, state or cache."""
+    home = tmp_path_factory.getbasetemp() / "home"
+    for name in ("CONFIG", "STATE", "DATA", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    monkeypatch.delenv("REVIEWBOT_DEBUG", raising=False)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bless", action="store_true", help="rewrite the goldens of corpus/ (the @ sections only)")
+
+
+def pytest_configure() -> None:
+    """The same examples on every run of CI: chance looks for faults at home, and does not stop a landing."""
+    from hypothesis import settings
+
+    settings.register_profile("ci", derandomize=True, deadline=None)
+    if os.environ.get("CI"):
+        settings.load_profile("ci")

@@ -1,0 +1,137 @@
+"""Who asks for memory or takes from a reserve, how far reclaim may go there, and who waits for whoever does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from reviewbot.facts.asks import asks, resolved, weaker
+from reviewbot.facts.kinds import Mask
+from reviewbot.facts.reads import appended, reads, sets
+from reviewbot.facts.reserves import drains, kept, several
+from reviewbot.facts.ways import handlers, holders, lives, passes, serves, stacks, way
+from reviewbot.facts.world import World
+from reviewbot.tree import Tree
+
+PATH = "drivers/md/dm-foo.c"
+HEAD = """
+struct foo { struct mutex lock; mempool_t pool; struct work_struct work; struct workqueue_struct *wq; };
+"""
+TAIL = """
+static struct target_type foo_target = { .name = "foo", .map = foo_map };
+"""
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world of the C text that the test's docstring is."""
+    text = HEAD + (request.function.__doc__ or "") + TAIL
+    with Tree.from_files({PATH: text.encode()}) as tree:
+        yield World.of(tree.at("HEAD"), [PATH])
+
+
+def key(name: str) -> str:
+    return f"{PATH}:{name}"
+
+
+def test_scopes_and_callers_decide_the_class(world: World) -> None:
+    """
+    static void *inner(gfp_t gfp) { return kmalloc(8, gfp); }
+    static void foo_map(void) { inner(GFP_KERNEL); }
+    static void scoped(void) { unsigned int f = memalloc_noio_save(); inner(GFP_KERNEL); memalloc_noio_restore(f); }
+    """
+    (outside,) = asks(world, key("foo_map"))
+    (inside,) = asks(world, key("scoped"))
+    assert (outside.klass, outside.raw, outside.scopes) == ("full", "full", ())
+    assert (inside.klass, inside.raw, inside.scopes) == ("noio", "full", ("noio",))
+    assert list(weaker([inside], [outside])) == [(inside, outside)]
+    assert not list(weaker([outside], [inside]))
+    assert resolved(world, key("inner"), "$0") == {"full"}
+    assert asks(world, key("inner"))[0].klass == "full"
+
+
+def test_way_through_a_lock_and_through_the_function(world: World) -> None:
+    """
+    static void foo_map(struct foo *f) { mutex_lock(&f->lock); mutex_unlock(&f->lock); inner(f); }
+    static void inner(struct foo *f) { kmalloc(8, GFP_NOIO); }
+    static void locked(struct foo *f) { kmalloc(8, GFP_NOIO); }
+    static void caller(struct foo *f) { mutex_lock(&f->lock); locked(f); mutex_unlock(&f->lock); }
+    static void alone(struct foo *f) { kmalloc(8, GFP_NOIO); }
+    """
+    runs, lock = way(world, key("inner")), way(world, key("locked"))
+    assert runs is not None
+    assert (runs.kind, runs.needs) == ("runs", "IO")
+    assert lock is not None
+    assert lock.held is not None
+    assert (lock.kind, lock.held.lock, lock.taker) == ("lock", "foo.lock", key("foo_map"))
+    assert way(world, key("alone")) is None
+    assert holders(world, "foo.lock", PATH) == ("allocates", asks(world, key("locked"))[0].at, "GFP_NOIO")
+
+
+def test_a_scope_on_the_way_in_makes_up_for_the_mask(world: World) -> None:
+    """
+    static void inner(struct foo *f) { kmalloc(8, GFP_KERNEL); }
+    static void foo_map(struct foo *f) { unsigned int s = memalloc_noio_save(); inner(f); memalloc_noio_restore(s); }
+    """
+    assert way(world, key("inner"), more=("noio", "full")) is None
+    assert way(world, key("inner")) is not None
+
+
+def test_what_is_taken_several_times_and_what_is_kept(world: World) -> None:
+    """
+    static void loop(struct foo *f, int n) { while (n--) mempool_alloc(&f->pool, GFP_NOIO); }
+    static void once(struct foo *f) { void *p = mempool_alloc(&f->pool, GFP_NOIO); mempool_free(p, &f->pool); }
+    static void over(struct foo *f, struct bio *b)
+    {
+            void *p = mempool_alloc(&f->pool, GFP_NOIO);
+            submit_bio_wait(b);
+            mempool_free(p, &f->pool);
+    }
+    static void foo_map(struct foo *f) { loop(f, 2); }
+    """
+    (again,), (single,) = drains(world, key("loop")), drains(world, key("once"))
+    assert again.pool == "foo.pool"
+    assert several(world.function(key("loop")), again, again)
+    assert not several(world.function(key("once")), single, single)
+    assert (kept(world, key("loop"), "foo.pool"), kept(world, key("once"), "foo.pool")) == (True, False)
+    assert kept(world, key("over"), "foo.pool")
+    assert [d.pool for d in drains(world, key("foo_map"))] == ["foo.pool"]
+
+
+def test_what_a_file_is_part_of(world: World) -> None:
+    """
+    static void foo_work(struct work_struct *w) { bio_endio(0); }
+    static void foo_map(struct foo *f) { INIT_WORK(&f->work, foo_work); queue_work(f->wq, &f->work); }
+    static void other(void) { }
+    """
+    assert (lives(world, PATH), passes(world, PATH), stacks(world, PATH)) == ("IO", "foo_map", True)
+    assert handlers(world, "foo.work") == (key("foo_work"),)
+    served = serves(world, key("foo_work"))
+    assert served is not None
+    assert served.runner == "foo.work"
+    assert serves(world, key("other")) is None
+
+
+def test_masks_for_later(world: World) -> None:
+    """
+    static void part(struct address_space *m, gfp_t old) { mapping_set_gfp_mask(m, old & ~__GFP_FS); }
+    static void all(struct address_space *m) { mapping_set_gfp_mask(m, mapping_gfp_mask(m)); }
+    static void foo_map(struct foo *f) { f->tfm = crypto_alloc_shash("x", 0, CRYPTO_ALG_ALLOCATES_MEMORY); }
+    """
+    found = {
+        name: f.klass for name in ("part", "all", "foo_map") for f in world.own_facts(key(name)) if isinstance(f, Mask)
+    }
+    assert found == {"part": "nofs", "all": "full", "foo_map": "noio"}
+
+
+def test_reads_sets_and_joins(world: World) -> None:
+    """
+    struct task_struct { struct bio_list *bio_list; };
+    static int foo_map(struct task_struct *t) { return bio_list_empty(t->bio_list); }
+    static void own(struct task_struct *t) { struct bio_list on[2]; t->bio_list = on; bio_list_merge(&on[0], &on[1]); }
+    """
+    assert reads(world.body(key("foo_map")), "task_struct.bio_list")
+    assert not reads(world.body(key("own")), "task_struct.bio_list")
+    assert sets(world.body(key("own")), "task_struct.bio_list")
+    assert list(appended(world.body(key("own")), "bio_list_merge")) == [("on[0]", "on[1]")]

@@ -1,0 +1,265 @@
+"""Facts of small C: identity, locks on every path, what goes through calls, and the mistakes that were made once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small import changed, facts, world
+
+from reviewbot.facts import gfp, objects
+from reviewbot.facts.kinds import Allocation, Exit, Lock, Unlock, Wait, Workqueue, Write
+
+BASE = """
+static int take(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	if (d->flag)
+		goto out;
+	d->count = kmalloc(8, GFP_NOIO);
+out:
+	mutex_unlock(&d->lock);
+	return 0;
+}
+"""
+
+
+def test_moved_lines_reflowed_text_and_renamed_locals_are_no_difference() -> None:
+    other = "\n\n/* above */\n" + BASE.replace("struct dev *d", "struct dev *dd").replace("d->", "dd->").replace(
+        "kmalloc(8, GFP_NOIO)", "kmalloc(8,\n\t\t\tGFP_NOIO)"
+    )
+    assert changed(BASE, other) == ([], [])
+
+
+def test_one_flag_is_one_pair() -> None:
+    removed, added = changed(BASE, BASE.replace("GFP_NOIO", "GFP_KERNEL"))
+    assert len(removed) == len(added) == 1
+    assert "GFP_NOIO = noio" in removed[0]
+    assert "GFP_KERNEL = full" in added[0]
+
+
+def test_a_workqueue_that_loses_a_flag_is_one_pair() -> None:
+    text = """
+struct q { struct workqueue_struct *wq; };
+static int make(struct q *q) { q->wq = alloc_workqueue("x", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0); return 0; }
+"""
+    removed, added = changed(text, text.replace("WQ_MEM_RECLAIM | ", ""))
+    assert len(removed) == len(added) == 1
+    (made,) = facts(text)[Workqueue]
+    assert (made.object, made.rescuer, made.max_active) == ("q.wq", True, "0")
+
+
+def test_a_lock_that_is_not_released_on_an_error_path() -> None:
+    text = """
+static int leak(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	if (d->flag)
+		return -EINVAL;
+	mutex_unlock(&d->lock);
+	return 0;
+}
+"""
+    exits = {e.result: [str(h) for h in e.takes] for e in facts(text)[Exit]}
+    assert exits == {"negative": ["dev.lock"]}
+
+
+@pytest.mark.parametrize("call", ["mutex_trylock(&d->lock)", "!mutex_lock_interruptible(&d->lock)"])
+def test_both_outcomes_of_a_lock_that_can_fail(call: str) -> None:
+    text = f"static int t(struct dev *d) {{ if ({call}) {{ d->count = 1; mutex_unlock(&d->lock); }} return 0; }}"
+    found = facts(text)
+    assert not found[Exit]
+    assert len(found[Lock]) == len(found[Unlock]) == 1
+
+
+def test_a_condition_that_is_tested_twice_is_correlated_and_the_coarse_set_is_kept() -> None:
+    text = """
+static void c(struct dev *d, int want)
+{
+	if (want)
+		mutex_lock(&d->lock);
+	kmalloc(8, GFP_NOIO);
+	if (want)
+		mutex_unlock(&d->lock);
+}
+"""
+    found = facts(text)
+    assert not found[Exit]
+    assert [str(h) for h in found[Allocation][0].maybe] == ["dev.lock"]
+
+
+def test_a_condition_on_what_was_assigned_in_between_is_not_correlated() -> None:
+    text = """
+static void c(struct dev *d, int want)
+{
+	if (want)
+		mutex_lock(&d->lock);
+	want = d->flag;
+	if (want)
+		mutex_unlock(&d->lock);
+}
+"""
+    (left,) = facts(text)[Exit]
+    assert not left.agreed
+
+
+def test_an_address_handed_to_a_call_forgets_the_value() -> None:
+    text = """
+static void fill(int *p);
+static int a(struct dev *d)
+{
+	int r = 0;
+	fill(&r);
+	mutex_lock(&d->lock);
+	if (r)
+		kmalloc(8, GFP_NOIO);
+	mutex_unlock(&d->lock);
+	return 0;
+}
+"""
+    (asked,) = facts(text)[Allocation]
+    assert asked.holds("dev.lock")
+
+
+def test_two_instances_of_one_class_are_counted() -> None:
+    text = """
+static void two(struct dev *a, struct dev *b)
+{
+	mutex_lock(&a->lock);
+	mutex_lock(&b->lock);
+	kmalloc(8, GFP_NOIO);
+	mutex_unlock(&b->lock);
+	mutex_unlock(&a->lock);
+}
+"""
+    found = facts(text)
+    assert [str(h) for h in found[Allocation][0].held] == ["dev.lock x2"]
+    assert not found[Exit]
+
+
+def test_a_lock_with_two_faces_is_one() -> None:
+    text = """
+static void lock(struct dev *d) { if (d->flag) spin_lock(&d->fast); else mutex_lock(&d->lock); }
+static void unlock(struct dev *d) { if (d->flag) spin_unlock(&d->fast); else mutex_unlock(&d->lock); }
+static void user(struct dev *d) { lock(d); kmalloc(8, GFP_NOIO); unlock(d); }
+"""
+    (asked,) = facts(text)[Allocation]
+    (held,) = asked.held
+    assert held.klass == "mutex/spin"
+
+
+def test_a_macro_that_returns_from_its_user() -> None:
+    text = """
+#define TAKE(d) do { if (!mutex_trylock(&(d)->lock)) return -EINVAL; } while (0)
+static int user(struct dev *d) { TAKE(d); kmalloc(8, GFP_NOIO); mutex_unlock(&d->lock); return 0; }
+"""
+    found = facts(text)
+    assert found[Allocation][0].holds("dev.lock")
+    assert not found.of("user")[Exit]
+
+
+def test_constants_decide_what_is_dropped_before_a_wait() -> None:
+    text = """
+static int wait(struct dev *d, int drop)
+{
+	if (d->count) {
+		if (drop)
+			mutex_unlock(&d->lock);
+		io_schedule();
+		return 0;
+	}
+	return 1;
+}
+static void yes(struct dev *d) { mutex_lock(&d->lock); wait(d, 1); }
+static void no(struct dev *d) { mutex_lock(&d->lock); wait(d, 0); mutex_unlock(&d->lock); }
+"""
+    w = world(text)
+    dropped = {
+        name: {r.dropped for e, r in w.does(w.named(name)[0]).items() if e.kind == "wait"} for name in ("yes", "no")
+    }
+    assert dropped == {"yes": {frozenset({"dev.lock"})}, "no": {frozenset()}}
+
+
+def test_a_mask_that_a_caller_decides_travels() -> None:
+    text = """
+static void *inner(gfp_t gfp) { return kmalloc(8, gfp & ~__GFP_IO); }
+static void outer(void) { inner(GFP_KERNEL); }
+"""
+    w = world(text)
+    assert {e.detail for e in w.does(w.named("outer")[0]) if e.kind == "memory"} == {"noio"}
+
+
+def test_a_scope_weakens_what_is_below_it() -> None:
+    text = """
+static void inner(void) { kmalloc(8, GFP_KERNEL); }
+static void outer(void) { unsigned f = memalloc_noio_save(); inner(); memalloc_noio_restore(f); }
+"""
+    w = world(text)
+    assert {e.detail for e in w.does(w.named("outer")[0]) if e.kind == "memory"} == {"noio"}
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind"),
+    [
+        ("GFP_KERNEL", "full"),
+        ("GFP_NOFS", "nofs"),
+        ("GFP_NOIO|__GFP_NOWARN", "noio"),
+        ("GFP_ATOMIC", "atomic"),
+        ("GFP_NOWAIT", "nowait"),
+        ("GFP_KERNEL&~__GFP_FS", "nofs"),
+        ("GFP_NOIO&~__GFP_DIRECT_RECLAIM", "nowait"),
+        ("$1", ""),
+    ],
+)
+def test_classes_of_masks(mask: str, kind: str) -> None:
+    assert gfp.kind(mask) == kind
+
+
+def test_text_does_not_grow_without_bound_through_recursion() -> None:
+    identity = "$0.next"
+    for _ in range(200):
+        identity = objects.bind("$0.next", (identity,), ())
+    assert len(identity) <= objects.LIMIT
+
+
+def test_recursion_ends() -> None:
+    text = """
+static void a(struct dev *d, int n);
+static void b(struct dev *d, int n) { a(d, 1); kmalloc(8, GFP_NOIO); }
+static void a(struct dev *d, int n) { if (n) b(d, 0); mutex_lock(&d->lock); mutex_unlock(&d->lock); }
+"""
+    w = world(text)
+    kinds = {e.kind for e in w.does(w.named("a")[0])}
+    assert kinds == {"lock", "memory"}
+
+
+def test_a_predicate_and_the_write_that_a_wake_up_follows() -> None:
+    text = """
+struct s { int done; struct wait_queue_head wait; };
+static void sleep(struct s *s) { wait_event(s->wait, s->done); }
+static void end(struct s *s) { s->done = 1; wake_up(&s->wait); }
+static void late(struct s *s) { wake_up(&s->wait); s->done = 1; }
+"""
+    found = facts(text)
+    assert found[Wait][0].reads == ("s.done",)
+    assert {f.function: f.wakes for f in found[Write]} == {"end": ("s.wait",), "late": ()}
+
+
+def test_what_cannot_be_read_gives_no_fact() -> None:
+    w = world("static void broken(struct dev *d) { mutex_lock(&d->lock); if ( { ] ) }\n")
+    for key in w.functions():
+        if w.function(key).unreadable:
+            assert w.own_facts(key) == ()
+
+
+def test_locks_that_callers_hold() -> None:
+    text = """
+static void inner(struct dev *d) { kmalloc(8, GFP_NOIO); }
+static void outer(struct dev *d) { mutex_lock(&d->lock); inner(d); mutex_unlock(&d->lock); }
+"""
+    w = world(text)
+    assert w.surely_held(w.named("inner")[0]) == {"dev.lock"}

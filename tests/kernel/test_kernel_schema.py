@@ -1,0 +1,78 @@
+"""The tables of kernel knowledge keep to their schema, and a wrong entry is told by name."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import pytest
+
+from reviewbot.kernel import KERNEL, Kernel, LockCall, PoolCall
+from reviewbot.kernel.schema import Allocate, Flush, Wait
+
+API = (resources.files("reviewbot.kernel") / "api.toml").read_text()
+CONTEXTS = (resources.files("reviewbot.kernel") / "contexts.toml").read_text()
+
+
+def kernel(api: str = API, contexts: str = CONTEXTS) -> Kernel:
+    return Kernel(api.encode(), contexts.encode())
+
+
+def test_every_group_says_what_it_is() -> None:
+    groups = [g for name in KERNEL.api.__struct_fields__ for g in getattr(KERNEL.api, name)]
+    assert len(groups) > 100
+    assert all(g.doc.endswith(".") and len(g.doc) > 5 for g in groups)
+
+
+def test_a_call_has_all_its_effects() -> None:
+    effects = KERNEL.effects["destroy_workqueue"]
+    assert [type(e) for e in effects] == [Flush]
+    assert {type(e) for e in KERNEL.effects["kmalloc"]} == {Allocate}
+    (lock,) = (e for e in KERNEL.effects["down_write_trylock"] if isinstance(e, LockCall))
+    assert (lock.does, lock.group.klass, lock.group.mode) == ("try", "rwsem", "w")
+    (take,) = (e for e in KERNEL.effects["bio_alloc_bioset"] if isinstance(e, PoolCall))
+    assert (take.does, take.group.pool, take.group.gfp) == ("take", 4, 3)
+    (wait,) = (e for e in KERNEL.effects["wait_event_lock_irq"] if isinstance(e, Wait))
+    assert (wait.condition, wait.drops) == (1, 2)
+
+
+def test_classes_and_contexts_say_who_may_sleep() -> None:
+    assert KERNEL.atomic("spin")
+    assert not KERNEL.atomic("mutex")
+    assert KERNEL.sleeping("rwsem")
+    assert not KERNEL.sleeping("scope")
+    assert KERNEL.contexts["completion"].atomic
+    assert KERNEL.slots["shrinker.scan_objects"].context == "reclaim"
+    assert KERNEL.slots["block_device_operations.open"].holds == ("gendisk.open_mutex",)
+
+
+def test_new_names_of_shared_queues_are_the_old_queues() -> None:
+    assert KERNEL.renamed["system_percpu_wq"] == "system_wq"
+    assert KERNEL.renamed["system_dfl_wq"] == "system_unbound_wq"
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ('[[lock]]\ndoc = "x."\nclass = "mutex"\nargument = 0\ncolour = "red"\n', "colour"),
+        ('[[lock]]\ndoc = "x."\nclass = "mutex"\nargument = "first"\n', "int"),
+        ('[[lock]]\ndoc = "x."\nclass = "mutx"\nargument = 0\n', "mutx"),
+        ('[[lock]]\ndoc = "x."\nclass = "mutex"\nacquire = ["a_lock"]\n', "argument"),
+        ('[[lock]]\ndoc = "x."\nclass = "mutex"\nargument = 0\nrelease = ["mutex_lock"]\n', "mutex_lock"),
+        ('[[wait]]\nclass = "event"\ncalls = ["x"]\n', "doc"),
+    ],
+)
+def test_a_wrong_entry_is_refused_with_its_reason(extra: str, says: str) -> None:
+    with pytest.raises(ValueError, match=rf"kernel/api\.toml: .*{says}"):
+        kernel(api=API + "\n" + extra)
+
+
+def test_a_slot_in_two_contexts_is_refused() -> None:
+    twice = '\n[[slot]]\ndoc = "x."\ncontext = "ioctl"\nslots = ["target_type.map"]\n'
+    with pytest.raises(ValueError, match=r"target_type\.map is in two groups"):
+        kernel(contexts=CONTEXTS + twice)
+
+
+def test_adding_a_call_needs_no_code() -> None:
+    added = kernel(api=API + '\n[[submit]]\ndoc = "A new way down."\nargument = 0\ncalls = ["push_bio"]\n')
+    assert "push_bio" not in KERNEL.effects
+    assert "push_bio" in added.effects

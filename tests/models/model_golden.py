@@ -1,0 +1,62 @@
+"""scenes.txt: every scene, safe and not, with what the simulator says of it.
+
+A block is `VERDICT SPEC`, then indented: states without reductions (`-` where there are more than a test wants to see)
+and with them, the steps of the schedule, and who waits for whom. `pytest --bless` rewrites all but the verdicts.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from reviewbot.models.scene import build
+from reviewbot.sim.check import Limits, Result, check
+
+FILE = Path(__file__).with_name("scenes.txt")
+WHOLE = Limits(states=200_000)
+
+
+class Golden(NamedTuple):
+    """One block of the file."""
+
+    verdict: str
+    spec: str
+    body: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict} {self.spec}\n{self.body}"
+
+
+@cache
+def goldens() -> tuple[Golden, ...]:
+    """The blocks of the file, in order."""
+    found = []
+    for block in FILE.read_text().strip("\n").split("\n\n"):
+        head, _, body = block.partition("\n")
+        verdict, _, spec = head.partition(" ")
+        found.append(Golden(verdict, spec, body))
+    return tuple(found)
+
+
+@cache
+def checked(spec: str) -> Result:
+    """What the reduced search says of a scene."""
+    return check(build(spec))
+
+
+@cache
+def whole(spec: str) -> Result:
+    """What the search without reductions says of it, inconclusive where it is too large."""
+    return check(build(spec), WHOLE, reduce=False)
+
+
+def body(spec: str) -> str:
+    """The block of a scene below its first line, as it is now."""
+    result, everything = checked(spec), whole(spec)
+    states = "-" if everything.outcome == "inconclusive" else str(everything.states)
+    lines = [f"{states} states, {result.states} reduced"]
+    if result.trace:
+        lines += [f"{s.task}: {s.step}" for s in result.trace.steps]
+        lines += [f"* {w.task} waits for {w.waits_for}, from {w.held_by}" for w in result.trace.knot]
+    return "\n".join(f"    {line}" for line in lines)

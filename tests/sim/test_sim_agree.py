@@ -1,0 +1,89 @@
+"""Reduced search, whole search, the plain meaning of the automaton and SPIN say the same of random models."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from sim_models import plain_search, throttle
+from sim_random import models
+from sim_spin import spin
+
+from reviewbot.sim.compile import compile_model
+from reviewbot.sim.explore import Limits, explore
+from reviewbot.sim.knot import knots
+from reviewbot.sim.model import TRUE, Model, Mutex, Named, Seq, Task, While, mutex_lock, mutex_unlock
+from reviewbot.sim.trace import trace
+
+SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+LIMITS = Limits(states=4000, seconds=20)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
+@given(models())
+def test_searches_agree_on_random_models(model: Model) -> None:
+    automaton = compile_model(model)
+    whole = explore(automaton, LIMITS, reduce=False)
+    assume(whole.complete)
+    states, dead = plain_search(automaton)
+    assert states == len(whole.order)
+    reduced = explore(automaton, LIMITS)
+    assert reduced.complete
+    assert len(reduced.order) <= len(whole.order)
+    found, found_whole = knots(reduced), knots(whole)
+    assert bool(found) == bool(found_whole) == bool(dead)
+    assert {knot.key for _, knot in found} == {knot.key for _, knot in found_whole}
+    assert reduced.marks == whole.marks
+    for space, some in ((reduced, found), (whole, found_whole)):
+        for state, knot in some:
+            assert trace(space, state, knot).knot
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(models())
+def test_an_endless_task_hides_no_knot_and_makes_none(model: Model) -> None:
+    lock = Mutex("its own lock")
+    ticker = Task("ticker", Named("ticker", While(TRUE, Seq((mutex_lock(lock), mutex_unlock(lock))))))
+    alone = explore(compile_model(model), LIMITS)
+    beside = explore(compile_model(Model("beside", (*model.tasks, ticker), model.reachable, model.kworkers)), LIMITS)
+    assume(alone.complete and beside.complete)
+    assert {knot.key for _, knot in knots(alone)} == {knot.key for _, knot in knots(beside)}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(models(), st.booleans())
+def test_reading_and_generated_search_are_one(model: Model, reduce: bool) -> None:
+    automaton = compile_model(model)
+    read = made = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reviewbot.sim.explore.READ", 1_000_000)
+        read = explore(automaton, LIMITS, reduce=reduce)
+        patch.setattr("reviewbot.sim.explore.READ", 0)
+        made = explore(automaton, LIMITS, reduce=reduce)
+    assert read.complete == made.complete
+    if read.complete:
+        assert (read.order, read.parents, read.targets, read.starts) == (
+            made.order,
+            made.parents,
+            made.targets,
+            made.starts,
+        )
+        assert read.marks == made.marks
+    elif "states" not in read.reason:
+        assert read.reason == made.reason
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=SLOW)
+@given(models())
+def test_spin_agrees_on_random_models(model: Model) -> None:
+    automaton = compile_model(model)
+    space = explore(automaton, LIMITS)
+    assume(space.complete)
+    assert spin(automaton, "-O0").stuck == bool(knots(space))
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_spin_agrees_on_the_throttle(held: bool) -> None:
+    automaton = compile_model(throttle(held=held))
+    assert spin(automaton, "-O0").stuck is held
+    assert bool(knots(explore(automaton, LIMITS))) is held

@@ -1,0 +1,52 @@
+"""Programs read off real and own C, against the hand-written ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reviewbot import lore
+from reviewbot.circles import found, scene
+from reviewbot.models.snapshot import snapshot_throttle
+from reviewbot.rule import Diff
+from reviewbot.sim.check import check
+from reviewbot.tree import Tree
+
+
+@pytest.fixture(scope="module")
+def throttled(shared: Path, kernel_tree) -> Iterator[Diff]:  # type: ignore[no-untyped-def]
+    """The change to dm-snap.c that sleeps in the throttle with _origins_lock held."""
+    series = lore.parse((shared / "seeds/patches/snapshot-cow-throttling.eml").read_bytes(), "throttling")
+    with Tree.open(kernel_tree("6.12")) as tree:
+        change = tree.apply(series, None, "HEAD")
+        before, after = tree.sources(change)
+        yield Diff.of(change, before, after)
+
+
+def test_the_extracted_throttle_is_the_hand_written_one(throttled: Diff) -> None:
+    """Stuck with the lock held, free without, and the same three wait for the same three things."""
+    (circle,) = [c for c in found(throttled) if c.object == "dm_snapshot.in_progress_wait"]
+    bad, good = scene(circle, throttled.after), scene(circle, throttled.before)
+    patched, base = check(bad.model(), through=bad.through), check(good.model())
+    by_hand = check(snapshot_throttle(held=True), through=["&_origins_lock"])
+    assert (patched.outcome, base.outcome) == ("stuck", "free")
+    assert by_hand.outcome == "stuck"
+    assert check(snapshot_throttle(held=False)).outcome == "free"
+    assert patched.knot is not None
+    assert by_hand.knot is not None
+    waits = {w.waits_for for w in patched.knot.waits}
+    assert waits == {"in_progress_wait", "_origins_lock for read", "_origins_lock for write"}
+    assert {
+        w.waits_for.lstrip("&").replace("s->in_progress_wait", "in_progress_wait") for w in by_hand.knot.waits
+    } == waits
+
+
+def test_nothing_is_closed_by_the_change_read_backwards(throttled: Diff) -> None:
+    assert not [c for c in found(throttled.reversed()) if c.lock.endswith("_origins_lock")]
+
+
+def test_the_remedy_is_to_drop_the_lock(throttled: Diff) -> None:
+    (circle,) = [c for c in found(throttled) if c.object == "dm_snapshot.in_progress_wait"]
+    assert check(scene(circle, throttled.after, unlocked=True).model()).outcome == "free"
