@@ -10,19 +10,17 @@ hold, who returns with a lock. Where nothing is left, or too much, `Unreadable` 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Return
+from reviewbot.csource.ir import Assign, Call, CallEvent, Return
+from reviewbot.effects_locks import Held, State, Token, lasting, locked
+from reviewbot.effects_reader import Act, Reader, bound, runs
 from reviewbot.facts import objects
-from reviewbot.facts.body import Body
-from reviewbot.facts.expr import ANY, PLUS, ZERO, bare, show
-from reviewbot.facts.flow import VOID, Plan, Values, assign, forget_addressed, onward, returned
-from reviewbot.facts.kinds import Flush, Site, Wait, Wake
+from reviewbot.facts.expr import ANY, bare, show
+from reviewbot.facts.flow import VOID, Values, assign, forget_addressed, onward, returned
 from reviewbot.facts.world import World
-from reviewbot.kernel import KERNEL, LockCall
-from reviewbot.kernel.schema import Contract
+from reviewbot.kernel import KERNEL
 from reviewbot.program import Op, Program, alive, reduced
 from reviewbot.types import Place
 
@@ -32,8 +30,6 @@ MOST_PATHS = 24
 """Most sets of values that a block is visited with before they are forgotten."""
 DEEPEST = 16
 """Longest chain of calls."""
-SHARED = frozenset({("sem", "x"), ("queue", "r"), ("percpu_ref", "r")})
-"""Held things that another task may give back: class and mode."""
 
 
 class Unreadable(Exception):
@@ -42,18 +38,6 @@ class Unreadable(Exception):
 
 class TooLarge(Unreadable):
     """The program is larger than what can be searched."""
-
-
-class Token(NamedTuple):
-    """A lock that the task holds; `other`: of another instance than the one that is followed."""
-
-    lock: str
-    mode: str
-    base: str
-    other: bool
-
-
-Held = tuple[Token, ...]
 
 
 class Frame(NamedTuple):
@@ -65,15 +49,6 @@ class Frame(NamedTuple):
     bases: tuple[str, ...]
     held: Held
     given: Values
-
-
-class State(NamedTuple):
-    """Where a function is: block, event, what is held and what is known of values."""
-
-    block: int
-    event: int
-    held: Held
-    values: Values
 
 
 class Inside(NamedTuple):
@@ -262,7 +237,7 @@ class Extractor:
             inner = self._enter(frame, after, reader, call, target)
             program = self._called(inner)
             if program is not None:
-                back = after._replace(held=(), values=self._lasting(after.values))
+                back = after._replace(held=(), values=lasting(after.values, self._keep))
                 for start in sorted(program.start):
                     yield None, Inside(inner, start, back, text)
         if len(followed) < len(targets) or not targets:
@@ -296,7 +271,7 @@ class Extractor:
     def _enter(self, frame: Frame, after: State, reader: Reader, call: Call, target: str) -> Frame:
         body = reader.body
         types = tuple(body.type(a).name for a in call.args)
-        bases = tuple(_bound(body.base(a), frame.bases) for a in call.args)
+        bases = tuple(bound(body.base(a), frame.bases) for a in call.args)
         known = dict(after.values)
         given = dict(self.world.locking.given(body, call, target))
         callee = self.world.body(target)
@@ -308,10 +283,6 @@ class Extractor:
         kept = frozenset((k, v) for k, v in given.items() if k in followed)
         return Frame(target, self._ids(frame, reader, call), types, bases, after.held, kept)
 
-    def _lasting(self, values: Values) -> Values:
-        """What is still known after a lock was waited for: what stands in memory may have changed."""
-        return frozenset(v for v in values if "->" not in v[0] or "(" in v[0]) if self._keep else values
-
     def _primitive(
         self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str
     ) -> Iterator[tuple[Op | None, Hashable]]:
@@ -319,49 +290,12 @@ class Extractor:
         for act in acts:
             what = objects.bind(act.object, frame.ids, frame.types)
             if act.kind == "lock" and what in self.locks:
-                yield from self._lock(after, act, what, _bound(act.base, frame.bases), place, text)
+                yield from locked(after, act, what, bound(act.base, frame.bases), place, text, self._keep)
                 return
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
                 yield Op(act.kind, what, act.mode, call.callee, place), after
                 return
         yield None, after
-
-    def _lock(
-        self, after: State, act: Act, lock: str, base: str, place: Place, text: str
-    ) -> Iterator[tuple[Op | None, Hashable]]:
-        held = after.held
-        shared = (act.klass, act.mode) in SHARED
-        if act.does in ("release", "downgrade"):
-            if shared:
-                yield Op("give", lock, act.mode, act.call, place), after
-                return
-            mine = next((t for t in held if t.lock == lock and t.base == base), None)
-            mine = mine or next((t for t in reversed(held) if t.lock == lock), None)
-            if mine is None:
-                return  # gives back what it does not hold: this way cannot be
-            rest = list(held)
-            rest.remove(mine)
-            op = None if mine.other else Op("give", lock, mine.mode, act.call, place)
-            yield op, after._replace(held=tuple(rest))
-            return
-        other = any(t.lock == lock and t.base != base for t in held)
-        if act.does == "transient":
-            yield (None if other else Op("pass", lock, act.mode, act.call, place)), after
-            return
-        now = held if shared else (*held, Token(lock, act.mode, base, other))
-        if len(now) > 8:
-            return
-        result = {"try": PLUS, "killable": ZERO}.get(act.does)
-        values = self._lasting(after.values)
-        if result is not None:
-            values |= {(text, result)}
-        taken = after._replace(held=now, values=frozenset(values))
-        if act.does == "try":
-            failed = after._replace(values=frozenset(after.values | {(text, ZERO)}))
-            yield (None if other else Op("try", lock, act.mode, act.call, place)), taken
-            yield (None if other else Op("fail", lock, act.mode, act.call, place)), failed
-            return
-        yield (None if other else Op("take", lock, act.mode, act.call, place)), taken
 
 
 class Choice(NamedTuple):
@@ -378,87 +312,6 @@ def _forget(state: State, reader: Reader, crowd: dict[int, set[Values]]) -> Stat
         values = frozenset()
     here.add(values)
     return state._replace(values=values)
-
-
-def runs(callee: str) -> bool:
-    """Whether a call of the kernel's runs a function of the driver's, by contract."""
-    return any(isinstance(effect, Contract) and effect.runs for effect in KERNEL.effects.get(callee, ()))
-
-
-class Act(NamedTuple):
-    """What a kernel call does to an object, in the words of the function that makes it."""
-
-    kind: str
-    object: str
-    mode: str
-    call: str
-    does: str = ""
-    klass: str = ""
-    base: str = ""
-
-
-class Reader:
-    """One function made ready for the walk."""
-
-    def __init__(self, world: World, key: str) -> None:
-        self.world, self.key = world, key
-        self.body: Body = world.body(key)
-        self.plan: Plan = world.locking.plan(key)
-
-    @cached_property
-    def keys(self) -> frozenset[str]:
-        """Values that are followed: what decides on locks, what is tested twice, results of calls that are at hand."""
-        keys = set(self.plan.followed(True, (p.name for p in self.body.function.parameters)))
-        called = {show(e.call) for b in self.plan.blocks for e in b.events if isinstance(e, CallEvent)}
-        for block in self.plan.blocks:
-            for event in block.events:
-                if isinstance(event, Assign) and event.op == "=" and show(bare(event.right)) in called:
-                    keys.add(show(event.left))
-        return frozenset(keys | called)
-
-    @cached_property
-    def live(self) -> list[frozenset[str]]:
-        """Values that may still be tested, block by block."""
-        return self.plan.live(self.keys)
-
-    @cached_property
-    def _facts(self) -> dict[tuple[int, str], list[Site]]:
-        found: dict[tuple[int, str], list[Site]] = {}
-        for fact in self.world.own_facts(self.key):
-            if isinstance(fact, Wait | Wake | Flush):
-                found.setdefault((fact.at.line, fact.call), []).append(fact)
-        return found
-
-    def acts(self, event: CallEvent) -> tuple[Act, ...] | None:
-        """What the kernel's own call does; None for a call that is none of the kernel's."""
-        call = event.call
-        if not call.callee or call.callee in self.body.locals:
-            return None
-        effects = KERNEL.effects.get(call.callee)
-        if effects is None:
-            return None
-        out = []
-        for effect in effects:
-            if isinstance(effect, LockCall):
-                group = effect.group
-                lock = self.world.locking.lock_of(self.body, call, effect)
-                arg: Expr | None = call.args[group.argument] if group.argument is not None and call.args else None
-                base = self.body.base(arg) if arg is not None else ""
-                out.append(Act("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
-            elif isinstance(effect, Contract):
-                out += [Act("lock", lock, "x", call.callee, "transient", "mutex") for lock in effect.takes]
-        for fact in self._facts.get((call.line, call.callee), ()):
-            if isinstance(fact, Wait) and not fact.timeout and not fact.announce:
-                out.append(Act("wait", fact.object, fact.klass, call.callee))
-            elif isinstance(fact, Wake):
-                out.append(Act("wake", fact.object, fact.klass, call.callee))
-            elif isinstance(fact, Flush):
-                out.append(Act("flush", fact.object, "cancel" if fact.cancel else "flush", call.callee))
-        return tuple(out)
-
-
-def _bound(base: str, bases: tuple[str, ...]) -> str:
-    return objects.bind(base, bases, ()) if "$" in base else base
 
 
 __all__ = ["Extractor", "Op", "Program", "TooLarge", "Unreadable"]

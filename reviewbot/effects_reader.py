@@ -1,0 +1,98 @@
+"""One function made ready for extraction: its flow graph, the values that are followed, what its kernel calls do."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+from reviewbot.csource.ir import Assign, CallEvent, Expr
+from reviewbot.facts import objects
+from reviewbot.facts.body import Body
+from reviewbot.facts.expr import bare, show
+from reviewbot.facts.flow import Plan
+from reviewbot.facts.kinds import Flush, Site, Wait, Wake
+from reviewbot.facts.world import World
+from reviewbot.kernel import KERNEL, LockCall
+from reviewbot.kernel.schema import Contract
+
+
+def runs(callee: str) -> bool:
+    """Whether a call of the kernel's runs a function of the driver's, by contract."""
+    return any(isinstance(effect, Contract) and effect.runs for effect in KERNEL.effects.get(callee, ()))
+
+
+class Act(NamedTuple):
+    """What a kernel call does to an object, in the words of the function that makes it."""
+
+    kind: str
+    object: str
+    mode: str
+    call: str
+    does: str = ""
+    klass: str = ""
+    base: str = ""
+
+
+class Reader:
+    """One function made ready for the walk."""
+
+    def __init__(self, world: World, key: str) -> None:
+        self.world, self.key = world, key
+        self.body: Body = world.body(key)
+        self.plan: Plan = world.locking.plan(key)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Values that are followed: what decides on locks, what is tested twice, results of calls that are at hand."""
+        keys = set(self.plan.followed(True, (p.name for p in self.body.function.parameters)))
+        called = {show(e.call) for b in self.plan.blocks for e in b.events if isinstance(e, CallEvent)}
+        for block in self.plan.blocks:
+            for event in block.events:
+                if isinstance(event, Assign) and event.op == "=" and show(bare(event.right)) in called:
+                    keys.add(show(event.left))
+        return frozenset(keys | called)
+
+    @cached_property
+    def live(self) -> list[frozenset[str]]:
+        """Values that may still be tested, block by block."""
+        return self.plan.live(self.keys)
+
+    @cached_property
+    def _facts(self) -> dict[tuple[int, str], list[Site]]:
+        found: dict[tuple[int, str], list[Site]] = {}
+        for fact in self.world.own_facts(self.key):
+            if isinstance(fact, Wait | Wake | Flush):
+                found.setdefault((fact.at.line, fact.call), []).append(fact)
+        return found
+
+    def acts(self, event: CallEvent) -> tuple[Act, ...] | None:
+        """What the kernel's own call does; None for a call that is none of the kernel's."""
+        call = event.call
+        if not call.callee or call.callee in self.body.locals:
+            return None
+        effects = KERNEL.effects.get(call.callee)
+        if effects is None:
+            return None
+        out = []
+        for effect in effects:
+            if isinstance(effect, LockCall):
+                group = effect.group
+                lock = self.world.locking.lock_of(self.body, call, effect)
+                arg: Expr | None = call.args[group.argument] if group.argument is not None and call.args else None
+                base = self.body.base(arg) if arg is not None else ""
+                out.append(Act("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
+            elif isinstance(effect, Contract):
+                out += [Act("lock", lock, "x", call.callee, "transient", "mutex") for lock in effect.takes]
+        for fact in self._facts.get((call.line, call.callee), ()):
+            if isinstance(fact, Wait) and not fact.timeout and not fact.announce:
+                out.append(Act("wait", fact.object, fact.klass, call.callee))
+            elif isinstance(fact, Wake):
+                out.append(Act("wake", fact.object, fact.klass, call.callee))
+            elif isinstance(fact, Flush):
+                out.append(Act("flush", fact.object, "cancel" if fact.cancel else "flush", call.callee))
+        return tuple(out)
+
+
+def bound(base: str, bases: tuple[str, ...]) -> str:
+    """Where an object begins, in the words of the caller."""
+    return objects.bind(base, bases, ()) if "$" in base else base
