@@ -19,7 +19,7 @@ from email.message import Message
 import msgspec
 from liblore.series import parse_patch_subject
 
-from reviewbot.text import addresses, clean, clean_lines, decode, header_text, message_ids, unfold
+from reviewbot.text import addresses, clean, clean_lines, decode, header_text, mailbox, message_ids, unfold
 from reviewbot.types import Address, Mail, Value
 
 MOST_PARTS = 100
@@ -249,7 +249,7 @@ def _same_diff(diff: bytes, more: bytes) -> bool:
 def _plain_mail(mail: Mail, text: str, diff: bytes) -> bytes:
     people = [(mail.author.name, mail.author.email)] if mail.author.email else []
     fields = [
-        *(("From", email.utils.formataddr(person, "utf-8")) for person in people),
+        *(("From", mailbox(*person)) for person in people),
         ("Date", mail.date),
         ("Subject", mail.subject),
         ("Message-ID", f"<{mail.message_id}>"),

@@ -10,14 +10,13 @@ import hashlib
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
-from email.utils import formataddr
 from functools import cache
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from reviewbot.key import message_id, series_key
-from reviewbot.text import clean
+from reviewbot.text import clean, mailbox
 from reviewbot.types import (
     Address,
     FileChange,
@@ -164,7 +163,7 @@ def headers(mail: Mail, sender: Address | None, own_id: str = "") -> tuple[tuple
 
 
 def _addresses(people: Iterable[Address]) -> str:
-    return ", ".join(formataddr((_name(a.name), a.email), charset="utf-8") for a in people)
+    return ", ".join(mailbox(_name(a.name), a.email) for a in people)
 
 
 def _name(name: str) -> str:

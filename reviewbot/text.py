@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import email.charset
 import email.errors
 import email.header
 import email.utils
@@ -95,6 +96,16 @@ def addresses(*values: str) -> tuple[tuple[str, str], ...]:
             pairs = []
         found += [(header_text(name), address) for name, address in pairs if _ADDRESS.fullmatch(address)]
     return tuple(found)
+
+
+def mailbox(name: str, address: str) -> str:
+    """A mailbox as a header has it, `name <address>`: the name quoted, or as an encoded word where it is not ASCII.
+
+    The same whatever else in the process has told the email package about UTF-8, as b4 does when it is imported.
+    """
+    charset = email.charset.Charset("utf-8")
+    charset.header_encoding = email.charset.SHORTEST
+    return email.utils.formataddr((name, address), charset)
 
 
 def message_ids(value: str) -> tuple[str, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import email.charset
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewbot.text import addresses, clean, clean_lines, decode, header_text, message_ids
+from reviewbot.text import addresses, clean, clean_lines, decode, header_text, mailbox, message_ids
 
 
 def visible(text: str) -> bool:
@@ -84,3 +85,14 @@ def test_ids() -> None:
 @given(st.binary(), st.sampled_from(["utf-8", "punycode", "zlib", "utf-7", "us-ascii", "big5", "x" * 100, "", None]))
 def test_bytes_always_become_text(raw: bytes, charset: str | None) -> None:
     assert isinstance(decode(raw, charset), str)
+
+
+@pytest.mark.parametrize("header_encoding", [None, email.charset.SHORTEST])
+def test_a_mailbox_is_the_same_whatever_the_process_does_with_utf8(
+    header_encoding: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(email.charset.CHARSETS, "utf-8", (header_encoding, None, None))
+    assert mailbox("Zoë, <v@x.example>", "zoe@dev.example").isascii()
+    assert addresses(mailbox("Zoë, Bcc: v@x.example", "z@x.example")) == (("Zoë, Bcc: v@x.example", "z@x.example"),)
+    assert mailbox("A, B", "a@b.example") == '"A, B" <a@b.example>'
+    assert mailbox("", "a@b.example") == "a@b.example"
