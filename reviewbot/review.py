@@ -49,7 +49,7 @@ class Examined(Value, frozen=True):
     checked: tuple[str, ...]
     timing: tuple[tuple[str, float], ...]
     failed: tuple[str, ...] = ()
-    """Ids of the rules that crashed: what they look at was not checked."""
+    """The rules that crashed or could not be loaded: what they look at was not checked."""
 
     @property
     def decision(self) -> Decision:
@@ -95,9 +95,10 @@ def examine(change: Change, before: Source, after: Source, only: Sequence[str] =
     from reviewbot.rule import Diff
 
     clock = Clock()
-    notes: list[str] = []
-    failed: list[str] = []
-    chosen = [r for r in rules.load() if not only or r.id in only]
+    loaded = rules.find()
+    notes = [*loaded.broken]
+    failed = [*loaded.broken]
+    chosen = [r for r in loaded.rules if not only or r.id in only]
     with clock("facts"):
         diff = Diff.of(change, before, after)
     verdicts: list[Verdict] = []

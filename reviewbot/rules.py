@@ -5,27 +5,58 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import NamedTuple
 
 from reviewbot.rule import Rule
 from reviewbot.types import ReviewError
 
 
-@cache
+class Loaded(NamedTuple):
+    """The rules by id, and a line for each module that could not be loaded."""
+
+    rules: tuple[Rule, ...]
+    broken: tuple[str, ...]
+
+
 def load() -> tuple[Rule, ...]:
-    """All rules, by id. Raises ReviewError when two have the same id."""
+    """All rules that can be loaded, by id. Raises ReviewError when two have the same id."""
+    return find().rules
+
+
+@cache
+def find() -> Loaded:
+    """All rules, by id, and what is wrong with the modules that bring none: one such module must not stop the others.
+
+    Raises ReviewError when two rules have the same id.
+    """
+    found: dict[str, Rule] = {}
+    broken: list[str] = []
+    for name, module in _modules():
+        try:
+            rules = _rules(module())
+        except Exception as error:  # code of others runs here: anything can go wrong
+            broken.append(f"rules of {name} are left out: {type(error).__name__}: {' '.join(str(error).split())}")
+            continue
+        for rule in rules:
+            if rule.id in found:
+                raise ReviewError(f"two rules are called {rule.id}: rename the one in {type(rule).__module__}")
+            found[rule.id] = rule
+    return Loaded(tuple(found[name] for name in sorted(found)), tuple(broken))
+
+
+def _modules() -> Iterator[tuple[str, Callable[[], ModuleType]]]:
+    """Name of each module of rules, and what imports it."""
     import heuristics
 
-    modules = [importlib.import_module(f"heuristics.{m.name}") for m in pkgutil.iter_modules(heuristics.__path__)]
-    modules += [point.load() for point in entry_points(group="reviewbot.heuristics")]
-    found: dict[str, Rule] = {}
-    for rule in (rule for module in modules for rule in _rules(module)):
-        if rule.id in found:
-            raise ReviewError(f"two rules are called {rule.id}: rename the one in {type(rule).__module__}")
-        found[rule.id] = rule
-    return tuple(found[name] for name in sorted(found))
+    for info in pkgutil.iter_modules(heuristics.__path__):
+        name = f"heuristics.{info.name}"
+        yield name, partial(importlib.import_module, name)
+    for point in entry_points(group="reviewbot.heuristics"):
+        yield f"{point.name} ({point.value})", point.load
 
 
 def _rules(module: ModuleType) -> list[Rule]:

@@ -18,7 +18,7 @@ from reviewbot import case as cases
 from reviewbot import cli, precision, rules
 from reviewbot.demo import examine_case
 from reviewbot.rule import Diff, Finding, Rule, Scene, Version
-from reviewbot.types import ReviewError
+from reviewbot.types import Decision, ReviewError
 
 FILES = sorted(p for p in Path(heuristics.__path__[0]).glob("*.py") if p.name != "__init__.py")
 RULES = rules.load()
@@ -148,6 +148,8 @@ class Other(Rule):
 class Point:
     """An entry point of an installed package."""
 
+    name, value = "theirs", "their.module"
+
     def __init__(self, *kinds: type) -> None:
         self.module = types.ModuleType("theirs")
         for kind in kinds:
@@ -157,13 +159,20 @@ class Point:
         return self.module
 
 
+class Broken(Point):
+    """An entry point whose module cannot be imported."""
+
+    def load(self) -> types.ModuleType:
+        raise ImportError("cannot import name 'Held'\nfrom 'reviewbot.rule'")
+
+
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Point]]:
     points: list[Point] = []
     monkeypatch.setattr(rules, "entry_points", lambda group: points if group == "reviewbot.heuristics" else [])
-    rules.load.cache_clear()
+    rules.find.cache_clear()
     yield points
-    rules.load.cache_clear()
+    rules.find.cache_clear()
 
 
 def test_rules_of_other_packages(offered: list[Point]) -> None:
@@ -175,6 +184,29 @@ def test_two_rules_of_one_name(offered: list[Point]) -> None:
     offered += [Point(Other), Point(Other)]
     with pytest.raises(ReviewError, match="two rules are called zz-other: rename the one in theirs"):
         rules.load()
+
+
+def test_a_module_that_cannot_be_imported_is_named_and_left_out(
+    offered: list[Point], capsys: pytest.CaptureFixture[str]
+) -> None:
+    offered += [Broken(), Point(Other)]
+    line = "rules of theirs (their.module) are left out: ImportError: cannot import name 'Held' from 'reviewbot.rule'"
+    assert rules.find().broken == (line,)
+    assert rules.load()[-1].id == "zz-other"
+    assert cli.run(["rules", RULES[0].id]) == 0
+    assert line in capsys.readouterr().err
+
+
+def test_what_was_not_loaded_was_not_checked(offered: list[Point]) -> None:
+    """The other rules go on, and what they did not look at is not acked."""
+    innocent = next(case for case in cases.load() if case.name.endswith("restored-flag"))
+    assert examine_case(innocent).decision is Decision.ACK
+    rules.find.cache_clear()
+    offered.append(Broken())
+    examined = examine_case(innocent)
+    assert examined.checked
+    assert examined.decision is Decision.COMMENT
+    assert examined.notes[0].startswith("rules of theirs (their.module) are left out")
 
 
 def test_every_module_of_the_folder_can_be_imported() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 import rich_click as click
 
@@ -12,10 +13,13 @@ import rich_click as click
 def rules(name: str | None) -> None:
     """List the rules with their measured precision, or print the documentation of one."""
     from reviewbot import precision
-    from reviewbot.rules import load
+    from reviewbot.rules import find
     from reviewbot.types import ReviewError
 
-    known = {rule.id: rule for rule in load()}
+    loaded = find()
+    known = {rule.id: rule for rule in loaded.rules}
+    for line in loaded.broken:
+        print(line, file=sys.stderr)
     if name:
         if name not in known:
             raise ReviewError(f"no rule is called {name}: there are {', '.join(known)}")
