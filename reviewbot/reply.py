@@ -79,7 +79,7 @@ def _nack(review: Review, number: int, verdicts: Sequence[Verdict], sender: Addr
         ids=[replay_id(review.series.lead.message_id, first.finding)],
     )
     return Reply(
-        headers=headers(patch.mail, sender, _own_id(review, number)), body=_tidy(body), verdicts=tuple(verdicts)
+        headers=headers(patch.mail, sender, _own_id(review, number, sender)), body=_tidy(body), verdicts=tuple(verdicts)
     )
 
 
@@ -99,7 +99,7 @@ def _ack(review: Review, sender: Address | None) -> Reply:
         ids=[replay_id(lead.message_id, v.finding) for v in fixed[:1]],
     )
     return Reply(
-        headers=headers(mail, sender, _own_id(review, number if fixed else 0)), body=_tidy(body), verdicts=tuple(fixed)
+        headers=headers(mail, sender, _own_id(review, number if fixed else 0, sender)), body=_tidy(body), verdicts=tuple(fixed)
     )
 
 
@@ -131,8 +131,9 @@ def _in_patch(review: Review, number: int, finding: Finding) -> Finding:
 # --- headers ---------------------------------------------------------------------------------------------------------
 
 
-def _own_id(review: Review, number: int) -> str:
-    return message_id(series_key(review.series), number)
+def _own_id(review: Review, number: int, sender: Address | None) -> str:
+    key = series_key(review.series)
+    return message_id(key, number, sender.email.rpartition("@")[2]) if sender else message_id(key, number)
 
 
 def headers(mail: Mail, sender: Address | None, own_id: str = "") -> tuple[tuple[str, str], ...]:
