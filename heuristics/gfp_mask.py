@@ -40,7 +40,7 @@ class GfpMask(Rule):
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for fact in diff.removed[Mask]:
-            after = [f for f in diff.after.facts.of(fact.function)[Mask] if (f.of, f.object) == (fact.of, fact.object)]
+            after = _masks(diff.after, fact.at.file, fact.function, fact.of, fact.object)
             klass = max((f.klass for f in after), key=RANK.__getitem__, default="full")
             life = lives(diff.after.world, fact.at.file)
             gone = fact.function in {
@@ -91,8 +91,8 @@ class GfpMask(Rule):
             held = {h.lock for e in own[Exit] for h in e.takes if e.agreed}
             klass = next((s for s in ("noio", "nofs") if s in held), "full")
         else:
-            set_ = [f.klass for f in own[Mask] if (f.of, f.object) == (get("of"), get("name"))]
-            klass = max(set_, key=RANK.__getitem__, default="full")
+            set_ = _masks(side, get("file"), get("function"), get("of"), get("name"))
+            klass = max((f.klass for f in set_), key=RANK.__getitem__, default="full")
         yield _scene(finding, klass)
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
@@ -101,6 +101,14 @@ class GfpMask(Rule):
             "callers": f"Keep memalloc_{finding.get('was')}_save() there.",
         }.get(finding.get("of"), f"Keep the mask within {GFP.get(finding.get('was'), 'GFP_NOIO')}.")
         yield Remedy(text=text, scene=_scene(finding, finding.get("was")))
+
+
+def _masks(side: Version, file: str, function: str, of: str, object: str) -> list[Mask]:
+    """What a function sets an object's mask to, by itself or else through a function that it calls."""
+    own: list[Mask] = [f for f in side.facts.of(function)[Mask] if (f.of, f.object) == (of, object)]
+    callees = side.world.callees(key) if (key := f"{file}:{function}") in side.world.names.functions else ()
+    below = [f for k in callees for f in side.world.own_facts(k) if isinstance(f, Mask)]
+    return own or [f for f in below if (f.of, f.object) == (of, object)]
 
 
 def _scene(finding: Finding, klass: str) -> Scene:

@@ -9,6 +9,8 @@ import msgspec
 
 from reviewbot.effects import Extractor, Program, Unreadable
 from reviewbot.facts.effects import Effect
+from reviewbot.facts.entry import Entry
+from reviewbot.facts.expr import show, test
 from reviewbot.facts.kinds import Lock, Site, Wait
 from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.facts.world import World
@@ -112,11 +114,23 @@ def _sleeps(world: World, effect: Effect) -> bool:
 def _released(world: World, edge: Edge) -> bool:
     """Whether the sleep gives a lock back by itself, or stands under a condition on who may sleep."""
     last = edge.down[-1] if edge.down else edge.place
-    for fact in world.own_facts(f"{last.file}:{last.function}"):
+    key = f"{last.file}:{last.function}"
+    for fact in world.own_facts(key):
         drops = isinstance(fact, Wait) and fact.releases
         if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
             return True
-    return False
+    return bool(edge.down) and _on_request(world, key, last.line)
+
+
+def _on_request(world: World, key: str, line: int) -> bool:
+    """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag)."""
+    if key not in world.names.functions:
+        return False
+    view = world.view(key)
+    blocks = {made.block for made in view.made if made.call.line == line}
+    asked = {show(test(when).value) for b in blocks for when, _ in view.dominance.conditions(b)}
+    flags = {p.name for p in view.body.function.parameters if not p.type.pointers}
+    return not asked.isdisjoint(flags)
 
 
 def _call(world: World, at: Place) -> str:
@@ -166,9 +180,8 @@ def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupt
                 contexts = [e.context for e in after.entered(handler) if e.context in INTERRUPTS]
                 if handler != key and contexts:
                     soft = all(INTERRUPTS[c] for c in contexts)
-                    at = next(
-                        f.at for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock and not f.irq
-                    )
+                    taken = [f for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock]
+                    at = next(f.at for f in taken if not _interrupts(after, key, f))
                     yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
                     break
 
@@ -178,8 +191,30 @@ def _irqs(world: World, key: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for fact in world.own_facts(key):
         if isinstance(fact, Lock) and fact.klass == "spin":
-            found.setdefault(fact.lock, set()).add(fact.irq)
+            found.setdefault(fact.lock, set()).add(_interrupts(world, key, fact))
     return found
+
+
+def _interrupts(world: World, key: str, taken: Lock) -> str:
+    """What is done to interrupts where a lock is taken: by its call, by what is held there, or on every way in."""
+    if taken.irq:
+        return taken.irq
+    held = {h.lock for h in taken.held}
+    for fact in world.own_facts(key):
+        if isinstance(fact, Lock) and fact.irq and fact.lock in held:
+            return fact.irq
+    ways = [_masked(world, way) for way in world.entry(key)]
+    return ways[0] if ways and all(ways) else ""
+
+
+def _masked(world: World, way: Entry) -> str:
+    """What the callers on a way in do to interrupts before the call."""
+    held = {h.lock for h in way.held}
+    for caller in way.chain[:-1]:
+        for fact in world.own_facts(caller):
+            if isinstance(fact, Lock) and fact.irq and fact.lock in held:
+                return fact.irq
+    return ""
 
 
 # --- completions ------------------------------------------------------------------------------------------------------

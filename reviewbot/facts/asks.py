@@ -44,6 +44,8 @@ class Ask(NamedTuple):
     target: str = ""
     guessed: bool = False
     """A call through an operations table whose functions are not at hand: it may ask for anything."""
+    handed: str = ""
+    """The mask in the function's own terms (`$2&~__GFP_FS`), where its callers hand it in."""
 
     @property
     def rank(self) -> int:
@@ -71,18 +73,26 @@ def asks(world: World, key: str) -> tuple[Ask, ...]:
 
 
 def weaker(before: Iterable[Ask], after: Iterable[Ask]) -> Iterator[tuple[Ask, Ask]]:
-    """Pairs of the same call in two versions of a function, where reclaim may go further in the second one."""
+    """Pairs of the same call in two versions of a function, where reclaim may go further in the second one.
+
+    What only callers hand in otherwise is no change of the function: it is one of theirs.
+    """
     old, new = _named(before), _named(after)
     for call, places in new.items():
         was = old.get(call, [])
         if len(was) == len(places):
-            yield from ((a, b) for a, b in zip(was, places, strict=True) if -1 < a.rank < b.rank)
+            yield from ((a, b) for a, b in zip(was, places, strict=True) if -1 < a.rank < b.rank and not _alike(a, b))
             continue
         # calls came or went: only one that reaches further than every one before is surely another
         most = max((a.rank for a in was), default=-1)
         if most >= 0:
             first = max(was, key=lambda a: a.rank)
-            yield from ((first, b) for b in places if b.rank > most)
+            yield from ((first, b) for b in places if b.rank > most and not any(_alike(a, b) for a in was))
+
+
+def _alike(one: Ask, other: Ask) -> bool:
+    """Whether both do the same with the mask of their callers."""
+    return bool(one.handed) and (one.handed, one.scopes) == (other.handed, other.scopes)
 
 
 def _named(found: Iterable[Ask]) -> dict[str, list[Ask]]:
@@ -98,7 +108,8 @@ def _own(world: World, key: str, fact: Allocation | Take) -> Ask:
     mask, raw = max(reach, key=lambda x: gfp.RANK[x[1]], default=("", ""))
     klass = gfp.scoped(raw, inside) if raw else ""
     site = (inside, fact.held, fact.maybe, fact.dropped)
-    return Ask(fact.call, fact.at, "" if "$" in mask else mask, klass, raw, *site)
+    handed = mask if "$" in mask else ""
+    return Ask(fact.call, fact.at, "" if handed else mask, klass, raw, *site, handed=handed)
 
 
 def resolved(world: World, key: str, mask: str, deep: int = DEEP) -> frozenset[str]:
@@ -128,7 +139,7 @@ def _through(world: World, view: View, made: Made) -> Ask | None:
     site = (inside, made.at.held, made.at.maybe, made.at.dropped)
     name = call.callee or (view.links.through(view.key, call) or "")
     name = name if isinstance(name, str) else ""
-    most: tuple[int, str, str, Effect, str] | None = None
+    most: tuple[int, str, str, Effect, str, str] | None = None
     if len(targets) <= FEW and not world.has_context(view.key, call):
         for target in targets:
             world.does(target)
@@ -139,9 +150,9 @@ def _through(world: World, view: View, made: Made) -> Ask | None:
                 for kind in sorted(known or resolved(world, view.key, effect.detail)):
                     raw = _unscoped(world, view, made, inner.detail) or kind
                     if most is None or (gfp.RANK[kind], gfp.RANK[raw]) > (most[0], gfp.RANK[most[2]]):
-                        most = (gfp.RANK[kind], kind, raw, inner, target)
+                        most = (gfp.RANK[kind], kind, raw, inner, target, "" if known else effect.detail)
     if most is not None:
-        return Ask(name, view.place(call.line), "", most[1], most[2], *site, most[3], most[4])
+        return Ask(name, view.place(call.line), "", most[1], most[2], *site, most[3], most[4], handed=most[5])
     pointer = not call.callee or call.callee in view.body.locals
     if pointer and "." in name:
         return Ask(name, view.place(call.line), "", gfp.scoped("full", inside), "full", *site, guessed=True)
