@@ -99,7 +99,9 @@ def _ack(review: Review, sender: Address | None) -> Reply:
         ids=[replay_id(lead.message_id, v.finding) for v in fixed[:1]],
     )
     return Reply(
-        headers=headers(mail, sender, _own_id(review, number if fixed else 0, sender)), body=_tidy(body), verdicts=tuple(fixed)
+        headers=headers(mail, sender, _own_id(review, number if fixed else 0, sender)),
+        body=_tidy(body),
+        verdicts=tuple(fixed),
     )
 
 

@@ -30,7 +30,9 @@ class Library:
         """Functions of a file with their bodies, by name."""
         found = self._functions.get(path)
         if found is None:
-            found = self._functions[path] = index(self.load(path))
+            found = index(self.load(path))
+            if found:  # a file that could not be read now may be read later
+                self._functions[path] = found
         return found
 
     def replaced(self, units: Mapping[str, Unit], blobs: Mapping[str, str], gone: Iterable[str]) -> Library:

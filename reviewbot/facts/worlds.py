@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Unit
 from reviewbot.facts import evolve, store
-from reviewbot.facts.library import Library, read
+from reviewbot.facts.library import Library, loader, read
 from reviewbot.facts.scope import included, scope
 from reviewbot.facts.world import World
 from reviewbot.types import Source
@@ -37,8 +37,8 @@ def find(source: Source, paths: tuple[str, ...]) -> World:
         worlds = [world]
         store.save(name, world)
     else:
-        if not changed:
-            near.read_from(source)  # the one it was made from may have been closed
+        if not changed or near.source is None:
+            near.read_from(source)  # the one it was made from may have been closed, and from the disk it has none
         world = evolved(near, source, changed, whole)
         if len(changed) > SOME:
             worlds = [world]
@@ -90,6 +90,7 @@ def evolved(world: World, source: Source, changed: Mapping[str, str | None], who
     units = read(source, present, cache)
     headers, blobs = included(present, units, world.library.declared, source, cache)
     library = world.library.replaced({**units, **headers}, {**present, **blobs}, gone)
+    library.load = loader(source, library.blobs, cache)  # linking asks for bodies already
     change = evolve.step(world.library, library, changed, world.source, source, world.links.wired)
     after = World(library, wanted, world, change)
     after.read_from(source)
