@@ -31,7 +31,6 @@ from reviewbot.types import (
     Side,
     Trace,
     Verdict,
-    Wait,
 )
 
 if TYPE_CHECKING:
@@ -268,21 +267,8 @@ def _item(number: int, text: str) -> str:
 
 def knot(trace: Trace) -> str:
     """Who waits for whom, as one sentence that comes back to its start and ends in `deadlock`."""
-    told = [_waits(wait, wait is trace.knot[-1], trace.knot[0].task) for wait in trace.knot]
-    return ", ".join(told) + " - deadlock."
-
-
-def _waits(wait: Wait, last: bool, start: str) -> str:
-    tasks = wait.task.split(", ")
-    told = f"{_and(tasks)} {'waits' if len(tasks) == 1 else 'wait'} for {wait.waits_for}"
-    if wait.held_by == "nobody":
-        return f"{told}, which nobody gives"
-    if wait.held_by == wait.task:
-        return f"{told}, which only {'it' if len(tasks) == 1 else 'they'} could give"
-    if ", which " in wait.held_by:
-        return f"{told}, held by {wait.held_by}"
-    givers = wait.held_by.split(", ")
-    return f"{told}, which has to come from {start if start in givers else _and(givers)}" if last else told
+    told = [wait.told or f"{wait.task} waits for {wait.waits_for}, from {wait.held_by}" for wait in trace.knot]
+    return ", and ".join(filter(None, (", ".join(told[:-1]), told[-1]))) + " - deadlock."
 
 
 def _and(names: Sequence[str]) -> str:

@@ -290,6 +290,8 @@ class Wait(Value, frozen=True):
     task: str
     waits_for: str
     held_by: str
+    told: str = ""
+    """The same as a clause that says what has to be done, and by whom in the knot: `loop0 waits for f() to release x`."""
 
 
 class Trace(Value, frozen=True):

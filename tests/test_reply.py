@@ -74,7 +74,11 @@ TRACE = Trace(
         Step("writeback", "waits for the read"),
         Step("kworker", "kworker waits for free memory"),
     ),
-    knot=(Wait("writeback", "the work item", "queued on check_wq"), Wait("kworker", "free memory", "writeback")),
+    knot=(
+        Wait("writeback", "the read", "the queued work", "writeback waits for the queued work to complete the read"),
+        Wait("the queued work", "a thread", "kworker", "the work waits for kworker to run it"),
+        Wait("kworker", "free memory", "writeback", "kworker waits for writeback to free memory"),
+    ),
 )
 
 
@@ -158,7 +162,7 @@ def test_nack_says_what_the_verdict_says() -> None:
         "Claim one.",
         "As in this example:",
         "1. writeback",
-        "has to come from",
+        "kworker waits for writeback to free memory",
         "As it is now",
         "Keep the flag.",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from reviewbot.sim.automaton import Automaton, Change
+from reviewbot.sim.automaton import Automaton, Change, Edge
 
 MOST = 4
 """Nesting of takes that is told apart: a task that holds something this often and takes it once more still holds it."""
@@ -29,10 +29,12 @@ class Future:
 
     Somewhere on its way, that is: who takes first and gives back later is of no help to others, who holds already and
     gives back is. Work that it queues on the way is its doing as well. At home it does nothing of its own accord.
+    meant: only what an act does to the resource that it is about counts.
     """
 
-    def __init__(self, automaton: Automaton) -> None:
+    def __init__(self, automaton: Automaton, meant: bool = False) -> None:
         self.automaton = automaton
+        self.only_meant = meant
         self.entries = {work.pending: [Spot(*entry) for entry in work.entries] for work in automaton.works}
         self.threads = frozenset(number for work in automaton.works for number, _ in work.entries)
         self._possible = self._effects_of_classes()
@@ -53,7 +55,7 @@ class Future:
         found: list[set[Effect]] = []
         queues: list[set[int]] = []
         for c in self.automaton.classes:
-            changes = [change for edges in c.edges for edge in edges for change in edge.changes]
+            changes = [change for edges in c.edges for edge in edges for change in self._changes(edge)]
             found.append(
                 {Effect(ch.cell, higher) for ch in changes for higher in (True, False) if _after(ch, 0, higher) > 0}
             )
@@ -95,8 +97,14 @@ class Future:
                 for change in edge.changes:
                     if change.op == "+" and change.value > 0:
                         onward += self.entries.get(change.cell, ())
-                ways.append((edge.changes, tuple(onward)))
+                ways.append((self._changes(edge), tuple(onward)))
         return self._onward[spot]
+
+    def _changes(self, edge: Edge) -> tuple[Change, ...]:
+        on = edge.act.on
+        if not self.only_meant or on is None:
+            return edge.changes
+        return tuple(change for change in edge.changes if self.automaton.cells[change.cell].owner is on)
 
 
 UNKNOWN = -2 * MOST

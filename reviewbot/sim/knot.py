@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from math import inf
 
 import msgspec
@@ -145,6 +146,11 @@ class WaitFor:
         self.future = Future(automaton)
         self.threads = self.future.threads
 
+    @cached_property
+    def meant(self) -> Future:
+        """The future of what is done to a resource on purpose: giving back to a pool is not meant to free memory."""
+        return Future(self.automaton, meant=True)
+
     def at_home(self, spot: Spot) -> bool:
         """Whether tasks there have nothing to do."""
         return spot.place in self.automaton.classes[spot.number].home
@@ -181,8 +187,11 @@ class WaitFor:
 
     def brings(self, node: Node, wanted: frozenset[Effect]) -> bool:
         """Whether somebody there would still make one of the wanted changes."""
+        return self._brings(self.future, node, wanted)
+
+    def _brings(self, future: Future, node: Node, wanted: frozenset[Effect]) -> bool:
         spots = [node] if isinstance(node, Spot) else [Spot(*entry) for entry in node.entries]
-        return any(self.future.brings(spot, effect) for spot in spots for effect in wanted)
+        return any(future.brings(spot, effect) for spot in spots for effect in wanted)
 
     # --- knots
 
@@ -201,12 +210,18 @@ class WaitFor:
             self._drop_hopeful(members, state, alive)
         for node in members:
             members[node] = tuple(self.providers(node, state, list(members)))
-        return [
-            self._knot(circle, group, state, members)
-            for group in _bottoms(members)
-            if any(isinstance(node, Spot) for node in group)
-            for circle in _circles(group, members)
-        ]
+        groups = [group for group in _bottoms(members) if any(isinstance(node, Spot) for node in group)]
+        meant = {node: self._meant(node, state, members[node]) for group in groups for node in group}
+        return [self._knot(circle, group, state, members) for group in groups for circle in _circles(group, meant)]
+
+    def _meant(self, node: Node, state: bytes, providers: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Those of the providers that are there for it, where there are any."""
+        if len(providers) < 2 or isinstance(node, Work):
+            return providers
+        wanted, on = self.wanted(node, state), self.blocked(node).on
+        if any(self.automaton.cells[effect.cell].owner is not on for effect in wanted):
+            return providers
+        return tuple(other for other in providers if self._brings(self.meant, other, wanted)) or providers
 
     def closed(self, knot: Knot, state: bytes, dead: int) -> bool:
         """Whether no dead task outside of the knot would bring what its members wait for."""
@@ -365,11 +380,11 @@ def _reach(graph: dict[Node, tuple[Node, ...]], node: Node) -> set[Node]:
 
 
 def _circles(part: list[Node], graph: dict[Node, tuple[Node, ...]]) -> list[tuple[Node, ...]]:
-    """For each node of a strongly connected part the shortest circle through it; each circle once."""
+    """For each node the shortest circle through it, if there is one; each circle once. Who waits for nobody is one."""
     found: dict[frozenset[Node], tuple[Node, ...]] = {}
     for node in part:
-        circle = _shortest_circle(node, graph)
-        found.setdefault(frozenset(circle), circle)
+        if circle := _shortest_circle(node, graph):
+            found.setdefault(frozenset(circle), circle)
     return list(found.values())
 
 
@@ -387,4 +402,4 @@ def _shortest_circle(node: Node, graph: dict[Node, tuple[Node, ...]]) -> tuple[N
             if after not in before:
                 before[after] = at
                 todo.append(after)
-    return (node,)
+    return () if graph[node] else (node,)

@@ -15,6 +15,9 @@ class Mutex(Resource, frozen=True, eq=False):
     def owned(self) -> Cell:
         return Cell(self, "owned")
 
+    def asked(self, role: str, act: Act) -> str:
+        return f"release {self}"
+
 
 class SpinLock(Resource, frozen=True, eq=False):
     """spinlock_t (kernel/locking/spinlock.c): one owner; waiting for it is spinning, which is waiting all the same."""
@@ -22,6 +25,9 @@ class SpinLock(Resource, frozen=True, eq=False):
     @property
     def owned(self) -> Cell:
         return Cell(self, "owned")
+
+    def asked(self, role: str, act: Act) -> str:
+        return f"release {self}"
 
 
 class Cpu(Resource, frozen=True, eq=False):
@@ -47,6 +53,9 @@ class Cpu(Resource, frozen=True, eq=False):
     def in_softirq(self) -> Cell:
         return Cell(self, "in softirq")
 
+    def asked(self, role: str, act: Act) -> str:
+        return f"leave {self}" if role.startswith("in ") else f"enable interrupts on {self}"
+
 
 class RwSem(Resource, frozen=True, eq=False):
     """struct rw_semaphore (kernel/locking/rwsem.c): many readers or one writer; a waiting writer stops new readers."""
@@ -63,6 +72,9 @@ class RwSem(Resource, frozen=True, eq=False):
     def waiting(self) -> Cell:
         return Cell(self, "waiting writers")
 
+    def asked(self, role: str, act: Act) -> str:
+        return f"get and release {self}" if self.waiting.role == role else f"release {self}"
+
 
 class Semaphore(Resource, frozen=True, eq=False):
     """struct semaphore (kernel/locking/semaphore.c) with `count` at the start; whoever likes may call up()."""
@@ -72,6 +84,9 @@ class Semaphore(Resource, frozen=True, eq=False):
     @property
     def free(self) -> Cell:
         return Cell(self, "count", init=self.count)
+
+    def asked(self, role: str, act: Act) -> str:
+        return f"release {self}"
 
 
 class PercpuRef(Resource, frozen=True, eq=False):
@@ -88,6 +103,9 @@ class PercpuRef(Resource, frozen=True, eq=False):
     @property
     def frozen(self) -> Cell:
         return Cell(self, "frozen")
+
+    def asked(self, role: str, act: Act) -> str:
+        return f"unfreeze {self}" if self.frozen.role == role else f"leave {self}"
 
 
 def take(resource: Resource, call: str, text: str, waits: str, when: Test, *do: Update) -> Node:

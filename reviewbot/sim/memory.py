@@ -64,6 +64,9 @@ class Memory(Resource, frozen=True, eq=False):
     def free(self) -> Cell:
         return Cell(self, "free", init=self.pages)
 
+    def asked(self, role: str, act: Act) -> str:
+        return "free memory"
+
 
 class Mempool(Resource, frozen=True, eq=False):
     """mempool_t (mm/mempool.c): min_nr elements in reserve; more come from `memory` while it has free pages.
@@ -77,6 +80,9 @@ class Mempool(Resource, frozen=True, eq=False):
     @property
     def free(self) -> Cell:
         return Cell(self, "free", init=self.min_nr)
+
+    def asked(self, role: str, act: Act) -> str:
+        return f"give an element back to {self}"
 
 
 def effective(gfp: Gfp, me: Locals) -> Gfp:

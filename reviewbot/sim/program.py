@@ -30,6 +30,10 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
     def __str__(self) -> str:
         return self.name
 
+    def asked(self, role: str, act: Act) -> str:
+        """What somebody has to do for whoever waits in `act` until the cell of that role changes: an infinitive."""
+        return f"change {self}"
+
 
 # --- state and conditions on it --------------------------------------------------------------------------------------
 

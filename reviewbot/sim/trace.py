@@ -7,40 +7,19 @@ in the model.
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import pairwise
-from typing import NamedTuple
 
-from reviewbot.sim.automaton import Automaton, Class, Edge, Work, apply, fire, is_open
+from reviewbot.sim.automaton import Automaton, Class, Work, apply, fire, is_open
 from reviewbot.sim.explore import Space
-from reviewbot.sim.future import Effect, Spot
-from reviewbot.sim.knot import Knot, Node, WaitFor
-from reviewbot.sim.locks import Mutex, PercpuRef, RwSem, Semaphore, SpinLock
-from reviewbot.sim.memory import Memory, Mempool
+from reviewbot.sim.future import Spot
+from reviewbot.sim.knot import Knot
 from reviewbot.sim.reduce import Move
-from reviewbot.types import Place, Step, Trace, Wait
-
-HOLDABLE = (Mutex, SpinLock, RwSem, Semaphore, PercpuRef, Memory, Mempool)
-"""What a task has for itself after having taken it, unlike a completion that it has seen."""
+from reviewbot.sim.waiting import Run, Task, Waiting
+from reviewbot.types import Place, Step, Trace
 
 
 class ReplayError(Exception):
     """The search claims a step that the automaton does not have: a fault of ours."""
-
-
-class Task(NamedTuple):
-    """One task of a class, by its position in the state."""
-
-    number: int
-    nth: int
-
-
-class Run(NamedTuple):
-    """One step of a schedule: who, how, and the state after it."""
-
-    task: Task
-    edge: Edge
-    state: bytes
 
 
 def replay(space: Space, state: int) -> list[Run]:
@@ -105,24 +84,15 @@ class _Teller:
     def __init__(self, space: Space, runs: list[Run], knot: Knot) -> None:
         self.automaton, self.runs, self.knot = space.automaton, runs, knot
         self.states = [space.automaton.initial, *(run.state for run in runs)]
-        self.graph = WaitFor(space.automaton)
-        self.names: dict[Task, str] = {}
-        for run in runs:
-            self.name(run.task)
-
-    def name(self, task: Task) -> str:
-        """What a task is called: those of a class are numbered in the order in which they appear."""
-        if task not in self.names:
-            c = self.automaton.classes[task.number]
-            count = sum(other.number == task.number for other in self.names)
-            self.names[task] = c.name if c.n == 1 else f"{c.name} #{count + 1}"
-        return self.names[task]
+        self.waiting = Waiting(space.automaton, runs, knot)
+        self.graph = self.waiting.graph
 
     def trace(self) -> Trace:
+        at = self.waiting.at
         for node in self.knot.nodes:
-            if not (self.states[-1][node.pending] if isinstance(node, Work) else self.at(node)):
+            if not (self.states[-1][node.pending] if isinstance(node, Work) else at(node)):
                 raise ReplayError(f"{self.graph.name(node)} is not where the knot has it")
-        stuck = [task for node in self.knot.nodes if isinstance(node, Spot) for task in self.at(node)]
+        stuck = [task for node in self.knot.nodes if isinstance(node, Spot) for task in at(node)]
         blocked: dict[int, list[Task]] = {}
         for task in stuck:
             blocked.setdefault(self.since(task), []).append(task)
@@ -132,15 +102,15 @@ class _Teller:
                 run = self.runs[number - 1]
                 steps += self.step(run.task, self.words(run, self.states[number]), run.edge.act.at)
             for task in blocked.get(number, ()):
-                spot = self.spot(task)
+                spot = self.waiting.spot(task)
                 steps += self.step(task, self.graph.how(spot, self.states[-1]), self.graph.blocked(spot).at)
-        return Trace(tuple(steps), tuple(self.waits()))
+        return Trace(tuple(steps), self.waiting.waits())
 
     def step(self, task: Task, text: str, at: Place | None) -> list[Step]:
         if not text:
             return []
         place = at or Place("", 0)
-        return [Step(self.name(task), text, place.file, place.line, place.function if place.file else "")]
+        return [Step(self.waiting.name(task), text, place.file, place.line, place.function if place.file else "")]
 
     def words(self, run: Run, after: bytes) -> str:
         text, last = run.edge.act.text, run.edge.act.last
@@ -152,20 +122,9 @@ class _Teller:
                 one = "the last"
         return text.replace("{one}", one)
 
-    # --- the knot
-
-    def spot(self, task: Task) -> Spot:
-        """Where the task is in the end."""
-        return Spot(task.number, self.automaton.classes[task.number].place(self.states[-1], task.nth))
-
-    def at(self, spot: Spot) -> list[Task]:
-        """The tasks that are there in the end."""
-        n = self.automaton.classes[spot.number].n
-        return [task for i in range(n) if self.spot(task := Task(spot.number, i)) == spot]
-
     def since(self, task: Task) -> int:
         """The step after which the task could not go on any more."""
-        place = self.spot(task).place
+        place = self.waiting.spot(task).place
         c = self.automaton.classes[task.number]
         since = len(self.states) - 1
         for number in range(since, -1, -1):
@@ -176,48 +135,5 @@ class _Teller:
         else:
             return since
         if since == len(self.states) - 1 and any(is_open(e.guard, self.states[-1]) for e in c.edges[place]):
-            raise ReplayError(f"{self.name(task)} can go on, so it is not stuck")
+            raise ReplayError(f"{self.waiting.name(task)} can go on, so it is not stuck")
         return since
-
-    def waits(self) -> list[Wait]:
-        """Who waits for what, and who has it: those in the knot that hold it, else those that would bring it."""
-        return [
-            Wait(self.call(node), self.graph.waits_for(node, self.states[-1]), ", ".join(self.owners(node)) or "nobody")
-            for node in self.knot.nodes
-        ]
-
-    def owners(self, node: Node) -> list[str]:
-        """Whoever a task (or a queued work) waits for, by name."""
-        state = self.states[-1]
-        wanted = self.graph.wanted(node, state)
-        spots = [other for other in self.knot.members if isinstance(other, Spot)]
-        if holding := [self.name(task) for spot in spots for task in self.at(spot) if self.holds(task, wanted)]:
-            return holding
-        if bringing := [self.call(other) for other in self.graph.providers(node, state, self.knot.members)]:
-            return bringing
-        asleep: list[Node] = [spot for spot in self.graph.spots(state) if self.graph.at_home(spot)]
-        if sleeping := [f"{self.call(other)}, which sleeps" for other in self.graph.providers(node, state, asleep)]:
-            return sleeping
-        return [self.call(node)] if self.graph.brings(node, wanted) else self.keeper(wanted)
-
-    def holds(self, task: Task, wanted: frozenset[Effect]) -> bool:
-        """Whether the task has taken what is wanted, and has not given it back."""
-        taken: Counter[int] = Counter()
-        for run in self.runs:
-            if run.task == task:
-                taken.update({ch.cell: ch.value for ch in run.edge.changes if ch.op == "+" and not ch.other})
-        cells = [cell for cell in taken if isinstance(self.automaton.cells[cell].owner, HOLDABLE)]
-        return any(Effect(cell, taken[cell] < 0) in wanted for cell in cells if taken[cell])
-
-    def keeper(self, wanted: frozenset[Effect]) -> list[str]:
-        """Who took last what nobody would ever give back."""
-        for run in reversed(self.runs):
-            for ch in run.edge.changes:
-                if ch.op == "+" and not ch.other and Effect(ch.cell, ch.value < 0) in wanted:
-                    return [f"{self.name(run.task)}, which never gives it back"]
-        return []
-
-    def call(self, node: Node) -> str:
-        if isinstance(node, Work):
-            return self.graph.name(node)
-        return ", ".join(self.name(task) for task in self.at(node))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
 from reviewbot.sim.program import (
     TRUE,
@@ -63,6 +63,9 @@ class Var(Resource, frozen=True, eq=False):
 
     def __isub__(self, value: int) -> Self:
         raise ModelError(f"`{self.name} -= {value}` outside of a program")
+
+    def asked(self, role: str, act: Act) -> str:
+        return f"make {act.waits or act.when}"
 
 
 def _operand(other: object) -> int | Cell:
@@ -157,6 +160,19 @@ class Completion(Resource, frozen=True, eq=False):
     def all_done(self) -> Cell:
         return Cell(self, "done for all")
 
+    def asked(self, role: str, act: Act) -> str:
+        if any(sign in self.name for sign in (" == ", " != ", " < ", " > ", " <= ", " >= ")):
+            return f"make {self}"
+        ways = (verb for call, verb in ENDED.items() if act.call.startswith(call))
+        return f"{next(ways, 'complete')} {self}"
+
+
+ENDED = {
+    **dict.fromkeys(("wait_event", "schedule", "wait_on", "swait_event", "wake", "io_wait_event"), "wake up"),
+    **dict.fromkeys(("flush", "cancel", "drain", "destroy", "del_timer", "timer_", "kthread_"), "finish"),
+}
+"""What ends a sleep in a call that begins so; all others are completed."""
+
 
 def complete(what: Completion) -> Node:
     """complete(): lets one waiter go, now or later."""
@@ -214,8 +230,11 @@ class WaitQueue(Resource, frozen=True, eq=False):
         """How many of the site were woken and have not run yet."""
         return Cell(self, "woken", str(site))
 
+    def asked(self, role: str, act: Act) -> str:
+        return f"wake up {act.waits.removeprefix(WAKE_UP)}"
 
-Exclusive = Literal["", "exclusive"]
+
+WAKE_UP = "a wake-up on "
 
 
 def _site(here: Here, exclusive: bool) -> str:
@@ -250,7 +269,7 @@ def _wake_act(queue: WaitQueue, site: str, call: str, waits: str, idle: bool = F
 def _wait(queue: WaitQueue, test: Test, call: str, exclusive: bool = False, idle: bool = False) -> Node:
     def meaning(here: Here) -> tuple[Locals, Node]:
         site = _site(here, exclusive)
-        words = f"a wake-up on {queue} once {test}"
+        words = f"{WAKE_UP}{queue} once {test}"
         # prepare_to_wait() comes before the test in the kernel's macro, so testing and falling asleep are one step.
         sees = Attempt(
             (Act(~test, (queue.asleep(site).add(),), f"sees {~test} in {call} and sleeps", on=queue),),

@@ -59,6 +59,9 @@ class Runner(Resource, frozen=True, eq=False):
         """The number of the work in the slots."""
         return self.ids.setdefault(work, len(self.ids) + 1)
 
+    def asked(self, role: str, act: Act) -> str:
+        return f"finish {act.waits.removesuffix(' to finish')}"
+
 
 class WorkQueue(Runner, frozen=True, eq=False):
     """struct workqueue_struct (kernel/workqueue.c).
@@ -212,7 +215,7 @@ def drain_workqueue(queue: WorkQueue) -> Node:
     """drain_workqueue(), destroy_workqueue(): sleeps until nothing is queued or running."""
     call = f"drain_workqueue({queue})"
     empty = queue.queued.is_(0) & queue.active.is_(0)
-    return Step((Act(empty, (), f"returns from {call}", call, f"{queue} to become empty", queue),))
+    return Step((Act(empty, (), f"returns from {call}", call, f"everything on {queue} to finish", queue),))
 
 
 def _cancel(runner: Runner, work: Routine, call: str) -> Node:

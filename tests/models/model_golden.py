@@ -58,5 +58,5 @@ def body(spec: str) -> str:
     lines = [f"{states} states, {result.states} reduced"]
     if result.trace:
         lines += [f"{s.task}: {s.step}" for s in result.trace.steps]
-        lines += [f"* {w.task} waits for {w.waits_for}, from {w.held_by}" for w in result.trace.knot]
+        lines += [f"* {w.told}" for w in result.trace.knot]
     return "\n".join(f"    {line}" for line in lines)

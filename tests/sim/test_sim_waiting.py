@@ -1,0 +1,94 @@
+"""Who waits for whom, in words: each clause names who has to end the wait, and how."""
+
+from __future__ import annotations
+
+import pytest
+from sim_models import throttle
+
+from reviewbot.models.scene import build
+from reviewbot.sim.check import check
+from reviewbot.sim.model import Model
+from reviewbot.types import Trace
+
+
+def trace_of(model: Model) -> Trace:
+    trace = check(model).trace
+    assert trace is not None
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("spec", "clauses"),
+    [
+        (
+            "lock_order reversed=yes",
+            [
+                "drv_caller waits for drv_other to release &drv->other_lock",
+                "drv_other waits for drv_caller to release &drv->lock",
+            ],
+        ),
+        (
+            "recursive_lock dropped=no kind=rwsem first=read second=read writer=yes",
+            [
+                "drv_caller waits for the writer of &drv->lock to get and release it",
+                "the writer of &drv->lock waits for drv_caller to release &drv->lock",
+            ],
+        ),
+        ("shrinker_lock how=lock", ["drv_caller waits for &drv->lock, which it holds itself"]),
+        ("missing_unlock always=no", ["drv_other waits for drv_caller to release &drv->lock, which it never does"]),
+        ("completion_missing always=no", ["drv_caller waits for &drv->done, and nobody is left to complete it"]),
+        (
+            "flush_dependency rescuer=no",
+            [
+                "drv_flush waits for the queued drv_work to finish",
+                "drv_work waits for kworker #1 or kworker #2 to run it",
+                "kworker #1 and kworker #2 wait for drv_flush to free memory",
+            ],
+        ),
+        ("pool_elements where=map serialised=no", ["writeback #1 and writeback #2 wait for each other to give an "
+                                                   "element back to &drv->pool"]),
+        ("second_bio rescuer=no", ["writeback waits for an element of &drv->bs while it holds one itself"]),
+        ("alloc_on_io_path gfp=GFP_NOFS where=map", ["writeback waits for free memory, and nobody else would free any"]),
+        (
+            "shared_pool owner=shared",
+            [
+                "writeback waits for the thread of lower to complete the write to upper",
+                "the thread of lower waits for an element of &drv->pool, of which the thread of upper took the last, "
+                "or for writeback to free memory",
+            ],
+        ),
+        (
+            "freeze_and_lock order='freezes under the lock'",
+            [
+                "drv_caller waits for drv_other to leave drv->queue",
+                "drv_other waits for drv_caller to release &drv->lock",
+            ],
+        ),
+        (
+            "irq_lock how=plain",
+            [
+                "drv_caller waits for the interrupt to leave CPU0",
+                "the interrupt waits for drv_caller to release &drv->lock",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_clauses(spec: str, clauses: list[str]) -> None:
+    assert [wait.told for wait in trace_of(build(spec)).knot] == clauses
+
+
+def test_each_clause_goes_on_with_whom_the_one_before_waits_for() -> None:
+    told = [wait.told for wait in trace_of(throttle(held=True)).knot]
+    assert len(told) == 3
+    for one, after in zip(told, [*told[1:], told[0]], strict=True):
+        waiter = after.partition(" waits for ")[0]
+        assert one.partition(" waits for ")[2].startswith(f"{waiter} to ")
+
+
+def test_memory_comes_from_who_is_there_to_free_it() -> None:
+    """Not from a work item that gives an element back to a pool on its way."""
+    knot = trace_of(build("verity_writeback rescuer=no")).knot
+    assert [wait.held_by for wait in knot if wait.waits_for == "free memory"] == [
+        "writeback, the queued verity_work of verity"
+    ]
+    assert knot[-1].told.endswith("wait for writeback to free memory")
