@@ -46,7 +46,8 @@ class BioOrder(Rule):
 
     id = "bio-order"
     guarantee = "bios below never wait for bios above"
-    checked = "bios on current->bio_list: who submits them, and in which order"
+    checked = "the order of bios"
+    needs = (Submit, Queue)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for key in diff.touched:

@@ -15,6 +15,7 @@ Known gaps
 """
 
 from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.rule import Flush
 
 
 class FlushUnderLock(CircleRule):
@@ -22,7 +23,8 @@ class FlushUnderLock(CircleRule):
 
     id = "flush-under-lock"
     guarantee = "no circle of waits"
-    checked = "locks held where work, timers and threads are waited for"
+    checked = "locks held over flushes"
+    needs = (Flush,)
     kinds = frozenset({"work", "workqueue", "timer", "thread", "irq"})
 
     def message(self, circle: Circle) -> str:

@@ -15,6 +15,7 @@ Known gaps
 """
 
 from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.rule import Lock
 
 
 class FreezeVsLock(CircleRule):
@@ -23,6 +24,7 @@ class FreezeVsLock(CircleRule):
     id = "freeze-vs-lock"
     guarantee = "no circle of waits"
     checked = "locks against frozen queues"
+    needs = (Lock,)
     kinds = frozenset({"lock"})
 
     def picks(self, circle: Circle) -> bool:

@@ -36,7 +36,8 @@ class GfpMask(Rule):
 
     id = "gfp-mask"
     guarantee = "allocation that does not recurse"
-    checked = "masks of mappings, sockets and ciphers that I/O goes through"
+    checked = "masks of mappings, sockets and ciphers"
+    needs = (Mask,)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for fact in diff.removed[Mask]:

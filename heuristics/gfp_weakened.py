@@ -18,6 +18,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    Allocation,
     Ask,
     Diff,
     Finding,
@@ -26,6 +27,7 @@ from reviewbot.rule import (
     Rule,
     Scene,
     Side,
+    Take,
     Version,
     Way,
     Words,
@@ -45,7 +47,8 @@ class GfpWeakened(Rule):
 
     id = "gfp-weakened"
     guarantee = "allocation that does not recurse"
-    checked = "allocation flags and scopes where I/O, writeback or reclaim passes"
+    checked = "allocation flags and scopes"
+    needs = (Allocation, Take)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for key in diff.touched:

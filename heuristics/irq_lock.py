@@ -15,7 +15,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.circles import touched, words
-from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Words
+from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
 from reviewbot.sleeps import Interrupted, interrupted
 
 
@@ -24,7 +24,8 @@ class IrqLock(Rule):
 
     id = "irq-lock"
     guarantee = "no circle of waits"
-    checked = "spinlocks that interrupts take"
+    checked = "locks that interrupts take"
+    needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for found in interrupted(diff.before.world, diff.after.world, touched(diff)):

@@ -15,6 +15,7 @@ Known gaps
 """
 
 from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.rule import Lock
 
 
 class LockOrder(CircleRule):
@@ -22,7 +23,8 @@ class LockOrder(CircleRule):
 
     id = "lock-order"
     guarantee = "no circle of waits"
-    checked = "the order in which locks are taken"
+    checked = "the order of locks"
+    needs = (Lock,)
     kinds = frozenset({"lock"})
 
     def picks(self, circle: Circle) -> bool:

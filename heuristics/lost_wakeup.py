@@ -15,7 +15,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.circles import touched, words
-from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Words
+from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Wait, Wake, Words
 from reviewbot.sleeps import Unwoken, unwoken
 
 
@@ -24,7 +24,8 @@ class LostWakeup(Rule):
 
     id = "lost-wakeup"
     guarantee = "nobody sleeps without a waker"
-    checked = "completions, and who gives them"
+    checked = "who ends each sleep"
+    needs = (Wait, Wake)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for found in unwoken(diff.before.world, diff.after.world, touched(diff)):

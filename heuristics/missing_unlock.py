@@ -13,6 +13,7 @@ Known gaps
 """
 
 from reviewbot.circles import Circle, CircleRule, Diff, Words, left, name, words
+from reviewbot.rule import Lock, Unlock
 
 
 class MissingUnlock(CircleRule):
@@ -21,6 +22,7 @@ class MissingUnlock(CircleRule):
     id = "missing-unlock"
     guarantee = "no circle of waits"
     checked = "locks at each return"
+    needs = (Lock, Unlock)
     kinds = frozenset({"kept"})
 
     def candidates(self, diff: Diff) -> list[Circle]:

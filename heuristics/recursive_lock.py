@@ -13,6 +13,7 @@ Known gaps
 """
 
 from reviewbot.circles import Circle, CircleRule, Words, words
+from reviewbot.rule import Lock
 
 
 class RecursiveLock(CircleRule):
@@ -20,7 +21,8 @@ class RecursiveLock(CircleRule):
 
     id = "recursive-lock"
     guarantee = "no circle of waits"
-    checked = "locks taken twice"
+    checked = "the order of locks"
+    needs = (Lock,)
     kinds = frozenset({"self"})
 
     def message(self, circle: Circle) -> str:

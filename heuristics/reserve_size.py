@@ -24,6 +24,7 @@ from reviewbot.rule import (
     Reserve,
     Rule,
     Scene,
+    Take,
     Version,
     Words,
     drains,
@@ -39,7 +40,8 @@ class ReserveSize(Rule):
 
     id = "reserve-size"
     guarantee = "a private reserve"
-    checked = "sizes of mempools and bio_sets, and the locks under which several elements are taken"
+    checked = "sizes of pools"
+    needs = (Reserve, Take)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for key in diff.touched:

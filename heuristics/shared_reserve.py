@@ -47,7 +47,8 @@ class SharedReserve(Rule):
 
     id = "shared-reserve"
     guarantee = "a private reserve"
-    checked = "mempools, bio_sets and clients: whose they are"
+    checked = "whose pools and clients are taken from"
+    needs = (Client, Reserve, Take)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         pools = {take.pool: (was, take) for was, take in _moved(diff) if _matters(diff.after, take)}

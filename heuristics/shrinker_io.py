@@ -16,7 +16,21 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.rule import Diff, Effect, Finding, Place, Reason, Remedy, Rule, Scene, Version, Words, holders, short
+from reviewbot.rule import (
+    Diff,
+    Effect,
+    Finding,
+    Gate,
+    Place,
+    Reason,
+    Remedy,
+    Rule,
+    Scene,
+    Version,
+    Words,
+    holders,
+    short,
+)
 
 SLOTS = ("shrinker.scan_objects", "shrinker.count_objects")
 GATES = {"__GFP_FS": "FS", "__GFP_IO": "IO"}
@@ -29,7 +43,8 @@ class ShrinkerIo(Rule):
 
     id = "shrinker-io"
     guarantee = "allocation that does not recurse"
-    checked = "shrinkers: what they wait for, and under which mask"
+    checked = "what shrinkers wait for"
+    needs = (Gate,)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         world = diff.after.world

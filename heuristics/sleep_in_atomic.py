@@ -16,7 +16,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.circles import taken, touched, words
-from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Words
+from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
 from reviewbot.sleeps import Atomic, sleeping
 
 
@@ -26,6 +26,7 @@ class SleepInAtomic(Rule):
     id = "sleep-in-atomic"
     guarantee = "no circle of waits"
     checked = "sleeps under spinlocks"
+    needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for found in sleeping(diff.before.world, diff.after.world, touched(diff)):

@@ -41,7 +41,8 @@ class WaitInMap(Rule):
 
     id = "wait-in-map"
     guarantee = "bios below never wait for bios above"
-    checked = "waits within ->map and ->submit_bio"
+    checked = "waits on the way of bios"
+    needs = (Submit,)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for key in diff.touched:

@@ -17,6 +17,7 @@ Known gaps
 """
 
 from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.rule import Wait
 
 
 class WaitUnderLock(CircleRule):
@@ -24,7 +25,8 @@ class WaitUnderLock(CircleRule):
 
     id = "wait-under-lock"
     guarantee = "nobody sleeps holding what the waker needs"
-    checked = "locks held at each sleep, and who ends it"
+    checked = "locks held at each sleep"
+    needs = (Wait,)
     kinds = frozenset({"event", "completion", "bit", "sleep", "freeze"})
 
     def message(self, circle: Circle) -> str:

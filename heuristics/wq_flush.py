@@ -41,7 +41,8 @@ class WqFlush(Rule):
 
     id = "wq-flush"
     guarantee = "a private thread"
-    checked = "flushes of work: who waits for whose thread"
+    checked = "flushes of work"
+    needs = (Flush,)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         for wait in _waits(diff.after, _suspects(diff)):

@@ -39,7 +39,8 @@ class WqMemReclaim(Rule):
 
     id = "wq-mem-reclaim"
     guarantee = "a private thread"
-    checked = "workqueues that I/O waits for, and their rescuers"
+    checked = "rescuers of workqueues"
+    needs = (Queue, Workqueue)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
         if not any(facts[kind] for facts in (diff.added, diff.removed) for kind in (Workqueue, Queue, Bind)):

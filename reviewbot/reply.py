@@ -42,6 +42,8 @@ AROUND = 2
 """Lines of the patch kept on either side of the line that a finding stands on."""
 MOST_QUOTED = 3
 """Places that are quoted for one finding."""
+MOST_NAMED = 3
+"""Files that are named for what was checked in them."""
 MOST_CC, MOST_REFERENCES = 60, 40
 
 
@@ -93,7 +95,8 @@ def _ack(review: Review, sender: Address | None) -> Reply:
         mail=mail,
         fixed=fixed,
         others=_others(fixed),
-        review=review,
+        checked=_checked(review),
+        reason=review.reason,
         quote=lambda v: quote(_files(review, number), _in_patch(review, number, v.finding)),
         ids=[replay_id(lead.message_id, v.finding) for v in fixed[:1]],
     )
@@ -102,6 +105,25 @@ def _ack(review: Review, sender: Address | None) -> Reply:
         body=_tidy(body),
         verdicts=tuple(fixed),
     )
+
+
+def _checked(review: Review) -> str:
+    """What was looked at: what the rules found to look at in the change, in which files, of which tree."""
+    change = review.change
+    several = "series" if len(review.series.patches) > 1 else "patch"
+    tree = f"in the tree at {change.base[:12]} with the {several} applied" if change and change.base else ""
+    if not review.checked:
+        return (
+            f"Nothing in it takes a lock, sleeps, allocates, queues work or submits I/O; checked {tree}".rstrip() + "."
+        )
+    names = [f.path.rpartition("/")[2] for f in change.files if f.path.endswith((".c", ".h"))] if change else []
+    more = [f"{len(names) - MOST_NAMED} other files"] if len(names) > MOST_NAMED + 1 else names[MOST_NAMED:]
+    where = f" in {_list([*names[:MOST_NAMED], *more])}" if names else ""
+    return f"Checked: {_list(review.checked)}{where}{', ' + tree if tree else ''}."
+
+
+def _list(items: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 
 def _others(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -109,7 +109,8 @@ def examine(change: Change, before: Source, after: Source, only: Sequence[str] =
                 found = [*rule.findings(diff)]
             with clock("simulate"):
                 verdicts += [judge.judge(rule, finding, diff) for finding in found]
-            checked.append(rule.checked)
+            if rule.concerns(diff):
+                checked.append(rule.checked)
         except Exception as error:  # one rule's fault must not silence the others
             if os.environ.get("REVIEWBOT_DEBUG"):
                 raise

@@ -299,6 +299,18 @@ class Diff:
                     found.update(dict.fromkeys(self._reworded(path)))
         return tuple(key for key in found if key in self.after.world.names.functions)
 
+    @cached_property
+    def near(self) -> tuple[Fact, ...]:
+        """All facts, of both sides, of the functions that the patch changes, and those at file scope that came or went."""
+        own = [
+            fact
+            for version in (self.before, self.after)
+            for key in self.touched
+            if key in version.world.names.functions
+            for fact in version.world.own_facts(key)
+        ]
+        return (*own, *self.added, *self.removed)
+
     def _reworded(self, path: str) -> Iterator[str]:
         """Functions of a file whose facts differ, when a macro of the file does."""
         old, new = self.before.world, self.after.world
@@ -341,6 +353,8 @@ class Rule(ABC):
     """Which of the five guarantees of forward progress is taken away (or `no circle of waits`)."""
     checked: ClassVar[str]
     """What an ack may say was looked at: `workqueues on the I/O path`."""
+    needs: ClassVar[tuple[type[Fact], ...]] = ()
+    """Kinds of facts that it looks at in the functions of a change; empty for what can be anything."""
 
     @abstractmethod
     def check(self, diff: Diff) -> Iterator[Finding]:
@@ -349,6 +363,10 @@ class Rule(ABC):
     @abstractmethod
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
         """Models of one side, with the facts of that side; several are tried in turn, in the same order for both."""
+
+    def concerns(self, diff: Diff) -> bool:
+        """Whether there is anything for it to look at in the functions that the patch changes."""
+        return not self.needs or any(isinstance(fact, self.needs) for fact in diff.near)
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         """What would be safe instead, best first; only what the simulator confirms is proposed."""

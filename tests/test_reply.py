@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from reviewbot import reply
@@ -192,9 +193,15 @@ def test_each_guilty_patch_is_answered() -> None:
 
 def test_ack_says_what_was_checked_and_no_more() -> None:
     (draft,) = reply.draft(review(Decision.ACK), ME)
-    assert "Checked: workqueues on the I/O path, in the tree at 0123456789ab" in draft.body
+    said = " ".join(draft.body.split())
+    assert "Checked: workqueues on the I/O path in a.c, in the tree at 0123456789ab with the patch applied." in said
     assert len(draft.body.split("-- \n")[0].strip().split("\n")) <= 6
     assert "explain" not in draft.body
+
+
+def test_ack_of_what_no_rule_looks_at_says_so() -> None:
+    (draft,) = reply.draft(msgspec.structs.replace(review(Decision.ACK), checked=()), ME)
+    assert "Nothing in it takes a lock, sleeps, allocates, queues work or submits I/O" in " ".join(draft.body.split())
 
 
 def test_ack_of_a_fix_tells_the_deadlock_that_ends() -> None:

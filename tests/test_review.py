@@ -14,7 +14,7 @@ import pytest
 from checking import CODE, FILE, diff, innocent, mail
 
 from reviewbot import lore, review, rules
-from reviewbot.rule import Diff, Rule, Scene, Version
+from reviewbot.rule import Diff, Rule, Scene, Version, Workqueue
 from reviewbot.types import (
     Address,
     Change,
@@ -54,6 +54,14 @@ class Unsure(Silent):
     def check(self, diff: Diff) -> Iterator[Finding]:
         if not diff.reverse:
             yield from self.finding(diff, "a line changes", Words(claim="A line changes."), after=[Place(FILE, 13)])
+
+
+class OfQueues(Silent):
+    """Looks at workqueues alone."""
+
+    id = "of-queues"
+    checked = "every queue"
+    needs = (Workqueue,)
 
 
 class CrashesLate(Silent):
@@ -105,6 +113,13 @@ def test_nothing_found_is_an_ack_that_says_what_was_checked(tree: Path, only: Se
     assert [f.path for f in result.change.files] == [FILE]
     [reply] = result.replies
     assert "Checked: nothing at all" in reply.body
+
+
+def test_a_rule_with_nothing_to_look_at_is_not_said_to_have_checked(tree: Path, only: Set) -> None:
+    only(OfQueues)
+    result = reviewed(tree)
+    assert (result.decision, result.checked) == (Decision.ACK, ())
+    assert "Checked:" not in result.replies[0].body
 
 
 def test_a_doubt_is_a_comment_without_a_mail(tree: Path, only: Set) -> None:

@@ -68,6 +68,7 @@ def test_what_an_ack_may_say(rule: Rule) -> None:
         assert "\n" not in phrase
     assert rule.guarantee
     assert len(rule.checked.split()) > 1
+    assert rule.needs
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
