@@ -40,7 +40,7 @@ def written(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "zz_two_slots", module)
     spec.loader.exec_module(module)
     [rule] = rules._rules(module)
-    monkeypatch.setattr(rules, "load", lambda: (rule,))
+    monkeypatch.setattr(rules, "find", lambda: rules.Loaded((rule,), ()))
     return module
 
 

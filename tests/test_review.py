@@ -90,7 +90,7 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Set:
     """Let only these rules exist."""
 
     def set_(*kinds: type[Rule]) -> None:
-        monkeypatch.setattr(rules, "load", lambda: tuple(kind() for kind in kinds))
+        monkeypatch.setattr(rules, "find", lambda: rules.Loaded(tuple(kind() for kind in kinds), ()))
 
     return set_
 

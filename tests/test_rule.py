@@ -168,7 +168,7 @@ def test_a_later_patch_moves_the_line() -> None:
 
 
 def test_what_a_later_patch_repairs_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "load", lambda: (Locks(),))
+    monkeypatch.setattr(rules, "find", lambda: rules.Loaded((Locks(),), ()))
     with changed(LOCKED, MORE, LOCKED + "\n/* The end. */\n") as change:
         assert [*Locks().findings(change)] == []
         examined = review.examine(change.change, change.before._source, change.after._source)
