@@ -9,7 +9,8 @@ Reported when
     the lock goes under which a request took several elements of one pool with a mask that may wait; min_nr becomes 0
     for a pool that I/O takes from.
 Not reported
-    Attempts that cannot wait (GFP_NOWAIT) without the lock; a smaller reserve of one element or more.
+    Attempts that cannot wait (GFP_NOWAIT) without the lock; calls that start the I/O of the element they take; a
+    smaller reserve of one element or more.
 Known gaps
     How many elements one request takes is not counted against min_nr.
 """
@@ -125,7 +126,7 @@ def _series(side: Version, key: str) -> dict[str, list[Drain]]:
         return {}
     found: dict[str, list[Drain]] = {}
     for drain in drains(side.world, key):
-        if drain.rank > 0:
+        if drain.rank > 0 and not drain.started:
             found.setdefault(drain.pool, []).append(drain)
     function = side.world.function(key)
     return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}

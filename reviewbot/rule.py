@@ -19,6 +19,7 @@ from reviewbot.facts.collection import Facts
 from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, Reason
 from reviewbot.facts.kinds import (
+    OWN_THREAD,
     Allocation,
     Bind,
     CallTo,
@@ -217,7 +218,7 @@ class Version:
     def rescuer(self, workqueue: str) -> bool | None:
         """Whether a workqueue has a rescuer wherever it is made; None when nobody here makes it."""
         if workqueue in KERNEL.global_workqueues:
-            return "WQ_MEM_RECLAIM" in KERNEL.global_workqueues[workqueue]
+            return not OWN_THREAD.isdisjoint(KERNEL.global_workqueues[workqueue])
         made = self.workqueues.get(workqueue)
         return all(fact.rescuer for fact in made) if made else None
 

@@ -8,6 +8,7 @@ queue from freezing) and asks whether they want the lock.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from reviewbot.edges import REAL, Actor, Circle, Edge, changed, edges
@@ -15,9 +16,12 @@ from reviewbot.facts.flow import walk
 from reviewbot.facts.locking import NAMES, left_by
 from reviewbot.facts.objects import known
 from reviewbot.facts.world import World
+from reviewbot.kernel import KERNEL
 from reviewbot.providers import lock_class, providers, wants
 from reviewbot.types import Place
 
+GIVES = re.compile(r"unlock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
+"""Names of functions that give something back."""
 MOST = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 
@@ -109,6 +113,8 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
     for key in changed(after, names):
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
             continue
+        if _unread(after, key) - _unread(before, key):
+            continue
         had, has = _leaves(before, key), _leaves(after, key)
         for lock, (klass, mode, results) in has.items():
             new = results - had.get(lock, ("", "", frozenset()))[2]
@@ -135,6 +141,12 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
                 ),
                 key,
             )
+
+
+def _unread(world: World, key: str) -> set[str]:
+    """Functions that are not at hand and may give a lock back, by their names."""
+    callees = {c.callee for c in world.body(key).calls if c.callee and not world.links.reached(key, c)}
+    return {c for c in callees - KERNEL.effects.keys() if GIVES.search(c)}
 
 
 def _leaves(world: World, key: str) -> dict[str, tuple[str, str, frozenset[str]]]:

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "reviewbot/rule.py": {"models", "types", "csource", "kernel", "facts", "sim", "waitfor", "effects"},
     "reviewbot/edges.py": {"types", "kernel", "facts"},
     "reviewbot/providers.py": {"kernel", "facts", "edges"},
-    "reviewbot/waitfor.py": {"types", "facts", "edges", "providers"},
+    "reviewbot/waitfor.py": {"types", "kernel", "facts", "edges", "providers"},
     "reviewbot/program.py": {"types"},
     "reviewbot/effects.py": {"types", "csource", "kernel", "facts", "program", "effects_locks", "effects_reader"},
     "reviewbot/effects_locks.py": {"types", "facts", "program", "effects_reader"},

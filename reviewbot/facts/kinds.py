@@ -311,6 +311,10 @@ class Link(Fact, frozen=True, gc=False):
         return f"sets {self.slot} to {short(self.object)}"
 
 
+OWN_THREAD = frozenset({"WQ_MEM_RECLAIM", "WQ_BH"})
+"""Flags of a workqueue that needs no kworker: it has a rescuer, or runs in softirq context."""
+
+
 class Workqueue(Site, frozen=True, gc=False):
     """Makes a workqueue. flags: names, sorted. max_active as written."""
 
@@ -324,8 +328,8 @@ class Workqueue(Site, frozen=True, gc=False):
 
     @property
     def rescuer(self) -> bool:
-        """Whether it has a thread of its own for when no kworker can be made."""
-        return "WQ_MEM_RECLAIM" in self.flags
+        """Whether it gets its work done when no kworker can be made."""
+        return not OWN_THREAD.isdisjoint(self.flags)
 
     def says(self) -> str:
         kind = "ordered workqueue" if self.ordered else "workqueue"

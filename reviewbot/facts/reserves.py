@@ -39,6 +39,8 @@ class Drain(NamedTuple):
     block: int
     own: bool
     """Taken here, not in something that is called."""
+    started: bool = False
+    """The call that takes it starts I/O as well, whose end gives it back whatever the caller does next."""
 
     def under(self) -> frozenset[str]:
         """Sleeping locks that are held there, on some path at least."""
@@ -76,6 +78,7 @@ def _through(world: World, view: View, made: Made) -> Iterator[Drain]:
     if not targets or len(targets) > FEW or world.has_context(view.key, made.call):
         return
     ranks: dict[str, list[str]] = {}
+    started = _starts_io(world, view, made)
     for target in targets:
         world.does(target)
         for effect, _, _ in world.effects.call(view, made, target):
@@ -83,7 +86,7 @@ def _through(world: World, view: View, made: Made) -> Iterator[Drain]:
                 kinds = {effect.detail} & gfp.RANK.keys() or resolved(world, view.key, effect.detail)
                 ranks.setdefault(effect.object, []).extend(kinds)
     for pool, every in ranks.items():
-        yield _drain(pool, made, view, every, False)
+        yield _drain(pool, made, view, every, False)._replace(started=started)
 
 
 def kept(world: World, key: str, pool: str) -> bool:
