@@ -128,7 +128,7 @@ def _series(side: Version, key: str) -> dict[str, list[Drain]]:
     for drain in drains(side.world, key):
         if drain.rank > 0 and not drain.started:
             found.setdefault(drain.pool, []).append(drain)
-    function = side.world.function(key)
+    function = side.world.body(key).function
     return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}
 
 

@@ -15,11 +15,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from reviewbot.types import Outcome, ReviewError, Value, Verdict
+
+if TYPE_CHECKING:
+    from reviewbot.lore import Reader
 
 WORKERS = max(1, min(2, os.cpu_count() or 1))
 RIGHT = {"deadlock": {"nack"}, "clean": {"ack", "comment", "unreviewed"}, "fix": {"ack", "comment", "unreviewed"}}
@@ -90,8 +93,8 @@ def read_index(path: Path) -> list[Labelled]:
     return cases
 
 
-def score(case: Labelled, folder: Path, trees: Mapping[str, Path]) -> Scored:
-    """Review one case on its tree; what goes wrong is in the result, never raised."""
+def score(case: Labelled, folder: Path, trees: Mapping[str, Path], reader: Reader | None = None) -> Scored:
+    """Review one case on its tree; what goes wrong is in the result, never raised. reader: see `lore.parse`."""
     from reviewbot import lore, review
 
     start = perf_counter()
@@ -100,7 +103,7 @@ def score(case: Labelled, folder: Path, trees: Mapping[str, Path]) -> Scored:
     verdicts: tuple[Verdict, ...] = ()
     try:
         first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
-        series = lore.parse((folder / case.patch).read_bytes(), case.id)
+        series = lore.parse((folder / case.patch).read_bytes(), case.id, reader=reader)
         result = review.review(series, review.Options(tree=str(trees[case.tree]), first=first))
         decision, reason, notes, verdicts = result.decision.value, result.reason, result.notes, result.verdicts
     except (ReviewError, OSError) as error:
@@ -141,17 +144,28 @@ def run(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path], work
     groups: dict[tuple[str, str], list[Labelled]] = defaultdict(list)
     for case in cases:
         groups[case.tree, _folder(folder / case.patch)].append(case)
-    yield from _spread(score, groups.values(), (folder, trees), workers)
+    yield from _spread(_score_all, groups.values(), (folder, trees), workers)
+
+
+def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Scored]:
+    from reviewbot import lore
+
+    with lore.Reader() as reader:  # to start one takes longer than to read a mail
+        yield from (score(case, folder, trees, reader) for case in cases)
 
 
 def _spread(
-    function: Callable[..., Scored], groups: Iterable[Sequence[object]], rest: Sequence[object], workers: int
+    function: Callable[..., Iterator[Scored]],
+    groups: Iterable[Sequence[object]],
+    rest: Sequence[object],
+    workers: int,
 ) -> Iterator[Scored]:
-    """Call `function(item, *rest)` for every item on some processes; a group is about the same code, so it goes to the
+    """Call `function(items, *rest)` for all items on some processes; a group is about the same code, so it goes to the
     same process."""
     chunks = [group[i : i + CHUNK] for group in groups for i in range(0, len(group), CHUNK)]
     if workers == 1:
-        yield from (function(item, *rest) for chunk in chunks for item in chunk)
+        for chunk in chunks:
+            yield from function(chunk, *rest)
         return
     chunks.sort(key=len, reverse=True)  # long ones first keep all cores busy to the end
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -159,8 +173,8 @@ def _spread(
             yield from job.result()
 
 
-def _all(function: Callable[..., Scored], chunk: Sequence[object], rest: Sequence[object]) -> list[Scored]:
-    return [function(item, *rest) for item in chunk]
+def _all(function: Callable[..., Iterator[Scored]], chunk: Sequence[object], rest: Sequence[object]) -> list[Scored]:
+    return list(function(chunk, *rest))
 
 
 def _folder(patch: Path) -> str:
@@ -221,7 +235,11 @@ def flood(paths: Sequence[str], old: Path, new: Path, workers: int = WORKERS) ->
     groups: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         groups[path.rpartition("/")[0]].append(path)
-    yield from _spread(flood_one, groups.values(), (old, new), workers)
+    yield from _spread(_flood_all, groups.values(), (old, new), workers)
+
+
+def _flood_all(paths: Sequence[str], old: Path, new: Path) -> Iterator[Scored]:
+    yield from (flood_one(path, old, new) for path in paths)
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

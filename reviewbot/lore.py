@@ -107,10 +107,22 @@ def _others(reader: Reader, error: Incomplete, inbox: str) -> bytes:
     return found
 
 
-def parse(raw: bytes, source: str, *, revision: int | None = None, limits: Limits | None = None) -> Series:
-    """The series in the bytes of a mail, an mbox or a diff; `source` names them in messages. Raises as `fetch`."""
-    with Reader(limits) as reader:
+def parse(
+    raw: bytes,
+    source: str,
+    *,
+    revision: int | None = None,
+    limits: Limits | None = None,
+    reader: Reader | None = None,
+) -> Series:
+    """The series in the bytes of a mail, an mbox or a diff; `source` names them in messages. Raises as `fetch`.
+
+    reader: one that is open and stays so, for whoever reads many.
+    """
+    if reader is not None:
         return reader.series((raw,), source=source, revision=revision)
+    with Reader(limits) as own:
+        return own.series((raw,), source=source, revision=revision)
 
 
 def message_id(source: str) -> str:

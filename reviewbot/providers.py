@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from reviewbot.edges import Actor, Edge, edges
-from reviewbot.facts.kinds import Lock, Write
-from reviewbot.facts.locking import call_events
+from reviewbot.facts.kinds import Lock, Wake, Write
 from reviewbot.facts.objects import owner
 from reviewbot.facts.world import World
-from reviewbot.kernel import KERNEL, LockCall, schema
 
 MACHINE = frozenset({"completion", "io_path", "work", "thread", "softirq", "hardirq", "reclaim", "writeback"})
 """Contexts that run by themselves: a sleeper may count on them, and not on a person who comes by."""
@@ -21,27 +19,42 @@ class Providers:
     """Indices over a world: who takes a lock, who wakes, who runs; made once."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
-        self.holders: dict[str, list[str]] = {}
+        self._world = ref(world)  # it is kept by the world, not the other way round
+
+    @property
+    def world(self) -> World:
+        """The world that it is about."""
+        world = self._world()
+        assert world is not None
+        return world
+
+    @cached_property
+    def holders(self) -> dict[str, list[str]]:
         """Lock -> keys of the functions that hold it at some call of theirs."""
-        self.takers: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {}
+        for key in self.world.functions():
+            if not self.world.names.functions[key].macro:
+                for at in self.world.locking.record(key).at.values():
+                    for held in at.held:
+                        _put(found, held.lock, key)
+        return found
+
+    @cached_property
+    def takers(self) -> dict[str, list[str]]:
         """Lock -> keys of the functions that take it."""
-        self.wakers: dict[str, list[str]] = {}
+        return self._doing((f.lock, key) for key, f in self.world.all(Lock) if f.how in ("acquire", "killable"))
+
+    @cached_property
+    def wakers(self) -> dict[str, list[str]]:
         """Event, completion -> keys of the functions that wake it."""
-        for key in world.functions():
-            function = world.function(key)
-            if function.unreadable or function.macro:
-                continue
-            for at in world.locking.record(key).at.values():
-                for held in at.held:
-                    _put(self.holders, held.lock, key)
-            body = world.body(key)
-            for event in call_events(body):
-                for effect in KERNEL.effects.get(event.call.callee, ()):
-                    if isinstance(effect, LockCall) and effect.does in ("acquire", "killable"):
-                        _put(self.takers, world.locking.lock_of(body, event.call, effect), key)
-                    elif isinstance(effect, schema.Wake) and effect.argument < len(event.call.args):
-                        _put(self.wakers, body.identity(event.call.args[effect.argument]), key)
+        return self._doing((f.object, key) for key, f in self.world.all(Wake))
+
+    def _doing(self, what: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for object_, key in what:
+            if not self.world.names.functions[key].macro:
+                _put(found, object_, key)
+        return found
 
     def of(self, edge: Edge) -> tuple[Actor, ...]:
         """Who brings what the edge waits for: every one of them a way out."""

@@ -172,9 +172,6 @@ class Remedy(Value, frozen=True):
     scene: Scene
 
 
-_MAKES_QUEUE = frozenset(name for group in KERNEL.api.workqueue for name in group.create)
-
-
 class Version:
     """One side of a change: its world, and the facts of the files that the change touches."""
 
@@ -196,11 +193,8 @@ class Version:
     def workqueues(self) -> dict[str, tuple[Workqueue, ...]]:
         """Every workqueue that the world makes, by identity, each with the places that make it."""
         found: dict[str, tuple[Workqueue, ...]] = {}
-        for key in self.world.functions():
-            if any(call.callee in _MAKES_QUEUE for call in self.world.body(key).calls):
-                for fact in self.world.own_facts(key):
-                    if isinstance(fact, Workqueue):
-                        found[fact.object] = (*found.get(fact.object, ()), fact)
+        for _, fact in self.world.all(Workqueue):
+            found[fact.object] = (*found.get(fact.object, ()), fact)
         return found
 
     def scopes(self, key: str) -> tuple[Lock, ...]:

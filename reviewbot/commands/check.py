@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import rich_click as click
 
@@ -108,7 +110,19 @@ def _fetch(what: str | None, range_: str | None, options: object, inbox: str) ->
             return lore.parse(tree.range_mbox(range_), range_)
     assert what is not None
     stdin = sys.stdin.buffer.read(lore.Limits().series + 1) if what == "-" else None
-    return lore.fetch(what, inbox=inbox or lore.LORE, stdin=stdin)
+    ahead = Thread(target=_import)  # the child that fetches takes as long to start as this
+    ahead.start()
+    try:
+        return lore.fetch(what, inbox=inbox or lore.LORE, stdin=stdin)
+    finally:
+        ahead.join()
+
+
+def _import() -> None:
+    with suppress(Exception):  # told by the one who needs it
+        from reviewbot import judge, reply, rules, tree  # noqa: F401
+
+        rules.load()
 
 
 def _print_json(result: Review) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -17,8 +16,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +24,6 @@ import msgspec
 import platformdirs
 
 from reviewbot.csource.ir import VERSION, Unit
-from reviewbot.csource.lower import lower
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(Unit)
@@ -73,18 +69,16 @@ class Cache:
         return found
 
     def _made(self, sources: Mapping[str, bytes]) -> Iterator[tuple[str, Unit, bytes]]:
+        if not sources:
+            return
+        from reviewbot.csource.lower import lower  # brings the parser, which nobody needs for what is on the disk
+
         left = dict(sorted(sources.items(), key=lambda item: -len(item[1])))
         alone = threading.active_count() == 1  # a fork takes along the locks that other threads hold
         if self.processes > 1 and alone and len(left) > 1 and sum(map(len, left.values())) > MANY:
-            with contextlib.suppress(OSError, BrokenProcessPool):
-                context = multiprocessing.get_context("fork")
-                with ProcessPoolExecutor(self.processes, mp_context=context) as pool:
-                    order = list(left)
-                    for blob, data in zip(
-                        order, pool.map(_encoded, [left[b] for b in order], chunksize=4), strict=True
-                    ):
-                        del left[blob]
-                        yield blob, DECODER.decode(zlib.decompress(data)), data
+            for blob, data in _spread(left, self.processes):
+                del left[blob]
+                yield blob, DECODER.decode(zlib.decompress(data)), data
         for blob, source in left.items():
             unit = lower(source)
             yield blob, unit, zlib.compress(ENCODER.encode(unit), 1)
@@ -133,7 +127,23 @@ def version() -> str:
     return f"{VERSION}-{digest.hexdigest()[:12]}"
 
 
+def _spread(sources: Mapping[str, bytes], processes: int) -> Iterator[tuple[str, bytes]]:
+    """Encoded units, made by several processes; fewer than there are sources where one of these dies."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    order = list(sources)
+    with contextlib.suppress(OSError, BrokenProcessPool):
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            done = pool.map(_encoded, [sources[b] for b in order], chunksize=4)
+            yield from zip(order, done, strict=True)
+
+
 def _encoded(source: bytes) -> bytes:
+    from reviewbot.csource.lower import lower
+
     return zlib.compress(ENCODER.encode(lower(source)), 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -30,6 +30,7 @@ from reviewbot.types import Place
 if TYPE_CHECKING:
     from reviewbot.facts.world import World
 
+F = TypeVar("F", bound=Fact)
 PRODUCERS = (locks, waits, wakes, allocations, masks, pools, clients, workqueues, work, threads, calls)
 
 
@@ -40,6 +41,7 @@ class Book:
         self.world = world
         self._facts: dict[tuple[str, Given], tuple[Fact, ...]] = {(k, ()): f for k, f in (kept or {}).items()}
         self._views: dict[tuple[str, Given], View] = {}
+        self._having: dict[type[Fact], tuple[tuple[str, Fact], ...]] = {}
 
     @classmethod
     def after(cls, world: World, before: Book, moved: Mapping[str, int]) -> Book:
@@ -90,14 +92,27 @@ class Book:
         """Facts of all functions, by key."""
         return {key: self.of(key) for key in self.world.functions()}
 
+    def having(self, kind: type[F]) -> tuple[tuple[str, F], ...]:
+        """Every fact of a kind, with the key of its function."""
+        found = self._having.get(kind)
+        if found is None:
+            keys = self._keys.get(kind, ())
+            found = self._having[kind] = tuple((key, f) for key in keys for f in self.of(key) if type(f) is kind)
+        return found  # type: ignore[return-value]
+
+    @cached_property
+    def _keys(self) -> dict[type[Fact], tuple[str, ...]]:
+        """Kind of fact -> the functions that have some."""
+        found: dict[type[Fact], dict[str, None]] = {}
+        for key, facts in self.all().items():
+            for kind in set(map(type, facts)):
+                found.setdefault(kind, {})[key] = None
+        return {kind: tuple(keys) for kind, keys in found.items()}
+
     @cached_property
     def tested(self) -> frozenset[str]:
         """Objects that the predicate of some sleep looks at."""
-        found: set[str] = set()
-        for facts in self.all().values():
-            for fact in facts:
-                if isinstance(fact, Wait):
-                    found.update(fact.reads)
+        found = {read for _, wait in self.having(Wait) for read in wait.reads}
         return frozenset(found | {read.partition(" & ")[0] for read in found})
 
 

@@ -25,11 +25,11 @@ class Entered(NamedTuple):
 
 
 class Contexts:
-    """Contexts of the functions of a program, found when asked for."""
+    """Contexts of the functions of a program, found when asked for; `same` are those of one with the same calls."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, same: Contexts | None = None) -> None:
         self.links = links
-        self._found: dict[str, tuple[Entered, ...]] = {}
+        self._found: dict[str, tuple[Entered, ...]] = same._found if same is not None else {}
         self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
 
     def of(self, key: str) -> tuple[Entered, ...]:

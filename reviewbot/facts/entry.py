@@ -90,18 +90,14 @@ class Entries:
         return frozenset.intersection(*ways) if ways else frozenset()
 
 
-def call_sites(world: World) -> dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]]:
-    """Key of a function -> (caller, what it holds there, what it has dropped of its own caller's), call by call."""
-    found: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
+def call_sites(world: World, key: str) -> Iterator[tuple[str, tuple[Held, ...], frozenset[str]]]:
+    """Calls that name a function: caller, what it holds there, what it has dropped of its own caller's locks."""
     links = world.links
-    for key, callees in links.callees.items():
-        if not callees:
-            continue
-        record = world.locking.record(key)
-        wired = links.wired[key]
+    for caller in sorted(links.callers.get(key, ())):
+        record = world.locking.record(caller)
+        wired = links.wired[caller]
         under = record.under if record.at else tuple((name, (), ()) for name in (*wired.direct, *wired.nodes))
         for name, held, dropped in under:
-            targets = (name,) if name in links.wired else () if is_slot(name) else links.targets.get(name, ())
-            for target in targets:
-                found.setdefault(target, []).append((key, held, frozenset(dropped)))
-    return found
+            handed = name not in links.wired and not is_slot(name) and key in links.targets.get(name, ())
+            if name == key or handed:
+                yield caller, held, frozenset(dropped)

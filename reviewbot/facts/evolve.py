@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from reviewbot.csource.ir import Function, Unit
+from reviewbot.csource.ir import Function, Type, Unit, Variable
 from reviewbot.facts.library import Library, index, text_of
 from reviewbot.types import Source
 
@@ -116,17 +116,25 @@ def _words(path: str, one: Unit, two: Unit) -> dict[bytes, bool]:
         found[name] = header
     for name in _differing(dict(one.defines), dict(two.defines)):
         found[name] = header
-    variables = [{v.name: (v.type, v.static) for v in u.variables} for u in (one, two)]
+    variables = [{v.name: (v.type, v.static, v.init) for v in u.variables} for u in (one, two)]
     for name in _differing(*variables):
         static = all(name not in v or v[name][1] for v in variables)
         found[name] = header or not static
-    for name in _differing({n: (r, p) for n, r, p in one.prototypes}, {n: (r, p) for n, r, p in two.prototypes}):
+    prototypes = [{n: (r, _signature(p)) for n, r, p in u.prototypes} for u in (one, two)]
+    for name in _differing(*prototypes):
         found[name] = header
-    functions = [{f.name: (f.static, f.macro, f.result, f.parameters) for f in u.functions} for u in (one, two)]
+    functions = [
+        {f.name: (f.static, f.macro, f.result, _signature(f.parameters)) for f in u.functions} for u in (one, two)
+    ]
     for name in _differing(*functions):
         static = all(name not in f or (f[name][0] and not header) for f in functions)
         found[name] = not static
     return {name.encode(): everywhere for name, everywhere in found.items()}
+
+
+def _signature(parameters: Iterable[Variable]) -> tuple[tuple[str, Type], ...]:
+    """Parameters without the lines that they stand on."""
+    return tuple((p.name, p.type) for p in parameters)
 
 
 def _differing(one: Mapping[str, object], two: Mapping[str, object]) -> list[str]:

@@ -42,6 +42,8 @@ class Links:
         self.names = names
         self.wired = dict(wired or {})
         self._bodies: dict[str, Body] = {}
+        self.same: Links | None = None
+        """The graph that it was made from, where both are the same but for lines."""
         self._wire(whole)
 
     @classmethod
@@ -59,10 +61,14 @@ class Links:
         if links.wired.keys() == before.wired.keys() and all(
             links.wired[key].shape == before.wired[key].shape for key in again
         ):
+            links.same = before
             for name in ("targets", "callees", "callers", "roots", "queued", "cycles"):
-                if name in before.__dict__:
-                    links.__dict__[name] = before.__dict__[name]
+                links.__dict__[name] = getattr(before, name)
         return links
+
+    def alike(self, other: Links) -> bool:
+        """Whether functions call one another, and are entered, as in a program that this one was made from."""
+        return self.same is other
 
     def body(self, key: str) -> Body:
         """The function, with its names resolved."""

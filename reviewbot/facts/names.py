@@ -24,7 +24,7 @@ from reviewbot.csource.ir import (
     Variable,
 )
 from reviewbot.facts.expr import bare, number
-from reviewbot.facts.library import Library
+from reviewbot.facts.library import Library, index
 
 NOTYPE = Type("")
 WELL_KNOWN = {"current": Type("task_struct", 1)}
@@ -54,6 +54,18 @@ class Names:
         units = library.declared
         for path in sorted(units, key=lambda p: (not p.endswith(".h"), p)):
             self._add(path, units[path])
+
+    @classmethod
+    def after(cls, before: Names, library: Library) -> Names:
+        """The names of a library in which everything is declared as before, on other lines."""
+        names = cls.__new__(cls)
+        names.__dict__.update(before.__dict__)
+        names.library, names.functions, names._enums = library, dict(before.functions), set(before._enums)
+        for path, unit in library.declared.items():
+            if unit is not before.library.declared.get(path):
+                names.functions.update((f"{path}:{name}", f) for name, f in index(unit).items())
+                names._enums.update(unit.enums)
+        return names
 
     def body(self, key: str) -> Function:
         """The function with its body."""

@@ -68,10 +68,13 @@ class World:
         self.steps: int = before.steps + 1 if before is not None else 0
         """How many worlds it was led on through."""
         self._before, self._change, self._kept = before, change, kept
-        self.names = Names(library)
+        self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
+        self.names: Names
         if before is None or change is None:
+            self.names = Names(library)
             self.links = Links(self.names, self.whole, kept.wired() if kept else None)
         else:
+            self.names = Names.after(before.names, library) if change.same else Names(library)
             self.links = Links.after(before.links, self.names, self.whole, change.dirty, change.moved)
 
     @classmethod
@@ -125,6 +128,8 @@ class World:
     @cached_property
     def contexts(self) -> Contexts:
         """Contexts of all functions."""
+        if self._before is not None and self.links.alike(self._before.links):
+            return Contexts(self.links, self._before.contexts)
         return Contexts(self.links)
 
     @cached_property
@@ -137,8 +142,8 @@ class World:
     # --- functions
 
     def function(self, key: str) -> Function:
-        """The function with a key, with its body."""
-        return self.names.body(key)
+        """The function with a key, without its blocks and locals: these `body` has to load."""
+        return self.names.functions[key]
 
     def body(self, key: str) -> Body:
         """The function with its names resolved."""
@@ -157,8 +162,16 @@ class World:
 
     def functions(self, path: str = "") -> Iterator[str]:
         """Keys of the functions of a file, or of all."""
-        file = self.names.file
-        return (key for key in self.links.wired if not key.endswith(":") and (not path or file[key] == path))
+        if path:
+            return iter(self._in_file.get(path, ()))
+        return (key for key in self.links.wired if not key.endswith(":"))
+
+    @cached_property
+    def _in_file(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for key in self.functions():
+            found.setdefault(self.names.file[key], []).append(key)
+        return found
 
     def callers(self, key: str) -> tuple[str, ...]:
         """Keys of the functions that can call it."""
@@ -192,7 +205,7 @@ class World:
 
     def all(self, kind: type[F]) -> tuple[tuple[str, F], ...]:
         """Every fact of a kind in the whole world, with the key of its function."""
-        return tuple((key, fact) for key, facts in self.book.all().items() for fact in facts if isinstance(fact, kind))
+        return self.book.having(kind)
 
     @cached_property
     def sleepers(self) -> tuple[str, ...]:
@@ -245,11 +258,10 @@ class World:
 
     def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
         """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
-        return self._sites.get(key, [])
-
-    @cached_property
-    def _sites(self) -> dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]]:
-        return call_sites(self)
+        found = self._sites.get(key)
+        if found is None:
+            found = self._sites[key] = list(call_sites(self, key))
+        return found
 
     @cached_property
     def awaited(self) -> frozenset[str]:
