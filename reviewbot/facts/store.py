@@ -11,6 +11,7 @@ import contextlib
 import gc
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -30,8 +31,8 @@ from reviewbot.facts.wiring import Wired
 from reviewbot.facts.world import Kept, World
 from reviewbot.kernel import KERNEL
 
-KEPT = 16
-"""Most scopes that are kept; those not used for longest go."""
+MOST = 2 << 30
+"""Bytes that all that is kept may take; what was not used for longest goes."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -146,11 +147,13 @@ def _path(name: str) -> Path:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for folder in path.parent.parent.iterdir():
-        kept = sorted(folder.iterdir(), key=lambda f: f.stat().st_mtime)
-        for old in kept if folder != path.parent else kept[:-KEPT]:
-            old.unlink()
         if folder != path.parent:
-            folder.rmdir()
+            shutil.rmtree(folder)
+    left = MOST - len(data)
+    for old in sorted(path.parent.iterdir(), key=lambda f: -f.stat().st_mtime):
+        left -= old.stat().st_size
+        if left < 0:
+            old.unlink()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(handle, "wb") as file:

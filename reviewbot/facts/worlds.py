@@ -28,7 +28,8 @@ def find(source: Source, paths: tuple[str, ...]) -> World:
     """The world around some files of a source."""
     files = scope(paths, source)
     whole = [p for p in paths if p in files]
-    name = " ".join(sorted({p.rpartition("/")[0] for p in paths}))
+    release = source.blob("Makefile") or ""  # of another release nearly all files differ
+    name = " ".join([release, *sorted({p.rpartition("/")[0] for p in paths})])
     worlds = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
     differences = [(_changed(world, source, files), world) for world in worlds if world.steps < NEAR]
     changed, near = min(differences, key=lambda d: len(d[0]), default=({}, None))
