@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.facts.flow import walk
-from reviewbot.facts.locking import NAMES, left_by
 from reviewbot.facts.objects import known
+from reviewbot.facts.records import NAMES, left_by
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.providers import lock_class, providers, wants

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from reviewbot.csource.ir import Call
 from reviewbot.facts import gfp
 from reviewbot.facts.kinds import Allocation, Fact
-from reviewbot.facts.locking import At
 from reviewbot.facts.objects import UNKNOWN
+from reviewbot.facts.records import At
 from reviewbot.facts.view import View
 from reviewbot.kernel import schema
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reviewbot.facts.flow import Token
 from reviewbot.facts.kinds import Exit, Fact, Held, Lock, Unlock
-from reviewbot.facts.locking import NAMES
+from reviewbot.facts.records import NAMES
 from reviewbot.facts.view import View
 from reviewbot.kernel import schema
 

@@ -26,7 +26,8 @@ from reviewbot.csource.ir import Unit
 from reviewbot.facts.effects import Effect, Reason
 from reviewbot.facts.kinds import AnyFact, Fact
 from reviewbot.facts.library import Library
-from reviewbot.facts.locking import Given, Locking, Record
+from reviewbot.facts.locking import Given, Locking
+from reviewbot.facts.records import Record
 from reviewbot.facts.wiring import Wired
 from reviewbot.facts.world import Kept, World
 from reviewbot.kernel import KERNEL

@@ -11,7 +11,8 @@ from reviewbot.facts.body import Body
 from reviewbot.facts.dominance import Dominance
 from reviewbot.facts.expr import bare, show
 from reviewbot.facts.link import Links
-from reviewbot.facts.locking import NOTHING, At, Given, Locking, Record
+from reviewbot.facts.locking import Given, Locking
+from reviewbot.facts.records import NOTHING, At, Record
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall
 from reviewbot.types import Place
 

@@ -15,7 +15,7 @@ from time import perf_counter
 import platformdirs
 
 from reviewbot.facts import worlds
-from reviewbot.facts.locking import Record, throttles
+from reviewbot.facts.records import Record, throttles
 from reviewbot.facts.world import World
 from reviewbot.source import FolderSource
 
