@@ -99,9 +99,10 @@ class Cast:
         self.locks = {lock: LOCKS[klass.split("/")[0]](words(lock, names)) for lock, klass in circle.locks}
         self.done = Completion(words(circle.object, names))
         self.queue = WorkQueue(words(circle.object, names), threads=1)
-        chains = [actor.chain for actor in circle.actors]
+        chains = [actor.chain + actor.down for actor in circle.actors]
+        lean = circle.kind in ("lock", "self", "kept")
         self.extractor = Extractor(
-            world, self.locks, {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}, chains
+            world, self.locks, {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}, chains, lean
         )
         self.handlers: list[Named] = []
 
@@ -149,6 +150,11 @@ class Cast:
         """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
         keep = self.circle.kind == "kept" and actor == self.circle.holder
         for number, key in enumerate(actor.chain):
+            last = number + 1 == len(actor.chain)
+            if self.extractor.exhausted:
+                if not last:
+                    continue
+                self.extractor.refill()
             holds = self._holds(actor.chain[: number + 1])
             try:
                 program = self.extractor.program(key, holds, keep)
@@ -156,7 +162,7 @@ class Cast:
                     raise TooLarge(f"{key.rpartition(':')[2]}() is too large to be searched")
                 return program, holds
             except TooLarge:
-                if number + 1 == len(actor.chain) or self.extractor.exhausted:
+                if last:
                     raise
         raise Unreadable("nobody is there")
 

@@ -25,6 +25,8 @@ class Actor(Value, frozen=True):
     context: str = ""
     at: Place | None = None
     """Where it waits, or gives what others wait for."""
+    down: tuple[str, ...] = ()
+    """The functions below, to the one with the call that waits for a lock, by key."""
     flushed: str = ""
     """The work item, timer or thread that it is the handler of, where somebody waits for it to end."""
 
@@ -102,6 +104,11 @@ class Edge(NamedTuple):
     def name(self) -> str:
         """Name of the function."""
         return self.key.rpartition(":")[2]
+
+    def actor(self, context: str) -> Actor:
+        """Who waits."""
+        below = tuple(f"{place.file}:{place.function}" for place in self.down)
+        return Actor(chain=self.chain, context=context, at=self.place, down=below)
 
 
 def edges(world: World, key: str, wanted: Callable[[Effect], bool] | None = None) -> Iterator[Edge]:

@@ -75,20 +75,27 @@ class Extractor:
     """Reads programs off one world, for one set of resources.
 
     locks: the locks that are followed. waits: events, completions and flushed objects. chain: functions that are
-    followed whether they touch a resource or not.
+    followed whether they touch a resource or not. lean: the chains say who waits for a lock; of other callees only
+    those count that leave one held, or drop one.
     """
 
     def __init__(
-        self, world: World, locks: Iterable[str], waits: Iterable[str], chains: Iterable[tuple[str, ...]]
+        self,
+        world: World,
+        locks: Iterable[str],
+        waits: Iterable[str],
+        chains: Iterable[tuple[str, ...]],
+        lean: bool = False,
     ) -> None:
         self.world = world
         self.locks, self.waits = frozenset(locks), frozenset(waits)
+        self.lean = lean
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = MOST_STATES
         self._programs: dict[tuple[Frame, bool], Program | None] = {}
         self._open: list[str] = []
-        self._touched: dict[tuple[str, tuple[str, ...]], bool] = {}
+        self._touched: dict[tuple[str, tuple[str, ...], bool], bool] = {}
         self._readers: dict[str, Reader] = {}
 
     def program(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> Program:
@@ -116,6 +123,10 @@ class Extractor:
     def exhausted(self) -> bool:
         """Whether nothing more will be read."""
         return self._left < 0
+
+    def refill(self) -> None:
+        """Read on: for a smaller part of what was too large."""
+        self._left = MOST_STATES
 
     def _settled(self, after: Hashable, inside: Held) -> bool:
         """Whether a task may end there: with what it was called with, and nothing more."""
@@ -249,21 +260,25 @@ class Extractor:
         if self.world.has_context(frame.key, call) or self.world.function(target).unreadable:
             return False
         ids = self._ids(frame, reader, call)
-        found = self._touched.get((target, ids))
+        found = self._touched.get((target, ids, self._keep))
         if found is None:
-            found = self._touched[target, ids] = self._touches(target, ids, reader, call)
+            found = self._touched[target, ids, self._keep] = self._touches(target, ids, reader, call)
         return found
 
     def _touches(self, target: str, ids: tuple[str, ...], reader: Reader, call: Call) -> bool:
         types = tuple(reader.body.type(a).name for a in call.args)
-        for effect in self.world.does(target):
-            if effect.kind in ("lock", "wait", "wake", "flush") and effect.object:
-                what = objects.bind(effect.object, ids, types)
-                if what in (self.locks if effect.kind == "lock" else self.waits):
-                    return True
         record = self.world.locking.record(target)
         tokens = [t for left in record.left for t in (*left.takes, *left.drops)]
-        return any(objects.bind(t.lock, ids, types) in self.locks for t in tokens)
+        if any(objects.bind(t.lock, ids, types) in self.locks for t in tokens):
+            return True
+        for effect in self.world.does(target):
+            if effect.kind in ("wait", "wake", "flush") or (
+                effect.kind == "lock" and (not self.lean or (record.moves and not self._keep))
+            ):
+                what = effect.object and objects.bind(effect.object, ids, types)
+                if what and what in (self.locks if effect.kind == "lock" else self.waits):
+                    return True
+        return False
 
     def _ids(self, frame: Frame, reader: Reader, call: Call) -> tuple[str, ...]:
         return tuple(objects.bind(reader.body.identity(a), frame.ids, frame.types) for a in call.args)

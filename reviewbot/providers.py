@@ -76,7 +76,7 @@ class Providers:
                     and other.effect.object == edge.lock.lock
                     and not _both_read(other.lock.mode, edge.effect.detail)
                 ):
-                    yield Actor(chain=other.chain, context=self.context(other.chain[0]), at=other.place)
+                    yield other.actor(self.context(other.chain[0]))
                     break
 
     def _flushed(self, edge: Edge) -> Iterator[Actor]:

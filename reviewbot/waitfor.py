@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import msgspec
 
 from reviewbot.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.facts.flow import walk
@@ -55,7 +58,7 @@ def close(world: World, edge: Edge) -> Circle | None:
     """The circle that an edge is part of: whoever provides what is waited for wants the lock; else None."""
     found = providers(world)
     lock, effect = edge.lock, edge.effect
-    holder = Actor(chain=edge.chain, context=found.context(edge.chain[0]), at=edge.place)
+    holder = edge.actor(found.context(edge.chain[0]))
     if effect.kind == "lock" and effect.object == lock.lock:
         return _again(edge, holder)
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
@@ -109,38 +112,29 @@ def _again(edge: Edge, holder: Actor) -> Circle | None:
 
 
 def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, str]]:
-    """Locks that a function leaves held, by the class of its result, where it did not before; with that class."""
+    """Locks that a function leaves held, by the class of its result, where it did not before; with that class.
+
+    Conditions that correlate hide what may change before a lock is taken, single ones see ways that cannot be: what is
+    new to either is asked about.
+    """
     for key in changed(after, names):
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
             continue
         if _unread(after, key) - _unread(before, key):
             continue
-        had, has = _leaves(before, key), _leaves(after, key)
-        for lock, (klass, mode, results) in has.items():
-            new = results - had.get(lock, ("", "", frozenset()))[2]
+        found: dict[str, tuple[str, str, frozenset[str]]] = {}
+        for correlate in (True, False):
+            had = _leaves(before, key, correlate)
+            for lock, (klass, mode, results) in _leaves(after, key, correlate).items():
+                found.setdefault(lock, (klass, mode, frozenset()))
+                found[lock] = (klass, mode, found[lock][2] | (results - had.get(lock, ("", "", frozenset()))[2]))
+        for lock, (klass, mode, new) in found.items():
             if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} or not known(lock):
                 continue
-            chain = min((way.chain for way in after.entry(key)), key=len)
-            found = providers(after)
-            writer = found.writer(lock) if mode == "r" else None
+            writer = providers(after).writer(lock) if mode == "r" else None
             if mode == "r" and writer is None:
                 continue
-            at = Place(after.names.file[key], after.function(key).line, after.function(key).name)
-            yield (
-                Circle(
-                    kind="kept",
-                    lock=lock,
-                    klass=klass,
-                    mode=mode,
-                    object=lock,
-                    detail=", ".join(sorted(new)),
-                    wait_class="",
-                    holder=Actor(chain=chain, context=found.context(chain[0]), at=at),
-                    providers=(),
-                    writer=writer,
-                ),
-                key,
-            )
+            yield (_left(after, key, lock, klass, mode, new, writer), key)
 
 
 def _unread(world: World, key: str) -> set[str]:
@@ -149,13 +143,48 @@ def _unread(world: World, key: str) -> set[str]:
     return {c for c in callees - KERNEL.effects.keys() if GIVES.search(c)}
 
 
-def _leaves(world: World, key: str) -> dict[str, tuple[str, str, frozenset[str]]]:
+def _left(
+    world: World, key: str, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
+) -> Circle:
+    """One lock left held, on the way in that has it where one has."""
+    ways = [way for way in world.entry(key) if lock in way.locks()] or list(world.entry(key))
+    chain = _concerned(world, min((way.chain for way in ways), key=len), lock)
+    return Circle(
+        kind="kept",
+        lock=lock,
+        klass=klass,
+        mode=mode,
+        object=lock,
+        detail=", ".join(sorted(results)),
+        wait_class="",
+        holder=Actor(
+            chain=chain,
+            context=providers(world).context(chain[0]),
+            at=Place(world.names.file[key], world.function(key).line, world.function(key).name),
+        ),
+        providers=(),
+        writer=writer and msgspec.structs.replace(writer, chain=writer.chain[-1:]),
+    )
+
+
+def _concerned(world: World, chain: tuple[str, ...], lock: str) -> tuple[str, ...]:
+    """The end of a chain of calls, from the outermost function on that does something to a lock."""
+    for number, (key, below) in enumerate(pairwise(chain)):
+        plan, calls = world.locking.plan(key), world.body(key).calls
+        for index, changes in plan.changes.items():
+            does = {t.lock for change in changes for t in (*change.takes, *change.drops)}
+            if lock in does and calls[index].callee != below.rpartition(":")[2]:
+                return chain[number:]
+    return chain[-1:]
+
+
+def _leaves(world: World, key: str, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
     """Lock -> class, mode and classes of result with which some return leaves it held (or a caller's not given back).
 
-    Conditions are taken one by one: what was tested before a lock was taken may have changed since.
+    correlate: whether conditions agree with each other; what was tested before a lock was taken may have changed since.
     """
     out: dict[str, tuple[str, str, frozenset[str]]] = {}
-    paths = walk(world.locking.plan(key), {}, correlate=False)
+    paths = walk(world.locking.plan(key), {}, correlate=correlate)
     left = () if paths.cut else left_by(paths.exits)
     dropped = {t.lock: t for x in left for t in x.drops}
     for x in left:
