@@ -49,7 +49,7 @@ class WqMemReclaim(Rule):
         for item in sorted(diff.after.world.served(), key=_directness):
             if item.workqueue in told or not item.ends or diff.after.rescuer(item.workqueue) is not False:
                 continue
-            before = _same(diff.before, item.work, item.handler)
+            before = _same(diff.before, item.work, item.handler, item.workqueue)
             lost = before and all(diff.before.rescuer(s.workqueue) for s in before)
             new = not before and item.context and diff.changed(item.queued.at, Side.AFTER) and not _directness(item)
             if lost or new:
@@ -70,6 +70,7 @@ class WqMemReclaim(Rule):
             object=item.work,
             facts=[*diff.after.workqueues.get(item.workqueue, ()), item.queued],
             queue=queue,
+            workqueue=item.workqueue,
             was=_name(diff.before, before[0].workqueue) if before else "",
             work=item.work,
             handler=item.handler,
@@ -80,7 +81,8 @@ class WqMemReclaim(Rule):
         )
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        queues = {s.workqueue for s in _same(side, finding.get("work"), finding.get("handler"))}
+        found = _same(side, finding.get("work"), finding.get("handler"), finding.get("workqueue"))
+        queues = {s.workqueue for s in found}
         rescuer = all(side.rescuer(q) is not False for q in queues)
         return [_scene(name, finding, rescuer) for name in ("workqueue_writeback", "workqueue_readers")]
 
@@ -96,14 +98,17 @@ def _directness(item: Served) -> int:
 
 
 def _name(side: Version, workqueue: str) -> str:
-    """What people call a queue: the name it is made with, unless that is put together; else its variable."""
-    names = {fact.name.strip('"') for fact in side.workqueues.get(workqueue, ())}
+    """What people call a queue: the name it is made with, without what is put in for each device; else its variable."""
+    made = (fact.name for fact in side.workqueues.get(workqueue, ()))
+    names = {name.strip('"').partition("%")[0].rstrip("-_/: ") for name in made if name.startswith('"')}
     (name,) = names if len(names) == 1 else ("",)
     return name if name.isidentifier() else short(workqueue)
 
 
-def _same(side: Version, work: str, handler: str) -> list[Served]:
-    return [s for s in side.world.served() if (s.work, s.handler) == (work, handler)]
+def _same(side: Version, work: str, handler: str, queue: str) -> list[Served]:
+    """The work item on that queue; where it never is on that one, on those that it is on."""
+    found = [s for s in side.world.served() if (s.work, s.handler) == (work, handler)]
+    return [s for s in found if s.workqueue == queue] or found
 
 
 def _target(side: Version, file: str) -> str:

@@ -194,7 +194,9 @@ class Version:
         """Every workqueue that the world makes, by identity, each with the places that make it."""
         found: dict[str, tuple[Workqueue, ...]] = {}
         for _, fact in self.world.all(Workqueue):
-            found[fact.object] = (*found.get(fact.object, ()), fact)
+            name = fact.object.rpartition(":")[2]  # known everywhere, though static where it is made
+            queue = name if name in KERNEL.global_workqueues else fact.object
+            found[queue] = (*found.get(queue, ()), fact)
         return found
 
     def scopes(self, key: str) -> tuple[Lock, ...]:
@@ -211,9 +213,9 @@ class Version:
 
     def rescuer(self, workqueue: str) -> bool | None:
         """Whether a workqueue has a rescuer wherever it is made; None when nobody here makes it."""
-        if workqueue in KERNEL.global_workqueues:
-            return not OWN_THREAD.isdisjoint(KERNEL.global_workqueues[workqueue])
         made = self.workqueues.get(workqueue)
+        if made is None and workqueue in KERNEL.global_workqueues:
+            return not OWN_THREAD.isdisjoint(KERNEL.global_workqueues[workqueue])
         return all(fact.rescuer for fact in made) if made else None
 
 

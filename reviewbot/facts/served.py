@@ -53,12 +53,15 @@ class Served(NamedTuple):
 
 def served(world: World) -> Iterator[Served]:
     """All work items of a world that I/O waits for, in the order of the code."""
+    bound = [b for b in world.links.bound if b.runner in ("work", "timer")]
     handlers: dict[str, set[str]] = {}
-    for bound in world.links.bound:
-        if bound.runner in ("work", "timer"):
-            handlers.setdefault(bound.work, set()).add(bound.handler)
+    own: dict[tuple[str, str], set[str]] = {}
+    for b in bound:
+        handlers.setdefault(b.work, set()).add(b.handler)
+        own.setdefault((b.work, b.key), set()).add(b.handler)
+    # who sets the item up and queues it, queues what he set up
     places = [
-        (key, fact)
+        (key, fact, sorted(own.get((fact.work, key), handlers[fact.work])))
         for key, fact in world.all(Queue)
         if known(fact.work) and known(fact.workqueue) and fact.work in handlers
     ]
@@ -67,14 +70,14 @@ def served(world: World) -> Iterator[Served]:
     done: set[tuple[str, str, str]] = set()
     while True:
         before = len(waited)
-        for key, fact in places:
+        for key, fact, runs in places:
             for entered in sorted(world.entered(key), key=lambda e: _ORDER.get(e.context, 9)):
                 if not _matters(entered, waited):
                     continue
                 if fact.workqueue == TIMER:
                     waited.add(fact.work)
                     continue
-                for handler in sorted(handlers[fact.work]):
+                for handler in runs:
                     progress = _progress(world, handler, awaited)
                     if not progress or (fact.work, fact.workqueue, handler) in done:
                         continue
@@ -86,8 +89,8 @@ def served(world: World) -> Iterator[Served]:
             break
     if not any(root.context == "io_path" for roots in world.links.roots.values() for root in roots):
         return  # what is called a request here is none of the block layer's
-    for key, fact in places:
-        for handler in sorted(handlers[fact.work]) if fact.work not in waited and fact.workqueue != TIMER else ():
+    for key, fact, runs in places:
+        for handler in runs if fact.work not in waited and fact.workqueue != TIMER else ():
             progress = tuple(p for p in _progress(world, handler, awaited) if _near(p))
             if progress and (fact.work, fact.workqueue, handler) not in done:
                 done.add((fact.work, fact.workqueue, handler))
