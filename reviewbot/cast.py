@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from reviewbot.effects import Extractor, Op, Program, TooLarge, Unreadable
-from reviewbot.facts.objects import member, short
+from reviewbot.facts.objects import short, spoken
 from reviewbot.facts.world import World
 from reviewbot.sim import (
     Completion,
@@ -57,7 +57,7 @@ from reviewbot.sim import (
     up_write,
     wait_for_completion,
 )
-from reviewbot.sim.program import Act, Attempt
+from reviewbot.sim.program import Act, Attempt, argument
 from reviewbot.types import Place
 from reviewbot.waitfor import Actor, Circle
 
@@ -83,9 +83,9 @@ MOST_PLACES = 400
 
 
 def words(identity: str, others: tuple[str, ...] = ()) -> str:
-    """An object as the author calls it: the last part of its name, with its owner where two share that."""
-    name = member(identity)
-    return name if all(member(o) != name for o in others if o != identity) else short(identity)
+    """An object as C has it, with the file of a variable where two have the same name."""
+    name = spoken(identity)
+    return name if all(spoken(o) != name for o in others if o != identity) else short(identity)
 
 
 class Cast:
@@ -292,4 +292,6 @@ def _called(node: Node, op: Op, text: str) -> Node:
 
 
 def _call(op: Op, act: Act) -> str:
-    return f"{op.call}({act.on})" if op.call else act.call
+    if not op.call or act.on is None:
+        return act.call
+    return f"{op.call}({act.on if isinstance(act.on, WaitQueue) else argument(act.on)})"  # wait_event() is a macro

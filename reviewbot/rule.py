@@ -48,7 +48,8 @@ from reviewbot.facts.kinds import (
     Workqueue,
     Write,
 )
-from reviewbot.facts.objects import Scope, known, member, owner, scope, short
+from reviewbot.facts.objects import Scope, known, member, owner, scope
+from reviewbot.facts.objects import spoken as short
 from reviewbot.facts.reads import appended, assigned, reads, sets
 from reviewbot.facts.reserves import Drain, drains, kept, several
 from reviewbot.facts.served import Served

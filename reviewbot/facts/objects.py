@@ -76,6 +76,15 @@ def short(identity: str) -> str:
     return f"{file.rpartition('/')[2]}.c:{name}" if colon else identity
 
 
+def spoken(identity: str) -> str:
+    """For a sentence: as C has it, `dm_verity->recheck_pool` of a structure, the bare name of a variable."""
+    _, colon, name = identity.rpartition(".c:")
+    owner, dot, rest = (name if colon else identity).partition(".")
+    if colon or not dot or not owner.isidentifier():
+        return name if colon else identity
+    return f"{owner}->{rest}"
+
+
 def bind(identity: str, objects: tuple[str, ...], types: tuple[str, ...]) -> str:
     """Replace `$i` by the i-th of `objects` and `@i` by the i-th of `types`; too long or missing gives `?`."""
     if "$" not in identity and "@" not in identity:

@@ -5,7 +5,21 @@ Called in a model it is a step; called by a program it returns that step. None o
 
 from __future__ import annotations
 
-from reviewbot.sim.program import Act, Attempt, Cell, Here, Local, Locals, Node, Resource, Seq, Step, Test, Update
+from reviewbot.sim.program import (
+    Act,
+    Attempt,
+    Cell,
+    Here,
+    Local,
+    Locals,
+    Node,
+    Resource,
+    Seq,
+    Step,
+    Test,
+    Update,
+    argument,
+)
 
 
 class Mutex(Resource, frozen=True, eq=False):
@@ -110,7 +124,7 @@ class PercpuRef(Resource, frozen=True, eq=False):
 
 def take(resource: Resource, call: str, text: str, waits: str, when: Test, *do: Update) -> Node:
     """A step that acquires: a task waits in `call` for `waits` until `when` holds."""
-    return Step((Act(when, do, text, f"{call}({resource})", waits, resource),))
+    return Step((Act(when, do, text, f"{call}({argument(resource)})", waits, resource),))
 
 
 def give(resource: Resource, text: str, *do: Update) -> Node:
@@ -119,7 +133,7 @@ def give(resource: Resource, text: str, *do: Update) -> Node:
 
 
 def _try(resource: Resource, call: str, when: Test, *do: Update) -> Attempt:
-    text = f"{call}({resource})"
+    text = f"{call}({argument(resource)})"
     return Attempt(
         (Act(when, do, f"calls {text}, which succeeds", on=resource),),
         (Act(~when, (), f"calls {text}, which fails", on=resource),),
@@ -230,7 +244,7 @@ def up_read(sem: RwSem) -> Node:
 
 def down_write(sem: RwSem) -> Node:
     """down_write(): queues as a writer, from when on new readers wait, and sleeps until nobody holds the semaphore."""
-    text = f"queues as a writer in down_write({sem}): new readers wait from now on"
+    text = f"queues as a writer in down_write({argument(sem)}): new readers wait from now on"
     free, words = sem.writer.is_(0) & sem.readers.is_(0), f"{sem} for write"
     got = take(sem, "down_write", f"takes {words}", words, free, sem.writer.add(), sem.waiting.sub())
     return Seq((give(sem, text, sem.waiting.add()), got))
@@ -264,7 +278,7 @@ def down_trylock(sem: Semaphore) -> Attempt:
 
 def up(sem: Semaphore) -> Node:
     """up(): adds one; any task may."""
-    return give(sem, f"calls up({sem})", sem.free.add())
+    return give(sem, f"calls up({argument(sem)})", sem.free.add())
 
 
 def blk_queue_enter(queue: PercpuRef) -> Node:

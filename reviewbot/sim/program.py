@@ -35,6 +35,11 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         return f"change {self}"
 
 
+def argument(resource: Resource) -> str:
+    """A lock or completion as the argument of a call: one in a structure is passed by its address."""
+    return f"&{resource}" if "->" in resource.name and not resource.name.startswith("&") else str(resource)
+
+
 # --- state and conditions on it --------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from reviewbot.sim.program import (
     Test,
     Update,
     While,
+    argument,
 )
 
 
@@ -187,12 +188,12 @@ def complete_all(what: Completion) -> Node:
 def reinit_completion(what: Completion) -> Node:
     """reinit_completion(): not done any more."""
     undo = (what.done.set(0), what.all_done.set(0))
-    return Step((Act(do=undo, text=f"calls reinit_completion({what})", on=what),))
+    return Step((Act(do=undo, text=f"calls reinit_completion({argument(what)})", on=what),))
 
 
 def wait_for_completion(what: Completion) -> Node:
     """wait_for_completion(), _io, _killable: sleeps until it is done."""
-    call = f"wait_for_completion({what})"
+    call = f"wait_for_completion({argument(what)})"
     text = f"sees {what} completed"
     return Step(
         (
