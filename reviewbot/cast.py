@@ -30,6 +30,7 @@ from reviewbot.sim import (
     Seq,
     SpinLock,
     Task,
+    WaitQueue,
     WorkQueue,
     blk_mq_freeze_queue,
     blk_mq_unfreeze_queue,
