@@ -119,7 +119,8 @@ def _released(world: World, edge: Edge) -> bool:
         drops = isinstance(fact, Wait) and fact.releases
         if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
             return True
-    return bool(edge.down) and _on_request(world, key, last.line)
+    taken = {f.lock for f in world.own_facts(key) if isinstance(f, Lock)}
+    return edge.lock.lock not in taken and _on_request(world, key, last.line)
 
 
 def _on_request(world: World, key: str, line: int) -> bool:
