@@ -1,20 +1,27 @@
-"""A completion is not given any more on some way through the function that gave it always.
+"""What a sleeper waits for is done, and the wake-up that always came with it is left out on some way.
 
 Why it hangs
-    Who waits for a completion without a time limit waits for that one call. A way through the function that leaves it
-    out leaves the waiter asleep; there is nobody to wake it later.
+    Who waits for a completion without a time limit waits for that one call. Who sleeps on a wait queue looks at its
+    condition again when it is woken, not when the condition becomes true; a request in a list of blk-mq waits until the
+    queue is run, what is handed to a work item waits until that is queued. A way through the code that leaves the
+    wake-up out, or wakes before it changes the condition, leaves the sleeper asleep.
 Reported when
     every way through a function gave a completion (by itself or through its calls), since the patch one does not, and
-    somebody waits for that completion without a time limit.
+    somebody waits for that completion without a time limit; or after every change of what a sleep tests the function
+    woke the sleepers (ran the queue, queued the work), since the patch some way returns without, and a caller does not
+    make up for it.
 Not reported
-    Completions that the patch gives elsewhere; those that depended on a condition before; waits with a time limit.
+    Wake-ups that the patch gives elsewhere; those that depended on a condition before; waits with a time limit.
 Known gaps
-    Flags, counters and lists that a sleep tests; queues that have to be run after something was put into them.
+    Barriers between the change and the look at the wait queue; threads that are woken by their task.
 """
 
 from collections.abc import Iterable, Iterator
 
+from reviewbot.announced import Missed, missed
+from reviewbot.announced_cast import model, queue_name, sleeper_name
 from reviewbot.circles import touched, words
+from reviewbot.effects import Unreadable
 from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Wait, Wake, Words
 from reviewbot.sleeps import Unwoken, unwoken
 
@@ -28,7 +35,9 @@ class LostWakeup(Rule):
     needs = (Wait, Wake)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
-        for found in unwoken(diff.before.world, diff.after.world, touched(diff)):
+        worlds = diff.before.world, diff.after.world
+        names = sorted({*touched(diff), *((k.rpartition(":")[0], k.rpartition(":")[2]) for k in diff.touched)})
+        for found in unwoken(*worlds, names):
             what, waiter = words(found.object), f"{found.waiter.function}()"
             yield from self.finding(
                 diff,
@@ -45,8 +54,26 @@ class LostWakeup(Rule):
                 related=[found.waiter],
                 found=found.text(),
             )
+        for change in missed(*worlds, names):
+            yield from self.finding(
+                diff,
+                f"{change.function}() can {changes(change)} and return without {waking(change)}",
+                told(change),
+                after=[change.at],
+                before=[change.waker],
+                object=change.told.wake,
+                related=[p for p in (change.at, change.sleeper) if p],
+                missed=change.text(),
+            )
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        if text := finding.get("missed"):
+            change = Missed.read(text)
+            try:
+                yield Scene(name="wake-up left out", built=model(change, side.world), through=(queue_name(change),))
+            except Unreadable as error:
+                yield Scene(name="wake-up left out", missing=str(error))
+            return
         found = Unwoken.read(finding.get("found"))
         yield Scene.of(
             "completion_missing",
@@ -57,3 +84,36 @@ class LostWakeup(Rule):
             waker=found.function,
             file=found.at.file,
         )
+
+
+def waking(change: Missed) -> str:
+    """The wake-up, as a verb in -ing."""
+    if change.sleeper is not None:
+        return f"waking {queue_name(change)}"
+    return (
+        "running the hardware queue"
+        if queue_name(change) != words(change.told.wake)
+        else f"queueing {queue_name(change)}"
+    )
+
+
+DOES = {"put": "put something on", "take": "take something off", "|": "set", "&~": "clear", "+": "raise", "-": "lower"}
+
+
+def changes(change: Missed) -> str:
+    """What the function does to what is tested, as a verb phrase."""
+    return f"{DOES.get(change.told.op, 'change')} {words(change.told.tested)}"
+
+
+def told(change: Missed) -> Words:
+    """What the reply says of a change without its wake-up."""
+    what, sleeper = words(change.told.tested), sleeper_name(change)
+    by = change.at.function
+    inside = f", in {by}()," if by != change.function else ""
+    where = f" in {change.call}()" if change.call else ""
+    return Words(
+        claim=f"{change.function}() can {changes(change)}{inside} and return without {waking(change)} after that. "
+        f"{sleeper if change.sleeper else sleeper.capitalize()} sleeps{where} meanwhile and is never woken.",
+        setting="For example:",
+        contrast=f"Where {waking(change)} follows every change of {what} the same situation cannot occur.",
+    )

@@ -1,0 +1,312 @@
+"""Changes of what a sleep tests, and whether a wake-up follows each: what a change of the code leaves unannounced."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import islice, pairwise
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from reviewbot.csource.ir import Assign, Call
+from reviewbot.effects import Extractor, Frame, Op, Program, Unreadable
+from reviewbot.effects_locks import State
+from reviewbot.effects_reader import Act, Reader
+from reviewbot.facts import objects
+from reviewbot.facts.effects import Effect
+from reviewbot.facts.expr import PLUS, ZERO
+from reviewbot.facts.kinds import Fact, Queue, Site, Wait, Wake, Write
+from reviewbot.facts.objects import known, member
+from reviewbot.facts.predicates import reads
+from reviewbot.facts.world import World
+from reviewbot.kernel import schema
+from reviewbot.sleeps import Kept
+from reviewbot.types import Place
+
+RUN = "run"
+"""Every hardware queue: which one is run is not told apart."""
+WAKES = ("event", "bit", RUN)
+"""Classes of wake-ups that are followed."""
+NEAR = 6
+"""How far above a write or wake-up a function still counts as one that does it."""
+PAIRS = 6
+"""Most things that one function changes and announces which are looked into."""
+
+
+class Told(NamedTuple):
+    """What a sleep tests, how it is changed, and what has to be woken after that."""
+
+    tested: str
+    op: str
+    wake: str
+
+
+class Missed(Kept, frozen=True):
+    """A change of what a sleep tests from which a function returns without the wake-up that always followed."""
+
+    told: Told
+    way: tuple[str, ...]
+    """The function, and the callee that writes where it does not itself; by key."""
+    at: Place
+    waker: Place
+    """Where the function woke before, or a callee of its."""
+    sleeper: Place | None = None
+    """Who sleeps; None where a hardware queue has to be run, or a work item queued."""
+    call: str = ""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.way[0].rpartition(":")[2]
+
+
+class Index:
+    """Who writes, wakes and sleeps in a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._written: dict[str, list[tuple[str, Write]]] = {}
+        self._woken: dict[str, list[tuple[str, str]]] = {}
+        for key, facts in world.book.all().items():
+            for fact in facts:
+                if isinstance(fact, Write):
+                    self._written.setdefault(member(fact.object), []).append((key, fact))
+                for wake in _woken(fact):
+                    self._woken.setdefault(member(wake), []).append((key, wake))
+        self._found: dict[object, frozenset[str]] = {}
+        self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
+
+    def writing(self, told: Told) -> frozenset[str]:
+        """Functions that may make the change, and those above them."""
+        keys = (
+            k
+            for k, w in self._written.get(member(told.tested), ())
+            if w.op == told.op and _may_be(w.object, told.tested)
+        )
+        return self._above((told.tested, told.op), keys)
+
+    def waking(self, wake: str) -> frozenset[str]:
+        """Functions that may wake, and those above them."""
+        return self._above(wake, (k for k, w in self._woken.get(member(wake), ()) if _may_be(w, wake)))
+
+    def _above(self, name: object, keys: Iterable[str]) -> frozenset[str]:
+        if name not in self._found:
+            found = set(keys)
+            edge = set(found)
+            for _ in range(NEAR):
+                edge = {caller for key in edge for caller in self.world.callers(key)} - found
+                found |= edge
+            self._found[name] = frozenset(found)
+        return self._found[name]
+
+    def sleeps(self, wake: str) -> tuple[tuple[Wait, tuple[str, ...]], ...]:
+        """The sleeps on a wait queue that nothing but a wake-up ends, with what they test, also in what they call."""
+        if wake not in self._sleeps:
+            self._sleeps[wake] = tuple(
+                (fact, (*fact.reads, *_inside(self.world, key, fact)))
+                for key in self.world.sleepers
+                for fact in self.world.own_facts(key)
+                if isinstance(fact, Wait) and fact.object == wake and not fact.timeout and not fact.announce
+            )
+        return self._sleeps[wake]
+
+    def tested(self, wake: str) -> set[str]:
+        """What is looked at after a wake-up: by the sleeps on a wait queue, or by the handlers of a work item."""
+        sleeps = {r for _, tested in self.sleeps(wake) for r in tested}
+        return sleeps | {
+            fact.object
+            for handler in self.world.handlers(wake)
+            for fact in _below(self.world, handler)
+            if isinstance(fact, Write) and fact.op == "take" and known(fact.object)
+        }
+
+    def sleeper(self, told: Told, way: tuple[str, ...]) -> Wait | None:
+        """Somebody who sleeps until the change, and does not make it himself."""
+        own = {key.rpartition(":")[2] for key in way}
+        sleeps = (fact for fact, tested in self.sleeps(told.wake) if told.tested in tested)
+        return next((fact for fact in sleeps if fact.function not in own), None)
+
+
+_INDEX: WeakKeyDictionary[World, Index] = WeakKeyDictionary()
+
+
+def index(world: World) -> Index:
+    """The index of a world, made once."""
+    found = _INDEX.get(world)
+    if found is None:
+        found = _INDEX[world] = Index(world)
+    return found
+
+
+class Announcing(Extractor):
+    """Programs of writes to one object and the wake-ups for it, nothing else."""
+
+    def __init__(self, world: World, told: Told, route: tuple[str, ...]) -> None:
+        super().__init__(world, (), {told.wake}, ())
+        self.told, self.route = told, dict(pairwise((*route, route[-1])))
+        self.index = index(world)
+        self._written: dict[str, dict[tuple[int, str], list[Write]]] = {}
+
+    def _follows(self, frame: Frame, reader: Reader, call: Call, target: str) -> bool:
+        if self.world.has_context(frame.key, call) or self.world.function(target).unreadable:
+            return False
+        writes = target in self.index.writing(self.told)
+        if writes and target != self.route.get(frame.key, target):
+            return False
+        return writes or target in self.index.waking(self.told.wake)
+
+    def _writes(self, key: str, line: int, call: str) -> list[Write]:
+        if key not in self._written:
+            found = self._written[key] = {}
+            for fact in self.world.own_facts(key):
+                if isinstance(fact, Write) and fact.op == self.told.op:
+                    found.setdefault((fact.at.line, fact.call), []).append(fact)
+        return self._written[key].get((line, call), [])
+
+    def _ways(self, frame: Frame, reader: Reader, state: Hashable) -> Iterator[tuple[Op | None, Hashable]]:
+        assert isinstance(state, State)
+        events = reader.plan.blocks[state.block].events
+        event = events[state.event] if state.event < len(events) else None
+        for op, after in super()._ways(frame, reader, state):
+            if isinstance(event, Assign) and self._hits(frame, event.line, ""):
+                place = Place(reader.body.file, event.line, reader.body.name)
+                yield Op("write", self.told.tested, self.told.op, "", place), after
+            else:
+                yield op, after
+
+    def _hits(self, frame: Frame, line: int, call: str) -> bool:
+        found = self._writes(frame.key, line, call)
+        return any(objects.bind(w.object, frame.ids, frame.types) == self.told.tested for w in found)
+
+    def _primitive(
+        self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str
+    ) -> Iterator[tuple[Op | None, Hashable]]:
+        here = [f for f in self.world.own_facts(frame.key) if isinstance(f, Site) and f.at.line == call.line]
+        found = [w for f in here if f.call == call.callee for w in _woken(f)]
+        wakes = [w for w in found if objects.bind(w, frame.ids, frame.types) == self.told.wake]
+        writes = self._hits(frame, call.line, call.callee)
+        if writes and not wakes:
+            op = Op("write", self.told.tested, self.told.op, call.callee, place)
+            if "_test" in call.callee or call.callee.startswith(
+                "test_"
+            ):  # only the last one, or the first, has to tell
+                yield op, after._replace(values=after.values | {(text, PLUS)})
+                yield None, after._replace(values=after.values | {(text, ZERO)})
+            else:
+                yield op, after
+        elif wakes and not writes:
+            yield Op("wake", self.told.wake, "", call.callee, place), after
+        else:
+            yield None, after
+
+
+def _woken(fact: Fact) -> tuple[str, ...]:
+    """What a fact wakes: a wait queue, hardware queues, a work item."""
+    match fact:
+        case Wake() if fact.klass in WAKES:
+            return (RUN if fact.klass == RUN else fact.object,)
+        case Queue():
+            return (fact.work,)
+    return ()
+
+
+def _may_be(identity: str, what: str) -> bool:
+    return identity == what or (not known(identity) and member(identity) == member(what))
+
+
+def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Missed]:
+    """The changes of what sleeps test that functions `names` announced on every way, and do not any more."""
+    keys = [k for file, name in names if (k := f"{file}:{name}") in after.names.functions]
+    keys = [k for k in keys if k in before.names.functions and not after.function(k).macro]
+    gained = {w for k in keys for w in _wakes(after, k) - _wakes(before, k)}
+    for key in keys:
+        for told, by, waker in islice(_announces(before, key), PAIRS):
+            if told.wake in gained or by not in (key, *after.callees(key)):
+                continue
+            way = (key,) if by == key else (key, by)
+            callers = [c for c in after.callers(key) if c in after.names.functions and after.function(c).blocks]
+            if not _lost(before, after, told, way) or (
+                callers and not any(_lost(before, after, told, (caller, *way)) for caller in callers)
+            ):
+                continue
+            at = (silent(after, told, way) or ())[0]
+            if told.wake == RUN or after.handlers(told.wake):
+                yield Missed(told=told, way=way, at=at, waker=waker)
+            elif sleeper := index(after).sleeper(told, way):
+                yield Missed(told=told, way=way, at=at, waker=waker, sleeper=sleeper.at, call=sleeper.call)
+
+
+def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> bool:
+    there = way[0] in before.names.functions and bool(before.function(way[0]).blocks)
+    return there and silent(before, told, way) == () and bool(silent(after, told, way))
+
+
+def silent(world: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...] | None:
+    """The writes from which a function can return without the wake-up; None where it never writes or is not readable.
+
+    way: the function, and the callees through which it writes, down to the one of which every write counts.
+    """
+    try:
+        program = Announcing(world, told, way).program(way[0])
+    except Unreadable:
+        return None
+    writes = [(op, after) for ways in program.places.values() for op, after in ways.steps if op.kind == "write"]
+    if not writes:
+        return None
+    untold = _untold(program)
+    return tuple(sorted({op.place for op, after in writes if after & untold}))
+
+
+def _untold(program: Program) -> set[int]:
+    """The places from which the end can be reached without a wake-up."""
+    found = {number for number, ways in program.places.items() if not ways.steps}
+    size = -1
+    while size != len(found):
+        size = len(found)
+        for number, ways in program.places.items():
+            if any(op.kind != "wake" and after & found for op, after in ways.steps):
+                found.add(number)
+    return found
+
+
+def _wakes(world: World, key: str) -> set[str]:
+    return {wake for effect in world.does(key) if (wake := _wake(effect))}
+
+
+def _wake(effect: Effect) -> str:
+    """The same of an effect; empty where it is none."""
+    if effect.kind == "wake" and effect.detail in WAKES:
+        return RUN if effect.detail == RUN else effect.object
+    return effect.detail if effect.kind == "queue" and known(effect.detail) else ""
+
+
+def _announces(world: World, key: str) -> Iterator[tuple[Told, str, Place]]:
+    """What a function writes and wakes for; itself, or the callee that writes; and where it wakes."""
+    seen = set()
+    for effect, reason in world.does(key).items():
+        wake = _wake(effect)
+        if wake != RUN and not known(wake):
+            continue
+        at = Place(world.names.file[key], reason.line, world.function(key).name)
+        tested = index(world).tested(wake)
+        for by in (key, *world.callees(key)):
+            for fact in world.own_facts(by) if by == key else _below(world, by):
+                if isinstance(fact, Write) and known(fact.object):
+                    told = Told(fact.object, fact.op, wake)
+                    wanted = fact.op == "put" if wake == RUN else fact.object in tested
+                    if wanted and (told, by) not in seen:
+                        seen.add((told, by))
+                        yield told, by, at
+
+
+def _below(world: World, key: str) -> Iterator[Fact]:
+    for k in (key, *world.callees(key)):
+        yield from world.own_facts(k)
+
+
+def _inside(world: World, key: str, fact: Wait) -> tuple[str, ...]:
+    view = world.view(key)
+    for made, effect in view.having(schema.Wait):
+        condition = view.arg(made.call, effect.condition)
+        if made.call.line == fact.at.line and condition is not None:
+            return reads(view.body, condition, view.links)
+    return ()
