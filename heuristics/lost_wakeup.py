@@ -19,9 +19,8 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.announced import Missed, missed
-from reviewbot.announced_cast import model, queue_name, sleeper_name
+from reviewbot.announced_cast import queue_name, scene, sleeper_name
 from reviewbot.circles import touched, words
-from reviewbot.effects import Unreadable
 from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Wait, Wake, Words
 from reviewbot.sleeps import Unwoken, unwoken
 
@@ -68,11 +67,7 @@ class LostWakeup(Rule):
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
         if text := finding.get("missed"):
-            change = Missed.read(text)
-            try:
-                yield Scene(name="wake-up left out", built=model(change, side.world), through=(queue_name(change),))
-            except Unreadable as error:
-                yield Scene(name="wake-up left out", missing=str(error))
+            yield scene(Missed.read(text), side.world)
             return
         found = Unwoken.read(finding.get("found"))
         yield Scene.of(

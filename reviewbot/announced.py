@@ -223,7 +223,7 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
             if told.wake in gained or by not in (key, *after.callees(key)):
                 continue
             way = (key,) if by == key else (key, by)
-            callers = [c for c in after.callers(key) if c in after.names.functions and after.function(c).blocks]
+            callers = [c for c in after.callers(key) if c in after.names.functions and after.body(c).function.blocks]
             if not _lost(before, after, told, way) or (
                 callers and not any(_lost(before, after, told, (caller, *way)) for caller in callers)
             ):
@@ -236,7 +236,7 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
 
 
 def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> bool:
-    there = way[0] in before.names.functions and bool(before.function(way[0]).blocks)
+    there = way[0] in before.names.functions and bool(before.body(way[0]).function.blocks)
     return there and silent(before, told, way) == () and bool(silent(after, told, way))
 
 

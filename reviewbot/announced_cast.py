@@ -9,6 +9,7 @@ from reviewbot.effects import Op, Unreadable
 from reviewbot.facts.objects import member
 from reviewbot.facts.world import World
 from reviewbot.program import Program
+from reviewbot.rule import Scene
 from reviewbot.sim import (
     Either,
     Goto,
@@ -25,6 +26,14 @@ from reviewbot.sim import (
     wait_event,
     wake_up,
 )
+
+
+def scene(missed: Missed, world: World) -> Scene:
+    """The model of one side; one that says why where there is none."""
+    try:
+        return Scene(name="wake-up left out", built=model(missed, world), through=(queue_name(missed),))
+    except Unreadable as error:
+        return Scene(name="wake-up left out", missing=str(error))
 
 
 def model(missed: Missed, world: World) -> Model:

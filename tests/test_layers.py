@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "reviewbot/misfit.py": {"types", "diff", "text"},
     "reviewbot/source.py": {"types"},
     "reviewbot/reply.py": {"types", "text", "key"},
-    "heuristics": {"rule", "circles", "sleeps", "models", "heuristics"},
+    "heuristics": {"rule", "announced", "announced_cast", "circles", "sleeps", "models", "heuristics"},
 }
 
 # third-party or risky module -> the only places that may import it
