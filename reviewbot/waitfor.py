@@ -15,6 +15,7 @@ from itertools import pairwise
 import msgspec
 
 from reviewbot.edges import REAL, Actor, Circle, Edge, changed, edges
+from reviewbot.facts.expr import show
 from reviewbot.facts.flow import walk
 from reviewbot.facts.objects import known
 from reviewbot.facts.records import NAMES, left_by
@@ -23,8 +24,8 @@ from reviewbot.kernel import KERNEL
 from reviewbot.providers import lock_class, providers, wants
 from reviewbot.types import Place
 
-GIVES = re.compile(r"unlock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
-"""Names of functions that give something back."""
+HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
+"""Names of functions that take something or give it back."""
 MOST = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 
@@ -138,9 +139,15 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
 
 
 def _unread(world: World, key: str) -> set[str]:
-    """Functions that are not at hand and may give a lock back, by their names."""
-    callees = {c.callee for c in world.body(key).calls if c.callee and not world.links.reached(key, c)}
-    return {c for c in callees - KERNEL.effects.keys() if GIVES.search(c)}
+    """Functions that are not at hand and may change what is held: by their names, or called through a pointer."""
+    body, found = world.body(key), set[str]()
+    for call in body.calls:
+        if world.links.reached(key, call):
+            continue
+        direct = call.callee and call.callee not in body.locals
+        if not direct or (call.callee not in KERNEL.effects and HOLDS.search(call.callee)):
+            found.add(call.callee or show(call.target))
+    return found
 
 
 def _left(
