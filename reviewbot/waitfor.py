@@ -26,6 +26,7 @@ from reviewbot.types import Place
 
 HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
 """Names of functions that take something or give it back."""
+_WORD = re.compile(r"\w+")
 MOST = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 
@@ -132,10 +133,18 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
         for lock, (klass, mode, new) in found.items():
             if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} or not known(lock):
                 continue
+            if _hands_out(after, key, lock):
+                continue
             writer = providers(after).writer(lock) if mode == "r" else None
             if mode == "r" and writer is None:
                 continue
             yield (_left(after, key, lock, klass, mode, new, writer), key)
+
+
+def _hands_out(world: World, key: str, lock: str) -> bool:
+    """Whether a function says of itself that it returns with a lock held: __acquires(&x->lock)."""
+    said = [text for kind, text in world.function(key).annotations if kind == "acquires"]
+    return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
 
 
 def _unread(world: World, key: str) -> set[str]:
