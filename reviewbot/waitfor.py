@@ -63,6 +63,8 @@ def close(world: World, edge: Edge) -> Circle | None:
     holder = edge.actor(found.context(edge.chain[0]))
     if effect.kind == "lock" and effect.object == lock.lock:
         return _again(edge, holder)
+    if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
+        return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     wanting = [a for a in actors if wants(world, a.root, lock.lock)]
     every = effect.kind == "wait"
