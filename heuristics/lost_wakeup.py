@@ -18,7 +18,7 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.announced import Missed, missed
+from reviewbot.announced import RUN, Missed, missed
 from reviewbot.announced_cast import queue_name, scene, sleeper_name
 from reviewbot.circles import touched, words
 from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Wait, Wake, Words
@@ -85,11 +85,7 @@ def waking(change: Missed) -> str:
     """The wake-up, as a verb in -ing."""
     if change.sleeper is not None:
         return f"waking {queue_name(change)}"
-    return (
-        "running the hardware queue"
-        if queue_name(change) != words(change.told.wake)
-        else f"queueing {queue_name(change)}"
-    )
+    return "running the hardware queue" if change.told.wake == RUN else f"queueing {queue_name(change)}"
 
 
 DOES = {"put": "put something on", "take": "take something off", "|": "set", "&~": "clear", "+": "raise", "-": "lower"}

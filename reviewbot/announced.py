@@ -13,7 +13,7 @@ from reviewbot.effects_locks import State
 from reviewbot.effects_reader import Act, Reader
 from reviewbot.facts import objects
 from reviewbot.facts.effects import Effect
-from reviewbot.facts.expr import PLUS, ZERO
+from reviewbot.facts.expr import PLUS, ZERO, parts
 from reviewbot.facts.kinds import Fact, Queue, Site, Wait, Wake, Write
 from reviewbot.facts.objects import known, member
 from reviewbot.facts.predicates import reads
@@ -228,11 +228,28 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
                 callers and not any(_lost(before, after, told, (caller, *way)) for caller in callers)
             ):
                 continue
-            at = (silent(after, told, way) or ())[0]
-            if told.wake == RUN or after.handlers(told.wake):
-                yield Missed(told=told, way=way, at=at, waker=waker)
-            elif sleeper := index(after).sleeper(told, way):
-                yield Missed(told=told, way=way, at=at, waker=waker, sleeper=sleeper.at, call=sleeper.call)
+            handed = told.wake == RUN or bool(after.handlers(told.wake))
+            sleeper = None if handed else index(after).sleeper(told, way)
+            if (handed or sleeper) and not _asks(after, key, told, sleeper):
+                yield Missed(
+                    told=told,
+                    way=way,
+                    at=(silent(after, told, way) or ())[0],
+                    waker=waker,
+                    sleeper=sleeper.at if sleeper else None,
+                    call=sleeper.call if sleeper else "",
+                )
+
+
+def _asks(world: World, key: str, told: Told, sleeper: Wait | None) -> bool:
+    """Whether a function asks first if anybody sleeps: looks at the wait queue, or at what the sleeper sets itself."""
+    body = world.body(key)
+    conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
+    if any(body.identity(part) == told.wake for when in conditions for part in parts(when)):
+        return True
+    by = () if sleeper is None else world.own_facts(f"{sleeper.at.file}:{sleeper.function}")
+    own = {fact.object for fact in by if isinstance(fact, Write)}
+    return any(own & set(reads(body, when)) for when in conditions)
 
 
 def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> bool:

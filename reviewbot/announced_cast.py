@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from reviewbot.announced import RUN, Announcing, Missed
+from reviewbot.cast import words
 from reviewbot.effects import Op, Unreadable
-from reviewbot.facts.objects import member
 from reviewbot.facts.world import World
 from reviewbot.program import Program
 from reviewbot.rule import Scene
@@ -46,7 +46,7 @@ def model(missed: Missed, world: World) -> Model:
     if missed.way[0] not in world.names.functions:
         raise Unreadable(f"{missed.function}() is not there")
     program = Announcing(world, told, missed.way).program(missed.way[0])
-    changed, queue = Var(member(told.tested), 1), WaitQueue(queue_name(missed))
+    changed, queue = Var(words(told.tested), 1), WaitQueue(queue_name(missed))
     sleeper = sleeper_name(missed)
     if missed.sleeper is not None:
         call = f"{missed.call}({queue})"
@@ -63,7 +63,7 @@ def model(missed: Missed, world: World) -> Model:
 
 def queue_name(missed: Missed) -> str:
     """What is woken, as it is called in a sentence."""
-    return "the hardware queue" if missed.told.wake == RUN else member(missed.told.wake)
+    return "the hardware queue" if missed.told.wake == RUN else words(missed.told.wake)
 
 
 def sleeper_name(missed: Missed) -> str:
@@ -73,7 +73,7 @@ def sleeper_name(missed: Missed) -> str:
     return (
         "whoever waits for the request"
         if missed.told.wake == RUN
-        else f"whoever waits for what is on {member(missed.told.tested)}"
+        else f"whoever waits for what is on {words(missed.told.tested)}"
     )
 
 
