@@ -120,6 +120,7 @@ def edges(world: World, key: str, wanted: Callable[[Effect], bool] | None = None
     if world.function(key).unreadable or world.function(key).macro:
         return
     view = world.view(key)
+    outside = any(way.held for way in world.entry(key))
     for fact in world.own_facts(key):
         if isinstance(fact, Site):
             reads = fact.reads if isinstance(fact, Wait) else ()
@@ -127,6 +128,8 @@ def edges(world: World, key: str, wanted: Callable[[Effect], bool] | None = None
                 if wanted(effect):
                     yield from _edges(world, key, fact.at, effect, fact.held, frozenset(fact.dropped), (), reads)
     for made in view.made:
+        if not outside and not made.at.held:
+            continue  # nothing is held there
         if made.effects and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
             continue
         targets = view.links.reached(key, made.call)

@@ -40,13 +40,16 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
     there = {(e.name, e.pair) for k in changed(before, names) for e in edges(before, k)}
     files = {file for file, _ in names}
     seen: set[tuple[str, tuple[str, str, str, str]]] = set()
+    had: set[tuple[str, str, str, str]] | None = None
     for key in changed(after, names):
         for edge in edges(after, key):
             if (edge.name, edge.pair) in there or (edge.name, edge.pair) in seen:
                 continue
             seen.add((edge.name, edge.pair))
-            if key not in before.names.functions and edge.pair in _pairs(before, files):
-                continue
+            if key not in before.names.functions:
+                had = _pairs(before, files) if had is None else had
+                if edge.pair in had:
+                    continue
             circle = close(after, edge)
             if circle is not None:
                 yield circle, edge

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from reviewbot.csource.ir import Function, Type, Unit, Variable
-from reviewbot.facts.library import Library, index, text_of
+from reviewbot.facts.expr import show
+from reviewbot.facts.library import Library, index
 from reviewbot.types import Source
 
 WORD = re.compile(rb"[A-Za-z_]\w*")
@@ -27,23 +28,15 @@ class Step(NamedTuple):
     """No declaration changed: names mean what they meant."""
 
 
-def step(
-    old: Library,
-    new: Library,
-    changed: Iterable[str],
-    before: Source | None,
-    after: Source,
-    wired: Mapping[str, object],
-) -> Step:
-    """Compare two libraries that differ in the files `changed`; `before` is the old source, where it is at hand."""
+def step(old: Library, new: Library, changed: Iterable[str], after: Source, wired: Mapping[str, object]) -> Step:
+    """Compare two libraries that differ in the files `changed`; `after` is the new source."""
     dirty: set[str] = set()
     moved: dict[str, int] = {}
     words: dict[bytes, bool] = {}
     paths = list(changed)
     for path in paths:
         one, two = old.declared.get(path, Unit()), new.declared.get(path, Unit())
-        texts = [_text(before, path, old.blobs), _text(after, path, new.blobs)]
-        functions = _functions(path, one, two, *texts)
+        functions = _functions(path, one, two, old.texts.get(path, {}), new.texts.get(path, {}))
         dirty |= functions.dirty | {f"{path}:"}
         moved.update(functions.moved)
         for word, everywhere in _words(path, one, two).items():
@@ -63,7 +56,7 @@ class _Compared(NamedTuple):
     moved: dict[str, int]
 
 
-def _functions(path: str, one: Unit, two: Unit, text_one: list[bytes], text_two: list[bytes]) -> _Compared:
+def _functions(path: str, one: Unit, two: Unit, text_one: Mapping[str, int], text_two: Mapping[str, int]) -> _Compared:
     """Which functions of a file are other than before, and how far the others moved."""
     found = _Compared(set(), {})
     were, are = index(one), index(two)
@@ -73,8 +66,8 @@ def _functions(path: str, one: Unit, two: Unit, text_one: list[bytes], text_two:
             name not in were
             or name not in are
             or one.level != two.level
-            or not text_one
-            or _slice(were[name], text_one) != _slice(are[name], text_two)
+            or name not in text_one
+            or text_one[name] != text_two.get(name)
             or not _alike(were[name], are[name])
         ):
             found.dirty.add(key)
@@ -90,11 +83,6 @@ def _alike(a: Function, b: Function) -> bool:
         b.attributes,
         b.end - b.line,
     )
-
-
-def _text(source: Source | None, path: str, blobs: Mapping[str, str]) -> list[bytes]:
-    content = text_of(source, path, blobs[path]) if path in blobs else None
-    return content.split(b"\n") if content is not None else []
 
 
 def _slice(function: Function, text: list[bytes]) -> list[bytes]:
@@ -116,7 +104,7 @@ def _words(path: str, one: Unit, two: Unit) -> dict[bytes, bool]:
         found[name] = header
     for name in _differing(dict(one.defines), dict(two.defines)):
         found[name] = header
-    variables = [{v.name: (v.type, v.static, v.init) for v in u.variables} for u in (one, two)]
+    variables = [{v.name: (v.type, v.static, show(v.init)) for v in u.variables} for u in (one, two)]
     for name in _differing(*variables):
         static = all(name not in v or v[name][1] for v in variables)
         found[name] = header or not static

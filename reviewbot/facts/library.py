@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
 
 import msgspec
 
@@ -19,6 +20,8 @@ class Library:
         self.blobs = dict(blobs)
         self.load = load
         """Loads the unit of a path."""
+        self.texts: dict[str, Mapping[str, int]] = {}
+        """Path -> a hash of the text of each function, by name: what is not there may have changed."""
         self._functions: dict[str, dict[str, Function]] = {}
 
     @classmethod
@@ -38,9 +41,9 @@ class Library:
     def replaced(self, units: Mapping[str, Unit], blobs: Mapping[str, str], gone: Iterable[str]) -> Library:
         """The same files with some taken anew (`units`, and their `blobs`) and some gone; it has no place to load from."""
         library = Library(self.declared, self.blobs, self.load)
-        library._functions = dict(self._functions)
-        for path in gone:
-            for table in (library.declared, library.blobs, library._functions):
+        library.texts, library._functions = dict(self.texts), dict(self._functions)
+        for path in (*gone, *units):
+            for table in (library.declared, library.blobs, library.texts, library._functions):
                 table.pop(path, None)
         for path, unit in units.items():
             library.declared[path], library.blobs[path] = stub(unit), blobs[path]
@@ -81,6 +84,18 @@ def text_of(source: Source | None, path: str, blob: str) -> bytes | None:
         return source.read(path) if source is not None and source.blob(path) == blob else None
     except (OSError, ValueError, ReviewError):  # the repository behind it has been closed
         return None
+
+
+def texts(source: Source, units: Mapping[str, Unit]) -> dict[str, Mapping[str, int]]:
+    """A hash of the text of each function of some files, path -> name -> hash."""
+    found: dict[str, Mapping[str, int]] = {}
+    for path, content in source.read_many(units).items():
+        lines = content.split(b"\n")
+        found[path] = {
+            name: int.from_bytes(blake2b(b"\n".join(lines[f.line - 1 : f.end]), digest_size=8).digest())
+            for name, f in index(units[path]).items()
+        }
+    return found
 
 
 def stub(unit: Unit) -> Unit:

@@ -41,6 +41,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     blobs: dict[str, str]
     whole: tuple[str, ...]
+    texts: dict[str, dict[str, int]]
     declared: msgspec.Raw
     wired: msgspec.Raw
     records: msgspec.Raw
@@ -65,6 +66,7 @@ def save(name: str, world: World) -> None:
     stored = Stored(
         world.library.blobs,
         tuple(sorted(world.whole)),
+        {path: dict(found) for path, found in world.library.texts.items()},
         raw(_ENCODER.encode(world.library.declared)),
         raw(_ENCODER.encode(world.links.wired)),
         raw(_ENCODER.encode([(key, given, record) for (key, given), record in world.locking.records.items()])),
@@ -83,6 +85,7 @@ def load(name: str) -> World | None:
         with _uncollected():
             stored = _STORED.decode(path.read_bytes())
             library = Library(_DECLARED.decode(stored.declared), stored.blobs, lambda _: Unit())
+            library.texts.update(stored.texts)
             world = World(library, stored.whole, kept=_Sections(stored))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Unit
 from reviewbot.facts import evolve, store
-from reviewbot.facts.library import Library, loader, read
+from reviewbot.facts.library import Library, loader, read, texts
 from reviewbot.facts.scope import included, scope
 from reviewbot.facts.world import World
 from reviewbot.types import Source
@@ -71,6 +71,7 @@ def make(source: Source, files: Mapping[str, str]) -> World:
     headers, blobs = included(files, units, {}, source, cache)
     nothing = Library({}, {}, lambda _: Unit())
     library = nothing.replaced({**units, **headers}, {**files, **blobs}, ())
+    library.texts.update(texts(source, {**units, **headers}))
     world = World(library, files)
     world.read_from(source)
     return world
@@ -92,7 +93,8 @@ def evolved(world: World, source: Source, changed: Mapping[str, str | None], who
     headers, blobs = included(present, units, world.library.declared, source, cache)
     library = world.library.replaced({**units, **headers}, {**present, **blobs}, gone)
     library.load = loader(source, library.blobs, cache)  # linking asks for bodies already
-    change = evolve.step(world.library, library, changed, world.source, source, world.links.wired)
+    library.texts.update(texts(source, {**units, **headers}))
+    change = evolve.step(world.library, library, changed, source, world.links.wired)
     after = World(library, wanted, world, change)
     after.read_from(source)
     return after
