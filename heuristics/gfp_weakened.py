@@ -15,9 +15,10 @@ Known gaps
     Locks that other directories hold, a filesystem's own kind of lock; masks out of tables.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from reviewbot.rule import (
+    KERNEL,
     Allocation,
     Ask,
     Diff,
@@ -32,12 +33,16 @@ from reviewbot.rule import (
     Way,
     Words,
     asks,
+    called,
+    passes,
     short,
     way,
     weaker,
 )
 
 GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS"}
+SAVE = {"noio": "memalloc_noio_save", "nofs": "memalloc_nofs_save", "memalloc": "memalloc_noreclaim_save"}
+PROMISE = {"noio": "does not wait for I/O", "nofs": "does not call filesystems", "memalloc": "is left out"}
 NEAR = 4
 """Most calls from where a bio comes in to a new allocation: the longer the way, the more conditions stand on it."""
 
@@ -67,33 +72,31 @@ class GfpWeakened(Rule):
     def _found(self, diff: Diff, key: str, was: Ask | None, ask: Ask, why: Way, needs: str) -> Iterator[Finding]:
         function, entered = ask.at.function, why.entered
         lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
-        what = f"outside of memalloc_{lost[0]}_save()" if lost and lost[0] != "memalloc" else f"with {_gfp(ask)}"
+        what = f"outside of {SAVE[lost[0]]}()" if lost else f"with {_gfp(ask)}"
         lock = short(why.held.lock) if why.held else ""
-        under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while a queue is frozen"}[
+        under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while I/O is kept out"}[
             why.kind
         ]
-        scopes = [f.at for f in diff.before.scopes(key) if f.lock in lost]
+        file = diff.after.world.names.file[key]
         yield from self.finding(
             diff,
             f"{function}() calls {_call(ask)} {what} {under}",
-            _words(diff, key, was, ask, why, needs),
+            _words(diff, was, ask, why, needs, lost),
             after=[ask.at],
-            before=[*scopes, *([was.at] if was else [])],
+            before=[*(f.at for f in diff.before.scopes(key) if f.lock in lost), *([was.at] if was else [])],
             object=f"{key} {lock}",
             facts=[f for f in diff.after.facts.of(function) if f.at == ask.at],
             related=_chain(diff.after, why),
-            key=key,
-            call=ask.call,
-            kind=why.kind,
-            needs=needs,
+            key=key, call=ask.call, kind=why.kind, needs=needs, was=was.klass if was else "",
             lock=why.held.lock if why.held else "",
             klass=why.held.klass if why.held else "",
             mode=why.held.mode if why.held else "",
             taker=entered.chain[-1] if entered else "",
             context=entered.context if entered else "",
-            was=was.klass if was else "",
             scope=lost[0] if lost else "",
-        )
+            device=called(diff.after.world, file),
+            user=passes(diff.after.world, file),
+        )  # fmt: skip
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
         found = [a for a in _asks(side, finding.get("key")) if a.call == finding.get("call")]
@@ -102,9 +105,10 @@ class GfpWeakened(Rule):
         yield _scene(finding, "noio" if "memalloc" in scopes else raw, scopes)
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        kept, scope = finding.get("was") or "noio", finding.get("scope")
-        gfp = GFP.get(kept, "GFP_NOIO")
-        text = f"Keep memalloc_{scope}_save() around it." if scope in ("noio", "nofs") else f"{gfp} is what fits there."
+        was, scope = finding.get("was"), finding.get("scope")
+        kept = was or "noio"
+        mask = f"{'Keep' if was else 'Use'} {GFP.get(kept, 'GFP_NOIO')} there."
+        text = f"Keep {SAVE[scope]}() around it." if scope else mask
         yield Remedy(text=text, scene=_scene(finding, kept, ()))
 
 
@@ -139,18 +143,17 @@ def _gfp(ask: Ask) -> str:
 def _scene(finding: Finding, raw: str, scopes: Iterable[str]) -> Scene:
     file, _, function = finding.get("key").rpartition(":")
     scope = next((s for s in ("noio", "nofs") if s in scopes), "none")
-    given = {
-        "gfp": GFP.get(raw, "GFP_NOIO"),
-        "scope": scope,
-        "call": finding.get("call"),
-        "function": function,
-        "file": file,
-    }
+    call, device = finding.get("call"), finding.get("device") or "the device"
+    given = {"gfp": GFP.get(raw, "GFP_NOIO"), "scope": scope, "call": call, "function": function, "file": file}
+    given |= {"device": device}
     where = "map" if finding.get("context") == "io_path" else "worker"
     if finding.get("kind") == "runs":
         return Scene.of("alloc_on_io_path", needs=finding.get("needs"), where=where, **given)
     lock = short(finding.get("lock"))
     if finding.get("kind") == "stopped":
+        kept_out = next((g for g in KERNEL.api.lock if (g.field, g.mode) == (finding.get("lock"), "w")), None)
+        given |= {"stop": kept_out.acquire[0]} if kept_out else {}
+        given |= {"entry": finding.get("user")} if finding.get("user") and "request_queue" not in lock else {}
         return Scene.of("alloc_while_stopped", queue=lock, **given)
     return Scene.of(
         "alloc_under_lock",
@@ -169,25 +172,29 @@ def _chain(side: Version, why: Way) -> list[Place]:
     return [Place(file[k], function(k).line, function(k).name) for k in (why.entered.chain if why.entered else ())]
 
 
-def _words(diff: Diff, key: str, was: Ask | None, ask: Ask, why: Way, needs: str) -> Words:
-    function, lost = (
-        ask.at.function,
-        [s for s in (was.scopes if was else ()) if s not in ask.scopes and s != "memalloc"],
+def _words(diff: Diff, was: Ask | None, ask: Ask, why: Way, needs: str, lost: Sequence[str]) -> Words:
+    function, who = ask.at.function, "I/O" if why.needs == "IO" else "writeback or reclaim"
+    waits, verb = ("wait for I/O", "waits") if needs == "IO" else ("call filesystems and their shrinkers", "wait")
+    name = diff.after.world.function
+    root, taker = (name(why.entered.chain[i]).name for i in (0, -1)) if why.entered else ("", "")
+    lock = short(why.held.lock) if why.held else ""
+    mask = _gfp(ask) if not lost else f"{_gfp(ask)}, now that {SAVE[lost[0]]}() is gone"
+    does = f"calls {_call(ask)}, which may allocate" if ask.guessed or ask.target else f"allocates in {_call(ask)}"
+    who_waits = (
+        f"{who[0].upper()}{who[1:]} waits for it to return"
+        if root == function
+        else (f"It is called from {root}(), which {who} waits for")
     )
-    masked = f"outside of memalloc_{lost[0]}_save()" if lost else f"with {_gfp(ask)}"
-    waits = "wait for I/O" if needs == "IO" else "call filesystems and their shrinkers"
-    lock, who = short(why.held.lock) if why.held else "", "I/O" if why.needs == "IO" else "writeback or reclaim"
-    root = diff.after.world.function(why.entered.chain[0]).name if why.entered else ""
-    taker = diff.after.world.function(why.entered.chain[-1]).name if why.entered else ""
-    reason = {
-        "runs": f"{function}() is called from {root}(), which {who} waits for: it can wait for the very request that it is "
-        "called for",
-        "lock": f"{lock} is held there, and {taker}(), which {who} waits for, takes it",
-        "stopped": "the queue is frozen there, and no I/O gets through before it is unfrozen",
-    }[why.kind]
-    free = GFP.get(was.klass, "GFP_NOIO") if was else "GFP_NOIO"
+    within = "" if root == taker else f" in {taker}()"
+    reason, end = {
+        "runs": (f"{who_waits}.", f", which in turn {verb} for {root}()"),
+        "lock": (f"{lock} is held there, and {root}(), which {who} waits for, takes it{within}.", f", which {verb} for {lock}"),
+        "stopped": (f"No new I/O gets through there ({lock}).", " to the very device"),
+    }[why.kind]  # fmt: skip
+    kept = SAVE[lost[0]] + "()" if lost else GFP.get(was.klass, "GFP_NOIO") if was else "GFP_NOIO"
+    promise = PROMISE[lost[0] if lost else was.klass if was and was.klass in PROMISE else "noio"]
     return Words(
-        claim=f"{function}() calls {_call(ask)} {masked}. When no memory is free reclaim may {waits} for that; but {reason}.",
+        claim=f"{function}() {does} with {mask}. {reason} When memory is short the allocation may {waits}{end}.",
         setting="For example, while memory is short:",
-        contrast=f"Within {free} reclaim does without that, and the allocation comes to an end.",
+        contrast=f"{'Within' if lost else 'With'} {kept} reclaim {promise}, and this cannot occur.",
     )

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
     Bind,
-    Const,
     Diff,
     Finding,
     Queue,
@@ -30,7 +29,9 @@ from reviewbot.rule import (
     Version,
     Words,
     Workqueue,
+    called,
     short,
+    stacks,
 )
 
 
@@ -60,11 +61,12 @@ class WqMemReclaim(Rule):
         queue, handler = _name(diff.after, item.workqueue), item.handler.rpartition(":")[2]
         made = [fact.at for fact in diff.after.workqueues.get(item.workqueue, ())]
         was = [fact.at for s in before for fact in diff.before.workqueues.get(s.workqueue, ())]
+        device = called(diff.after.world, item.queued.at.file) if stacks(diff.after.world, item.queued.at.file) else ""
         moved = item.workqueue not in {s.workqueue for s in before}
         yield from self.finding(
             diff,
             f"{handler}(), which I/O waits for, runs on {queue} without a rescuer",
-            _words(item, queue, handler, _target(diff.after, item.queued.at.file)),
+            _words(item, queue, handler, device),
             after=[item.queued.at, *made] if moved else [*made, item.queued.at],
             before=[*was, *(s.queued.at for s in before)],
             object=item.work,
@@ -77,7 +79,7 @@ class WqMemReclaim(Rule):
             file=item.queued.at.file,
             queuer=item.queued.function,
             by="end_io" if item.context == "completion" else "map",
-            target=_target(diff.after, item.queued.at.file),
+            target=device,
         )
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
@@ -111,18 +113,9 @@ def _same(side: Version, work: str, handler: str, queue: str) -> list[Served]:
     return [s for s in found if s.workqueue == queue] or found
 
 
-def _target(side: Version, file: str) -> str:
-    """Name of the device-mapper target that a file is, as `dm-verity`; empty for other files."""
-    unit = side.world.names.units.get(file)
-    for slot in unit.slots if unit else ():
-        if (slot.type, slot.field) == ("target_type", "name") and isinstance(slot.value, Const):
-            return "dm-" + slot.value.text.strip('"')
-    return ""
-
-
 def _scene(name: str, finding: Finding, rescuer: bool) -> Scene:
     target = finding.get("target")
-    above = {"above": "dm-snapshot"} if target and name == "workqueue_writeback" else {}
+    above = {"above": "dm-snapshot"} if target.startswith("dm-") and name == "workqueue_writeback" else {}
     return Scene.of(
         name,
         **above,
@@ -137,7 +130,7 @@ def _scene(name: str, finding: Finding, rescuer: bool) -> Scene:
 
 
 def _words(item: Served, queue: str, handler: str, target: str) -> Words:
-    device, above = target or "the device", "dm-snapshot" if target else "a filesystem"
+    device, above = target or "the device", "dm-snapshot" if target.startswith("dm-") else "a filesystem"
     return Words(
         claim=f"I/O waits for {handler}(), which {item.chain[-1]}() queues on {queue}. {queue} has no rescuer: when no "
         "memory is free no new kworker can be made, and the work has to wait until one of the others is done.",

@@ -53,7 +53,7 @@ from reviewbot.facts.objects import spoken as short
 from reviewbot.facts.reads import appended, assigned, reads, sets
 from reviewbot.facts.reserves import Drain, drains, kept, several
 from reviewbot.facts.served import Served
-from reviewbot.facts.ways import Way, handlers, holders, lives, passes, serves, stacked, stacks, way
+from reviewbot.facts.ways import Way, called, handlers, holders, lives, passes, serves, stacked, stacks, way
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
@@ -115,6 +115,7 @@ __all__ = [
     "appended",
     "asks",
     "assigned",
+    "called",
     "drains",
     "handlers",
     "holders",

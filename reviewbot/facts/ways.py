@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from reviewbot.csource.ir import Const
 from reviewbot.facts import gfp
 from reviewbot.facts.asks import resolved
 from reviewbot.facts.contexts import Entered
@@ -198,4 +199,17 @@ def passes(world: World, path: str) -> str:
             slot = KERNEL.slots.get(placed.slot)
             if slot is not None and slot.context == "io_path" and placed.file == path:
                 return world.function(placed.handler).name
+    return ""
+
+
+def called(world: World, path: str) -> str:
+    """What people call that which a file drives: `dm-verity`, `raid1`, `xfs`; empty where the code does not say."""
+    folder = posixpath.dirname(path)
+    for named in KERNEL.called:
+        near = (p for p in world.names.units if posixpath.dirname(p) == folder) if named.folder else (path,)
+        for file in near:
+            unit = world.names.units.get(file)
+            for slot in unit.slots if unit else ():
+                if f"{slot.type}.{slot.field}" == named.slot and isinstance(slot.value, Const):
+                    return named.form.replace("{}", slot.value.text.strip('"'))
     return ""

@@ -98,7 +98,8 @@ class Kernel:
     def __init__(self, api: bytes, contexts: bytes, subsystems: bytes = b"family = []") -> None:
         self.api = _decode("api.toml", api, Api)
         self.tables = _decode("contexts.toml", contexts, Contexts)
-        self.families = _decode("subsystems.toml", subsystems, Subsystems).family
+        known = _decode("subsystems.toml", subsystems, Subsystems)
+        self.families, self.called = known.family, known.called
         self.digest = hashlib.sha1(api + contexts + subsystems).hexdigest()
         _check(self.api, self.tables)
 

@@ -274,10 +274,19 @@ class Family(Group, frozen=True):
     folders: tuple[str, ...]
 
 
+class Called(Group, frozen=True):
+    """A slot with the name by which people call what its file (or its folder) drives; `form` puts it into words."""
+
+    slot: str
+    form: str = "{}"
+    folder: bool = False
+
+
 class Subsystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of subsystems.toml."""
 
     family: tuple[Family, ...]
+    called: tuple[Called, ...] = ()
 
 
 class Context(Group, frozen=True):

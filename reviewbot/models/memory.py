@@ -24,6 +24,7 @@ from reviewbot.models.reader import (
     lock_of,
     release,
     task_of,
+    unread,
 )
 from reviewbot.models.scene import scene
 from reviewbot.models.system import WRITEBACK, short_memory, writeback
@@ -36,8 +37,12 @@ from reviewbot.sim import (
     PercpuRef,
     Program,
     Routine,
+    Var,
+    WaitQueue,
     WorkQueue,
     alloc_page,
+    atomic_dec,
+    atomic_inc,
     blk_mq_freeze_queue,
     blk_mq_unfreeze_queue,
     blk_queue_enter,
@@ -51,7 +56,9 @@ from reviewbot.sim import (
     program,
     queue_work,
     say,
+    wait_event,
     wait_for_completion,
+    wake_up,
 )
 
 Needs = Literal["IO", "FS"]
@@ -75,7 +82,7 @@ def alloc_on_io_path(
     @of(file, function)
     def handle(end_io: Routine) -> None:
         if choice():
-            allocates(memory, gfp, scope, call, f" in {named(function)}")
+            allocates(memory, gfp, scope, function if where == "map" else call)
         submit_bio(below, "write", end_io)
 
     device_of = driver(device, handle, where)
@@ -104,21 +111,53 @@ def alloc_under_lock(
 
     @of(file, taker)
     def handle(end_io: Routine) -> None:
-        acquire(guard, taken_for)
+        unread(acquire(guard, taken_for))
         release(guard, taken_for).says("")
         submit_bio(below, "write", end_io)
 
     @task_of(file, function)
     def caller() -> None:
         if held:
-            acquire(guard, held_for)
+            unread(acquire(guard, held_for))
         if choice():
-            allocates(memory, gfp, scope, call, "")
+            allocates(memory, gfp, scope, call)
         if held:
             release(guard, held_for).says("")
 
     flusher = writeback(driver(device, handle, where), memory)
     return Model("alloc_under_lock", (caller, flusher), reachable=(function, WRITEBACK))
+
+
+@scene
+def alloc_while_counted(
+    gfp: GfpName = "GFP_NOFS",
+    needs: Needs = "FS",
+    counter: str = "drv->pending",
+    call: str = "",
+    function: str = "drv_start",
+    waiter: str = "drv_commit",
+    device: str = "the device",
+    file: str = "",
+) -> Model:
+    """A task allocates after it has raised a counter, which writeback waits to see at 0 before it can go on."""
+    memory, below = short_memory(Gfp[needs]), disk()
+    pending, woken = Var(counter), WaitQueue("those who wait for it")
+
+    @of(file, waiter)
+    def handle(end_io: Routine) -> None:
+        called(named(waiter), wait_event(woken, pending == 0)).says("")
+        submit_bio(below, "write", end_io)
+
+    @task_of(file, function, name=f"the caller of {named(function)}")
+    def caller() -> None:
+        atomic_inc(pending).says(f"raises {counter} in {named(function)}")
+        if choice():
+            allocates(memory, gfp, "none", call)
+        atomic_dec(pending).says("")
+        wake_up(woken).says("")
+
+    flusher = writeback(driver(device, handle, "map"), memory)
+    return Model("alloc_while_counted", (caller, flusher), reachable=(f"the caller of {named(function)}", WRITEBACK))
 
 
 @scene
@@ -152,7 +191,7 @@ def alloc_while_stopped(
         if stopped:
             called(f"{stop}({queue})", blk_mq_freeze_queue(usage)).says("")
         if choice():
-            allocates(memory, gfp, scope, call, "")
+            allocates(memory, gfp, scope, call)
         if stopped:
             blk_mq_unfreeze_queue(usage).says("")
 
@@ -184,9 +223,8 @@ def shrinker_lock(
     def scan(gfp: Gfp) -> None:
         if gate == "none" or Gfp[gate] in gfp:
             if how == "lock":
-                called(f"mutex_lock({lock}) in {named(shrinker)}", mutex_lock(guard)).says(
-                    f"takes {lock} in {named(shrinker)}"
-                )
+                say(f"calls {named(shrinker)} from there")
+                mutex_lock(guard)
                 mutex_unlock(guard).says("")
             if how == "trylock":
                 tries(guard)
@@ -201,7 +239,7 @@ def shrinker_lock(
     @of("", f"the driver of {device}")
     def handle(end_io: Routine) -> None:
         if choice():
-            allocates(memory, gfp, scope, call, "")
+            allocates(memory, gfp, scope, call)
         submit_bio(below, "write", end_io)
 
     target = driver(device, handle, "worker")
@@ -214,7 +252,7 @@ def shrinker_lock(
             submit_bio(target, "read", bio_endio())
             wait_for_completion(done).says("")
         elif choice():
-            allocates(memory, gfp, scope, call, "")
+            allocates(memory, gfp, scope, call)
         mutex_unlock(guard).says("")
 
     return Model("shrinker_lock", (caller,), reachable=(function,))
@@ -235,6 +273,7 @@ def shrinker_io(
 
     gate: `work` when it leaves the I/O to a work item and does not wait for it.
     """
+    seen = "" if gate in ("none", "work") else f", with __GFP_{gate} set"
     fs = filesystem(fs_lock)
     below: Device = loop(fs) if over == "loop" else disk()
     wq, cleaned = WorkQueue(f"the work queue of {shrinker}", threads=1), Completion("its write")
@@ -256,7 +295,7 @@ def shrinker_io(
         if gate == "work":
             queue_work(wq, later()).says("")
         elif gate == "none" or Gfp[gate] in gfp:
-            say(f"writes to {device} on {below} in {named(shrinker)}")
+            say(f"calls {named(shrinker)} from there{seen}, which writes to {device} on {below}")
             submit_bio(below, "write", bio_endio())
             wait_for_completion(cleaned).says("")
         free_page(memory).says("")
@@ -267,7 +306,7 @@ def shrinker_io(
     def fs_task() -> None:
         mutex_lock(fs.lock)
         if choice():
-            allocates(memory, gfp, scope, "kmalloc", "")
+            allocates(memory, gfp, scope, "")
         mutex_unlock(fs.lock).says("")
 
     return Model("shrinker_io", (fs_task,), reachable=("the filesystem",))
@@ -291,10 +330,10 @@ def driver(name: str, handle: Program[[Routine]], where: Where) -> Driver:
 
 
 @program
-def allocates(memory: Memory, gfp: GfpName, scope: Scope, call: str, where: str) -> None:
+def allocates(memory: Memory, gfp: GfpName, scope: Scope, where: str) -> None:
     """An allocation in a scope; what it got is given back at once, since it is not what matters."""
     enter(scope).says("")
-    say(f"allocates with {gfp}{where} when no page is free")
-    called(f"{call}({gfp})", alloc_page(memory, GFP[gfp])).says("")
+    say(f"allocates with {gfp}{where and ' in ' + named(where)} when no page is free")
+    called("direct reclaim", alloc_page(memory, GFP[gfp])).says("")
     free_page(memory).says("")
     leave(scope).says("")
