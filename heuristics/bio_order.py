@@ -18,6 +18,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    OWN_LIST,
     Diff,
     Finding,
     Place,
@@ -31,14 +32,13 @@ from reviewbot.rule import (
     Version,
     Words,
     Write,
-    appended,
     assigned,
-    handlers,
+    merges,
+    offloads,
     sets,
     short,
+    tries,
 )
-
-OWN_LIST = "task_struct.bio_list"
 
 
 class BioOrder(Rule):
@@ -56,8 +56,8 @@ class BioOrder(Rule):
             yield from self._order(diff, key)
 
     def _offload(self, diff: Diff, key: str) -> Iterator[Finding]:
-        for work, queue, listed, handler in _offloads(diff.after, key):
-            if any(o[3] == handler and o[2] == listed for o in _offloads(diff.before, key)):
+        for work, queue, listed, handler in offloads(diff.after.world, key):
+            if any(o[3] == handler and o[2] == listed for o in offloads(diff.before.world, key)):
                 continue
             function, worker = diff.after.world.function(key).name, diff.after.world.function(handler).name
             submits = [f.at for f in diff.after.world.own_facts(handler) if isinstance(f, Submit)]
@@ -84,7 +84,7 @@ class BioOrder(Rule):
             )
 
     def _first_try(self, diff: Diff, key: str) -> Iterator[Finding]:
-        for pool in sorted(_tries(diff.before, key) - _tries(diff.after, key)):
+        for pool in sorted(tries(diff.before.world, key) - tries(diff.after.world, key)):
             takes = [f for f in diff.after.world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
             if not takes or len(takes) < 2 or not _hands_over(diff.after, key):
                 continue
@@ -111,8 +111,8 @@ class BioOrder(Rule):
 
     def _order(self, diff: Diff, key: str) -> Iterator[Finding]:
         # current->bio_list[0] has what the ->submit_bio that just returned sent on, [1] what was there before
-        for (older, younger), place in _merges(diff.after, key).items():
-            right = (younger, older) in _merges(diff.before, key)
+        for (older, younger), place in merges(diff.after.world, key).items():
+            right = (younger, older) in merges(diff.before.world, key)
             if (
                 right
                 and older.endswith("[1]")
@@ -132,7 +132,7 @@ class BioOrder(Rule):
                         "its level is handled.",
                     ),
                     after=[place],
-                    before=[_merges(diff.before, key)[younger, older]],
+                    before=[merges(diff.before.world, key)[younger, older]],
                     object=key,
                     kind="order",
                     key=key,
@@ -141,15 +141,14 @@ class BioOrder(Rule):
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
         get = finding.get
-        here = get("key") in side.world.names.functions
         if get("kind") == "offload":
-            one = here and any(o[2:] == (get("listed"), get("handler")) for o in _offloads(side, get("key")))
+            one = any(o[2:] == (get("listed"), get("handler")) for o in offloads(side.world, get("key")))
             yield _scene(finding, one)
         elif get("kind") == "try":
-            yield _scene(finding, get("pool") not in _tries(side, get("key")))
+            yield _scene(finding, get("pool") not in tries(side.world, get("key")))
         else:
             older, younger = get("pair").split(" ")
-            yield _scene(finding, (older, younger) in _merges(side, get("key")))
+            yield _scene(finding, (older, younger) in merges(side.world, get("key")))
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         text = {
@@ -158,39 +157,6 @@ class BioOrder(Rule):
             "order": "Keep the bios of lower devices first.",
         }[finding.get("kind")]
         yield Remedy(text=text, scene=_scene(finding, False))
-
-
-def _offloads(side: Version, key: str) -> list[tuple[str, str, str, str]]:
-    """(work, queue, list, handler's key) where a function moves bios of its task's list to one that a worker handles
-    which handles other bios as well."""
-    world = side.world
-    if key not in world.names.functions:
-        return []
-    own = world.own_facts(key)
-    if not any(isinstance(f, Write) and (f.object, f.op) == (OWN_LIST, "take") for f in own):
-        return []
-    lists = [f.object for f in own if isinstance(f, Write) and f.op == "put" and f.object != OWN_LIST]
-    found = []
-    for queue in (f for f in own if isinstance(f, Queue)):
-        for handler in handlers(world, queue.work):
-            handled = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op in ("take", "=")}
-            taken = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op == "take"}
-            again = any(e.runner == queue.work for e in world.entered(key))
-            found += [
-                (queue.work, queue.workqueue, listed, handler)
-                for listed in lists
-                if listed in handled and (again or any(o != listed and "()" not in o for o in taken))
-            ]
-    return found
-
-
-def _tries(side: Version, key: str) -> frozenset[str]:
-    """Pools that a function tries to take from without sleeping."""
-    own = side.world.own_facts(key) if key in side.world.names.functions else ()
-    takes = [f for f in own if isinstance(f, Take)]
-    return frozenset(
-        f.pool for f in takes if any("&~__GFP_DIRECT_RECLAIM" in m for m in f.gfp) or "nowait" in f.classes
-    )
 
 
 def _masks(side: Version, key: str, pool: str) -> list[Place]:
@@ -204,15 +170,6 @@ def _masks(side: Version, key: str, pool: str) -> list[Place]:
 def _hands_over(side: Version, key: str) -> bool:
     """Whether the function has work queued that submits what waits: a rescuer."""
     return any(effect.kind == "queue" for effect in side.world.does(key))
-
-
-def _merges(side: Version, key: str) -> dict[tuple[str, str], Place]:
-    """(list in front, list that is put behind it) -> where, for bio_list_merge() of two lists of one array."""
-    if key not in side.world.names.functions:
-        return {}
-    body = side.world.body(key)
-    pairs = appended(body, "bio_list_merge").items()
-    return {(front, back): Place(body.file, line, body.name) for (front, back), line in pairs}
 
 
 def _scene(finding: Finding, guilty: bool) -> Scene:

@@ -15,6 +15,7 @@ import msgspec
 
 from reviewbot.csource.ir import Const
 from reviewbot.facts.asks import Ask, asks, weaker
+from reviewbot.facts.bios import OWN_LIST, merges, offloads, tries
 from reviewbot.facts.collection import Facts
 from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, Reason
@@ -50,7 +51,7 @@ from reviewbot.facts.kinds import (
 )
 from reviewbot.facts.objects import Scope, known, member, owner, scope
 from reviewbot.facts.objects import spoken as short
-from reviewbot.facts.reads import appended, assigned, reads, sets
+from reviewbot.facts.reads import assigned, reads, sets
 from reviewbot.facts.reserves import Drain, drains, kept, several
 from reviewbot.facts.served import Served
 from reviewbot.facts.ways import Way, called, handlers, holders, lives, passes, serves, stacked, stacks, way
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KERNEL",
+    "OWN_LIST",
     "Allocation",
     "Ask",
     "Bind",
@@ -112,7 +114,6 @@ __all__ = [
     "Workqueue",
     "World",
     "Write",
-    "appended",
     "asks",
     "assigned",
     "called",
@@ -123,6 +124,8 @@ __all__ = [
     "known",
     "lives",
     "member",
+    "merges",
+    "offloads",
     "owner",
     "passes",
     "scope",
@@ -132,6 +135,7 @@ __all__ = [
     "short",
     "stacked",
     "stacks",
+    "tries",
     "way",
     "weaker",
 ]
