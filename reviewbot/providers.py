@@ -176,6 +176,23 @@ def wants(world: World, key: str, lock: str) -> set[str]:
     return {e.detail for e in world.does(key) if e.kind == "lock" and e.object == lock}
 
 
+def chosen(world: World, key: str, lock: str) -> bool:
+    """Whether a function takes a lock only where a pointer stands for some of several functions.
+
+    One thread function runs many kinds of threads then, and which kind is waited for is not known.
+    """
+    for effect in world.does(key):
+        if effect.kind != "lock" or effect.object != lock:
+            continue
+        for at in world.effects.chain(key, effect):
+            caller = f"{at.file}:{at.function}"
+            for call in world.body(caller).calls:
+                targets = world.links.reached(caller, call) if call.line == at.line else ()
+                if len(targets) > 1 and not all(wants(world, t, lock) for t in targets):
+                    return True
+    return False
+
+
 def lock_class(world: World, lock: str) -> str:
     """Class of a lock, from the calls that take it; empty when nobody does."""
     for key in providers(world).takers.get(lock, ()):

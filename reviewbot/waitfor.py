@@ -21,7 +21,7 @@ from reviewbot.facts.objects import known
 from reviewbot.facts.records import NAMES, left_by
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
-from reviewbot.providers import lock_class, providers, wants
+from reviewbot.providers import chosen, lock_class, providers, wants
 from reviewbot.types import Place
 
 HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
@@ -70,6 +70,8 @@ def close(world: World, edge: Edge) -> Circle | None:
         return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     wanting = [a for a in actors if wants(world, a.root, lock.lock)]
+    if effect.detail == "thread":
+        wanting = [a for a in wanting if not chosen(world, a.root, lock.lock)]
     every = effect.kind == "wait"
     if not wanting or (every and len(wanting) < len(actors)) or len(wanting) > MOST:
         return None
