@@ -125,9 +125,9 @@ class Cast:
         return Model(f"{self.circle.kind} under {self.circle.lock}", tuple(tasks), reachable=marks)
 
     def _queueing(self) -> list[Task]:
-        """Whoever queues the work, earlier."""
+        """Whoever queues the work."""
         return [
-            Task(f"earlier, {handler.title}", Named("earlier", queue_work_once(self.queue, handler).says("is queued")))
+            Task("somebody", Named("queues", queue_work_once(self.queue, handler).says(f"queues {handler.title}")))
             for handler in self.handlers
         ]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reviewbot.key import message_id, series_key
+from reviewbot.schedule import WIDTH, knot, schedule
 from reviewbot.text import clean, mailbox
 from reviewbot.types import (
     Address,
@@ -29,14 +30,12 @@ from reviewbot.types import (
     Reply,
     Review,
     Side,
-    Trace,
     Verdict,
 )
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-WIDTH = 72
 CUT = "[ ... ]"
 AROUND = 2
 """Lines of the patch kept on either side of the line that a finding stands on."""
@@ -257,44 +256,6 @@ def _group(rows: Sequence[tuple[FileChange, Hunk, int]], mark: int, last: int) -
 def _shown(text: str) -> str:
     """A line of somebody's patch, safe to look at: control and direction characters but tabs are spelled out."""
     return "\t".join(clean(part, keep_spaces=True) for part in text.rstrip("\r\n").split("\t"))
-
-
-def schedule(trace: Trace) -> str:
-    """The numbered steps of a schedule, wrapped; consecutive steps of one task are one number."""
-    items: list[tuple[str, list[str]]] = []
-    for step in trace.steps:
-        if items and items[-1][0] == step.task:
-            items[-1][1].append(step.step)
-        else:
-            items.append((step.task, [step.step]))
-    return "\n".join(_item(n, _sentence(task, steps)) for n, (task, steps) in enumerate(items, 1))
-
-
-def _sentence(task: str, steps: Sequence[str]) -> str:
-    text = _and([*dict.fromkeys(steps)])
-    return text if text.startswith(task) else f"{task} {text}" if text[:1].islower() else f"{task}: {text}"
-
-
-def _item(number: int, text: str) -> str:
-    start = f"{number}. "
-    return textwrap.fill(
-        text,
-        WIDTH,
-        initial_indent=start,
-        subsequent_indent=" " * len(start),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def knot(trace: Trace) -> str:
-    """Who waits for whom, as one sentence that comes back to its start and ends in `deadlock`."""
-    told = [wait.told or f"{wait.task} waits for {wait.waits_for}, from {wait.held_by}" for wait in trace.knot]
-    return ", and ".join(filter(None, (", ".join(told[:-1]), told[-1]))) + " - deadlock."
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def fill(text: str) -> str:

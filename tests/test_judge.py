@@ -56,7 +56,7 @@ def lock_twice(twice: bool, other_twice: bool = False, places: bool = False) -> 
                 mutex_unlock(second)
         mutex_unlock(second)
 
-    return Model("lock_twice", (mill_3, other), (NAME,))
+    return Model("lock_twice", (mill_3, other), (f"{NAME}()",))
 
 
 def says_nothing() -> Model:
@@ -125,7 +125,7 @@ def test_confirmed(diff: Diff) -> None:
     verdict = judged(diff, [(STUCK, FREE)])
     assert verdict.outcome is Outcome.CONFIRMED
     assert verdict.trace
-    assert [step.task for step in verdict.trace.steps] == [NAME] * len(verdict.trace.steps)
+    assert [step.task for step in verdict.trace.steps] == [f"{NAME}()"] * len(verdict.trace.steps)
     assert [wait.waits_for for wait in verdict.trace.knot] == ["first"]
     assert verdict.states > 1
     assert (verdict.also, verdict.remedy, verdict.reason) == (False, "", "")

@@ -42,7 +42,8 @@ MAY_IMPORT = {
     "reviewbot/diff.py": {"types"},
     "reviewbot/misfit.py": {"types", "diff", "text"},
     "reviewbot/source.py": {"types"},
-    "reviewbot/reply.py": {"types", "text", "key"},
+    "reviewbot/reply.py": {"types", "text", "key", "schedule"},
+    "reviewbot/schedule.py": {"types"},
     "heuristics": {"rule", "announced", "announced_cast", "circles", "sleeps", "models", "heuristics"},
 }
 

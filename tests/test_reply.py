@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from reviewbot import reply
+from reviewbot.schedule import schedule
 from reviewbot.types import (
     Address,
     Change,
@@ -148,7 +149,7 @@ def test_quote_of_a_line_outside_the_patch_is_empty() -> None:
 
 
 def test_schedule_joins_the_steps_of_a_task_and_names_it_once() -> None:
-    assert reply.schedule(TRACE).split("\n") == [
+    assert schedule(TRACE).split("\n") == [
         "1. writeback writes to the snapshot and waits for the read",
         "2. kworker waits for free memory",
     ]

@@ -23,9 +23,10 @@ def explain(name: str | None, tree: Path | None, base: str, no_replay: bool) -> 
     ID is in the last line of a reply. Exit code 0, or 1 when the model does not lead to that schedule any more.
     """
     from reviewbot.explain import load, runs, told
-    from reviewbot.reply import fill, knot
+    from reviewbot.reply import fill
     from reviewbot.review import runs_folder
-    from reviewbot.text import clean
+    from reviewbot.schedule import columns, knot
+    from reviewbot.text import clean, clean_lines
 
     if not name:
         for run in runs(runs_folder()):
@@ -46,6 +47,8 @@ def explain(name: str | None, tree: Path | None, base: str, no_replay: bool) -> 
         click.echo(f"{number:4}. {clean(item.step.step)}")
         if place := _place(item):
             click.secho(f"      {clean(place)}", dim=True)
+    if aside := columns(verdict.trace):
+        click.echo(f"\n{clean_lines(aside)}")
     click.echo(f"\n{fill(knot(verdict.trace))}")
     return 0 if no_replay else _again(run)
 

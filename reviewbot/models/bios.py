@@ -149,11 +149,11 @@ def offload_levels(
     def lower_end_io() -> None:
         complete(first).says("")
 
-    @of("", "", f"bio for {lower}")
+    @of("", "", f"the bio for {lower}")
     def lower_bio() -> None:
         start_io(below, lower_end_io()).says("")
 
-    @of("", "", f"bio for {higher}")
+    @of("", "", f"the bio for {higher}")
     def higher_bio() -> None:
         mutex_lock(guard)
         mutex_unlock(guard).says("")
@@ -175,7 +175,7 @@ def offload_levels(
         wait_for_completion(first).says("")
         mutex_unlock(guard).says("")
 
-    return Model("offload_levels", (submitter,), reachable=(function,))
+    return Model("offload_levels", (submitter,), reachable=(named(function),))
 
 
 @scene

@@ -73,13 +73,13 @@ def called(call: str, node: Node) -> Node:
 
 
 def of(file: str, function: str, title: str = "") -> Callable[[Callable[P, None]], Program[P]]:
-    """Make a program that stands for a function of the reader's file; `title` is its name in a trace, else `function`.
+    """Make a program that stands for a function of the reader's file; `title` is its name in a trace.
 
     Either may be empty: a trace then tells no place.
     """
 
     def make(body: Callable[P, None]) -> Program[P]:
-        made: Program[P] = program(file=file, title=braced(title or function))(body)
+        made: Program[P] = program(file=file, title=braced(title or named(function)))(body)
         made.place = Place(file, 0, function.removesuffix("()"))
         return made
 

@@ -52,7 +52,7 @@ def crypt_map(cc: Crypt, end_io: Routine) -> None:
     queue_work(cc.crypt_queue, kcryptd_crypt_write_convert(cc, end_io)).says("")
 
 
-@program(file=FILE, title="kcryptd_crypt")
+@program(file=FILE, title="kcryptd_crypt()")
 def kcryptd_crypt_write_convert(cc: Crypt, end_io: Routine) -> None:
     crypt_alloc_buffer(cc)
     queue_work(cc.write_thread, dmcrypt_write(cc, end_io)).says("")  # kcryptd_crypt_write_io_submit

@@ -93,7 +93,7 @@ def take_exception(md: Mapped) -> None:
         up_read(md.lock).says("")
 
 
-@program(title="bio for the lower device")
+@program(title="the bio for the lower device")
 def lower_submit_bio(md: Mapped, end_io: Routine, cloned: bool) -> None:
     start_io(md.disk, clone_endio(md, end_io, cloned)).says("")
 
@@ -106,7 +106,7 @@ def clone_endio(md: Mapped, end_io: Routine, cloned: bool) -> None:
     end_io()
 
 
-@program(file=FILE, title="dm_wq_work")
+@program(file=FILE, title="dm_wq_work()")
 def dm_wq_work(md: Mapped, end_io: Routine) -> None:
     while quietly(md.deferred > 0):
         atomic_dec(md.deferred).says(f"takes a bio off {md.deferred}")

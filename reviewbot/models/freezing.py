@@ -65,4 +65,4 @@ def freeze_and_lock(
         if user == "enters under the lock":
             release(guard, user_mode).says("")
 
-    return Model("freeze_and_lock", (freezer, submitter), reachable=(function, other_function))
+    return Model("freeze_and_lock", (freezer, submitter), reachable=(named(function), named(other_function)))

@@ -76,7 +76,7 @@ def lock_order(
         release(*first).says("")
 
     tasks = (forward, backward, *asks_for_write(a, writer), *asks_for_write(b, writer))
-    return Model("lock_order", tasks, reachable=(function, other_function))
+    return Model("lock_order", tasks, reachable=(named(function), named(other_function)))
 
 
 @scene
@@ -113,7 +113,7 @@ def recursive_lock(
         if not dropped:
             release(guard, first).says("")
 
-    return Model("recursive_lock", (outer, *asks_for_write(guard, writer)), reachable=(function,))
+    return Model("recursive_lock", (outer, *asks_for_write(guard, writer)), reachable=(named(function),))
 
 
 @scene
@@ -150,7 +150,7 @@ def missing_unlock(
         acquire(guard, taken_for)
         release(guard, taken_for).says("")
 
-    return Model("missing_unlock", (returns, next_one), reachable=(function, other_function))
+    return Model("missing_unlock", (returns, next_one), reachable=(named(function), named(other_function)))
 
 
 @scene
@@ -183,7 +183,7 @@ def sleep_in_atomic(
         spin_unlock(guard).says("")
         up(cpu).says("")
 
-    return Model("sleep_in_atomic", (sleeper, spinner), reachable=(function, other_function))
+    return Model("sleep_in_atomic", (sleeper, spinner), reachable=(named(function), named(other_function)))
 
 
 @scene
@@ -227,5 +227,5 @@ def irq_lock(
     def hardware() -> None:
         start_io(irq, handles()).says("")
 
-    caller = Task(function, locked(), cpu=cpu)
-    return Model("irq_lock", (caller, hardware), reachable=(function, handler))
+    caller = Task(named(function), locked(), cpu=cpu)
+    return Model("irq_lock", (caller, hardware), reachable=(named(function), named(handler)))

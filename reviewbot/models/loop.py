@@ -58,7 +58,7 @@ def loop_queue_rq(lo: Loop, op: Op, end_io: Routine) -> None:
     queue_work(lo.workqueue, loop_process_work(lo, op, end_io)).says("")
 
 
-@program(file=FILE, title="loop_process_work")
+@program(file=FILE, title="loop_process_work()")
 def loop_process_work(lo: Loop, op: Op, end_io: Routine) -> None:
     memalloc_noio_save().says("")
     write_iter(lo.fs, op)  # lo_rw_aio

@@ -125,7 +125,7 @@ def alloc_under_lock(
             release(guard, held_for).says("")
 
     flusher = writeback(driver(device, handle, where), memory)
-    return Model("alloc_under_lock", (caller, flusher), reachable=(function, WRITEBACK))
+    return Model("alloc_under_lock", (caller, flusher), reachable=(named(function), WRITEBACK))
 
 
 @scene
@@ -196,7 +196,7 @@ def alloc_while_stopped(
             blk_mq_unfreeze_queue(usage).says("")
 
     tasks = (caller, writeback(Driver(device, submit), memory))
-    return Model("alloc_while_stopped", tasks, reachable=(function, WRITEBACK))
+    return Model("alloc_while_stopped", tasks, reachable=(named(function), WRITEBACK))
 
 
 @scene
@@ -255,7 +255,7 @@ def shrinker_lock(
             allocates(memory, gfp, scope, call)
         mutex_unlock(guard).says("")
 
-    return Model("shrinker_lock", (caller,), reachable=(function,))
+    return Model("shrinker_lock", (caller,), reachable=(named(function),))
 
 
 @scene

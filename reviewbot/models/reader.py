@@ -11,7 +11,7 @@ from typing import Literal, ParamSpec
 
 import msgspec
 
-from reviewbot.models.block import Op, Part, of
+from reviewbot.models.block import Op, Part, named, of
 from reviewbot.sim import (
     GFP_KERNEL,
     GFP_NOFS,
@@ -81,7 +81,7 @@ class Driver(Part, frozen=True, eq=False):
 
 def task_of(file: str, function: str, n: int = 1, name: str = "") -> Callable[[Callable[[], None]], Task]:
     """Make a class of `n` tasks that run a function of the reader's file."""
-    return lambda body: Task(name or function, of(file, function)(body)(), n)
+    return lambda body: Task(name or named(function), of(file, function)(body)(), n)
 
 
 def lock_of(kind: LockKind, name: str) -> Lock:

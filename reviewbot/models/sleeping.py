@@ -70,7 +70,7 @@ def sleep_holding(
             release(guard, held_for).says("")
 
     tasks = (sleeper, *asks_for_write(guard, writer))
-    return Model("sleep_holding", tasks, reachable=(function, waker))
+    return Model("sleep_holding", tasks, reachable=(named(function), named(waker)))
 
 
 @scene
@@ -127,9 +127,9 @@ def wake_up_lost(
             while quietly(busy > 0):
                 say(f"sees {flag} set")
                 prepare_to_wait(queue, site="wait").says("goes to sleep without looking at it again")
-                called(f"schedule() in {named(function)}", schedule(queue, site="wait")).says("")
+                schedule(queue, site="wait").says("")
 
-    return Model("wake_up_lost", (sleeper, end_io), reachable=(function, waker))
+    return Model("wake_up_lost", (sleeper, end_io), reachable=(named(function), named(waker)))
 
 
 @scene
@@ -162,7 +162,7 @@ def completion_missing(
     def sleeper() -> None:
         called(f"{call}({event})", wait_for_completion(done)).says("")
 
-    return Model("completion_missing", (sleeper, partner), reachable=(function, waker))
+    return Model("completion_missing", (sleeper, partner), reachable=(named(function), named(waker)))
 
 
 @scene
@@ -190,4 +190,4 @@ def waits_for_itself(
             if itself:
                 provides()
 
-    return Model("waits_for_itself", (thread,), reachable=(function,))
+    return Model("waits_for_itself", (thread,), reachable=(named(function),))

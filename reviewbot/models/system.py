@@ -44,7 +44,7 @@ def short_memory(waits_with: Gfp = Gfp.IO) -> Memory:
 
 def writeback(device: Device, memory: Memory, text: str = "", n: int = 1) -> Task:
     """The flusher of the filesystem on `device`: writes a dirty page out, waits, and the page is free."""
-    written = Completion(f"the write to {device}")
+    written = Completion("the write")
     text = text or f"writes to {device}"
 
     @program(file="block/bio.c", title="bio_endio of the write")

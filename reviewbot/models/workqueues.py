@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from reviewbot.models.block import disk, of, submit_bio
+from reviewbot.models.block import disk, named, of, submit_bio
 from reviewbot.models.reader import Driver, Mode, SleepingLock, acquire, asks_for_write, lock_of, release, task_of
 from reviewbot.models.scene import scene
 from reviewbot.models.snapshot import Above, writeback_above
@@ -52,12 +52,12 @@ def _driver(wq: WorkQueue, queued_by: QueuedBy, device: str, work: str, queuer: 
 
     @of(file, queuer, "end_io of the bio below")
     def lower_end_io(end_io: Routine) -> None:
-        queue_work(wq, handle(end_io)).says(f"queues {work} on {wq}")
+        queue_work(wq, handle(end_io)).says(f"queues {named(work)} on {wq}")
 
     @of(file, queuer if queued_by == "map" else "")
     def submit(end_io: Routine) -> None:
         if queued_by == "map":
-            queue_work(wq, handle(end_io)).says(f"queues {work} on {wq}")
+            queue_work(wq, handle(end_io)).says(f"queues {named(work)} on {wq}")
         else:
             submit_bio(below, "write", lower_end_io(end_io))
 
@@ -158,12 +158,12 @@ def flush_dependency(
 
     @task_of(file, function)
     def flusher() -> None:
-        queue_work_once(wq, handler()).says(f"queues {work} on {wq}")
+        queue_work_once(wq, handler()).says(f"queues {named(work)} on {wq}")
         flush_work(wq, handler()).says("")
         free_page(memory).says("")
 
     tasks = (flusher, allocating_works(memory, kworkers))
-    return Model("flush_dependency", tasks, reachable=(function, HOG), kworkers=kworkers)
+    return Model("flush_dependency", tasks, reachable=(named(function), HOG), kworkers=kworkers)
 
 
 @scene
@@ -188,7 +188,7 @@ def flush_under_lock(
     """
     wq = WorkQueue(queue, threads=1, ordered=ahead)
     mutex = lock_of(kind, lock)
-    marks = (function, work)
+    marks = (named(function), named(work))
 
     @of(file, work)
     def handler() -> None:
@@ -196,7 +196,7 @@ def flush_under_lock(
             acquire(mutex, taken_for)
             release(mutex, taken_for).says("")
 
-    @of(file, "", f"an item ahead of {work}")
+    @of(file, "", f"an item ahead of {named(work)}")
     def other() -> None:
         acquire(mutex, taken_for)
         release(mutex, taken_for).says("")
@@ -250,7 +250,7 @@ def flush_own_queue(
     def somebody() -> None:
         queue_work_once(wq, handler()).says("")
 
-    return Model("flush_own_queue", (somebody,), reachable=(work,))
+    return Model("flush_own_queue", (somebody,), reachable=(named(work),))
 
 
 @scene
@@ -283,7 +283,7 @@ def timer_sync_under_lock(
         if held:
             spin_unlock(spin).says("")
 
-    return Model("timer_sync_under_lock", (caller,), reachable=(function, handler))
+    return Model("timer_sync_under_lock", (caller,), reachable=(named(function), named(handler)))
 
 
 @program

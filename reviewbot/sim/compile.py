@@ -142,7 +142,7 @@ class _Compiler:
                     self.shared = self.runner_class("kworker", self.model.kworkers, None)
                 served.append(self.shared)
                 if runner.rescuer:
-                    served.append(self.runner_class(f"rescuer of {runner}", 1, None))
+                    served.append(self.runner_class(f"the rescuer of {runner}", 1, None))
             elif isinstance(runner, WorkQueue):
                 served.append(self.runner_class(runner.name, runner.threads, None))
             else:

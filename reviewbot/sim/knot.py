@@ -7,6 +7,7 @@ could run) would bring. It is complete in the first state where that holds; an e
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -292,7 +293,7 @@ class WaitFor:
     def name(self, node: Node) -> str:
         """Who waits there, without telling tasks of a class apart."""
         if isinstance(node, Work):
-            return f"the queued {node.title}"
+            return f"the queued {node.title.removeprefix('the ')}"
         return self.automaton.classes[node.number].name
 
     def blocked(self, spot: Spot) -> Act:
@@ -320,6 +321,8 @@ class WaitFor:
         act = self.blocked(spot)
         if act.call.startswith("waits"):
             return act.call
+        if re.search(r"\((the|its|a) ", act.call):  # no call that could be found in the source
+            return f"waits for {_wanted(act)}"
         return f"blocks in {act.call}" if act.call else f"waits for {_wanted(act)}"
 
     def _names(self, node: Node, state: bytes) -> Iterator[str]:

@@ -92,19 +92,39 @@ class _Teller:
         for node in self.knot.nodes:
             if not (self.states[-1][node.pending] if isinstance(node, Work) else at(node)):
                 raise ReplayError(f"{self.graph.name(node)} is not where the knot has it")
-        stuck = [task for node in self.knot.nodes if isinstance(node, Spot) for task in at(node)]
+        nodes = dict.fromkeys((*self.knot.members, *self.knot.nodes))
+        stuck = [task for node in nodes if isinstance(node, Spot) for task in at(node)]
         blocked: dict[int, list[Task]] = {}
         for task in stuck:
             blocked.setdefault(self.since(task), []).append(task)
         steps: list[Step] = []
+        idle = self.idle()
         for number in range(len(self.states)):
-            if number:
+            if number and number not in idle:
                 run = self.runs[number - 1]
                 steps += self.step(run.task, self.words(run, self.states[number]), run.edge.act.at)
             for task in blocked.get(number, ()):
                 spot = self.waiting.spot(task)
                 steps += self.step(task, self.graph.how(spot, self.states[-1]), self.graph.blocked(spot).at)
         return Trace(tuple(steps), self.waiting.waits())
+
+    def idle(self) -> set[int]:
+        """Steps of one turn after which all is as it was before them: a lock that was taken and given back."""
+        cells = len(self.automaton.cells)
+        seen = [state[:cells] for state in self.states]
+        found: set[int] = set()
+        for first in range(1, len(seen)):
+            if first in found or seen[first] == seen[first - 1]:
+                continue
+            last = first
+            for number in range(first + 1, len(seen)):
+                if self.runs[number - 1].task != self.runs[first - 1].task:
+                    break
+                if seen[number] == seen[first - 1] != seen[number - 1]:
+                    last = number
+            if last > first:
+                found.update(range(first, last + 1))
+        return found
 
     def step(self, task: Task, text: str, at: Place | None) -> list[Step]:
         if not text:

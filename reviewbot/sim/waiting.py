@@ -143,7 +143,7 @@ class Waiting:
         every = len(tasks) > 1 or not any(effect.higher for effect in brought)
         who, asked = self.mention(after, holding, every), self.asked(node, brought)
         verb, _, what = asked.partition(" ")
-        if isinstance(after, Work) and what in (after.title, f"its {after.title}"):
+        if isinstance(after, Work) and _bare(what) == _bare(after.title):
             asked = verb
         elif (name := str(self.graph.blocked(node).on)) in who:
             asked = asked.replace(name, "it")
@@ -207,11 +207,16 @@ class Waiting:
     def mention(self, node: Node, tasks: Sequence[Task] = (), every: bool = True) -> str:
         """Who stands there (or those of them), in a sentence: queued work is called queued only once."""
         if isinstance(node, Work):
-            again = node.title if " " not in node.title else f"the {node.title}"
+            again = node.title if " " not in node.title else f"the {node.title.removeprefix('the ')}"
             name = again if node in self._told else self.graph.name(node)
             self._told.add(node)
             return name
         return _and([self.name(task) for task in tasks or self.at(node)], "and" if every else "or")
+
+
+def _bare(name: str) -> str:
+    """A name without article and parentheses."""
+    return re.sub(r"^(the|its) |\(\)$", "", name)
 
 
 def _and(names: list[str], word: str = "and") -> str:

@@ -197,11 +197,16 @@ def _wait(runner: Runner, need: Cell, busy: Cell, call: str, what: str, begins: 
     return Seq((Step(first), Step((done,))))
 
 
+def _item(work: Routine) -> str:
+    """The work item as an argument: named like its function."""
+    return work.title.removesuffix("()")
+
+
 def flush_work(queue: WorkQueue, work: Routine) -> Node:
     """flush_work(): sleeps until the work item, as queued when it is called, has run. For queue_work_once() items."""
     need, queued_or_running = queue.need(work), (queue.pending(work, once=True), queue.running(work))
     acts = (Act(do=tuple(need.add(cell) for cell in queued_or_running)),)
-    return _wait(queue, need, queue.busy(work), f"flush_work({work.title})", f"{work.title} to finish", acts)
+    return _wait(queue, need, queue.busy(work), f"flush_work({_item(work)})", f"{work.title} to finish", acts)
 
 
 def flush_workqueue(queue: WorkQueue) -> Node:
@@ -236,7 +241,7 @@ def _cancel(runner: Runner, work: Routine, call: str) -> Node:
 
 def cancel_work_sync(queue: WorkQueue, work: Routine) -> Node:
     """cancel_work_sync(), cancel_delayed_work_sync(): takes a pending item back and waits for the one that runs."""
-    return _cancel(queue, work, f"cancel_work_sync({work.title})")
+    return _cancel(queue, work, f"cancel_work_sync({_item(work)})")
 
 
 def timer_delete_sync(timer: Timer) -> Node:

@@ -121,7 +121,7 @@ def test_two_tasks_may_run_one_function() -> None:
     names: dict[str, Setting] = {"reversed": True, "function": "foo_map", "other_function": "foo_map"}
     trace = check(find("lock_order").build(names)).trace
     assert trace is not None
-    assert {w.task for w in trace.knot} == {"foo_map", "foo_map in another task"}
+    assert {w.task for w in trace.knot} == {"foo_map()", "foo_map() in another task"}
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)

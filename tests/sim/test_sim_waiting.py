@@ -7,7 +7,7 @@ from sim_models import throttle
 
 from reviewbot.models.scene import build
 from reviewbot.sim.check import check
-from reviewbot.sim.model import Model
+from reviewbot.sim.model import Model, Mutex, mutex_lock, mutex_unlock, task
 from reviewbot.types import Trace
 
 
@@ -23,26 +23,26 @@ def trace_of(model: Model) -> Trace:
         (
             "lock_order reversed=yes",
             [
-                "drv_caller waits for drv_other to release &drv->other_lock",
-                "drv_other waits for drv_caller to release &drv->lock",
+                "drv_caller() waits for drv_other() to release &drv->other_lock",
+                "drv_other() waits for drv_caller() to release &drv->lock",
             ],
         ),
         (
             "recursive_lock dropped=no kind=rwsem first=read second=read writer=yes",
             [
-                "drv_caller waits for the writer of &drv->lock to get and release it",
-                "the writer of &drv->lock waits for drv_caller to release &drv->lock",
+                "drv_caller() waits for the writer of &drv->lock to get and release it",
+                "the writer of &drv->lock waits for drv_caller() to release &drv->lock",
             ],
         ),
-        ("shrinker_lock how=lock", ["drv_caller waits for &drv->lock, which it holds itself"]),
-        ("missing_unlock always=no", ["drv_other waits for drv_caller to release &drv->lock, which it never does"]),
-        ("completion_missing always=no", ["drv_caller waits for &drv->done, and nobody is left to complete it"]),
+        ("shrinker_lock how=lock", ["drv_caller() waits for &drv->lock, which it holds itself"]),
+        ("missing_unlock always=no", ["drv_other() waits for drv_caller() to release &drv->lock, which it never does"]),
+        ("completion_missing always=no", ["drv_caller() waits for &drv->done, and nobody is left to complete it"]),
         (
             "flush_dependency rescuer=no",
             [
-                "drv_flush waits for the queued drv_work to finish",
-                "drv_work waits for kworker #1 or kworker #2 to run it",
-                "kworker #1 and kworker #2 wait for drv_flush to free memory",
+                "drv_flush() waits for the queued drv_work() to finish",
+                "drv_work() waits for kworker #1 or kworker #2 to run it",
+                "kworker #1 and kworker #2 wait for drv_flush() to free memory",
             ],
         ),
         ("pool_elements where=map serialised=no", ["writeback #1 and writeback #2 wait for each other to give an "
@@ -52,7 +52,7 @@ def trace_of(model: Model) -> Trace:
         (
             "shared_pool owner=shared",
             [
-                "writeback waits for the thread of lower to complete the write to upper",
+                "writeback waits for the thread of lower to complete the write",
                 "the thread of lower waits for an element of &drv->pool, of which the thread of upper took the last, "
                 "or for writeback to free memory",
             ],
@@ -60,15 +60,15 @@ def trace_of(model: Model) -> Trace:
         (
             "freeze_and_lock order='freezes under the lock'",
             [
-                "drv_caller waits for drv_other to leave drv->queue",
-                "drv_other waits for drv_caller to release &drv->lock",
+                "drv_caller() waits for drv_other() to leave drv->queue",
+                "drv_other() waits for drv_caller() to release &drv->lock",
             ],
         ),
         (
             "irq_lock how=plain",
             [
-                "drv_caller waits for the interrupt to leave CPU0",
-                "the interrupt waits for drv_caller to release &drv->lock",
+                "drv_caller() waits for the interrupt to leave CPU0",
+                "the interrupt waits for drv_caller() to release &drv->lock",
             ],
         ),
     ],
@@ -92,3 +92,36 @@ def test_memory_comes_from_who_is_there_to_free_it() -> None:
         "writeback, the queued verity_work of verity"
     ]
     assert knot[-1].told.endswith("wait for writeback to free memory")
+
+
+def test_a_lock_that_was_taken_and_given_back_is_not_told() -> None:
+    first, second, before = Mutex("first"), Mutex("second"), Mutex("before")
+
+    @task()
+    def one() -> None:
+        mutex_lock(before)
+        mutex_unlock(before)
+        mutex_lock(first)
+        mutex_lock(second)
+        mutex_unlock(second)
+        mutex_unlock(first)
+
+    @task()
+    def other() -> None:
+        mutex_lock(second)
+        mutex_lock(first)
+        mutex_unlock(first)
+        mutex_unlock(second)
+
+    told = trace_of(Model("before", (one, other), ("one", "other")))
+    assert sorted((step.task, step.step) for step in told.steps) == [
+        ("one", "blocks in mutex_lock(second)"),
+        ("one", "takes first"),
+        ("other", "blocks in mutex_lock(first)"),
+        ("other", "takes second"),
+    ]
+
+
+def test_a_wake_up_that_wakes_nobody_is_told() -> None:
+    told = trace_of(build("wake_up_lost set_first=no"))
+    assert "calls wake_up(&drv->wait)" in [step.step for step in told.steps]

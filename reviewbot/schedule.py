@@ -1,0 +1,87 @@
+"""A trace as text: its steps in numbers, or in the two columns of lockdep, and the sentence that closes the circle."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Sequence
+from itertools import groupby
+
+from reviewbot.types import Trace
+
+WIDTH = 72
+GAP = "    "
+COLUMN = (WIDTH - len(GAP)) // 2
+"""Characters for each of two tasks."""
+MOST_LINES = 3
+"""Lines of a step in a column; with more of them nobody would read it."""
+
+
+def schedule(trace: Trace) -> str:
+    """The steps: side by side where two tasks take turns, as two that take their locks in each other's order do."""
+    return columns(trace) or numbered(trace)
+
+
+def numbered(trace: Trace) -> str:
+    """The numbered steps of a schedule, wrapped; consecutive steps of one task are one number."""
+    told: list[str] = []
+    before = ("", [""])
+    for task, steps in _turns(trace):
+        same = (re.sub(r" #\d+$", "", task), steps) == (re.sub(r" #\d+$", "", before[0]), before[1])
+        told.append(f"{task} does the same" if same else _sentence(task, steps))
+        before = task, steps
+    return "\n".join(_item(n, text) for n, text in enumerate(told, 1))
+
+
+def columns(trace: Trace) -> str:
+    """The steps in two columns, time going down, as in lockdep's reports (kernel/locking/lockdep.c).
+
+    Empty where more or less than two tasks take part, where each is done after one turn, and what does not fit a mail.
+    """
+    turns = _turns(trace)
+    tasks = list(dict.fromkeys(task for task, _ in turns))
+    if len(tasks) != 2 or len(turns) < 3:
+        return ""
+    lines = [_side_by_side(*tasks), _side_by_side(*("-" * len(task) for task in tasks))]
+    for task, steps in turns:
+        for step in steps:
+            parts = textwrap.wrap(step, COLUMN, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            if len(parts) > MOST_LINES:
+                return ""
+            lines += parts if task == tasks[0] else [" " * COLUMN + GAP + part for part in parts]
+            if task == tasks[0] and any(len(part) > COLUMN for part in parts):
+                return ""
+    return "" if any(len(line) > WIDTH for line in lines) else "\n".join(lines)
+
+
+def knot(trace: Trace) -> str:
+    """Who waits for whom, as one sentence that comes back to its start and ends in `deadlock`."""
+    told = [wait.told or f"{wait.task} waits for {wait.waits_for}, from {wait.held_by}" for wait in trace.knot]
+    return ", and ".join(filter(None, (", ".join(told[:-1]), told[-1]))) + " - deadlock."
+
+
+def _turns(trace: Trace) -> list[tuple[str, list[str]]]:
+    """Each turn of a task with what it does in it, said once."""
+    groups = groupby(trace.steps, lambda step: step.task)
+    return [(task, [*dict.fromkeys(step.step for step in steps)]) for task, steps in groups]
+
+
+def _sentence(task: str, steps: Sequence[str]) -> str:
+    text = " and ".join(filter(None, (", ".join(steps[:-1]), steps[-1])))
+    return text if text.startswith(task) else f"{task} {text}" if text[:1].islower() else f"{task}: {text}"
+
+
+def _item(number: int, text: str) -> str:
+    start = f"{number}. "
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _side_by_side(left: str, right: str) -> str:
+    return f"{left.center(COLUMN)}{GAP}{right.center(COLUMN)}".rstrip()
