@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from reviewbot.csource.ir import Assign, Call
 from reviewbot.effects import Extractor, Frame, Op, Program, Unreadable
@@ -28,6 +28,8 @@ WAKES = ("event", "bit", RUN)
 """Classes of wake-ups that are followed."""
 NEAR = 6
 """How far above a write or wake-up a function still counts as one that does it."""
+STATES = 6_000
+"""States of one program before it is given up; callers come and go, and each is one more program."""
 PAIRS = 6
 """Most things that one function changes and announces which are looked into."""
 
@@ -63,17 +65,25 @@ class Index:
     """Who writes, wakes and sleeps in a world."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        self._world = ref(world)  # the index goes with it
         self._written: dict[str, list[tuple[str, Write]]] = {}
         self._woken: dict[str, list[tuple[str, str]]] = {}
-        for key, facts in world.book.all().items():
-            for fact in facts:
-                if isinstance(fact, Write):
-                    self._written.setdefault(member(fact.object), []).append((key, fact))
-                for wake in _woken(fact):
-                    self._woken.setdefault(member(wake), []).append((key, wake))
+        for key, write in world.all(Write):
+            self._written.setdefault(member(write.object), []).append((key, write))
+        for key, fact in (*world.all(Wake), *world.all(Queue)):
+            for wake in _woken(fact):
+                self._woken.setdefault(member(wake), []).append((key, wake))
+        self.silences: dict[tuple[Told, tuple[str, ...]], tuple[Place, ...] | None] = {}
+        """What `silent` found."""
         self._found: dict[object, frozenset[str]] = {}
         self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
+
+    @property
+    def world(self) -> World:
+        """The world that it is of."""
+        world = self._world()
+        assert world is not None
+        return world
 
     def writing(self, told: Told) -> frozenset[str]:
         """Functions that may make the change, and those above them."""
@@ -144,6 +154,7 @@ class Announcing(Extractor):
         super().__init__(world, (), {told.wake}, ())
         self.told, self.route = told, dict(pairwise((*route, route[-1])))
         self.index = index(world)
+        self._left = STATES
         self._written: dict[str, dict[tuple[int, str], list[Write]]] = {}
 
     def _follows(self, frame: Frame, reader: Reader, call: Call, target: str) -> bool:
@@ -262,6 +273,13 @@ def silent(world: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...] 
 
     way: the function, and the callees through which it writes, down to the one of which every write counts.
     """
+    silences = index(world).silences
+    if (told, way) not in silences:
+        silences[told, way] = _silent(world, told, way)
+    return silences[told, way]
+
+
+def _silent(world: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...] | None:
     try:
         program = Announcing(world, told, way).program(way[0])
     except Unreadable:
