@@ -16,7 +16,24 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.rule import Diff, Exit, Finding, Mask, Remedy, Rule, Scene, Version, Words, known, lives, passes, short
+from reviewbot.rule import (
+    Diff,
+    Exit,
+    Finding,
+    Mask,
+    Remedy,
+    Rule,
+    Scene,
+    Version,
+    Words,
+    called,
+    drained,
+    known,
+    lives,
+    passes,
+    serves,
+    short,
+)
 
 RANK = {"nowait": 0, "atomic": 0, "noio": 1, "nofs": 2, "full": 3}
 GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS"}
@@ -24,7 +41,6 @@ WHAT = {
     "mapping": "the page cache of {name}",
     "socket": "the socket",
     "cipher": "the cipher in {name}",
-    "callers": "what runs between {name}() and its counterpart",
 }
 
 
@@ -59,30 +75,36 @@ class GfpMask(Rule):
     def _found(self, diff: Diff, fact: Mask, after: list[Mask], klass: str, life: str) -> Iterator[Finding]:
         needs = "FS" if fact.klass == "nofs" else life
         what = WHAT[fact.of].format(name=short(fact.object) if known(fact.object) else fact.object)
+        user, device = _user(diff.after, fact, needs), called(diff.after.world, fact.at.file)
         yield from self.finding(
             diff,
             f"{what} may allocate with {GFP.get(klass, 'GFP_NOIO')}",
-            _words(what, klass, fact.klass, needs),
+            _words(what, klass, fact.klass, needs, user, device),
             after=[f.at for f in after],
             before=[fact.at],
             object=fact.object,
             facts=[fact, *after],
-            of=fact.of, name=fact.object, function=fact.function, file=fact.at.file, needs=needs, what=what, was=fact.klass,
-            user=passes(diff.after.world, fact.at.file),
+            of=fact.of, name=fact.object, function=fact.function, file=fact.at.file, needs=needs, was=fact.klass,
+            user=user, device=device,
         )  # fmt: skip
 
     def _left(self, diff: Diff, exit: Exit, scope: str, life: str) -> Iterator[Finding]:
-        needs = "FS" if scope == "nofs" else "IO"
-        what = WHAT["callers"].format(name=exit.function)
+        key, needs = f"{exit.at.file}:{exit.function}", "FS" if scope == "nofs" else "IO"
+        what = f"what is done after {exit.function}()"
+        user, device = passes(diff.after.world, exit.at.file, needs), called(diff.after.world, exit.at.file)
+        counter, waiter = drained(diff.after.world, key) or ("", "")
+        counted = ""
+        if counter:
+            counted = f"{exit.function}() raises {short(counter)}, and {waiter}() waits until that is 0 again."
         yield from self.finding(
             diff,
             f"{exit.function}() returns without memalloc_{scope}_save() in effect",
-            _words(what, "full", scope, needs),
-            before=[f.at for f in diff.before.scopes(f"{exit.at.file}:{exit.function}") if f.lock == scope],
+            _words(what, "full", scope, needs, waiter or user, device, counted),
+            before=[f.at for f in diff.before.scopes(key) if f.lock == scope],
             object=exit.function,
             facts=[exit],
-            of="callers", name=exit.function, function=exit.function, file=exit.at.file, needs=needs, what=what, was=scope,
-            user=passes(diff.after.world, exit.at.file),
+            of="callers", name=exit.function, function=exit.function, file=exit.at.file, needs=needs, was=scope,
+            user=user, device=device, counter=short(counter) if counter else "", waiter=waiter,
         )  # fmt: skip
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
@@ -112,24 +134,39 @@ def _masks(side: Version, file: str, function: str, of: str, object: str) -> lis
     return own or [f for f in below if (f.of, f.object) == (of, object)]
 
 
+def _user(side: Version, fact: Mask, needs: str) -> str:
+    """A function that works with the object while I/O waits for it."""
+    file, world = fact.at.file, side.world
+    if fact.of == "mapping":
+        return passes(world, file, needs)
+    setter = f"{file}:{fact.function}"
+    near = [setter, *(k for k in world.functions(file) if known(fact.object) and side.reads(k, fact.object))]
+    found = [k for k in near if k in world.names.functions and serves(world, k)]
+    return world.function(found[0]).name if found else passes(world, file, needs)
+
+
 def _scene(finding: Finding, klass: str) -> Scene:
-    given = {"gfp": GFP.get(klass, "GFP_NOIO"), "needs": finding.get("needs"), "file": finding.get("file")}
-    if finding.get("needs") == "FS":
-        inside = (
-            f"what {finding.get('name')}() hands out" if finding.get("of") == "callers" else "the filesystem's lock"
-        )
+    get = finding.get
+    given = {"gfp": GFP.get(klass, "GFP_NOIO"), "needs": get("needs"), "file": get("file")}
+    given |= {"device": get("device")} if get("device") else {}
+    if get("counter"):
         return Scene.of(
-            "alloc_under_lock", lock=inside, call="kmalloc", function="a user of it", taker="writepages", **given
+            "alloc_while_counted", counter=get("counter"), function=get("function"), waiter=get("waiter"), **given
         )
-    call = CALL.get(finding.get("of"), "kmalloc")
-    return Scene.of("alloc_on_io_path", call=call, function=finding.get("user") or "the driver", **given)
+    where = {"where": "map"} if get("needs") == "FS" else {}
+    call = CALL.get(get("of"), "kmalloc")
+    return Scene.of("alloc_on_io_path", call=call, function=get("user") or get("function"), **where, **given)
 
 
-def _words(what: str, klass: str, was: str, needs: str) -> Words:
-    waits = "waits for I/O" if needs == "IO" else "calls filesystems and their shrinkers"
-    who = "I/O waits for that allocation" if needs == "IO" else "writeback needs what is held over that allocation"
+def _words(what: str, klass: str, was: str, needs: str, user: str, device: str, counted: str = "") -> Words:
+    waits, promise = ("wait for I/O", "wait for I/O")
+    if needs == "FS":
+        waits, promise = f"call {device or 'the filesystem'} again", "call filesystems"
+    turn = f", which in turn waits for {user}()" if user and counted else ""
+    who = f"{user}() needs it for I/O. " if user and not counted else ""
     return Words(
-        claim=f"{what[0].upper()}{what[1:]} may allocate with {GFP.get(klass, 'GFP_NOIO')}: reclaim then {waits}, and {who}.",
+        claim=f"{what[0].upper()}{what[1:]} may allocate with {GFP.get(klass, 'GFP_NOIO')} now. {counted or who}"
+        f"{' ' if counted else ''}When memory is short the allocation may {waits}{turn}.",
         setting="For example, while memory is short:",
-        contrast=f"Within {GFP.get(was, 'GFP_NOIO')} reclaim does not wait for that.",
+        contrast=f"Within {GFP.get(was, 'GFP_NOIO')} reclaim does not {promise}, and this cannot occur.",
     )

@@ -54,7 +54,7 @@ from reviewbot.facts.objects import spoken as short
 from reviewbot.facts.reads import assigned, reads, sets
 from reviewbot.facts.reserves import Drain, drains, kept, several
 from reviewbot.facts.served import Served
-from reviewbot.facts.ways import Way, called, handlers, holders, lives, passes, serves, stacked, stacks, way
+from reviewbot.facts.ways import Way, called, drained, handlers, holders, lives, passes, serves, stacked, stacks, way
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
@@ -117,6 +117,7 @@ __all__ = [
     "asks",
     "assigned",
     "called",
+    "drained",
     "drains",
     "handlers",
     "holders",

@@ -15,7 +15,7 @@ from reviewbot.csource.ir import Const
 from reviewbot.facts import gfp
 from reviewbot.facts.asks import resolved
 from reviewbot.facts.contexts import Entered
-from reviewbot.facts.kinds import Allocation, Held, Submit, Take, Wait
+from reviewbot.facts.kinds import Allocation, Held, Submit, Take, Wait, Write
 from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
@@ -192,24 +192,41 @@ def handlers(world: World, work: str) -> tuple[str, ...]:
     return tuple(sorted({bound.handler for bound in world.links.bound if bound.work == work}))
 
 
-def passes(world: World, path: str) -> str:
-    """Name of the function of a file by which block I/O comes in; empty without one."""
+def passes(world: World, path: str, needs: str = "IO") -> str:
+    """Name of the function by which block I/O comes into a file (or, with `FS`, by which the filesystem of its folder
+    writes pages out); empty without one."""
+    context = "io_path" if needs == "IO" else "writeback"
     for places in world.links.placed_in.values():
         for placed in places:
             slot = KERNEL.slots.get(placed.slot)
-            if slot is not None and slot.context == "io_path" and placed.file == path:
+            near = placed.file == path or (needs == "FS" and posixpath.dirname(placed.file) == posixpath.dirname(path))
+            if slot is not None and slot.context == context and near:
                 return world.function(placed.handler).name
     return ""
+
+
+def drained(world: World, key: str) -> tuple[str, str] | None:
+    """A counter that a function raises and somebody in its folder waits to see low again: (counter, who waits)."""
+    raised = {f.object for f in world.own_facts(key) if isinstance(f, Write) and f.op == "+" and known(f.object)}
+    folder = posixpath.dirname(world.names.file[key])
+    for sleeper in sorted(world.sleepers) if raised else ():
+        near = posixpath.dirname(world.names.file[sleeper]) == folder
+        for fact in world.own_facts(sleeper) if near else ():
+            if isinstance(fact, Wait) and not fact.timeout and (counters := raised & set(fact.reads)):
+                return min(counters), world.function(sleeper).name
+    return None
 
 
 def called(world: World, path: str) -> str:
     """What people call that which a file drives: `dm-verity`, `raid1`, `xfs`; empty where the code does not say."""
     folder = posixpath.dirname(path)
     for named in KERNEL.called:
-        near = (p for p in world.names.units if posixpath.dirname(p) == folder) if named.folder else (path,)
-        for file in near:
-            unit = world.names.units.get(file)
-            for slot in unit.slots if unit else ():
-                if f"{slot.type}.{slot.field}" == named.slot and isinstance(slot.value, Const):
-                    return named.form.replace("{}", slot.value.text.strip('"'))
+        near = [p for p in world.names.units if posixpath.dirname(p) == folder] if named.folder else [path]
+        slots = [slot for p in near if p in world.names.units for slot in world.names.units[p].slots]
+        found = {
+            s.value.text.strip('"') for s in slots if f"{s.type}.{s.field}" == named.slot and isinstance(s.value, Const)
+        }
+        own = found & {posixpath.basename(folder)} or found  # tests bring types of their own
+        if len(own) == 1:
+            return named.form.replace("{}", own.pop())
     return ""
