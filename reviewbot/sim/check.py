@@ -13,7 +13,7 @@ import msgspec
 from reviewbot.sim.automaton import Automaton
 from reviewbot.sim.compile import compile_model
 from reviewbot.sim.explore import Limits, OutOfTime, Space, explore
-from reviewbot.sim.knot import Knot, knots
+from reviewbot.sim.knot import Knot, WaitFor, knots
 from reviewbot.sim.program import Model, Resource, Unbalanced
 from reviewbot.sim.trace import trace
 from reviewbot.types import Trace
@@ -130,14 +130,15 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
         return Result("vacuous", states, "the model says of nothing that it must be reachable", edges=edges)
     if missing and space.complete:
         return Result("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
-    found = knots(space, until)
+    graph = WaitFor(space.automaton)
+    found = knots(space, until, graph)
     every = tuple(knot for _, knot in found)
     counting = [(state, knot) for state, knot in found if knot.key not in known]
     wanted = [(state, knot) for state, knot in counting if not through or through & knot.names]
     if wanted and not missing:
         state, knot = wanted[0]
         depth = len(space.path(state)) - 1
-        told = trace(space, state, knot)
+        told = trace(space, state, knot, graph)
         return Result("stuck", states, "", told, knot, every, edges, depth, complete=space.complete)
     if not space.complete:
         return Result("inconclusive", states, space.reason, knots=every, edges=edges)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from reviewbot.sim.automaton import Automaton, OutOfRange, apply, is_open
-from reviewbot.sim.generate import added, generate, leaves_range, sorter
+from reviewbot.sim.generate import Sorted, added, generate, leaves_range
 from reviewbot.sim.reduce import Move, Moves, fused, plain
 
 BATCH = 1024
@@ -119,6 +119,8 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
         begin = end
         if begin < len(space.order):
             space.reason = _exhausted(space, limits, until)
+    if made:  # a function and its globals hold each other, and so all of this
+        batch.__globals__.clear()  # type: ignore[attr-defined]
     return space
 
 
@@ -137,7 +139,7 @@ class _Reader:
     def __init__(self, space: Space, index: dict[int, int]) -> None:
         self.space, self.index = space, index
         classes = space.automaton.classes
-        self.sorters = [sorter(space.automaton, c) if space.ordered and c.n > 1 else None for c in classes]
+        self.sorters = [Sorted(space.automaton, c) if space.ordered and c.n > 1 else None for c in classes]
         self.ways: list[dict[int, list[tuple[Move, int | None]]]] = [{} for _ in classes]
 
     def prepared(self, number: int, place: int) -> list[tuple[Move, int | None]]:
@@ -184,14 +186,14 @@ class _Reader:
     ) -> int:
         """The state after a move."""
         c, sort = self.space.automaton.classes[number], self.sorters[number]
-        if constant is not None and sort:
-            return value + constant + sort(state[c.offset : c.end], place, move.target)
+        if constant is not None and sort is not None:
+            return value + constant + sort[state[c.offset : c.end], place, move.target]
         if constant is not None and c.n == 1:
             return value + constant
         changed = bytearray(state)
         apply(move.changes, changed, self.space.automaton.cells)
         c.put(changed, task, move.target)
-        if sort:
+        if sort is not None:
             for nth, there in enumerate(sorted(c.places(changed))):
                 c.put(changed, nth, there)
         return int.from_bytes(changed, "big")

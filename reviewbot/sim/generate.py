@@ -26,30 +26,32 @@ def generate(space: Space, index: dict[int, int]) -> Callable[[int, int], None]:
     Errors: the function raises ValueError or OverflowError where a cell leaves its range.
     """
     names: dict[str, Any] = {"space": space, "index": index}
-    names |= {f"sort{number}": sorter(space.automaton, c) for number, c in enumerate(space.automaton.classes)}
+    names |= {f"sort{number}": Sorted(space.automaton, c) for number, c in enumerate(space.automaton.classes)}
     exec(compile("\n".join(source(space)), "<automaton>", "exec"), names)
     batch: Callable[[int, int], None] = names["batch"]
     return batch
 
 
-def sorter(automaton: Automaton, c: Class) -> Callable[[bytes, int, int], int]:
-    """What to add to a state when a task of the class goes from one place to another and the class is sorted again."""
-    unit = 1 << 8 * (len(automaton.initial) - c.end)
-    cache: dict[tuple[bytes, int, int], int] = {}
+class Sorted(dict[tuple[bytes, int, int], int]):
+    """What to add to a state when a task of the class goes from one place to another and the class is sorted again.
 
-    def change(row: bytes, place: int, target: int) -> int:
-        key = row, place, target
-        if key not in cache:
-            if len(cache) >= MOST_CACHED:
-                cache.clear()
-            places = [row[i : i + c.width] for i in range(0, len(row), c.width)]
-            places.remove(place.to_bytes(c.width, "big"))
-            places.append(target.to_bytes(c.width, "big"))
-            after = b"".join(sorted(places))
-            cache[key] = (int.from_bytes(after, "big") - int.from_bytes(row, "big")) * unit
-        return cache[key]
+    By the places of the class's tasks, the place left and the place gone to.
+    """
 
-    return change
+    def __init__(self, automaton: Automaton, c: Class) -> None:
+        super().__init__()
+        self.width, self.unit = c.width, 1 << 8 * (len(automaton.initial) - c.end)
+
+    def __missing__(self, key: tuple[bytes, int, int]) -> int:
+        row, place, target = key
+        if len(self) >= MOST_CACHED:
+            self.clear()
+        places = [row[i : i + self.width] for i in range(0, len(row), self.width)]
+        places.remove(place.to_bytes(self.width, "big"))
+        places.append(target.to_bytes(self.width, "big"))
+        after = b"".join(sorted(places))
+        self[key] = change = (int.from_bytes(after, "big") - int.from_bytes(row, "big")) * self.unit
+        return change
 
 
 def source(space: Space) -> Iterator[str]:
@@ -62,11 +64,13 @@ def source(space: Space) -> Iterator[str]:
     yield "put = out.append"
     for number, moves in enumerate(space.moves):
         for place, ways in enumerate(moves):
-            if ways:
+            if any(move.guard for move in ways):
                 yield f"def f{number}_{place}(s, v, w):"
                 for move in ways:
                     yield from _move(automaton, number, place, move, space.ordered)
-        names = (f"f{number}_{place}" if ways else "None" for place, ways in enumerate(moves))
+        names = (
+            f"f{number}_{place}" if any(move.guard for move in ways) else "None" for place, ways in enumerate(moves)
+        )
         yield f"F{number} = ({', '.join(names)},)"
     yield "def batch(begin, end):"
     yield "    count = len(order)"
@@ -100,6 +104,8 @@ def _tasks(number: int, c: Class, size: int, ordered: bool) -> Iterator[str]:
 
 def _move(automaton: Automaton, number: int, place: int, move: Move, ordered: bool) -> Iterator[str]:
     c, size = automaton.classes[number], len(automaton.initial)
+    if not move.guard:
+        return
     guard = _guard(move.guard)
     indent = "    "
     if guard:
@@ -109,7 +115,7 @@ def _move(automaton: Automaton, number: int, place: int, move: Move, ordered: bo
     if c.n == 1:
         constant += (move.target - place) << 8 * (size - c.end)
     elif ordered:
-        terms.append(f"sort{number}(s[{c.offset}:{c.end}], {place}, {move.target})")
+        terms.append(f"sort{number}[s[{c.offset}:{c.end}], {place}, {move.target}]")
     elif move.target != place:
         terms.append(f"w * {move.target - place}")
     if leaves_range(move.changes):

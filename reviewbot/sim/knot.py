@@ -40,13 +40,14 @@ class Knot(msgspec.Struct, frozen=True):
     """Everything it passes through: resources, classes of tasks, queued routines."""
 
 
-def knots(space: Space, until: float = inf) -> list[tuple[int, Knot]]:
+def knots(space: Space, until: float = inf, graph: WaitFor | None = None) -> list[tuple[int, Knot]]:
     """All knots, each once, with the first state where it is complete, in breadth-first order, small ones first.
 
     In a space that is not complete only states without any way on are looked at: what may still happen elsewhere is
-    not known. until: time.monotonic() when the time is up. Errors: OutOfTime.
+    not known. until: time.monotonic() when the time is up. graph: that of the automaton, if it is at hand already.
+    Errors: OutOfTime.
     """
-    graph = WaitFor(space.automaton)
+    graph = graph or WaitFor(space.automaton)
     dead = _dead(space, graph, until)
     found: dict[tuple[tuple[str, str], ...], Knot] = {}
     looked: set[tuple[int, int]] = set()
@@ -103,6 +104,9 @@ def _doomed(space: Space, until: float) -> list[int]:
     """The states from which no state with everybody at home can be reached; all others are free of dead tasks."""
     good = bytearray(_at_home(space))
     starts, targets = space.starts, space.targets
+    for state, before in zip(range(len(good) - 1, 0, -1), reversed(space.parents), strict=False):
+        if good[state]:
+            good[before] = 1
     doomed = [state for state in range(len(good) - 1, -1, -1) if not good[state]]
     while True:
         still = []
@@ -162,8 +166,8 @@ class WaitFor:
 
     def spots(self, state: bytes) -> list[Spot]:
         """Where there are tasks, each place once."""
-        places = (Spot(number, place) for number, c in enumerate(self.automaton.classes) for place in c.places(state))
-        return list(dict.fromkeys(places))
+        classes = self.automaton.classes
+        return [Spot(number, place) for number, c in enumerate(classes) for place in dict.fromkeys(c.places(state))]
 
     def occupied(self, state: bytes) -> int:
         """The places where there are tasks, as a bit mask."""

@@ -12,7 +12,7 @@ from itertools import pairwise
 from reviewbot.sim.automaton import Automaton, Class, Work, apply, fire, is_open
 from reviewbot.sim.explore import Space
 from reviewbot.sim.future import Spot
-from reviewbot.sim.knot import Knot
+from reviewbot.sim.knot import Knot, WaitFor
 from reviewbot.sim.reduce import Move
 from reviewbot.sim.waiting import Run, Task, Waiting
 from reviewbot.types import Place, Step, Trace
@@ -71,21 +71,21 @@ def ordered(automaton: Automaton, state: bytes) -> bytes:
     return bytes(result)
 
 
-def trace(space: Space, state: int, knot: Knot) -> Trace:
+def trace(space: Space, state: int, knot: Knot, graph: WaitFor | None = None) -> Trace:
     """The schedule into a knot, and who then waits for whom.
 
     Steps are single; a step that is not worth telling has no text and is left out. Where a task of the knot comes to
     wait for good, that is a step of its own. Errors: ReplayError.
     """
-    return _Teller(space, replay(space, state), knot).trace()
+    return _Teller(space, replay(space, state), knot, graph or WaitFor(space.automaton)).trace()
 
 
 class _Teller:
-    def __init__(self, space: Space, runs: list[Run], knot: Knot) -> None:
+    def __init__(self, space: Space, runs: list[Run], knot: Knot, graph: WaitFor) -> None:
         self.automaton, self.runs, self.knot = space.automaton, runs, knot
         self.states = [space.automaton.initial, *(run.state for run in runs)]
-        self.waiting = Waiting(space.automaton, runs, knot)
-        self.graph = self.waiting.graph
+        self.waiting = Waiting(graph, runs, knot)
+        self.graph = graph
 
     def trace(self) -> Trace:
         at = self.waiting.at

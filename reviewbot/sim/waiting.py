@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from reviewbot.sim.automaton import Automaton, Edge, Work
+from reviewbot.sim.automaton import Edge, Work
 from reviewbot.sim.future import Effect, Spot
 from reviewbot.sim.knot import Knot, Node, WaitFor
 from reviewbot.sim.locks import Mutex, PercpuRef, RwSem, Semaphore, SpinLock
@@ -42,10 +43,9 @@ class Run(NamedTuple):
 class Waiting:
     """The end of a schedule, with the knot that it leads to."""
 
-    def __init__(self, automaton: Automaton, runs: list[Run], knot: Knot) -> None:
-        self.automaton, self.runs, self.knot = automaton, runs, knot
-        self.state = runs[-1].state if runs else automaton.initial
-        self.graph = WaitFor(automaton)
+    def __init__(self, graph: WaitFor, runs: list[Run], knot: Knot) -> None:
+        self.graph, self.automaton, self.runs, self.knot = graph, graph.automaton, runs, knot
+        self.state = runs[-1].state if runs else self.automaton.initial
         self._names: dict[Task, str] = {}
         self._told: set[Node] = set()
         for run in runs:
@@ -107,12 +107,20 @@ class Waiting:
 
     def held(self, task: Task, wanted: frozenset[Effect]) -> frozenset[Effect]:
         """What of it the task has taken, and has not given back."""
-        taken: Counter[int] = Counter()
+        return wanted & self.taken.get(task, frozenset())
+
+    @cached_property
+    def taken(self) -> dict[Task, frozenset[Effect]]:
+        """What giving back would change, for each task that has taken something."""
+        counts: dict[Task, Counter[int]] = {}
         for run in self.runs:
-            if run.task == task:
-                taken.update({ch.cell: ch.value for ch in run.edge.changes if ch.op == "+" and not ch.other})
-        cells = [cell for cell in taken if taken[cell] and isinstance(self.automaton.cells[cell].owner, HOLDABLE)]
-        return wanted & {Effect(cell, taken[cell] < 0) for cell in cells}
+            changes = {ch.cell: ch.value for ch in run.edge.changes if ch.op == "+" and not ch.other}
+            counts.setdefault(run.task, Counter()).update(changes)
+        holdable = {n for n, cell in enumerate(self.automaton.cells) if isinstance(cell.owner, HOLDABLE)}
+        return {
+            task: frozenset(Effect(cell, by < 0) for cell, by in count.items() if by and cell in holdable)
+            for task, count in counts.items()
+        }
 
     def sleeping(self, node: Node) -> list[str]:
         """Who would bring it, but has nothing to do."""
