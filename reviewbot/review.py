@@ -18,6 +18,7 @@ from reviewbot.types import (
     Mail,
     Outcome,
     Patch,
+    Progress,
     Review,
     ReviewError,
     Series,
@@ -58,8 +59,11 @@ class Examined(Value, frozen=True):
         return Decision.COMMENT if self.failed and said is Decision.ACK else said
 
 
-def review(series: Series, options: Options, fetched: float = 0.0) -> Review:
-    """Review a fetched series on a tree; `fetched` is the seconds that fetching took. Never raises for a bad series."""
+def review(series: Series, options: Options, fetched: float = 0.0, progress: Progress | None = None) -> Review:
+    """Review a fetched series on a tree; `fetched` is the seconds that fetching took. Never raises for a bad series.
+
+    progress: told how many of how many files have been indexed, while a tree is looked through for the first time.
+    """
     from reviewbot.reply import draft
     from reviewbot.tree import Tree
 
@@ -72,7 +76,7 @@ def review(series: Series, options: Options, fetched: float = 0.0) -> Review:
         except Unreviewed as error:
             return Review(series=series, decision=Decision.UNREVIEWED, reason=str(error), timing=clock.read())
         before, after = tree.sources(change)
-        examined = examine(change, before, after, options.rules)
+        examined = examine(change, before, after, options.rules, progress)
         sender = options.sender or tree.identity()
     for stage, seconds in examined.timing:
         clock.add(stage, seconds)
@@ -89,7 +93,9 @@ def review(series: Series, options: Options, fetched: float = 0.0) -> Review:
     return msgspec.structs.replace(result, replies=replies, timing=clock.read())
 
 
-def examine(change: Change, before: Source, after: Source, only: Sequence[str] = ()) -> Examined:
+def examine(
+    change: Change, before: Source, after: Source, only: Sequence[str] = (), progress: Progress | None = None
+) -> Examined:
     """Run the rules over a change and the simulator over their findings; a crash in one rule is a note on that rule."""
     from reviewbot import judge, rules
     from reviewbot.rule import Diff
@@ -100,7 +106,7 @@ def examine(change: Change, before: Source, after: Source, only: Sequence[str] =
     failed = [*loaded.broken]
     chosen = [r for r in loaded.rules if not only or r.id in only]
     with clock("facts"):
-        diff = Diff.of(change, before, after)
+        diff = Diff.of(change, before, after, progress)
     verdicts: list[Verdict] = []
     checked: list[str] = []
     for rule in chosen:

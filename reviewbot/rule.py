@@ -51,6 +51,7 @@ from reviewbot.facts.kinds import (
 )
 from reviewbot.facts.objects import Scope, known, member, owner, scope
 from reviewbot.facts.objects import spoken as short
+from reviewbot.facts.reach import Reach
 from reviewbot.facts.reads import assigned, reads, sets
 from reviewbot.facts.reserves import Drain, drains, kept, several
 from reviewbot.facts.served import Served
@@ -58,7 +59,7 @@ from reviewbot.facts.ways import Way, called, drained, handlers, holders, lives,
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
-from reviewbot.types import Change, Finding, Place, Side, Source, Value, Words
+from reviewbot.types import Change, Finding, Place, Progress, Side, Source, Value, Words
 
 if TYPE_CHECKING:
     from reviewbot.models.scene import Setting
@@ -182,14 +183,16 @@ class Remedy(Value, frozen=True):
 class Version:
     """One side of a change: its world, and the facts of the files that the change touches."""
 
-    def __init__(self, source: Source, paths: Sequence[str], near: Version | None = None) -> None:
+    def __init__(
+        self, source: Source, paths: Sequence[str], near: Version | None = None, reach: Reach | None = None
+    ) -> None:
         self.paths = tuple(p for p in paths if source.blob(p) is not None)
-        self._source, self._all, self._near = source, tuple(paths), near
+        self._source, self._all, self._near, self._reach = source, tuple(paths), near, reach
 
     @cached_property
     def world(self) -> World:
         """The program around the change."""
-        return World.of(self._source, self._all)
+        return World.of(self._source, self._all, self._reach.files if self._reach else ())
 
     @cached_property
     def facts(self) -> Facts:
@@ -236,13 +239,14 @@ class Diff:
         self.change, self.before, self.after, self.reverse = change, before, after, reverse
 
     @classmethod
-    def of(cls, change: Change, before: Source, after: Source) -> Diff:
+    def of(cls, change: Change, before: Source, after: Source, progress: Progress | None = None) -> Diff:
         """The change between two sources; facts are made when they are first asked for."""
         old = [f.old_path or f.path for f in change.files if not f.binary]
         new = [f.path for f in change.files if not f.binary]
         paths = [p for p in dict.fromkeys((*old, *new)) if p.endswith((".c", ".h"))]
-        first = Version(before, paths)
-        return cls(change, first, Version(after, paths, first))
+        reach = Reach(change, before, after, paths, progress)
+        first = Version(before, paths, reach=reach)
+        return cls(change, first, Version(after, paths, first, reach))
 
     @property
     def notes(self) -> tuple[str, ...]:

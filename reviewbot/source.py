@@ -45,6 +45,10 @@ class MemorySource:
         """Files below `folder`, path -> blob id."""
         return {path: blob_id(self._files[path]) for path in sorted(self._files) if _below(path, folder)}
 
+    def folder(self, path: str) -> str | None:
+        """None: there is no id but by looking at all files."""
+        return None
+
 
 class FolderSource:
     """Files of a plain directory, as they are on disk when they are first asked for; `.git` folders are left out."""
@@ -88,6 +92,10 @@ class FolderSource:
                 if (blob := self.blob(path)) is not None:
                     found[path] = blob
         return found
+
+    def folder(self, path: str) -> str | None:
+        """None: there is no id but by looking at all files."""
+        return None
 
 
 class Entry(Value, frozen=True):
@@ -192,6 +200,12 @@ class GitSource:
             else:
                 found[path] = id_
         return found
+
+    def folder(self, path: str) -> str | None:
+        """Id of the folder's git tree; None for a missing folder, and where a file below it is laid over."""
+        at = self.entry(path)
+        laid = any(_below(changed, path) for changed in self._changed)
+        return at.id if at and at.folder and not laid else None
 
 
 def _below(path: str, folder: str) -> bool:

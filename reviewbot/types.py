@@ -6,7 +6,7 @@ directions, so any stage can be stored and replayed alone. This module imports n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, StrEnum
 from typing import Protocol
 
@@ -113,6 +113,13 @@ class Source(Protocol):
 
     def ls(self, folder: str) -> Mapping[str, str]:
         """Regular files below `folder` ('' for the whole tree), path -> blob id. Empty for a missing folder."""
+
+    def folder(self, path: str) -> str | None:
+        """An id that stands for all that is below a folder; None for a missing folder, and where ids cost a look."""
+
+
+Progress = Callable[[int, int], None]
+"""Told, in the course of a long work, how many of how many pieces are done."""
 
 
 class Line(Value, frozen=True):

@@ -77,7 +77,8 @@ def check(
             raise
         _print_json(flow.unfetched(what or range_ or "", error))
         return EXIT[Decision.UNREVIEWED]
-    result = flow.review(series, options, fetched=perf_counter() - started)
+    shown = _show if sys.stderr.isatty() and not as_json else None
+    result = flow.review(series, options, fetched=perf_counter() - started, progress=shown)
     flow.remember(result, options)
     if as_json:
         _print_json(result)
@@ -123,6 +124,12 @@ def _import() -> None:
         from reviewbot import judge, reply, rules, tree  # noqa: F401
 
         rules.load()
+
+
+def _show(done: int, of: int) -> None:
+    """A line while the tree is looked through for the first time; gone when that is done."""
+    line = f"indexing the tree, once: {done} of {of} files"
+    print("\r" + (line if done < of else " " * len(line) + "\r"), end="", file=sys.stderr, flush=True)
 
 
 def _print_json(result: Review) -> None:

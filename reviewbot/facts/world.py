@@ -83,11 +83,15 @@ class World:
         return cls(Library.of_units(units), units)
 
     @classmethod
-    def of(cls, source: Source, paths: Iterable[str]) -> World:
-        """The world around some files of a source: their families of folders and the headers that these include."""
+    def of(cls, source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> World:
+        """The world around some files of a source: their families of folders and the headers that these include.
+
+        more: files from elsewhere that belong to it, too.
+        """
         from reviewbot.facts import worlds
 
-        return worlds.find(source, tuple(paths))
+        paths, more = tuple(paths), tuple(more)
+        return worlds.reaching(source, paths, more) if more else worlds.find(source, paths)
 
     def evolve(self, source: Source, paths: Iterable[str]) -> World:
         """The world of the same files in another source that differs from this one's in `paths` at most."""

@@ -22,6 +22,8 @@ SOME = 8
 """A world in which more files differ than on the disk is put there in its place."""
 
 _recent: dict[str, list[World]] = {}
+_reaching: dict[str, World] = {}
+"""The last world with files beyond its folders."""
 
 
 def find(source: Source, paths: tuple[str, ...]) -> World:
@@ -52,6 +54,20 @@ def find(source: Source, paths: tuple[str, ...]) -> World:
     return world
 
 
+def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> World:
+    """The world around some files of a source, with `more` files from elsewhere; these are in no world on disk."""
+    files = {**scope(paths, source), **{p: b for p in more if (b := source.blob(p)) is not None}}
+    name = " ".join([source.blob("Makefile") or "", *paths, "with", *more])
+    near = _reaching.get(name)
+    if near is None or len(_changed(near, source, files)) > SOME:
+        near = find(source, paths)
+    world = evolved(near, source, _changed(near, source, files), (*paths, *more))
+    if name not in _reaching:
+        _reaching.clear()
+        _reaching[name] = world
+    return world
+
+
 def _changed(world: World, source: Source, files: Mapping[str, str]) -> dict[str, str | None]:
     """Files of a world, and of the scope, that are not in the world as they are in the source."""
     now: dict[str, str | None] = {p: source.blob(p) for p in world.library.blobs if p not in files}
@@ -62,6 +78,7 @@ def _changed(world: World, source: Source, files: Mapping[str, str]) -> dict[str
 def forget() -> None:
     """Let go of all worlds in memory."""
     _recent.clear()
+    _reaching.clear()
 
 
 def make(source: Source, files: Mapping[str, str]) -> World:

@@ -100,6 +100,7 @@ class Kernel:
         self.tables = _decode("contexts.toml", contexts, Contexts)
         known = _decode("subsystems.toml", subsystems, Subsystems)
         self.families, self.called = known.family, known.called
+        self.indexed = tuple(dict.fromkeys(folder for group in known.indexed for folder in group.folders))
         self.digest = hashlib.sha1(api + contexts + subsystems).hexdigest()
         _check(self.api, self.tables)
 

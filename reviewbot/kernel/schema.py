@@ -282,11 +282,18 @@ class Called(Group, frozen=True):
     folder: bool = False
 
 
+class Indexed(Group, frozen=True):
+    """Folders whose files are looked through, with their subfolders, for what a change calls or is called by."""
+
+    folders: tuple[str, ...]
+
+
 class Subsystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of subsystems.toml."""
 
     family: tuple[Family, ...]
     called: tuple[Called, ...] = ()
+    indexed: tuple[Indexed, ...] = ()
 
 
 class Context(Group, frozen=True):
