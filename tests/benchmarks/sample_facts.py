@@ -1,4 +1,4 @@
-"""Draws facts at random to be read by eye: `python tests/benchmarks/sample_facts.py TREE SEED COUNT`."""
+"""Draws facts at random to be read by eye: `python tests/benchmarks/sample_facts.py TREE SEED COUNT [FILE...]`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILES = ("drivers/md/dm.c", "block/bio.c", "drivers/block/loop.c", "fs/xfs/xfs_b
 def main() -> None:
     source, seed, count = FolderSource(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     by_kind: dict[str, list[str]] = {}
-    for path in FILES:
+    for path in sys.argv[4:] or FILES:
         world = World.of(source, [path])
         for fact in world.facts([p for p in world.whole if p.endswith(".c")]):
             by_kind.setdefault(type(fact).__name__, []).append(str(fact))
