@@ -60,7 +60,7 @@ from reviewbot.sim import (
 )
 from reviewbot.sim.program import Act, Attempt, argument
 from reviewbot.types import Place
-from reviewbot.waitfor import Actor, Circle
+from reviewbot.waitfor import Actor, Circle, providers
 
 LOCKS: dict[str, Callable[[str], Resource]] = {
     "mutex": Mutex,
@@ -79,6 +79,10 @@ LOCKS: dict[str, Callable[[str], Resource]] = {
 Held = tuple[tuple[str, str], ...]
 """Locks and the modes in which they are held."""
 FLUSHED = ("work", "workqueue", "timer", "irq")
+LEAN = ("lock", "self", "kept")
+"""Kinds of circles in which other ways than those of the circle do not matter."""
+DEEPEST = 8
+"""Most calls from a provider to the lock that are believed, where not every way can be read."""
 MOST_PLACES = 400
 """Places of a program that the simulator is given; a larger one is not searched to the end."""
 
@@ -100,15 +104,48 @@ class Cast:
         self.locks = {lock: LOCKS[klass.split("/")[0]](words(lock, names)) for lock, klass in circle.locks}
         self.done = Completion(words(circle.object, names))
         self.queue = WorkQueue(words(circle.object, names), threads=1)
-        chains = [actor.chain + actor.down for actor in circle.actors]
-        lean = circle.kind in ("lock", "self", "kept")
-        self.extractor = Extractor(
-            world, self.locks, {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}, chains, lean
-        )
+        self.extractor = self._reads(lean=circle.kind in LEAN)
         self.handlers: list[Named] = []
 
+    def _reads(self, lean: bool) -> Extractor:
+        """What reads the programs; `lean`: where locks are only passed, on the ways alone that the circle takes."""
+        circle = self.circle
+        chains = [actor.chain + actor.down for actor in circle.actors]
+        if lean and circle.kind not in LEAN:
+            chains += [self._wanting(actor) for actor in circle.providers]
+        waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
+        return Extractor(self.world, self.locks, waits, chains, lean)
+
+    def _wanting(self, actor: Actor) -> tuple[str, ...]:
+        """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can."""
+        takers = set(providers(self.world).takers.get(self.circle.lock, ()))
+        for start in reversed(actor.chain):
+            ways: dict[str, tuple[str, ...]] = {start: (start,)}
+            seen = {start}
+            for _ in range(DEEPEST):
+                for end, way in ways.items():
+                    if end in takers:
+                        return way
+                ways = {
+                    callee: (*way, callee)
+                    for end, way in ways.items()
+                    for callee in self.world.callees(end)
+                    if callee not in seen and self.world.links.names_it(end, callee)
+                }
+                seen |= set(ways)
+        return ()
+
     def model(self) -> Model:
-        """The model of this side."""
+        """The model of this side; of the ways alone that the circle takes where all of them are too many."""
+        try:
+            return self._model()
+        except TooLarge:
+            if self.extractor.lean:
+                raise
+        self.extractor = self._reads(lean=True)
+        return self._model()
+
+    def _model(self) -> Model:
         circle, flushed = self.circle, self.circle.kind in FLUSHED
         roots = {a.root: a for a in reversed(circle.actors) if a.root in self.world.names.functions}
         provides = {a.root for a in circle.providers} - {circle.holder.root}
