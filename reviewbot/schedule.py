@@ -67,7 +67,8 @@ def _turns(trace: Trace) -> list[tuple[str, list[str]]]:
 
 
 def _sentence(task: str, steps: Sequence[str]) -> str:
-    text = " and ".join(filter(None, (", ".join(steps[:-1]), steps[-1])))
+    joined = ", and " if any(", " in step for step in steps) else " and "
+    text = joined.join(filter(None, (", ".join(steps[:-1]), steps[-1])))
     return text if text.startswith(task) else f"{task} {text}" if text[:1].islower() else f"{task}: {text}"
 
 

@@ -75,7 +75,7 @@ def _described(scene: Scene) -> str:
 def _quoted(text: str) -> str:
     import shlex
 
-    return shlex.quote(text) if text else ""
+    return shlex.quote(text)
 
 
 def _text(spec: str, result: Result) -> str:

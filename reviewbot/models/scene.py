@@ -60,7 +60,7 @@ class Parameter(Value, frozen=True):
     def takes(self) -> str:
         """What may be given, in words."""
         if self.kind == "choice":
-            return " or ".join(self.choices)
+            return " or ".join(filter(None, (", ".join(self.choices[:-1]), self.choices[-1])))
         return {"yes/no": "yes or no", "number": f"a number from 0 to {MOST}", "text": "a text"}[self.kind]
 
 

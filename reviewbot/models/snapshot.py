@@ -227,12 +227,12 @@ def snapshot_throttle(
         origin_map(s, written(), not held)
         wait_for_completion(done).says("")
 
-    @task(file=FILE)
+    @task(file=FILE, name="snapshot_ctr()")
     def snapshot_ctr() -> None:
         down_write(s.origins_lock)  # register_snapshot
         up_write(s.origins_lock)
 
-    return Model("snapshot_throttle", (writer, snapshot_ctr), reachable=("writer", "snapshot_ctr"))
+    return Model("snapshot_throttle", (writer, snapshot_ctr), reachable=("writer", "snapshot_ctr()"))
 
 
 @scene

@@ -120,7 +120,7 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
         if begin < len(space.order):
             space.reason = _exhausted(space, limits, until)
     if made:  # a function and its globals hold each other, and so all of this
-        batch.__globals__.clear()  # type: ignore[attr-defined]
+        batch.__globals__.clear()
     return space
 
 

@@ -84,7 +84,7 @@ def test_names_of_the_reader_are_told() -> None:
         ("bufio_shrinker", {"the filesystem", "another task"}),
         ("dm_rescued", {"a flush", "a large write", "another write"}),
         ("offload_levels", {"drv_map()"}),
-        ("snapshot_throttle", {"writer", "snapshot_ctr"}),
+        ("snapshot_throttle", {"writer", "snapshot_ctr()"}),
     ],
 )
 def test_founding_scenes_get_their_work_done(spec: str, marks: set[str]) -> None:
