@@ -87,7 +87,7 @@ def test_list_of_one(capsys: pytest.CaptureFixture[str]) -> None:
         (["nothing_like_it"], "there is no model `nothing_like_it`"),
         (["lock_orders"], "lock_order"),
         (["lock_order", "lock"], "write key=value"),
-        (["lock_order", "kind=seqlock"], "kind takes mutex or"),
+        (["lock_order", "kind=seqlock"], "kind takes mutex, "),
         (["lock_order", "--states", "0"], "--states"),
     ],
 )

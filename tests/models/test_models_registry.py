@@ -105,7 +105,7 @@ def test_every_scene_says_what_it_is(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"kind": "seqlock"}, "kind takes mutex or"),
+        ({"kind": "seqlock"}, "kind takes mutex, "),
         ({"reversed": "yes"}, "reversed takes yes or no"),
         ({"locks": "a"}, "lock_order has no parameter `locks`"),
     ],
