@@ -162,6 +162,39 @@ static int user(struct dev *d) { TAKE(d); kmalloc(8, GFP_NOIO); mutex_unlock(&d-
     assert not found.of("user")[Exit]
 
 
+def test_a_way_ends_where_a_macro_jumps_in_its_user() -> None:
+    text = """
+#define CHECK(d) do { if ((d)->flag) goto out; } while (0)
+static int user(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	CHECK(d);
+	mutex_unlock(&d->lock);
+	kmalloc(8, GFP_NOIO);
+	return 0;
+out:
+	mutex_unlock(&d->lock);
+	return -1;
+}
+"""
+    found = facts(text)
+    assert not found[Allocation][0].held
+    assert not found.of("user")[Exit]
+
+
+def test_a_throttle_is_not_left_to_callers() -> None:
+    text = """
+struct throttle { struct semaphore slots; };
+static void enter(struct throttle *t) { down(&t->slots); }
+static void leave(struct throttle *t) { up(&t->slots); }
+static void user(struct throttle *t) { enter(t); kmalloc(8, GFP_NOIO); }
+static void other(struct throttle *t) { leave(t); }
+"""
+    found = facts(text)
+    assert not found[Allocation][0].held
+    assert {f.function for f in found[Exit]} == {"enter", "leave"}
+
+
 def test_constants_decide_what_is_dropped_before_a_wait() -> None:
     text = """
 static int wait(struct dev *d, int drop)
