@@ -6,10 +6,12 @@ Why it hangs
 Reported when
     the patch takes a spinlock with interrupts (or softirqs) on that the same function took with them off before, and a
     function that runs in an interrupt, a softirq or at the end of I/O takes the same lock.
+    Also when the release of an inner lock enables interrupts, where the patch took away their saved state, while an
+    outer lock, taken with interrupts off by a caller or the function itself, is one that an interrupt takes.
 Not reported
     Functions that run in interrupts themselves; locks that no interrupt of the directory takes.
 Known gaps
-    Interrupts that are off already because of an outer lock; inner unlocks that turn interrupts on too early.
+    Interrupts that are off because the caller's caller is an interrupt handler itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from reviewbot.circles import touched, words
 from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
 from reviewbot.sleeps import Interrupted, interrupted
+from reviewbot.unmasked import Unmasked, unmasked
 
 
 class IrqLock(Rule):
@@ -45,8 +48,39 @@ class IrqLock(Rule):
                 object=found.lock,
                 found=found.text(),
             )
+        for early in unmasked(diff.before.world, diff.after.world, touched(diff)):
+            inner, lock = words(early.inner), words(early.lock)
+            handler, outer = early.handler.rpartition(":")[2], early.outer.rpartition(":")[2]
+            which = "a softirq" if early.soft else "an interrupt"
+            yield from self.finding(
+                diff,
+                f"{early.function}() enables interrupts when it releases {inner}, with {lock} held",
+                Words(
+                    claim=f"{early.function}() enables interrupts when it releases {inner}. It is called with {lock} "
+                    f"held, for which {outer}() has turned them off, and {handler}() takes {lock} in {which}, which "
+                    "can come on this very processor from then on.",
+                    setting="On one processor:",
+                    contrast="Where interrupts stay as they were the same situation cannot occur.",
+                ),
+                after=[early.at],
+                before=[early.at],
+                object=early.lock,
+                early=early.text(),
+            )
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        if text := finding.get("early"):
+            early = Unmasked.read(text)
+            yield Scene.of(
+                "irq_lock",
+                how="enabled early" if early.early(side.world) else "irqsave",
+                soft=early.soft,
+                lock=words(early.lock),
+                function=early.function,
+                handler=early.handler.rpartition(":")[2],
+                file=early.at.file,
+            )
+            return
         found = Interrupted.read(finding.get("found"))
         yield Scene.of(
             "irq_lock",
