@@ -1,23 +1,27 @@
-"""Something sleeps with a spinlock held.
+"""Something sleeps with a spinlock held, or in an RCU read section.
 
 Why it hangs
     Who waits for a spinlock spins and keeps its processor. When the holder gives its own processor up in between, those
     who spin can have taken all of them, and the holder never runs again to give the lock back.
+    A sleep in an RCU read section keeps the grace period from ending, for which whoever has what the sleeper needs may
+    be waiting.
 Reported when
     the patch puts something that may sleep (a sleeping lock, an allocation that may reclaim, a wait, cond_resched())
-    under a spinlock that is held there on every path, by the function or by its callers, or the spinlock around it.
+    under a spinlock (or rcu_read_lock()) that is held there on every path, by the function or by its callers, or the
+    lock around it.
+    Also when it puts something that may sleep into a function that only interrupts, softirqs and ends of bios run.
 Not reported
     What stands under a condition on gfp flags or on the context; waits that drop the lock for the sleep; locks with a
     sleeping face, of which only one side is a spinlock.
 Known gaps
-    Sleeping inside of RCU read sections and with interrupts off: there is no circle to show.
+    Sleeping with interrupts or preemption off: there is no circle to show.
 """
 
 from collections.abc import Iterable, Iterator
 
 from reviewbot.circles import taken, touched, words
 from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
-from reviewbot.sleeps import Atomic, sleeping
+from reviewbot.sleeps import Atomic, interrupting, sleeping
 
 
 class SleepInAtomic(Rule):
@@ -29,20 +33,26 @@ class SleepInAtomic(Rule):
     needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Finding]:
+        for found in interrupting(diff.before.world, diff.after.world, touched(diff)):
+            inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
+            yield from self.finding(
+                diff,
+                f"{found.function}() calls {found.call}{inside} in {found.lock}, and that may sleep",
+                _interrupt(found, inside),
+                after=[found.at, found.ends],
+                before=[found.at],
+                object=found.object,
+                related=[found.ends],
+                found=found.text(),
+            )
         for found in sleeping(diff.before.world, diff.after.world, touched(diff)):
-            lock = words(found.lock)
+            lock = words(found.lock) if found.klass != "rcu" else "rcu_read_lock()"
             held = taken(diff.after.world, found.key, found.lock, found.at)
             inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
             yield from self.finding(
                 diff,
                 f"{found.function}() calls {found.call}{inside} with {lock} held, and that may sleep",
-                Words(
-                    claim=f"{found.function}() holds the spinlock {lock} over {found.call}{inside}, which may sleep. "
-                    f"{found.other}() and whoever else wants {lock} spins meanwhile and keeps its processor, so the "
-                    "sleeper may find none to go on.",
-                    setting="With one processor, or as many tasks that spin as there are processors:",
-                    contrast=f"Where nothing sleeps with {lock} held the same situation cannot occur.",
-                ),
+                _section(found, inside) if found.klass == "rcu" else _spinning(found, inside),
                 after=[p for p in (found.at, found.ends, held) if p],
                 before=[found.at],
                 object=found.lock,
@@ -52,6 +62,20 @@ class SleepInAtomic(Rule):
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
         found = Atomic.read(finding.get("found"))
+        if found.klass == "interrupt":
+            yield Scene.of(
+                "sleep_in_interrupt",
+                sleeps=found.holds(side.world),
+                soft=found.lock == "a softirq",
+                call=found.call,
+                function=found.function,
+                file=found.at.file,
+            )
+            return
+        if found.klass == "rcu":
+            sleeps, function = found.holds(side.world), found.function
+            yield Scene.of("sleep_in_rcu", sleeps=sleeps, call=found.call, function=function, file=found.at.file)
+            return
         yield Scene.of(
             "sleep_in_atomic",
             sleeps=found.holds(side.world),
@@ -61,3 +85,33 @@ class SleepInAtomic(Rule):
             other_function=found.other,
             file=found.at.file,
         )
+
+
+def _spinning(found: Atomic, inside: str) -> Words:
+    lock = words(found.lock)
+    return Words(
+        claim=f"{found.function}() holds the spinlock {lock} over {found.call}{inside}, which may sleep. "
+        f"{found.other}() and whoever else wants {lock} spins meanwhile and keeps its processor, so the "
+        "sleeper may find none to go on.",
+        setting="With one processor, or as many tasks that spin as there are processors:",
+        contrast=f"Where nothing sleeps with {lock} held the same situation cannot occur.",
+    )
+
+
+def _section(found: Atomic, inside: str) -> Words:
+    return Words(
+        claim=f"{found.function}() is in an RCU read section at {found.call}{inside}, which may sleep. No grace period "
+        "ends meanwhile, and whoever it waits for may wait for one; where RCU does not wait for sleepers, the section "
+        "protects nothing any more.",
+        setting="For example, with CONFIG_PREEMPT_RCU:",
+        contrast="Where nothing sleeps in the section the same situation cannot occur.",
+    )
+
+
+def _interrupt(found: Atomic, inside: str) -> Words:
+    return Words(
+        claim=f"{found.function}() runs in {found.lock} and calls {found.call}{inside}, which may sleep. What has been "
+        "interrupted cannot go on before it returns, and may be just what it waits for.",
+        setting="On one processor:",
+        contrast=f"Where nothing sleeps in {found.lock} the same situation cannot occur.",
+    )

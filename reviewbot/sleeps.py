@@ -7,14 +7,16 @@ from typing import Self
 
 import msgspec
 
+from reviewbot.edges import REAL
 from reviewbot.effects import Extractor, Program, Unreadable
-from reviewbot.facts.effects import Effect
+from reviewbot.facts.effects import Effect, own
 from reviewbot.facts.entry import Entry
 from reviewbot.facts.expr import show, test
 from reviewbot.facts.kinds import Lock, Site, Wait
 from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
+from reviewbot.providers import FAR
 from reviewbot.types import Place, Value
 from reviewbot.waitfor import Edge, changed, edges, lock_class, providers
 
@@ -60,6 +62,8 @@ class Atomic(Kept, frozen=True):
         """Whether a side sleeps there."""
         if self.key not in world.names.functions:
             return False
+        if self.klass == "interrupt":
+            return any(kind == self.kind for kind, _ in _asleep(world, self.key))
         return any((e.lock.lock, e.effect.kind) == (self.lock, self.kind) for e in _atomic(world, self.key))
 
 
@@ -89,9 +93,42 @@ def sleeping(before: World, after: World, names: Names) -> Iterator[Atomic]:
             )
 
 
+def interrupting(before: World, after: World, names: Names) -> Iterator[Atomic]:
+    """The places that sleep in a function that only interrupts, softirqs and ends of bios run, since a change."""
+    names = tuple(names)
+    for key in changed(after, names):
+        which = _interrupt(after, key)
+        if not which or key not in before.names.functions:
+            continue
+        slept = {kind for kind, _ in _asleep(before, key)}
+        for kind, down in _asleep(after, key):
+            if kind not in slept:
+                slept.add(kind)
+                at, ends = down[0], down[-1]
+                call = _call(after, ends)
+                yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
+
+
+def _interrupt(world: World, key: str) -> str:
+    """What a function runs in, where that is nothing but interrupts: an interrupt, a softirq; else empty."""
+    found = {e.context if e.slot != "bio.bi_end_io" else "hardirq" for e in world.entered(key)}
+    if not found or not found <= {"hardirq", "softirq"}:
+        return ""
+    return "an interrupt" if "hardirq" in found else "a softirq"
+
+
+def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
+    """What sleeps in a function or not far below: its kind, and the lines down to it."""
+    for effect, reason in world.does(key).items():
+        if _sleeps(world, effect) and not reason.gates:
+            down = world.effects.chain(key, effect)
+            if down and len(down) <= FAR + 1 and not _stands_off(world, down[-1], ""):
+                yield effect.kind, down
+
+
 def _atomic(world: World, key: str) -> Iterator[Edge]:
-    for edge in edges(world, key, lambda effect: _sleeps(world, effect)):
-        if KERNEL.atomic(edge.lock.klass) and not _released(world, edge):
+    for edge in edges(world, key, lambda effect: _sleeps(world, effect), REAL | {"rcu"}):
+        if KERNEL.atomic(edge.lock.klass) and len(edge.down) <= FAR and not _released(world, edge):
             yield edge
 
 
@@ -113,14 +150,17 @@ def _sleeps(world: World, effect: Effect) -> bool:
 
 def _released(world: World, edge: Edge) -> bool:
     """Whether the sleep gives a lock back by itself, or stands under a condition on who may sleep."""
-    last = edge.down[-1] if edge.down else edge.place
+    return _stands_off(world, edge.down[-1] if edge.down else edge.place, edge.lock.lock)
+
+
+def _stands_off(world: World, last: Place, lock: str) -> bool:
     key = f"{last.file}:{last.function}"
     for fact in world.own_facts(key):
         drops = isinstance(fact, Wait) and fact.releases
         if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
             return True
     taken = {f.lock for f in world.own_facts(key) if isinstance(f, Lock)}
-    return edge.lock.lock not in taken and _on_request(world, key, last.line)
+    return lock not in taken and _on_request(world, key, last.line)
 
 
 def _on_request(world: World, key: str, line: int) -> bool:
@@ -135,12 +175,12 @@ def _on_request(world: World, key: str, line: int) -> bool:
 
 
 def _call(world: World, at: Place) -> str:
-    """The kernel's call at a line."""
+    """The call at a line that sleeps, by its name."""
     key = f"{at.file}:{at.function}"
     if key in world.names.functions:
-        for call in world.body(key).calls:
-            if call.line == at.line and call.callee in KERNEL.effects:
-                return f"{call.callee}()"
+        for fact in world.own_facts(key):
+            if isinstance(fact, Site) and fact.at.line == at.line and any(_sleeps(world, e) for e in own([fact])):
+                return f"{fact.call}()"
     return f"{at.function}()"
 
 
@@ -295,4 +335,4 @@ def _waiter(world: World, what: str) -> Wait | None:
     return None
 
 
-__all__ = ["Atomic", "Interrupted", "Unwoken", "interrupted", "sleeping", "unwoken"]
+__all__ = ["Atomic", "Interrupted", "Unwoken", "interrupted", "interrupting", "sleeping", "unwoken"]

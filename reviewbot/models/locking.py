@@ -11,12 +11,15 @@ from reviewbot.sim import (
     Cpu,
     Interrupt,
     Model,
+    Mutex,
     Semaphore,
     SpinLock,
     Task,
     choice,
     down,
     local_irq_enable,
+    mutex_lock,
+    mutex_unlock,
     say,
     spin_lock,
     spin_lock_bh,
@@ -184,6 +187,64 @@ def sleep_in_atomic(
         up(cpu).says("")
 
     return Model("sleep_in_atomic", (sleeper, spinner), reachable=(named(function), named(other_function)))
+
+
+@scene
+def sleep_in_rcu(
+    sleeps: bool = False,
+    call: str = "kmalloc(GFP_KERNEL)",
+    function: str = "drv_caller",
+    file: str = "",
+) -> Model:
+    """A task `sleeps` in an RCU read section until somebody is done who waits for the end of all such sections."""
+    section, thing = Semaphore("the RCU read section", 1), Mutex(f"what {call} waits for")
+
+    @task_of(file, function)
+    def reader() -> None:
+        called("rcu_read_lock()", down(section)).says("enters an RCU read section")
+        if sleeps:
+            called(call, mutex_lock(thing))
+            mutex_unlock(thing).says("")
+        up(section).says("")
+
+    @task(name="whoever changes that")
+    def updater() -> None:
+        mutex_lock(thing).says(f"has {thing} in hand")
+        called("synchronize_rcu()", down(section)).says("")
+        up(section).says("")
+        mutex_unlock(thing).says("")
+
+    return Model("sleep_in_rcu", (reader, updater), reachable=(function,))
+
+
+@scene
+def sleep_in_interrupt(
+    sleeps: bool = False,
+    soft: bool = False,
+    call: str = "kmalloc(GFP_KERNEL)",
+    function: str = "drv_interrupt",
+    file: str = "",
+) -> Model:
+    """An interrupt `sleeps` until somebody is done: perhaps the very task that it came in between."""
+    cpu, thing = Cpu("CPU0"), Mutex(f"what {call} waits for")
+    irq = Interrupt("an interrupt" if not soft else "a softirq", cpu=cpu, soft=soft)
+
+    @of(file, function)
+    def handles() -> None:
+        if sleeps:
+            called(call, mutex_lock(thing))
+            mutex_unlock(thing).says("")
+
+    @of(file, "")
+    def working() -> None:
+        mutex_lock(thing).says(f"has {thing} in hand")
+        mutex_unlock(thing).says("")
+
+    @task(name="the hardware")
+    def hardware() -> None:
+        start_io(irq, handles()).says("")
+
+    return Model("sleep_in_interrupt", (Task("a task", working(), cpu=cpu), hardware), reachable=("a task",))
 
 
 @scene
