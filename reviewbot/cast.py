@@ -13,6 +13,7 @@ import msgspec
 from reviewbot.effects import Extractor, Op, Program, TooLarge, Unreadable
 from reviewbot.facts.objects import short, spoken
 from reviewbot.facts.world import World
+from reviewbot.kernel import KERNEL
 from reviewbot.sim import (
     Completion,
     Either,
@@ -67,6 +68,7 @@ LOCKS: dict[str, Callable[[str], Resource]] = {
     "page": Mutex,
     "device": Mutex,
     "superblock": Mutex,
+    "tree": Mutex,
     "spin": SpinLock,
     "raw": SpinLock,
     "bit": SpinLock,
@@ -155,11 +157,20 @@ class Cast:
             tasks += self._queueing()
         else:
             tasks = [self._task(a, ends=root in provides) for root, a in roots.items()]
+        tasks += self._writing()
         tasks.sort(key=lambda t: t.name != self._name(circle.holder))
         if not tasks:
             raise Unreadable("none of the functions is there")
         marks = (*(t.name for t in tasks), *(h.title for h in self.handlers))
         return Model(f"{self.circle.kind} under {self.circle.lock}", tuple(tasks), reachable=marks)
+
+    def _writing(self) -> list[Task]:
+        """Somebody who asks for write, where anybody may at any time."""
+        return [
+            Task("another thread", Named("another thread", Seq((down_write(lock), up_write(lock).says("")))))
+            for name, lock in self.locks.items()
+            if name in KERNEL.written and isinstance(lock, RwSem)
+        ]
 
     def _queueing(self) -> list[Task]:
         """Whoever queues the work."""
@@ -332,4 +343,6 @@ def _called(node: Node, op: Op, text: str) -> Node:
 def _call(op: Op, act: Act) -> str:
     if not op.call or act.on is None:
         return act.call
+    if op.kind == "pass":
+        return f"{op.call}()"
     return f"{op.call}({act.on if isinstance(act.on, WaitQueue) else argument(act.on)})"  # wait_event() is a macro

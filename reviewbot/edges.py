@@ -9,10 +9,12 @@ from reviewbot.facts.effects import Effect, own
 from reviewbot.facts.kinds import Held, Site, Wait
 from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.facts.world import World
-from reviewbot.kernel import schema
+from reviewbot.kernel import KERNEL, schema
 from reviewbot.types import Place, Value
 
-REAL = frozenset({"mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem", "page", "device", "queue", "superblock"})
+REAL = frozenset(
+    {"mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem", "page", "device", "queue", "superblock", "tree"}
+)
 """Classes of locks that others wait for."""
 UNTIMED = frozenset({"event", "completion", "bit", "freeze", "sleep"})
 """Classes of waits that only somebody else ends."""
@@ -111,10 +113,12 @@ class Edge(NamedTuple):
         return Actor(chain=self.chain, context=context, at=self.place, down=below)
 
 
-def edges(world: World, key: str, wanted: Callable[[Effect], bool] | None = None) -> Iterator[Edge]:
+def edges(
+    world: World, key: str, wanted: Callable[[Effect], bool] | None = None, classes: frozenset[str] = REAL
+) -> Iterator[Edge]:
     """Each lock that is held in the function, by it or on one way into it, at each place that waits.
 
-    wanted: which effects count as waiting; those that only somebody else can end when left out.
+    wanted: which effects count as waiting; those that only somebody else can end when left out. classes: of locks.
     """
     wanted = wanted or waits
     if world.function(key).unreadable or world.function(key).macro:
@@ -126,7 +130,9 @@ def edges(world: World, key: str, wanted: Callable[[Effect], bool] | None = None
             reads = fact.reads if isinstance(fact, Wait) else ()
             for effect in own([fact]):
                 if wanted(effect):
-                    yield from _edges(world, key, fact.at, effect, fact.held, frozenset(fact.dropped), (), reads)
+                    dropped = frozenset(fact.dropped)
+                    here = _held(fact.held, fact.maybe)
+                    yield from _edges(world, key, fact.at, effect, here, dropped, (), reads, classes)
     for made in view.made:
         if not outside and not made.at.held:
             continue  # nothing is held there
@@ -143,7 +149,13 @@ def edges(world: World, key: str, wanted: Callable[[Effect], bool] | None = None
                     down = world.effects.chain(target, inner)
                     place = view.place(made.call.line)
                     reads = _tested(world, down, effect)
-                    yield from _edges(world, key, place, effect, made.at.held, dropped, down, reads)
+                    here = _held(made.at.held, made.at.maybe)
+                    yield from _edges(world, key, place, effect, here, dropped, down, reads, classes)
+
+
+def _held(surely: tuple[Held, ...], maybe: tuple[Held, ...]) -> tuple[Held, ...]:
+    """What is held: on every path, or until somebody gives it back, whatever became of the search that took it."""
+    return (*surely, *(h for h in maybe if h.klass in KERNEL.latches))
 
 
 def _edges(
@@ -155,6 +167,7 @@ def _edges(
     dropped: frozenset[str],
     down: tuple[Place, ...],
     reads: tuple[str, ...],
+    classes: frozenset[str],
 ) -> Iterator[Edge]:
     if effect.kind in ("lock", "wait", "flush") and effect.object and not known(effect.object):
         return
@@ -163,7 +176,7 @@ def _edges(
         mine = {h.lock for h in here}
         held = tuple(h for h in (*here, *(w for w in way.held if w.lock not in mine)) if h.lock not in dropped)
         for lock in held:
-            if lock.klass.split("/")[0] not in REAL or not known(lock.lock) or scope(lock.lock) is Scope.STACK:
+            if lock.klass.split("/")[0] not in classes or not known(lock.lock) or scope(lock.lock) is Scope.STACK:
                 continue
             outer = lock.lock not in mine
             if (lock.lock, lock.mode) in seen or (outer and lock.lock not in way.locks()):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from reviewbot.effects_reader import Act
 from reviewbot.facts.expr import PLUS, ZERO
 from reviewbot.facts.flow import Values
+from reviewbot.kernel import KERNEL
 from reviewbot.program import Op
 from reviewbot.types import Place
 
@@ -50,13 +51,18 @@ def locked(
     if act.does in ("release", "downgrade"):
         if shared:
             yield Op("give", lock, act.mode, act.call, place), state
-        elif mine := _mine(held, lock, base):
+        elif mine := _mine(held, lock, base, act.klass in KERNEL.latches):
             rest = list(held)
             rest.remove(mine)
             give = None if mine.other else Op("give", lock, mine.mode, act.call, place)
             yield give, state._replace(held=tuple(rest))
+        elif act.klass in KERNEL.latches:
+            yield None, state
         return  # who gives back what it does not hold: this way cannot be
 
+    if act.klass in KERNEL.latches and any(t.lock == lock and t.base == base for t in held):
+        yield None, state
+        return
     other = any(t.lock == lock and t.base != base for t in held)
 
     def op(kind: str) -> Op | None:
@@ -77,9 +83,9 @@ def locked(
         yield op("take"), taken
 
 
-def _mine(held: Held, lock: str, base: str) -> Token | None:
-    """The lock that is given back: the one of that object, else the one that was taken last."""
-    same = [t for t in held if t.lock == lock]
+def _mine(held: Held, lock: str, base: str, exact: bool) -> Token | None:
+    """The lock that is given back: the one of that object, else (unless `exact`) the one that was taken last."""
+    same = [t for t in held if t.lock == lock and (not exact or t.base == base)]
     return next((t for t in same if t.base == base), same[-1] if same else None)
 
 

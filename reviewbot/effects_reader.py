@@ -12,7 +12,7 @@ from reviewbot.facts.expr import bare, show
 from reviewbot.facts.flow import Plan
 from reviewbot.facts.kinds import Flush, Site, Wait, Wake
 from reviewbot.facts.world import World
-from reviewbot.kernel import KERNEL, LockCall
+from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract
 
 
@@ -82,7 +82,8 @@ class Reader:
                 base = self.body.base(arg) if arg is not None else ""
                 out.append(Act("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
             elif isinstance(effect, Contract):
-                out += [Act("lock", lock, "x", call.callee, "transient", "mutex") for lock in effect.takes]
+                for lock, mode, klass in map(lock_words, effect.takes):
+                    out.append(Act("lock", lock, mode, call.callee, "transient", klass))
         for fact in self._facts.get((call.line, call.callee), ()):
             if isinstance(fact, Wait) and not fact.timeout and not fact.announce:
                 out.append(Act("wait", fact.object, fact.klass, call.callee))

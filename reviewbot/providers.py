@@ -7,12 +7,20 @@ from functools import cached_property
 from weakref import WeakKeyDictionary, ref
 
 from reviewbot.edges import Actor, Edge, edges
+from reviewbot.facts import scope
 from reviewbot.facts.kinds import Lock, Wake, Write
 from reviewbot.facts.objects import owner
 from reviewbot.facts.world import World
+from reviewbot.kernel import KERNEL
 
 MACHINE = frozenset({"completion", "io_path", "work", "thread", "softirq", "hardirq", "reclaim", "writeback"})
 """Contexts that run by themselves: a sleeper may count on them, and not on a person who comes by."""
+
+
+FAR = 4
+"""Most calls from a place down to the lock that it takes: further away the conditions on the way hardly go together."""
+NEAR = 1
+"""The same for a lock of a structure of the kernel's, of which code has many: further away it is another one's."""
 
 
 class Providers:
@@ -37,6 +45,10 @@ class Providers:
                 for at in self.world.locking.record(key).at.values():
                     for held in at.held:
                         _put(found, held.lock, key)
+        for key, roots in sorted(self.world.links.roots.items()):
+            for root in roots:
+                for lock in KERNEL.slots[root.slot].holds if root.slot in KERNEL.slots else ():
+                    _put(found, lock.partition(" ")[0], key)
         return found
 
     @cached_property
@@ -74,7 +86,7 @@ class Providers:
                     other.lock.lock == edge.effect.object
                     and other.effect.kind == "lock"
                     and other.effect.object == edge.lock.lock
-                    and not _both_read(other.lock.mode, edge.effect.detail)
+                    and (not _both_read(other.lock.mode, edge.effect.detail) or other.lock.lock in KERNEL.written)
                 ):
                     yield other.actor(self.context(other.chain[0]))
                     break
@@ -126,7 +138,15 @@ class Providers:
         owned = owner(edge.lock.lock)
         if not owned or any((path, owned) in self._own for path in self._paths):
             return True
-        return bool({k.partition(":")[0] for k in edge.chain} & {k.partition(":")[0] for k in actor.chain})
+        files = [{k.partition(":")[0] for k in chain} for chain in (edge.chain, actor.chain)]
+        programs = [{scope.program(file) for file in side} - {""} for side in files]
+        return bool(files[0] & files[1] or programs[0] & programs[1])
+
+    def far(self, lock: str) -> int:
+        """How many calls further down a lock may be taken to be the one that is meant."""
+        owned = owner(lock)
+        ours = not owned or lock in KERNEL.written or any((path, owned) in self._own for path in self._paths)
+        return FAR if ours or (lock in KERNEL.lock_classes and KERNEL.lock_classes[lock] in KERNEL.latches) else NEAR
 
     @cached_property
     def _own(self) -> set[tuple[str, str]]:
@@ -199,4 +219,4 @@ def lock_class(world: World, lock: str) -> str:
         for fact in world.own_facts(key):
             if isinstance(fact, Lock) and fact.lock == lock:
                 return fact.klass
-    return ""
+    return KERNEL.lock_classes.get(lock, "")

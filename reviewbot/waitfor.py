@@ -21,7 +21,7 @@ from reviewbot.facts.objects import known
 from reviewbot.facts.records import NAMES, left_by
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
-from reviewbot.providers import chosen, lock_class, providers, wants
+from reviewbot.providers import FAR, chosen, lock_class, providers, wants
 from reviewbot.types import Place
 
 HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
@@ -37,13 +37,13 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
     An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
     """
     names = tuple(names)
-    there = {(e.name, e.pair) for k in changed(before, names) for e in edges(before, k)}
+    there = {(e.name, e.pair) for k in changed(before, names) for e in edges(before, k) if _meant(before, e)}
     files = {file for file, _ in names}
     seen: set[tuple[str, tuple[str, str, str, str]]] = set()
     had: set[tuple[str, str, str, str]] | None = None
     for key in changed(after, names):
         for edge in edges(after, key):
-            if (edge.name, edge.pair) in there or (edge.name, edge.pair) in seen:
+            if (edge.name, edge.pair) in there or (edge.name, edge.pair) in seen or not _meant(after, edge):
                 continue
             seen.add((edge.name, edge.pair))
             if key not in before.names.functions:
@@ -55,6 +55,12 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
                 yield circle, edge
 
 
+def _meant(world: World, edge: Edge) -> bool:
+    """Whether the lock that is taken can be the one that is meant: one of many taken far below is another one."""
+    far = providers(world).far(edge.effect.object)
+    return edge.effect.kind != "lock" or far == FAR or len(edge.down) <= far
+
+
 def _pairs(world: World, files: set[str]) -> set[tuple[str, str, str, str]]:
     return {e.pair for file in files for k in world.functions(file) for e in edges(world, k)}
 
@@ -64,24 +70,30 @@ def close(world: World, edge: Edge) -> Circle | None:
     found = providers(world)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
+    if effect.kind == "lock" and len(edge.down) > found.far(effect.object):
+        return None
     if effect.kind == "lock" and effect.object == lock.lock:
         return _again(edge, holder)
     if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
         return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
-    wanting = [a for a in actors if wants(world, a.root, lock.lock)]
+    if effect.kind == "lock":
+        near = [a for a in actors if len(a.down) <= found.far(lock.lock)]
+        wanting = sorted(near, key=lambda a: (len(a.down), len(a.chain)))
+    else:
+        wanting = [a for a in actors if wants(world, a.root, lock.lock)]
     if effect.detail == "thread":
         wanting = [a for a in wanting if not chosen(world, a.root, lock.lock)]
     every = effect.kind == "wait"
-    if not wanting or (every and len(wanting) < len(actors)) or len(wanting) > MOST:
+    if not wanting or (every and len(wanting) < len(actors)) or (effect.kind != "lock" and len(wanting) > MOST):
         return None
     actors = tuple(actors) if every else (wanting[0],)
     writer = None
-    if lock.mode == "r" and all(wants(world, a.root, lock.lock) == {"r"} for a in actors):
+    if lock.mode == "r" and all(wants(world, a.root, lock.lock) <= {"r"} for a in actors):
         if lock.klass != "rwsem":
             return None
         writer = found.writer(lock.lock)
-        if writer is None:
+        if writer is None and lock.lock not in KERNEL.written:
             return None
     return Circle(
         kind="lock" if effect.kind == "lock" else effect.detail,
@@ -103,7 +115,7 @@ def close(world: World, edge: Edge) -> Circle | None:
 def _again(edge: Edge, holder: Actor) -> Circle | None:
     """A lock that is taken by who has it; readers that meet again are let in."""
     lock, effect = edge.lock, edge.effect
-    if lock.mode == effect.detail == "r" or lock.klass in ("sem", "queue"):
+    if lock.mode == effect.detail == "r" or lock.klass in ("sem", "queue") or lock.klass in KERNEL.latches:
         return None
     return Circle(
         kind="self",
@@ -138,14 +150,23 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
                 found.setdefault(lock, (klass, mode, frozenset()))
                 found[lock] = (klass, mode, found[lock][2] | (results - had.get(lock, ("", "", frozenset()))[2]))
         for lock, (klass, mode, new) in found.items():
-            if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} or not known(lock):
+            if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} - KERNEL.latches or not known(lock):
                 continue
-            if _hands_out(after, key, lock):
+            if _hands_out(after, key, lock) or _where_there(after, key, lock):
                 continue
             writer = providers(after).writer(lock) if mode == "r" else None
-            if mode == "r" and writer is None:
+            if mode == "r" and writer is None and lock not in KERNEL.written:
                 continue
             yield (_left(after, key, lock, klass, mode, new, writer), key)
+
+
+def _where_there(world: World, key: str, lock: str) -> bool:
+    """Whether a function gives a lock back where its object is there at all: `if (x) unlock(x)` says nothing of when."""
+    plan, calls = world.locking.plan(key), world.body(key).calls
+    giving = [n for n, changes in plan.changes.items() if any(t.lock == lock for c in changes for t in c.drops)]
+    objects = {show(arg) for n in giving for arg in calls[n].args}
+    tested = {plan.test(edge.when).key for block in plan.blocks for edge in block.edges if edge.when is not None}
+    return bool(objects & tested)
 
 
 def _hands_out(world: World, key: str, lock: str) -> bool:

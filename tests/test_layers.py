@@ -25,10 +25,11 @@ MAY_IMPORT = {
     "reviewbot/waitfor.py": {"types", "kernel", "facts", "edges", "providers"},
     "reviewbot/program.py": {"types"},
     "reviewbot/effects.py": {"types", "csource", "kernel", "facts", "program", "effects_locks", "effects_reader"},
-    "reviewbot/effects_locks.py": {"types", "facts", "program", "effects_reader"},
+    "reviewbot/effects_locks.py": {"types", "kernel", "facts", "program", "effects_reader"},
     "reviewbot/effects_reader.py": {"csource", "kernel", "facts"},
-    "reviewbot/cast.py": {"types", "facts", "sim", "waitfor", "effects"},
-    "reviewbot/sleeps.py": {"types", "kernel", "facts", "effects", "program", "waitfor"},
+    "reviewbot/cast.py": {"types", "kernel", "facts", "sim", "waitfor", "effects"},
+    "reviewbot/sleeps.py": {"types", "kernel", "facts", "effects", "program", "edges", "providers", "waitfor"},
+    "reviewbot/unmasked.py": {"types", "kernel", "facts", "providers", "sleeps", "waitfor"},
     "reviewbot/circles.py": {"types", "facts", "rule", "cast", "effects", "waitfor"},
     "reviewbot/lore.py": {"types", "text", "lore_protocol"},
     "reviewbot/lore_child.py": {"types", "lore_http", "lore_mail", "lore_protocol", "lore_series"},
@@ -44,7 +45,7 @@ MAY_IMPORT = {
     "reviewbot/source.py": {"types"},
     "reviewbot/reply.py": {"types", "text", "key", "schedule"},
     "reviewbot/schedule.py": {"types"},
-    "heuristics": {"rule", "announced", "announced_cast", "circles", "sleeps", "models", "heuristics"},
+    "heuristics": {"rule", "announced", "announced_cast", "circles", "sleeps", "unmasked", "models", "heuristics"},
 }
 
 # third-party or risky module -> the only places that may import it

@@ -13,7 +13,7 @@ from reviewbot.facts.kinds import Held
 from reviewbot.facts.link import components
 from reviewbot.facts.objects import known
 from reviewbot.facts.wiring import is_slot
-from reviewbot.kernel import KERNEL
+from reviewbot.kernel import KERNEL, lock_words
 
 if TYPE_CHECKING:
     from reviewbot.facts.world import World
@@ -68,8 +68,8 @@ class Entries:
         outside = True
         for root in sorted(links.roots.get(key, ())):
             slot = KERNEL.slots.get(root.slot)
-            holds = slot.holds if slot is not None else ()
-            yield Entry(tuple(Held(lock, "x", "mutex") for lock in holds), (key,))
+            holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
+            yield Entry(holds, (key,))
             outside = False
         for caller, held, dropped in self.world.calls_of(key):
             outside = False

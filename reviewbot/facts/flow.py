@@ -313,6 +313,8 @@ def acquire(held: Held, token: Token) -> Held:
     for given in held:
         if not given.mine and given.lock == token.lock:
             return tuple(x for x in held if x is not given)
+    if token.klass in KERNEL.latches and any(x.lock == token.lock and x.base == token.base for x in held):
+        return held
     if sum(1 for x in held if x.lock == token.lock and x.mine) >= 2:
         return held
     return tuple(sorted((*held, token)))
@@ -321,6 +323,10 @@ def acquire(held: Held, token: Token) -> Held:
 def release(held: Held, token: Token) -> Held:
     """What is held after a lock was given back: the same instance if there is one, else one of the same class."""
     mine = [x for x in held if x.mine and x.lock == token.lock]
+    if token.klass in KERNEL.latches:
+        mine = [x for x in mine if x.base == token.base]
+        if not mine and not token.base.startswith("$"):
+            return held
     for match in (
         lambda x: x.base == token.base and x.mode == token.mode,
         lambda x: x.mode == token.mode,

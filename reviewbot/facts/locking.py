@@ -250,6 +250,8 @@ class Locking:
         lock = self.lock_of(body, call, effect)
         if lock.startswith(objects.UNKNOWN) or effect.does in ("transient", "downgrade"):
             return ()
+        if group.unless and body.sets(group.unless):
+            return ()
         base = body.base(call.args[group.argument]) if group.argument is not None else ""
         token = Token(lock, group.mode, self.faces.get(lock, group.klass), base)
         took, not_took = Change(PLUS, (), (token,)), Change(ZERO, (), ())

@@ -8,7 +8,7 @@ from reviewbot.facts.flow import Token
 from reviewbot.facts.kinds import Exit, Fact, Held, Lock, Unlock
 from reviewbot.facts.records import NAMES
 from reviewbot.facts.view import View
-from reviewbot.kernel import schema
+from reviewbot.kernel import lock_words, schema
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -26,8 +26,8 @@ def facts(view: View) -> Iterator[Fact]:
             base = view.body.base(argument) if argument is not None else ""
             yield Lock(**site, lock=lock, klass=group.klass, mode=group.mode, how=effect.does, irq=group.irq, base=base)
     for made, contract in view.having(schema.Contract):
-        for lock in contract.takes:
-            yield Lock(**view.site(made), lock=lock, klass="mutex", how="transient")
+        for lock, mode, klass in map(lock_words, contract.takes):
+            yield Lock(**view.site(made), lock=lock, klass=klass, mode=mode, how="transient")
     for left in view.record.left:
         if left.takes or left.drops:
             yield Exit(

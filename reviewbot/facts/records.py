@@ -107,18 +107,18 @@ def _some(paths: set[Held], locks: set[str]) -> tuple[HeldLock, ...]:
 
 
 def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
-    """What returns leave, per class; throttles apart from locks, because they agree less often."""
-    by_class: dict[tuple[int, bool], set[Held]] = {}
+    """What returns leave, per class; throttles and latches apart from locks, because they agree less often."""
+    by_class: dict[tuple[int, int], set[Held]] = {}
     for signs, states in exits.items():
         for one in (ZERO, MINUS, PLUS, VOID):
             if signs & one:
                 for state in states:
                     left = [t for t in state if _leaves(t)]
-                    by_class.setdefault((one, False), set()).add(tuple(t for t in left if not throttles(t)))
-                    by_class.setdefault((one, True), set()).add(tuple(t for t in left if throttles(t)))
+                    for kind in (LOCK, LATCH, THROTTLE):
+                        by_class.setdefault((one, kind), set()).add(tuple(t for t in left if _kind(t) == kind))
     out = []
-    for (result, throttle), states in sorted(by_class.items()):
-        if throttle and states == {()}:
+    for (result, kind), states in sorted(by_class.items()):
+        if kind != LOCK and states == {()}:
             continue
         agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
         tokens: dict[tuple[str, bool], Token] = {}
@@ -145,6 +145,13 @@ def _leaves(token: Token) -> bool:
 _THROTTLES = frozenset((group.klass, group.mode) for group in KERNEL.api.lock if group.throttle)
 
 
+LOCK, LATCH, THROTTLE = range(3)
+
+
+def _kind(token: Token) -> int:
+    return THROTTLE if throttles(token) else LATCH if token.klass in KERNEL.latches else LOCK
+
+
 def throttles(token: Token) -> bool:
     """Whether another task often gives it back: it is no part of a function's net effect."""
     return (token.klass, token.mode) in _THROTTLES
@@ -153,15 +160,23 @@ def throttles(token: Token) -> bool:
 def net(left: tuple[Left, ...], keep: bool = False) -> tuple[Change, ...]:
     """What callers see: per return class what all paths agree on, classes that do the same taken together."""
     merged: dict[tuple[tuple[Token, ...], tuple[Token, ...]], int] = {}
+    latches = {x.result: x for x in left if any(_kind(t) == LATCH for t in (*x.takes, *x.drops))}
     for x in left:
-        if any(throttles(t) for t in (*x.takes, *x.drops)):
+        if any(_kind(t) != LOCK for t in (*x.takes, *x.drops)):
             continue
-        takes: tuple[Token, ...] = ()
-        drops: tuple[Token, ...] = ()
-        if x.agreed:
-            takes = x.takes
-            drops = tuple(t._replace(mine=True) for t in x.drops)
-        merged[drops, takes] = merged.get((drops, takes), 0) | (ANY if x.result == VOID and not keep else x.result)
+        takes = x.takes if x.agreed else ()
+        drops = _mine(x.drops) if x.agreed else ()
+        signs = ANY if x.result == VOID and not keep else x.result
+        latch = latches.get(x.result)
+        if latch is None or not latch.agreed:
+            merged[drops, takes] = merged.get((drops, takes), 0) | signs
+        if latch is not None:
+            both = (*drops, *_mine(latch.drops)), (*takes, *latch.takes)
+            merged[both] = merged.get(both, 0) | signs
     if set(merged) == {((), ())} and not keep:
         return ()
     return tuple(Change(signs, drops, takes) for (drops, takes), signs in sorted(merged.items(), key=lambda i: i[1]))
+
+
+def _mine(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    return tuple(t._replace(mine=True) for t in tokens)

@@ -17,6 +17,16 @@ DEPTH = 2
 
 def family(path: str) -> tuple[tuple[str, bool], ...]:
     """Folders whose files belong together with a file, each with whether their subfolders do too."""
+    return _family(path)[0]
+
+
+def program(path: str) -> str:
+    """The folder of the program that a file is part of, where all files of its family are one; else empty."""
+    folders, one = _family(path)
+    return folders[0][0] if one else ""
+
+
+def _family(path: str) -> tuple[tuple[tuple[str, bool], ...], bool]:
     folder = posixpath.dirname(path)
     for group in KERNEL.families:
         for name in group.folders:
@@ -26,10 +36,10 @@ def family(path: str) -> tuple[tuple[str, bool], ...]:
                 parent = root.removesuffix("/*")
                 head = folder.removeprefix(parent + "/").partition("/")[0]
                 if folder.startswith(parent + "/") and head:
-                    return ((f"{parent}/{head}", deep),)
+                    return ((f"{parent}/{head}", deep),), group.one
             elif folder == root or (deep and folder.startswith(root + "/")):
-                return tuple((n.removesuffix("/**"), n.endswith("/**")) for n in group.folders)
-    return ((folder, False),)
+                return tuple((n.removesuffix("/**"), n.endswith("/**")) for n in group.folders), group.one
+    return ((folder, False),), False
 
 
 def scope(paths: Iterable[str], source: Source) -> dict[str, str]:

@@ -208,9 +208,30 @@ class Kernel:
         """Whether a holder of a lock of this class may not sleep, whichever of its classes (`mutex/spin`) it has."""
         return all(c in self.classes and self.classes[c].atomic for c in klass.split("/"))
 
+    @cached_property
+    def latches(self) -> frozenset[str]:
+        """Classes of what is held until it is given back, however often it was taken."""
+        return frozenset(name for name, group in self.classes.items() if group.latch)
+
+    @cached_property
+    def lock_classes(self) -> Mapping[str, str]:
+        """Lock that the kernel's own calls are about -> its class."""
+        return {group.field or group.object: group.klass for group in self.api.lock if group.field or group.object}
+
+    @cached_property
+    def written(self) -> frozenset[str]:
+        """Locks for which somebody may ask for write at any time."""
+        return frozenset(group.field or group.object for group in self.api.lock if group.written)
+
     def sleeping(self, klass: str) -> bool:
         """Whether taking a lock of this class may sleep; of `mutex/spin`, when one of them does."""
         return any(c in self.classes and self.classes[c].sleeps for c in klass.split("/"))
+
+
+def lock_words(text: str) -> tuple[str, str, str]:
+    """Identity, mode and class of a lock, from `identity` (of a mutex) or `identity mode class`."""
+    lock, mode, klass = text.split() if " " in text else (text, "x", "mutex")
+    return lock, mode, klass
 
 
 def lock_calls(lock: Lock) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -27,6 +27,8 @@ class LockClass(Group, frozen=True):
     names: tuple[str, ...]
     sleeps: bool = False
     atomic: bool = False
+    latch: bool = False
+    """Held until it is given back, however often it was taken; giving back what is not held does no harm."""
     lock: bool = True
     """False for what is held but never contended for: RCU, scopes, plugs, references."""
 
@@ -43,6 +45,10 @@ class Lock(Group, frozen=True):
     irq: Irq = ""
     throttle: bool = False
     """Often given back by another task: never part of a function's net effect."""
+    written: bool = False
+    """Whoever likes asks for it for write at any time, and keeps new readers out."""
+    unless: str = ""
+    """A field: who sets it does not take the lock."""
     acquire: tuple[str, ...] = ()
     release: tuple[str, ...] = ()
     try_: tuple[str, ...] = msgspec.field(default=(), name="try")
@@ -272,6 +278,8 @@ class Family(Group, frozen=True):
     """Folders that belong together; see subsystems.toml for `*` and `**`."""
 
     folders: tuple[str, ...]
+    one: bool = False
+    """They are one program: an object of the kernel that one file has, another one meets."""
 
 
 class Called(Group, frozen=True):
@@ -315,6 +323,7 @@ class Slot(Group, frozen=True):
     context: str
     slots: tuple[str, ...]
     holds: tuple[str, ...] = ()
+    """`identity`, or `identity mode class` of what is no mutex."""
     stacks: tuple[str, ...] = ()
     """Those of the slots by which a bio goes on to a device below: such drivers can stand on each other."""
 

@@ -296,3 +296,62 @@ static void outer(struct dev *d) { mutex_lock(&d->lock); inner(d); mutex_unlock(
 """
     w = world(text)
     assert w.surely_held(w.named("inner")[0]) == {"dev.lock"}
+
+
+PATHS = """
+struct btrfs_path { int locks; int skip_locking; };
+int search(struct root *root, struct btrfs_path *path)
+{
+    return btrfs_search_slot(0, root, 0, path, 0, 0);
+}
+"""
+
+
+def test_a_path_is_held_until_it_is_released_however_often_it_was_taken() -> None:
+    found = facts(
+        PATHS
+        + """
+        void twice(struct root *root, struct dev *d)
+        {
+            struct btrfs_path *path = btrfs_alloc_path();
+            search(root, path);
+            search(root, path);
+            mutex_lock(&d->lock);
+            mutex_unlock(&d->lock);
+            btrfs_free_path(path);
+            mutex_lock(&d->other);
+            mutex_unlock(&d->other);
+            btrfs_free_path(path);
+        }
+        """
+    )
+    held = {f.lock: [h.lock for h in f.held] for f in found if isinstance(f, Lock) and f.function == "twice"}
+    assert held == {"dev.lock": ["btrfs_path.locks"], "dev.other": []}
+    assert not [f for f in found if isinstance(f, Exit) and f.function == "twice"]
+
+
+def test_a_path_that_is_told_not_to_lock_holds_nothing() -> None:
+    found = facts(
+        PATHS
+        + """
+        void unlocked(struct root *root, struct dev *d, struct btrfs_path *path)
+        {
+            path->skip_locking = 1;
+            btrfs_search_slot(0, root, 0, path, 0, 0);
+            mutex_lock(&d->lock);
+        }
+        """
+    )
+    assert [f.held for f in found if isinstance(f, Lock) and f.lock == "dev.lock"] == [()]
+
+
+def test_a_page_fault_comes_with_the_memory_map_held() -> None:
+    w = world(
+        """
+        struct vm_operations_struct { int (*fault)(struct dev *d); };
+        static int dev_fault(struct dev *d) { mutex_lock(&d->lock); mutex_unlock(&d->lock); return 0; }
+        static const struct vm_operations_struct ops = { .fault = dev_fault };
+        """
+    )
+    (way,) = w.entry("drivers/md/small.c:dev_fault")
+    assert [str(h) for h in way.held] == ["mm_struct.mmap_lock:r"]
