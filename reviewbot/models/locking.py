@@ -214,7 +214,7 @@ def sleep_in_rcu(
         up(section).says("")
         mutex_unlock(thing).says("")
 
-    return Model("sleep_in_rcu", (reader, updater), reachable=(function,))
+    return Model("sleep_in_rcu", (reader, updater), reachable=(named(function),))
 
 
 @scene
