@@ -244,12 +244,15 @@ class Effects:
         return found
 
     def _through(self, view: View, made: Made, target: str, found: dict[Effect, Reason]) -> None:
-        for effect, inner, reason in self.call(view, made, target):
+        new = [(e, inner, reason) for e, inner, reason in self.call(view, made, target) if e not in found]
+        if not new:
+            return
+        here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
+        given = self._given(view, made, target)
+        for effect, inner, reason in new:
             if effect not in found:
-                gates = view.dominance.gates(made.block) or reason.gates
-                dropped = reason.dropped | frozenset(made.at.dropped)
-                given = self._given(view, made, target)
-                found[effect] = Reason(made.call.line, target, inner, dropped, gates, given)
+                dropped = reason.dropped | gone if gone else reason.dropped
+                found[effect] = Reason(made.call.line, target, inner, dropped, here or reason.gates, given)
 
     def _given(self, view: View, made: Made, target: str) -> Given:
         if not made.call.callee or not view.locking.record(target).moves:
@@ -280,8 +283,10 @@ class Effects:
             detail = objects.bind(effect.detail, ids, types) if "$" in effect.detail else effect.detail
             if bound.startswith(objects.UNKNOWN) and effect.kind in ("lock", "wake", "queue", "flush"):
                 continue
-            dropped = frozenset(objects.bind(d, ids, types) for d in reason.dropped)
-            out.append((Effect(effect.kind, bound, detail), effect, reason._replace(dropped=dropped)))
+            if reason.dropped:
+                reason = reason._replace(dropped=frozenset(objects.bind(d, ids, types) for d in reason.dropped))
+            same = bound == effect.object and detail == effect.detail
+            out.append((effect if same else Effect(effect.kind, bound, detail), effect, reason))
         return out
 
     def chain(self, key: str, effect: Effect, given: Given = ()) -> tuple[Place, ...]:
