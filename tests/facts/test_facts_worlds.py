@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from weakref import ref
 
 import pytest
 
 from reviewbot.facts import worlds
+from reviewbot.providers import providers
 from reviewbot.source import MemorySource
 
 SHARED = b"struct shared { struct mutex lock; int count; };\nvoid ready(struct shared *s);\n"
@@ -44,3 +46,31 @@ def test_a_declaration_that_functions_of_other_files_mention() -> None:
     assert led_on.steps == 1
     assert led_on.own_facts(key) == anew.own_facts(key)
     assert anew.own_facts(key)
+
+
+def test_only_what_changed_is_looked_at_again() -> None:
+    """Though the text before is gone, and all functions below stand on other lines than before."""
+    longer = USER.replace(b"\ts->count++;\n", b"\ts->count++;\n\ts->count++;\n")
+    worlds.find(MemorySource(FILES), ("drivers/a/user.c",))
+    worlds.forget()
+    led_on = worlds.find(MemorySource(FILES | {"drivers/a/user.c": longer}), ("drivers/a/user.c",))
+    assert led_on.steps == 1
+    assert led_on.dirty == {"drivers/a/user.c:helper"}
+    assert led_on.function("drivers/a/user.c:ready").line == 9
+
+
+def test_another_release_has_worlds_of_its_own() -> None:
+    one, two = (MemorySource(FILES | {"Makefile": b"VERSION = %d\n" % n}) for n in (6, 7))
+    first = worlds.find(one, ("drivers/a/user.c",))
+    assert worlds.find(two, ("drivers/a/user.c",)) is not first
+    assert worlds.find(one, ("drivers/a/user.c",)) is first
+
+
+def test_what_is_not_used_any_more_is_let_go_of() -> None:
+    world = worlds.find(MemorySource(FILES), ("drivers/a/user.c",))
+    assert providers(world).takers
+    gone = ref(world)
+    del world
+    for folder in ("b", "c"):
+        worlds.find(MemorySource({f"drivers/{folder}/x.c": OTHER}), (f"drivers/{folder}/x.c",))
+    assert gone() is None
