@@ -1,0 +1,124 @@
+"""A driver takes a second bio of a set while nobody would submit the first one.
+
+Why it hangs
+    Bios that a ->submit_bio sends on wait on current->bio_list until it returns. A bio_set holds a few bios in reserve;
+    when they are out, and the task that waits for one has them on its own list, no one submits them and none comes back.
+    With BIOSET_NEED_RESCUER a thread of the set submits them meanwhile; a bio of another set needs no such thread.
+Reported when
+    a bio_set loses BIOSET_NEED_RESCUER, and a function that bios come in by takes more than one bio of it in one pass;
+    the second bio of such a function comes from the set of the first, where it came from another one.
+Not reported
+    Sets of which a pass takes one bio; attempts that do not wait; workers: their bios are submitted at once.
+Known gaps
+    Bios that are taken by several functions of one ->submit_bio.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import (
+    Diff,
+    Drain,
+    Finding,
+    Remedy,
+    Reserve,
+    Rule,
+    Scene,
+    Take,
+    Version,
+    Words,
+    drains,
+    serves,
+    several,
+    short,
+)
+
+FLAG = "BIOSET_NEED_RESCUER"
+
+
+class SecondBio(Rule):
+    """See the head of the file."""
+
+    id = "second-bio"
+    guarantee = "bios below never wait for bios above"
+    checked = "second bios of a set"
+    needs = (Take,)
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for made in diff.added[Reserve]:
+            lost = [r for r in diff.removed[Reserve] if r.pool == made.pool and FLAG in r.flags and not r.drop]
+            if lost and not made.drop and made.what == "bio_set" and FLAG not in made.flags:
+                takers = {key for key, take in diff.after.world.all(Take) if take.pool == made.pool}
+                for key in [k for k in sorted(takers) if made.pool in _twice(diff.after, k)][:1]:
+                    yield from self._found(diff, key, made.pool, [made, lost[0]], "rescuer")
+        for key in diff.touched:
+            before = _twice(diff.before, key)
+            for pool in _twice(diff.after, key).keys() - before.keys():
+                apart = [d for d in drains(diff.before.world, key) if d.own] if _known(diff.before, key) else []
+                rescued = any(FLAG in r.flags for r in diff.after.facts[Reserve] if r.pool == pool)
+                if len({d.pool for d in apart}) > 1 and pool in {d.pool for d in apart} and not rescued:
+                    yield from self._found(diff, key, pool, [], "separate")
+
+    def _found(self, diff: Diff, key: str, pool: str, made: list[Reserve], kind: str) -> Iterator[Finding]:
+        function, takes = diff.after.world.function(key).name, _twice(diff.after, key)[pool]
+        without = f" {short(pool)} has no rescuer any more." if kind == "rescuer" else ""
+        yield from self.finding(
+            diff,
+            f"{function}() takes a second bio of {short(pool)} while the first waits on current->bio_list",
+            Words(
+                claim=f"{function}() takes more than one bio of {short(pool)}, and what it has submitted waits on "
+                f"current->bio_list until it returns.{without} When memory is short and the reserve is used up, it "
+                "waits for a bio that only those on its own list could give back.",
+                setting="For example, while memory is short:",
+                contrast=f"With {FLAG} a thread of the set submits them."
+                if kind == "rescuer"
+                else "A bio of another set does not wait for the first one.",
+            ),
+            after=[*(r.at for r in made[:1]), *(d.at for d in takes)],
+            before=[r.at for r in made[1:]],
+            object=f"{key} {pool}",
+            facts=[*made, *(f for f in diff.after.world.own_facts(key) if isinstance(f, Take) and f.pool == pool)],
+            related=[d.at for d in takes],
+            key=key,
+            pool=pool,
+            kind=kind,
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        pool = finding.get("pool")
+        if finding.get("kind") == "rescuer":
+            kept = any(FLAG in r.flags for r in side.facts[Reserve] if r.pool == pool)
+            yield _scene(finding, rescuer=kept, separate=False)
+        else:
+            yield _scene(finding, rescuer=False, separate=pool not in _twice(side, finding.get("key")))
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        if finding.get("kind") == "rescuer":
+            yield Remedy(text=f"Keep {FLAG}.", scene=_scene(finding, rescuer=True, separate=False))
+        else:
+            yield Remedy(text="Keep a set for each.", scene=_scene(finding, rescuer=False, separate=True))
+
+
+def _known(side: Version, key: str) -> bool:
+    return key in side.world.names.functions
+
+
+def _twice(side: Version, key: str) -> dict[str, list[Drain]]:
+    """Bio_sets of which one pass of a function that bios come in by takes several bios, with the places that may wait."""
+    if not _known(side, key):
+        return {}
+    sets = {f.pool for f in side.world.own_facts(key) if isinstance(f, Take) and f.what == "bio_set"}
+    found: dict[str, list[Drain]] = {}
+    for drain in drains(side.world, key) if sets else ():
+        if drain.own and drain.rank > 0 and drain.pool in sets:
+            found.setdefault(drain.pool, []).append(drain)
+    entered = serves(side.world, key) if found else None
+    if entered is None or entered.context != "io_path":
+        return {}
+    function = side.world.body(key).function
+    return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}
+
+
+def _scene(finding: Finding, *, rescuer: bool, separate: bool) -> Scene:
+    file, _, function = finding.get("key").rpartition(":")
+    given = {"bio_set": short(finding.get("pool")), "function": function, "file": file}
+    return Scene.of("second_bio", rescuer=rescuer, separate=separate, **given)
