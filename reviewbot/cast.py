@@ -166,10 +166,14 @@ class Cast:
 
     def _writing(self) -> list[Task]:
         """Somebody who asks for write, where anybody may at any time."""
-        return [
-            Task("another thread", Named("another thread", Seq((down_write(lock), up_write(lock).says("")))))
+        found = [
+            lock
             for name, lock in self.locks.items()
-            if name in KERNEL.written and isinstance(lock, RwSem)
+            if name in KERNEL.written and name in (self.circle.lock, self.circle.object) and isinstance(lock, RwSem)
+        ]
+        return [
+            Task(name, Named(name, Seq((down_write(lock), up_write(lock).says("")))))
+            for name, lock in zip(("another thread", "a third thread"), found, strict=False)
         ]
 
     def _queueing(self) -> list[Task]:
