@@ -5,12 +5,11 @@ Why it hangs
     when they are out, and the task that waits for one has them on its own list, no one submits them and none comes back.
     With BIOSET_NEED_RESCUER a thread of the set submits them meanwhile; a bio of another set needs no such thread.
 Reported when
-    a bio_set loses BIOSET_NEED_RESCUER, and a function that bios come in by takes more than one bio of it in one pass;
-    the second bio of such a function comes from the set of the first, where it came from another one.
+    a bio_set loses BIOSET_NEED_RESCUER, and a function that bios come in by takes more than one bio of it in one pass.
 Not reported
     Sets of which a pass takes one bio; attempts that do not wait; workers: their bios are submitted at once.
 Known gaps
-    Bios that are taken by several functions of one ->submit_bio.
+    Bios that are taken by several functions of one ->submit_bio; a second bio that moves to the set of the first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,53 +48,35 @@ class SecondBio(Rule):
             if lost and not made.drop and made.what == "bio_set" and FLAG not in made.flags:
                 takers = {key for key, take in diff.after.world.all(Take) if take.pool == made.pool}
                 for key in [k for k in sorted(takers) if made.pool in _twice(diff.after, k)][:1]:
-                    yield from self._found(diff, key, made.pool, [made, lost[0]], "rescuer")
-        for key in diff.touched:
-            before = _twice(diff.before, key)
-            for pool in _twice(diff.after, key).keys() - before.keys():
-                apart = [d for d in drains(diff.before.world, key) if d.own] if _known(diff.before, key) else []
-                rescued = any(FLAG in r.flags for r in diff.after.facts[Reserve] if r.pool == pool)
-                if len({d.pool for d in apart}) > 1 and pool in {d.pool for d in apart} and not rescued:
-                    yield from self._found(diff, key, pool, [], "separate")
+                    yield from self._found(diff, key, made, lost[0])
 
-    def _found(self, diff: Diff, key: str, pool: str, made: list[Reserve], kind: str) -> Iterator[Finding]:
-        function, takes = diff.after.world.function(key).name, _twice(diff.after, key)[pool]
-        without = f" {short(pool)} has no rescuer any more." if kind == "rescuer" else ""
+    def _found(self, diff: Diff, key: str, made: Reserve, was: Reserve) -> Iterator[Finding]:
+        function, pool, takes = diff.after.world.function(key).name, made.pool, _twice(diff.after, key)[made.pool]
         yield from self.finding(
             diff,
             f"{function}() takes a second bio of {short(pool)} while the first waits on current->bio_list",
             Words(
                 claim=f"{function}() takes more than one bio of {short(pool)}, and what it has submitted waits on "
-                f"current->bio_list until it returns.{without} When memory is short and the reserve is used up, it "
-                "waits for a bio that only those on its own list could give back.",
+                f"current->bio_list until it returns. {short(pool)} has no rescuer any more. When memory is short and the "
+                "reserve is used up, it waits for a bio that only those on its own list could give back.",
                 setting="For example, while memory is short:",
-                contrast=f"With {FLAG} a thread of the set submits them."
-                if kind == "rescuer"
-                else "A bio of another set does not wait for the first one.",
+                contrast=f"With {FLAG} a thread of the set submits them.",
             ),
-            after=[*(r.at for r in made[:1]), *(d.at for d in takes)],
-            before=[r.at for r in made[1:]],
+            after=[made.at, *(d.at for d in takes)],
+            before=[was.at],
             object=f"{key} {pool}",
-            facts=[*made, *(f for f in diff.after.world.own_facts(key) if isinstance(f, Take) and f.pool == pool)],
+            facts=[made, was],
             related=[d.at for d in takes],
             key=key,
             pool=pool,
-            kind=kind,
         )
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        pool = finding.get("pool")
-        if finding.get("kind") == "rescuer":
-            kept = any(FLAG in r.flags for r in side.facts[Reserve] if r.pool == pool)
-            yield _scene(finding, rescuer=kept, separate=False)
-        else:
-            yield _scene(finding, rescuer=False, separate=pool not in _twice(side, finding.get("key")))
+        flags = [r.flags for r in side.facts[Reserve] if r.pool == finding.get("pool") and not r.drop]
+        yield _scene(finding, any(FLAG in f for f in flags))
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        if finding.get("kind") == "rescuer":
-            yield Remedy(text=f"Keep {FLAG}.", scene=_scene(finding, rescuer=True, separate=False))
-        else:
-            yield Remedy(text="Keep a set for each.", scene=_scene(finding, rescuer=False, separate=True))
+        yield Remedy(text=f"Keep {FLAG}.", scene=_scene(finding, True))
 
 
 def _known(side: Version, key: str) -> bool:
@@ -118,7 +99,7 @@ def _twice(side: Version, key: str) -> dict[str, list[Drain]]:
     return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}
 
 
-def _scene(finding: Finding, *, rescuer: bool, separate: bool) -> Scene:
+def _scene(finding: Finding, rescuer: bool) -> Scene:
     file, _, function = finding.get("key").rpartition(":")
     given = {"bio_set": short(finding.get("pool")), "function": function, "file": file}
-    return Scene.of("second_bio", rescuer=rescuer, separate=separate, **given)
+    return Scene.of("second_bio", rescuer=rescuer, **given)
