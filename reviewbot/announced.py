@@ -21,6 +21,7 @@ from reviewbot.facts.world import World
 from reviewbot.kernel import schema
 from reviewbot.sleeps import Kept
 from reviewbot.types import Place
+from reviewbot.waitfor import unread
 
 RUN = "run"
 """Every hardware queue: which one is run is not told apart."""
@@ -228,6 +229,7 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
     """The changes of what sleeps test that functions `names` announced on every way, and do not any more."""
     keys = [k for file, name in names if (k := f"{file}:{name}") in after.names.functions]
     keys = [k for k in keys if k in before.names.functions and not after.function(k).macro]
+    keys = [k for k in keys if not unread(after, k) - unread(before, k)]
     gained = {w for k in keys for w in _wakes(after, k) - _wakes(before, k)}
     for key in keys:
         for told, by, waker in islice(_announces(before, key), PAIRS):

@@ -141,7 +141,7 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
     for key in changed(after, names):
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
             continue
-        if _unread(after, key) - _unread(before, key):
+        if unread(after, key) - unread(before, key):
             continue
         found: dict[str, tuple[str, str, frozenset[str]]] = {}
         for correlate in (True, False):
@@ -175,7 +175,7 @@ def _hands_out(world: World, key: str, lock: str) -> bool:
     return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
 
 
-def _unread(world: World, key: str) -> set[str]:
+def unread(world: World, key: str) -> set[str]:
     """Functions that are not at hand and may change what is held: by their names, or called through a pointer."""
     body, found = world.body(key), set[str]()
     for call in body.calls:
@@ -244,4 +244,16 @@ def _leaves(world: World, key: str, correlate: bool) -> dict[str, tuple[str, str
     return out
 
 
-__all__ = ["Actor", "Circle", "Edge", "changed", "circles", "edges", "kept", "lock_class", "providers", "wants"]
+__all__ = [
+    "Actor",
+    "Circle",
+    "Edge",
+    "changed",
+    "circles",
+    "edges",
+    "kept",
+    "lock_class",
+    "providers",
+    "unread",
+    "wants",
+]
