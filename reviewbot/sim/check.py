@@ -100,7 +100,7 @@ def _check(
     except Unbalanced as error:
         return Result("inconclusive", 0, str(error))
     limits = limits or Limits()
-    until = time.monotonic() + limits.seconds
+    until = time.process_time() + limits.seconds
     space = explore(automaton, limits, reduce=reduce)
     try:
         result = _judge(space, _names(through), known, until)
@@ -152,7 +152,7 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
 
 def _confirmed(result: Result, automaton: Automaton, limits: Limits) -> Result:
     """The result, with the number of states of the whole space where that agrees."""
-    until = time.monotonic() + limits.seconds
+    until = time.process_time() + limits.seconds
     whole = explore(automaton, limits, reduce=False)
     if not whole.complete:
         return result

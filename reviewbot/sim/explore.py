@@ -28,7 +28,8 @@ PER_STATE = 28 + 12 + 8 + 56 + 32 + 4 + 4
 class Limits(msgspec.Struct, frozen=True):
     """Where a search gives up. What it has not seen then is inconclusive, never free.
 
-    states: number of states. seconds: of wall clock. bytes: of memory for states and edges, estimated.
+    states: number of states. seconds: of processor time, so that a busy machine does not change what is found.
+    bytes: of memory for states and edges, estimated.
     """
 
     states: int = 1_000_000
@@ -91,9 +92,9 @@ T = TypeVar("T")
 
 
 def timed(items: Iterable[T], until: float) -> Iterator[T]:
-    """The items, with a look at the clock (time.monotonic) now and then. Errors: OutOfTime."""
+    """The items, with a look at the clock (time.process_time) now and then. Errors: OutOfTime."""
     for count, item in enumerate(items):
-        if not count % BATCH and time.monotonic() > until:
+        if not count % BATCH and time.process_time() > until:
             raise OutOfTime
         yield item
 
@@ -106,7 +107,7 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
     index = {initial: 0}
     few = READ * sum(len(ways) for places in moves for ways in places)
     batch: Callable[[int, int], None] = _Reader(space, index)
-    until, begin, made = time.monotonic() + limits.seconds, 0, False
+    until, begin, made = time.process_time() + limits.seconds, 0, False
     while begin < len(space.order) and not space.reason:
         if begin >= few and not made:
             batch, made = generate(space, index), True
@@ -130,7 +131,7 @@ def _exhausted(space: Space, limits: Limits, until: float) -> str:
         return f"more than {limits.states:,} states"
     if len(space.order) * (PER_STATE + len(space.automaton.initial)) + len(space.targets) * 4 > limits.bytes:
         return f"more than {limits.bytes >> 20:,} MB"
-    return f"more than {limits.seconds:g} s" if time.monotonic() > until else ""
+    return f"more than {limits.seconds:g} s" if time.process_time() > until else ""
 
 
 class _Reader:

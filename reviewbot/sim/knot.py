@@ -44,7 +44,7 @@ def knots(space: Space, until: float = inf, graph: WaitFor | None = None) -> lis
     """All knots, each once, with the first state where it is complete, in breadth-first order, small ones first.
 
     In a space that is not complete only states without any way on are looked at: what may still happen elsewhere is
-    not known. until: time.monotonic() when the time is up. graph: that of the automaton, if it is at hand already.
+    not known. until: time.process_time() when the time is up. graph: that of the automaton, if it is at hand already.
     Errors: OutOfTime.
     """
     graph = graph or WaitFor(space.automaton)
