@@ -169,7 +169,9 @@ class Completion(Resource, frozen=True, eq=False):
 
 
 ENDED = {
-    **dict.fromkeys(("wait_event", "schedule", "io_schedule", "wait_on", "swait_event", "wake", "io_wait_event"), "wake up"),
+    **dict.fromkeys(
+        ("wait_event", "schedule", "io_schedule", "wait_on", "swait_event", "wake", "io_wait_event"), "wake up"
+    ),
     **dict.fromkeys(("flush", "cancel", "drain", "destroy", "del_timer", "timer_", "kthread_"), "finish"),
 }
 """What ends a sleep in a call that begins so; all others are completed."""
