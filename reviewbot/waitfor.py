@@ -147,6 +147,8 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
         for correlate in (True, False):
             had = _leaves(before, key, correlate)
             for lock, (klass, mode, results) in _leaves(after, key, correlate).items():
+                if not correlate and lock in had:
+                    continue  # taken and given back under one condition, which single ones do not see
                 found.setdefault(lock, (klass, mode, frozenset()))
                 found[lock] = (klass, mode, found[lock][2] | (results - had.get(lock, ("", "", frozenset()))[2]))
         for lock, (klass, mode, new) in found.items():
