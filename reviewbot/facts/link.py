@@ -80,28 +80,27 @@ class Links:
     def _wire(self, whole: Iterable[str]) -> None:
         paths = frozenset(whole)
         todo = [key for key, path in self.names.file.items() if path in paths]
+        todo += [f"{path}:" for path in sorted(paths)]
         seen = set(todo)
         while todo:
             key = todo.pop()
             wired = self.wired.get(key)
             if wired is None:
                 wired = self.wired[key] = self.wire(key)
-            for callee in (*wired.direct, *(handler for _, handler in wired.puts)):
-                if callee not in seen:
-                    seen.add(callee)
-                    todo.append(callee)
-        for path in paths | {self.names.file[key] for key in seen}:
-            if f"{path}:" not in self.wired:
-                wiring = Wiring(self.names, f"{path}:")
-                wiring.file(path)
-                self.wired[f"{path}:"] = wiring.done()
+            reached = [*wired.direct, *(handler for _, handler in wired.puts)]
+            for other in (*reached, *(f"{self.names.file[callee]}:" for callee in reached)):
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
         files = [key for key in self.wired if key.endswith(":")]
         self.wired = {key: self.wired[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")}
 
     def wire(self, key: str) -> Wired:
-        """What one function does with functions."""
+        """What one function, or the scope of a file (`path:`), does with functions."""
         wiring = Wiring(self.names, key)
-        if not self.names.functions[key].unreadable:
+        if key.endswith(":"):
+            wiring.file(key[:-1])
+        elif not self.names.functions[key].unreadable:
             wiring.function(self.body(key))
         return wiring.done()
 

@@ -1,0 +1,36 @@
+"""Who calls whom: what a table of operations reaches."""
+
+from __future__ import annotations
+
+from reviewbot.csource.lower import lower
+from reviewbot.facts.library import Library
+from reviewbot.facts.world import World
+
+TABLE = """
+struct a_ops { int (*revalidate)(int flags); };
+static const struct a_ops ops = { .revalidate = a_revalidate };
+"""
+HEADER = """
+static inline int a_flags(void)
+{
+	return 0;
+}
+
+static inline int a_revalidate(int flags)
+{
+	return a_flags();
+}
+
+static inline int a_unused(void)
+{
+	return 1;
+}
+"""
+
+
+def test_a_table_reaches_a_function_of_a_header() -> None:
+    units = {"fs/a.c": lower(TABLE.encode()), "fs/ops.h": lower(HEADER.encode())}
+    world = World(Library.of_units(units), ["fs/a.c"])
+    assert set(world.functions()) == {"fs/ops.h:a_flags", "fs/ops.h:a_revalidate"}
+    assert world.callees("fs/ops.h:a_revalidate") == ("fs/ops.h:a_flags",)
+    assert world.own_facts("fs/ops.h:a_revalidate") == ()
