@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, ref
@@ -255,14 +255,26 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
 
 
 def _asks(world: World, key: str, told: Told, sleeper: Wait | None) -> bool:
-    """Whether a function asks first if anybody sleeps: looks at the wait queue, or at what the sleeper sets itself."""
-    body = world.body(key)
-    conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
-    if any(body.identity(part) == told.wake for when in conditions for part in parts(when)):
-        return True
+    """Whether a function, or one through which it wakes, asks first if anybody sleeps: looks at the wait queue, or at
+    what the sleeper sets itself."""
     by = () if sleeper is None else world.own_facts(f"{sleeper.at.file}:{sleeper.function}")
     own = {fact.object for fact in by if isinstance(fact, Write)}
-    return any(own & set(reads(body, when)) for when in conditions)
+    for body in map(world.body, _through(world, key, index(world).waking(told.wake))):
+        conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
+        if any(body.identity(part) == told.wake for when in conditions for part in parts(when)):
+            return True
+        if body.key == key and any(own & set(reads(body, when)) for when in conditions):
+            return True
+    return False
+
+
+def _through(world: World, key: str, among: Collection[str]) -> set[str]:
+    """A function, and those of `among` that it calls, down to NEAR calls below it."""
+    found, edge = {key}, {key}
+    for _ in range(NEAR):
+        edge = {callee for caller in edge for callee in world.callees(caller) if callee in among} - found
+        found |= edge
+    return found
 
 
 def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> bool:
