@@ -27,6 +27,8 @@ RUN = "run"
 """Every hardware queue: which one is run is not told apart."""
 WAKES = ("event", "bit", RUN)
 """Classes of wake-ups that are followed."""
+ENDS = ("-", "&~")
+"""Changes of what a sleep on a wait queue tests that can end it: most wait for a counter to fall or a flag to go."""
 NEAR = 6
 """How far above a write or wake-up a function still counts as one that does it."""
 STATES = 6_000
@@ -243,7 +245,7 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
                 continue
             handed = told.wake == RUN or bool(after.handlers(told.wake))
             sleeper = None if handed else index(after).sleeper(told, way)
-            if (handed or sleeper) and not _asks(after, key, told, sleeper):
+            if (handed or (sleeper and told.op in ENDS)) and not _asks(after, key, told, sleeper):
                 yield Missed(
                     told=told,
                     way=way,

@@ -70,7 +70,7 @@ class Atomic(Kept, frozen=True):
 def sleeping(before: World, after: World, names: Names) -> Iterator[Atomic]:
     """The places that sleep with a spinlock held since a change."""
     names = tuple(names)
-    there = {(e.name, e.lock.lock, e.effect.kind) for k in changed(before, names) for e in _atomic(before, k)}
+    there = {(e.name, e.lock.lock, e.effect.kind) for k in changed(before, names) for e in _under(before, k)}
     for key in changed(after, names):
         if key not in before.names.functions:
             continue
@@ -126,10 +126,16 @@ def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
                 yield effect.kind, down
 
 
-def _atomic(world: World, key: str) -> Iterator[Edge]:
+def _under(world: World, key: str) -> Iterator[Edge]:
+    """What may sleep in a function, however far below, under something that does not allow it."""
     for edge in edges(world, key, lambda effect: _sleeps(world, effect), REAL | {"rcu"}):
-        if KERNEL.atomic(edge.lock.klass) and len(edge.down) <= FAR and not _released(world, edge):
+        if KERNEL.atomic(edge.lock.klass):
             yield edge
+
+
+def _atomic(world: World, key: str) -> Iterator[Edge]:
+    """The same as far as it is worth saying: near, and with the lock not given back on the way."""
+    return (edge for edge in _under(world, key) if len(edge.down) <= FAR and not _released(world, edge))
 
 
 def _sleeps(world: World, effect: Effect) -> bool:
