@@ -15,6 +15,7 @@ from itertools import pairwise
 import msgspec
 
 from reviewbot.edges import REAL, Actor, Circle, Edge, changed, edges
+from reviewbot.facts.dominance import Dominance
 from reviewbot.facts.expr import show
 from reviewbot.facts.flow import walk
 from reviewbot.facts.objects import known
@@ -154,7 +155,7 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
         for lock, (klass, mode, new) in found.items():
             if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} - KERNEL.latches or not known(lock):
                 continue
-            if _hands_out(after, key, lock) or _where_there(after, key, lock):
+            if _hands_out(after, key, lock) or _where_there(after, key, lock) or _under_one(after, key, lock):
                 continue
             writer = providers(after).writer(lock) if mode == "r" else None
             if mode == "r" and writer is None and lock not in KERNEL.written:
@@ -169,6 +170,18 @@ def _where_there(world: World, key: str, lock: str) -> bool:
     objects = {show(arg) for n in giving for arg in calls[n].args}
     tested = {plan.test(edge.when).key for block in plan.blocks for edge in block.edges if edge.when is not None}
     return bool(objects & tested)
+
+
+def _under_one(world: World, key: str, lock: str) -> bool:
+    """Whether a lock is taken under a condition that is asked again where it is given back: `if (!locked) unlock(x)`."""
+    plan = world.locking.plan(key)
+    takes, drops = list[int](), list[int]()
+    for number, block in enumerate(plan.blocks):
+        calls = (plan.number[id(event)] for event in block.events if id(event) in plan.number)
+        for change in (c for n in calls for c in plan.changes.get(n, ())):
+            takes += [number for token in change.takes if token.lock == lock]
+            drops += [number for token in change.drops if token.lock == lock]
+    return bool(takes) and Dominance(plan.blocks).asked_again(takes, drops)
 
 
 def _hands_out(world: World, key: str, lock: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 
 from reviewbot.csource.ir import Block, Expr
@@ -87,6 +88,15 @@ class Dominance:
             else:
                 at = self._above[at]
         return out
+
+    def asked_again(self, first: Iterable[int], later: Iterable[int]) -> bool:
+        """Whether each of the first blocks stands under a condition that is asked anew above one of the later ones."""
+        asked = [condition for block in later for condition in self.conditions(block)]
+
+        def anew(when: Expr, taken: bool) -> bool:
+            return any(w is not when and t == taken and show(w) == show(when) for w, t in asked)
+
+        return all(any(anew(when, taken) for when, taken in self.conditions(block)) for block in first)
 
     @cached_property
     def _gated(self) -> bool:
