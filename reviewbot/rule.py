@@ -196,8 +196,8 @@ class Version:
 
     @cached_property
     def facts(self) -> Facts:
-        """Facts of the touched files."""
-        return self.world.facts(self.paths)
+        """Facts of the touched files; none where this side has none of them."""
+        return self.world.facts(self.paths) if self.paths else Facts()
 
     @cached_property
     def workqueues(self) -> dict[str, tuple[Workqueue, ...]]:

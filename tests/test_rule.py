@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reviewbot import lore, review, rules
 from reviewbot.rule import Diff, Finding, Lock, Place, Rule, Scene, Side, Version, Words, replace
+from reviewbot.source import MemorySource
 from reviewbot.tree import Tree
 from reviewbot.types import Change, Decision, FileChange, Hunk, Line, Series
 
@@ -226,6 +227,12 @@ def test_origin_through_a_new_name() -> None:
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_a_side_without_the_touched_files_has_no_facts() -> None:
+    source = MemorySource({"drivers/md/mill.c": b"void mill(struct lock *l) { mutex_lock(l); }\n"})
+    assert Version(source, ["drivers/md/mill.c"]).facts
+    assert not Version(source, ["drivers/md/new.c"]).facts
 
 
 def test_workqueues_and_their_rescuers() -> None:

@@ -172,7 +172,7 @@ class Effects:
                         effects._found.pop(k, None)
                 if not any((key, ()) in before._found for key in group):
                     continue
-                effects._component(list(group))
+                effects._settle(group[0])  # with what is new below it
                 for key in group:
                     were = before._found.get((key, ()))
                     if were is None or not _alike(effects._found[key, ()], were):

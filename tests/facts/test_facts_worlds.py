@@ -74,3 +74,13 @@ def test_what_is_not_used_any_more_is_let_go_of() -> None:
     for folder in ("b", "c"):
         worlds.find(MemorySource({f"drivers/{folder}/x.c": OTHER}), (f"drivers/{folder}/x.c",))
     assert gone() is None
+
+
+def test_what_is_new_below_a_caller_is_among_its_effects() -> None:
+    """The callee has not been looked at before, so nobody knows its effects until they are asked for."""
+    before = MemorySource({p: text for p, text in FILES.items() if not p.endswith("user.c")})
+    first = worlds.make(before, {p: before.blob(p) or "" for p in ("drivers/a/shared.h", "drivers/a/other.c")})
+    assert not first.effects.all()["drivers/a/other.c:other"]
+    after = MemorySource(FILES)
+    led_on = worlds.evolved(first, after, {"drivers/a/user.c": after.blob("drivers/a/user.c")})
+    assert {e.kind for e in led_on.does("drivers/a/other.c:other")} == {"lock"}
