@@ -32,7 +32,7 @@ class LockOrder(CircleRule):
 
     def message(self, circle: Circle) -> str:
         first, second = words(circle.lock), words(circle.object)
-        return f"{circle.holder.function}() takes {second} under {first}, {other(circle)} takes {first} under {second}"
+        return f"{circle.holder.function}() takes {second} under {first}, {other(circle)} the other way round"
 
     def words(self, circle: Circle) -> Words:
         first, second = words(circle.lock), words(circle.object)

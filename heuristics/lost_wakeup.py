@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from reviewbot.announced import RUN, Missed, missed
 from reviewbot.announced_cast import queue_name, scene, sleeper_name
 from reviewbot.circles import touched, words
-from reviewbot.rule import Diff, Finding, Rule, Scene, Version, Wait, Wake, Words
+from reviewbot.rule import CallTo, Diff, Fact, Finding, Queue, Rule, Scene, Version, Wait, Wake, Words, Write
 from reviewbot.sleeps import Unwoken, unwoken
 
 
@@ -50,6 +50,7 @@ class LostWakeup(Rule):
                 after=[found.at],
                 before=[found.at],
                 object=found.object,
+                facts=rests(diff, (f"{found.at.file}:{found.function}",)),
                 related=[found.waiter],
                 found=found.text(),
             )
@@ -61,6 +62,7 @@ class LostWakeup(Rule):
                 after=[change.at],
                 before=[change.waker],
                 object=change.told.wake,
+                facts=rests(diff, change.way),
                 related=[p for p in (change.at, change.sleeper) if p],
                 missed=change.text(),
             )
@@ -79,6 +81,14 @@ class LostWakeup(Rule):
             waker=found.function,
             file=found.at.file,
         )
+
+
+def rests(diff: Diff, way: Iterable[str]) -> list[Fact]:
+    """What the functions on a way change and wake, before the patch and after it; their callers' facts say nothing."""
+    worlds = (diff.before.world, diff.after.world)
+    keys = [(w, key) for w in worlds for key in way if key in w.names.functions]
+    own: list[Fact] = [f for w, key in keys for f in w.own_facts(key) if isinstance(f, Wake | Write | Queue | CallTo)]
+    return list(dict.fromkeys(own))[:6]
 
 
 def waking(change: Missed) -> str:

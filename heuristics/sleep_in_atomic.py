@@ -41,7 +41,7 @@ class SleepInAtomic(Rule):
                 _interrupt(found, inside),
                 after=[found.at, found.ends],
                 before=[found.at],
-                object=found.object,
+                object=found.object or found.lock,
                 related=[found.ends],
                 found=found.text(),
             )

@@ -32,7 +32,7 @@ class WaitUnderLock(CircleRule):
     def message(self, circle: Circle) -> str:
         return (
             f"{circle.holder.function}() waits for {words(circle.object)} with {words(circle.lock)} held, "
-            f"which {name(circle.providers[0])} has to take before it can end the wait"
+            f"which {name(circle.providers[0])} takes before it ends that"
         )
 
     def words(self, circle: Circle) -> Words:
