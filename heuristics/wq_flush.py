@@ -48,7 +48,7 @@ class WqFlush(Rule):
         for wait in _waits(diff.after, _suspects(diff)):
             was = [w for w in _waits(diff.before, {wait.flush.object}) if (w.key, w.runner) == (wait.key, wait.runner)]
             for kind in _faults(diff.after, wait):
-                if kind == "same" and not was:
+                if kind == "same" and not any(w.queues for w in was):
                     continue  # a new pair of works: whether anybody needs the first one for memory is not known
                 if not any(kind in _faults(diff.before, w) for w in was):
                     yield from self._found(diff, wait, kind, was)
