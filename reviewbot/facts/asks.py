@@ -75,19 +75,22 @@ def asks(world: World, key: str) -> tuple[Ask, ...]:
 def weaker(before: Iterable[Ask], after: Iterable[Ask]) -> Iterator[tuple[Ask, Ask]]:
     """Pairs of the same call in two versions of a function, where reclaim may go further in the second one.
 
-    What only callers hand in otherwise is no change of the function: it is one of theirs.
+    What only callers hand in otherwise is no change of the function: it is one of theirs. What was known and can only
+    be guessed now has not become weaker.
     """
     old, new = _named(before), _named(after)
     for call, places in new.items():
         was = old.get(call, [])
         if len(was) == len(places):
-            yield from ((a, b) for a, b in zip(was, places, strict=True) if -1 < a.rank < b.rank and not _alike(a, b))
+            pairs = [(a, b) for a, b in zip(was, places, strict=True) if a.guessed or not b.guessed]
+            yield from ((a, b) for a, b in pairs if -1 < a.rank < b.rank and not _alike(a, b))
             continue
         # calls came or went: only one that reaches further than every one before is surely another
         most = max((a.rank for a in was), default=-1)
         if most >= 0:
             first = max(was, key=lambda a: a.rank)
-            yield from ((first, b) for b in places if b.rank > most and not any(_alike(a, b) for a in was))
+            rest = [b for b in places if b.rank > most and (first.guessed or not b.guessed)]
+            yield from ((first, b) for b in rest if not any(_alike(a, b) for a in was))
 
 
 def _alike(one: Ask, other: Ask) -> bool:
