@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import time
 from array import array
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count, islice
 from typing import TypeVar
 
 import msgspec
 
 from reviewbot.sim.automaton import Automaton, OutOfRange, apply, is_open
-from reviewbot.sim.generate import Sorted, added, generate, leaves_range
+from reviewbot.sim.generate import SPREAD, Sorted, added, generate, leaves_range
 from reviewbot.sim.reduce import Move, Moves, fused, plain
 
 BATCH = 1024
 """States between two looks at the limits."""
 READ = 1
 """States for each move of the automaton that are expanded by reading it, before a function is made of it."""
-PER_STATE = 28 + 12 + 8 + 56 + 32 + 4 + 4
-"""Bytes a state costs besides its content: number, rounding, list, table, its index, parent and start."""
+PER_STATE = 2 * (28 + 12) + 4 + 8 + 56 + 32 + 4 + 4
+"""Bytes a state costs besides twice its content: number and key, rounding, list, table, its index, who found it, start."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -46,8 +49,8 @@ class Space(msgspec.Struct, eq=False):
     """Whether the tasks of a class are sorted."""
     order: list[int]
     """Each state as one big-endian number: a step then is one addition."""
-    parents: array[int]
-    """For each state but the first, the state it was first reached from; the first has itself."""
+    known: array[int]
+    """How many states were known when a state had its ways on: it is the first way to those that it added."""
     starts: array[int]
     targets: array[int]
     """State i leads to targets[starts[i]:starts[i + 1]]."""
@@ -72,6 +75,10 @@ class Space(msgspec.Struct, eq=False):
         """A state by its number."""
         return self.order[number].to_bytes(len(self.automaton.initial), "big")
 
+    def parent(self, number: int) -> int:
+        """The state that a state was first reached from; the first has itself."""
+        return bisect_right(self.known, number)
+
     def onward(self, number: int) -> array[int]:
         """The states that a state leads to."""
         return self.targets[self.starts[number] : self.starts[number + 1]]
@@ -80,7 +87,7 @@ class Space(msgspec.Struct, eq=False):
         """A shortest way to a state, from the initial one."""
         way = [number]
         while way[-1]:
-            way.append(self.parents[way[-1]])
+            way.append(self.parent(way[-1]))
         return [self.state(i) for i in reversed(way)]
 
 
@@ -93,8 +100,8 @@ T = TypeVar("T")
 
 def timed(items: Iterable[T], until: float) -> Iterator[T]:
     """The items, with a look at the clock (time.process_time) now and then. Errors: OutOfTime."""
-    for count, item in enumerate(items):
-        if not count % BATCH and time.process_time() > until:
+    for nth, item in enumerate(items):
+        if not nth % BATCH and time.process_time() > until:
             raise OutOfTime
         yield item
 
@@ -103,8 +110,9 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
     """Search; with `reduce` tasks are sorted and releases fused (`reviewbot.sim.reduce`), else nothing is left out."""
     moves = fused(automaton) if reduce else plain(automaton)
     initial = int.from_bytes(automaton.initial, "big")
-    space = Space(automaton, moves, reduce, [initial], array("I", [0]), array("I", [0]), array("I"), set())
-    index = {initial: 0}
+    space = Space(automaton, moves, reduce, [initial], array("I"), array("I", [0]), array("I"), set())
+    index: dict[int, int] = defaultdict(count().__next__)  # a key that is asked for gets the next number
+    index[initial * SPREAD]
     few = READ * sum(len(ways) for places in moves for ways in places)
     batch: Callable[[int, int], None] = _Reader(space, index)
     until, begin, made = time.process_time() + limits.seconds, 0, False
@@ -117,6 +125,8 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
         except (ValueError, OverflowError, OutOfRange):
             space.reason, space.broken = _out_of_range(space), True
             break
+        new = list(islice(reversed(index), len(index) - len(space.order)))
+        space.order.extend([key // SPREAD for key in reversed(new)])
         begin = end
         if begin < len(space.order):
             space.reason = _exhausted(space, limits, until)
@@ -129,7 +139,7 @@ def _exhausted(space: Space, limits: Limits, until: float) -> str:
     """The limit that is hit, in words."""
     if len(space.order) > limits.states:
         return f"more than {limits.states:,} states"
-    if len(space.order) * (PER_STATE + len(space.automaton.initial)) + len(space.targets) * 4 > limits.bytes:
+    if len(space.order) * (PER_STATE + 2 * len(space.automaton.initial)) + len(space.targets) * 4 > limits.bytes:
         return f"more than {limits.bytes >> 20:,} MB"
     return f"more than {limits.seconds:g} s" if time.process_time() > until else ""
 
@@ -173,14 +183,11 @@ class _Reader:
                     for move, constant in self.ways[number].get(place) or self.prepared(number, place):
                         if is_open(move.guard, state):
                             after = self.after(number, value, state, task, place, move, constant)
-                            target = index.setdefault(after, len(space.order))
-                            if target == len(space.order):
-                                space.order.append(after)
-                                space.parents.append(at)
-                            space.targets.append(target)
+                            space.targets.append(index[after * SPREAD])
                             if move.marks:
                                 space.marks.update(move.marks)
             space.starts.append(len(space.targets))
+            space.known.append(len(index))
 
     def after(
         self, number: int, value: int, state: bytes, task: int, place: int, move: Move, constant: int | None
@@ -203,7 +210,7 @@ class _Reader:
 def _out_of_range(space: Space) -> str:
     """Which cell it was: changed by a step out of the state that the search stopped in, or by one into it."""
     number = space.expanded
-    for at in (space.parents[number], number):
+    for at in (space.parent(number), number):
         state = space.state(at)
         for c, moves in zip(space.automaton.classes, space.moves, strict=True):
             for place in c.places(state):

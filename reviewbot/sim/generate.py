@@ -16,6 +16,9 @@ from reviewbot.sim.reduce import Move
 if TYPE_CHECKING:
     from reviewbot.sim.explore import Space
 
+SPREAD = 0x9E3779B1
+"""A state times this is its key. Python's hash of a state itself is its last bytes mostly, and those are few: then a
+table of a million states is asked at seven places to find one, and at one or two with this (Knuth, TAOCP 3, 6.4)."""
 MOST_CACHED = 20_000
 """Sorted rows of places that a class remembers."""
 
@@ -58,38 +61,38 @@ def source(space: Space) -> Iterator[str]:
     """The lines of the function, and of one function for each place that it calls for the tasks there."""
     automaton = space.automaton
     size, cells = len(automaton.initial), len(automaton.cells)
-    yield "order, get, targets = space.order, index.get, space.targets"
-    yield "push, parent, start = order.append, space.parents.append, space.starts.append"
-    yield "target, mark, out = targets.append, space.marks.add, []"
-    yield "put = out.append"
-    for number, moves in enumerate(space.moves):
-        for place, ways in enumerate(moves):
-            if any(move.guard for move in ways):
-                yield f"def f{number}_{place}(s, v, w):"
-                for move in ways:
-                    yield from _move(automaton, number, place, move, space.ordered)
-        names = (
-            f"f{number}_{place}" if any(move.guard for move in ways) else "None" for place, ways in enumerate(moves)
-        )
-        yield f"F{number} = ({', '.join(names)},)"
+    yield "order, targets, mark = space.order, space.targets, space.marks.add"
+    yield "target, start, known = targets.append, space.starts.append, space.known.append"
+    for number, (c, moves) in enumerate(zip(automaton.classes, space.moves, strict=True)):
+        for task in range(_kinds(c, space.ordered)):
+            for place, ways in enumerate(moves):
+                if any(move.guard for move in ways):
+                    yield f"def f{number}_{task}_{place}(s, k):"
+                    for move in ways:
+                        yield from _move(automaton, number, task, place, move, space.ordered)
+            functions = (
+                f"f{number}_{task}_{place}" if any(move.guard for move in ways) else "None"
+                for place, ways in enumerate(moves)
+            )
+            yield f"F{number}_{task} = ({', '.join(functions)},)"
     yield "def batch(begin, end):"
-    yield "    count = len(order)"
     yield "    for at in range(begin, end):"
     yield "        v = order[at]"
     yield f"        s = v.to_bytes({size}, 'big')"
     if cells:
-        yield f"        if not s[:{cells}].isascii(): raise ValueError"
+        yield f"        if v & {int.from_bytes(bytes([128] * cells + [0] * (size - cells)), 'big')}: raise ValueError"
+    yield f"        k = v * {SPREAD}"
     for number, c in enumerate(automaton.classes):
-        yield from _tasks(number, c, size, space.ordered)
-    yield "        for n in out:"
-    yield "            i = get(n)"
-    yield "            if i is None:"
-    yield "                i = index[n] = count; count += 1; push(n); parent(at)"
-    yield "            target(i)"
-    yield "        out.clear(); start(len(targets))"
+        yield from _tasks(number, c, space.ordered)
+    yield "        start(len(targets)); known(len(index))"
 
 
-def _tasks(number: int, c: Class, size: int, ordered: bool) -> Iterator[str]:
+def _kinds(c: Class, ordered: bool) -> int:
+    """How many functions there are for each place: one for each task whose move is another addition."""
+    return 1 if ordered else c.n
+
+
+def _tasks(number: int, c: Class, ordered: bool) -> Iterator[str]:
     for task in range(c.n):
         at = c.offset + task * c.width
         place = f"s[{at}]" if c.width == 1 else f"s[{at}] << 8 | s[{at + 1}]"
@@ -97,12 +100,11 @@ def _tasks(number: int, c: Class, size: int, ordered: bool) -> Iterator[str]:
         if ordered and task:  # the task before it is in the same place and has done the same
             yield f"{indent}if s[{at}:{at + c.width}] != s[{at - c.width}:{at}]:"
             indent += "    "
-        unit = "None" if ordered else 1 << 8 * (size - at - c.width)
-        yield f"{indent}f = F{number}[{place}]"
-        yield f"{indent}if f: f(s, v, {unit})"
+        yield f"{indent}f = F{number}_{min(task, _kinds(c, ordered) - 1)}[{place}]"
+        yield f"{indent}if f: f(s, k)"
 
 
-def _move(automaton: Automaton, number: int, place: int, move: Move, ordered: bool) -> Iterator[str]:
+def _move(automaton: Automaton, number: int, task: int, place: int, move: Move, ordered: bool) -> Iterator[str]:
     c, size = automaton.classes[number], len(automaton.initial)
     if not move.guard:
         return
@@ -112,17 +114,16 @@ def _move(automaton: Automaton, number: int, place: int, move: Move, ordered: bo
         yield f"    if {guard}:"
         indent += "    "
     terms, constant = added(move.changes, size)
-    if c.n == 1:
-        constant += (move.target - place) << 8 * (size - c.end)
-    elif ordered:
+    if ordered and c.n > 1:
         terms.append(f"sort{number}[s[{c.offset}:{c.end}], {place}, {move.target}]")
-    elif move.target != place:
-        terms.append(f"w * {move.target - place}")
+    else:
+        constant += (move.target - place) << 8 * (size - c.offset - (task + 1) * c.width)
     if leaves_range(move.changes):
         yield f"{indent}raise ValueError"
     for reached in move.marks:
         yield f"{indent}mark({reached!r})"
-    yield f"{indent}put({' + '.join(['v', *terms, *([str(constant)] if constant else [])])})"
+    changed = [f"({' + '.join(terms)}) * {SPREAD}"] if terms else []
+    yield f"{indent}target(index[{' + '.join(['k', *changed, *([str(constant * SPREAD)] if constant else [])])}])"
 
 
 def leaves_range(changes: tuple[Change, ...]) -> bool:

@@ -8,7 +8,6 @@ could run) would bring. It is complete in the first state where that holds; an e
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import inf
@@ -16,6 +15,7 @@ from math import inf
 import msgspec
 
 from reviewbot.sim.automaton import ALWAYS, Automaton, Cond, Edge, Guard, Work, holds, is_open
+from reviewbot.sim.circles import bottoms, circles
 from reviewbot.sim.explore import Space, timed
 from reviewbot.sim.future import Effect, Future, Spot
 from reviewbot.sim.locks import Cpu
@@ -104,9 +104,9 @@ def _doomed(space: Space, until: float) -> list[int]:
     """The states from which no state with everybody at home can be reached; all others are free of dead tasks."""
     good = bytearray(_at_home(space))
     starts, targets = space.starts, space.targets
-    for state, before in zip(range(len(good) - 1, 0, -1), reversed(space.parents), strict=False):
-        if good[state]:
-            good[before] = 1
+    for state in range(space.expanded - 1, -1, -1):
+        if good.find(1, space.known[state - 1] if state else 1, space.known[state]) >= 0:
+            good[state] = 1
     doomed = [state for state in range(len(good) - 1, -1, -1) if not good[state]]
     while True:
         still = []
@@ -215,9 +215,9 @@ class WaitFor:
             self._drop_hopeful(members, state, alive)
         for node in members:
             members[node] = tuple(self.providers(node, state, list(members)))
-        groups = [group for group in _bottoms(members) if any(isinstance(node, Spot) for node in group)]
+        groups = [group for group in bottoms(members) if any(isinstance(node, Spot) for node in group)]
         meant = {node: self._meant(node, state, members[node]) for group in groups for node in group}
-        return [self._knot(circle, group, state, members) for group in groups for circle in _circles(group, meant)]
+        return [self._knot(circle, group, state, members) for group in groups for circle in circles(group, meant)]
 
     def _meant(self, node: Node, state: bytes, providers: tuple[Node, ...]) -> tuple[Node, ...]:
         """Those of the providers that are there for it, where there are any."""
@@ -359,54 +359,3 @@ def _false(guards: list[Guard], state: bytes) -> Iterator[Cond]:
     for guard in guards:
         if guard != ALWAYS:
             yield from (cond for conjunction in guard for cond in conjunction if not holds(cond, state))
-
-
-def _bottoms(graph: dict[Node, tuple[Node, ...]]) -> list[list[Node]]:
-    """The strongly connected parts that lead nowhere else (there the waiting ends up)."""
-    reach = {node: _reach(graph, node) for node in graph}
-    done: set[Node] = set()
-    parts = []
-    for node in graph:
-        if node not in done:
-            part = [other for other in graph if other == node or (other in reach[node] and node in reach[other])]
-            done.update(part)
-            if all(other in part for other in reach[node]):
-                parts.append(part)
-    return parts
-
-
-def _reach(graph: dict[Node, tuple[Node, ...]], node: Node) -> set[Node]:
-    seen: set[Node] = set()
-    todo = [node]
-    while todo:
-        for after in graph[todo.pop()]:
-            if after not in seen:
-                seen.add(after)
-                todo.append(after)
-    return seen
-
-
-def _circles(part: list[Node], graph: dict[Node, tuple[Node, ...]]) -> list[tuple[Node, ...]]:
-    """For each node the shortest circle through it, if there is one; each circle once. Who waits for nobody is one."""
-    found: dict[frozenset[Node], tuple[Node, ...]] = {}
-    for node in part:
-        if circle := _shortest_circle(node, graph):
-            found.setdefault(frozenset(circle), circle)
-    return list(found.values())
-
-
-def _shortest_circle(node: Node, graph: dict[Node, tuple[Node, ...]]) -> tuple[Node, ...]:
-    before: dict[Node, Node] = {}
-    todo = deque([node])
-    while todo:
-        at = todo.popleft()
-        for after in graph[at]:
-            if after == node:
-                way = [at]
-                while way[-1] != node:
-                    way.append(before[way[-1]])
-                return tuple(reversed(way))
-            if after not in before:
-                before[after] = at
-                todo.append(after)
-    return () if graph[node] else (node,)

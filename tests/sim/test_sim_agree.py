@@ -62,9 +62,9 @@ def test_reading_and_generated_search_are_one(model: Model, reduce: bool) -> Non
         made = explore(automaton, LIMITS, reduce=reduce)
     assert read.complete == made.complete
     if read.complete:
-        assert (read.order, read.parents, read.targets, read.starts) == (
+        assert (read.order, read.known, read.targets, read.starts) == (
             made.order,
-            made.parents,
+            made.known,
             made.targets,
             made.starts,
         )

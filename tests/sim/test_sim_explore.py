@@ -63,9 +63,10 @@ def test_classes_with_more_than_256_places(n: int, reduce: bool, read: int, monk
 
 def test_the_graph_is_whole() -> None:
     space = explore(compile_model(throttle(held=False)), Limits(), reduce=False)
-    assert len(space.order) == len(space.parents) == len(space.starts) - 1 == space.expanded
-    assert all(space.parents[state] < state for state in range(1, len(space.order)))
-    assert all(state in space.onward(space.parents[state]) for state in range(1, len(space.order)))
+    assert len(space.order) == len(set(space.order)) == len(space.known) == len(space.starts) - 1 == space.expanded
+    assert all(space.parent(state) < state for state in range(1, len(space.order)))
+    assert all(state in space.onward(space.parent(state)) for state in range(1, len(space.order)))
+    assert all(state not in space.onward(space.parent(state) - 1) for state in range(1, 200) if space.parent(state))
     assert space.path(0) == [space.automaton.initial]
     assert (len(space.order), 0) == plain_search(space.automaton)
 
