@@ -152,7 +152,7 @@ class BioOrder(Rule):
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         text = {
-            "offload": "Leave it to the bio_set's rescuer (BIOSET_NEED_RESCUER).",
+            "offload": "Leave these bios to the bio_set's rescuer (BIOSET_NEED_RESCUER).",
             "try": "Try without __GFP_DIRECT_RECLAIM first while current->bio_list is not empty.",
             "order": "Keep the bios of lower devices first.",
         }[finding.get("kind")]
@@ -177,7 +177,10 @@ def _scene(finding: Finding, guilty: bool) -> Scene:
     if finding.get("kind") == "offload":
         thread = f"the thread of {finding.get('queue')}"
         helper = "one" if guilty else "each"
-        return Scene.of("offload_levels", helper=helper, thread=thread, function=function, file=file)
+        worker, listed = finding.get("handler").rpartition(":")[2], short(finding.get("listed"))
+        return Scene.of(
+            "offload_levels", helper=helper, thread=thread, function=function, worker=worker, listed=listed, file=file
+        )
     if finding.get("kind") == "try":
         return Scene.of("second_bio", rescuer=not guilty, bio_set=short(finding.get("pool")))
     return Scene.of("bio_order", order="in order" if guilty else "depth-first")

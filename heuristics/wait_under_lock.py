@@ -44,7 +44,7 @@ class WaitUnderLock(CircleRule):
             by += f", called by {name(waker)}"
         claim = (
             f"{circle.holder.function}() holds {lock}{' for read' if circle.mode == 'r' else ''} while it sleeps {where} "
-            f"on {words(circle.object)}. It is {by} who wakes it, and on that way {lock} is taken as well."
+            f"on {words(circle.object)}. What wakes it is {by}, and on that way {lock} is taken as well."
         )
         if circle.writer:
             claim += (

@@ -14,6 +14,7 @@ from reviewbot.effects import Extractor, Op, Program, TooLarge, Unreadable
 from reviewbot.facts.objects import short, spoken
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
+from reviewbot.kernel.schema import Wait
 from reviewbot.sim import (
     Completion,
     Either,
@@ -349,4 +350,6 @@ def _call(op: Op, act: Act) -> str:
         return act.call
     if op.kind == "pass":
         return f"{op.call}()"
+    if any(isinstance(effect, Wait) and effect.argument is None for effect in KERNEL.effects.get(op.call, ())):
+        return f"{op.call}() on {act.on}"  # the object comes from prepare_to_wait()
     return f"{op.call}({act.on if isinstance(act.on, WaitQueue) else argument(act.on)})"  # wait_event() is a macro

@@ -13,6 +13,8 @@ WIDTH = 72
 GAP = "    "
 COLUMN = (WIDTH - len(GAP)) // 2
 """Characters for each of two tasks."""
+ENGLISH = re.compile(r"(the|an?|another|whoever|somebody|writeback) ")
+"""What a sentence may begin with that is written with a capital then: no name out of the code."""
 MOST_LINES = 3
 """Lines of a step in a column; with more of them nobody would read it."""
 
@@ -57,7 +59,8 @@ def columns(trace: Trace) -> str:
 def knot(trace: Trace) -> str:
     """Who waits for whom, as one sentence that comes back to its start and ends in `deadlock`."""
     told = [wait.told or f"{wait.task} waits for {wait.waits_for}, from {wait.held_by}" for wait in trace.knot]
-    return ", and ".join(filter(None, (", ".join(told[:-1]), told[-1]))) + " - deadlock."
+    text = ", and ".join(filter(None, (", ".join(told[:-1]), told[-1]))) + " - deadlock."
+    return text[:1].upper() + text[1:] if ENGLISH.match(text) else text
 
 
 def _turns(trace: Trace) -> list[tuple[str, list[str]]]:

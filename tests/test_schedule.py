@@ -73,7 +73,11 @@ def test_what_one_of_a_class_does_after_another_is_told_once() -> None:
 
 
 def test_the_knot_is_one_sentence() -> None:
-    waits = (Wait("a", "x", "b", "a waits for b to release x"), Wait("b", "y", "a", "b waits for a to release y"))
-    assert knot(Trace((), waits)) == "a waits for b to release x, and b waits for a to release y - deadlock."
-    assert knot(Trace((), waits[:1])) == "a waits for b to release x - deadlock."
+    waits = (
+        Wait("f()", "x", "the g", "f() waits for x"),
+        Wait("the g", "y", "f()", "the g waits for f() to release y"),
+    )
+    assert knot(Trace((), waits)) == "f() waits for x, and the g waits for f() to release y - deadlock."
+    assert knot(Trace((), waits[::-1])) == "The g waits for f() to release y, and f() waits for x - deadlock."
+    assert knot(Trace((), waits[:1])) == "f() waits for x - deadlock."
     assert knot(Trace((), (Wait("a", "x", "b"),))) == "a waits for x, from b - deadlock."

@@ -137,9 +137,14 @@ def offload_levels(
     lower: str = "the lower device",
     thread: str = "the helper",
     function: str = "drv_map",
+    worker: str = "",
+    listed: str = "drv->rescued",
     file: str = "",
 ) -> Model:
-    """Bios for two levels of a stack go to helper threads: one for each level, or one for both."""
+    """Bios for two levels of a stack go to helper threads: one for each level, or one for both.
+
+    function: hands them over by way of the bio_list `listed`. worker: runs in the helper.
+    """
     guard, below = Mutex(lock), Interrupt("the disk")
     upper_thread = WorkQueue(thread if helper == "one" else f"{thread} of {higher}", ordered=True, threads=1)
     lower_thread = upper_thread if helper == "one" else WorkQueue(f"{thread} of {lower}", ordered=True, threads=1)
@@ -153,17 +158,16 @@ def offload_levels(
     def lower_bio() -> None:
         start_io(below, lower_end_io()).says("")
 
-    @of("", "", f"the bio for {higher}")
+    @of("", "", f"{named(worker)} for a bio of {higher}" if worker else f"the bio for {higher}")
     def higher_bio() -> None:
         mutex_lock(guard)
         mutex_unlock(guard).says("")
         complete(second).says("")
 
-    @task_of(file, function)
+    @task_of(file, function, name="the writer")
     def submitter() -> None:
-        mutex_lock(guard).says(f"takes {lock} until its bio for {lower} is done")
         if choice():
-            queue_work(upper_thread, higher_bio()).says(f"hands a bio for {higher} to {upper_thread}")
+            queue_work(upper_thread, higher_bio()).says(f"sends a bio to {higher}, which is left to {upper_thread}")
             waits_for_lower()
             wait_for_completion(second).says("")
         else:
@@ -171,11 +175,12 @@ def offload_levels(
 
     @of(file, function)
     def waits_for_lower() -> None:
-        queue_work(lower_thread, lower_bio()).says(f"hands its bio for {lower} to {lower_thread}")
+        mutex_lock(guard).says(f"takes {lock} until its bio for {lower} is done")
+        queue_work(lower_thread, lower_bio()).says(f"puts that bio on {listed} in {named(function)}")
         wait_for_completion(first).says("")
         mutex_unlock(guard).says("")
 
-    return Model("offload_levels", (submitter,), reachable=(named(function),))
+    return Model("offload_levels", (submitter,), reachable=("the writer",))
 
 
 @scene

@@ -15,9 +15,9 @@ from math import inf
 import msgspec
 
 from reviewbot.sim.automaton import ALWAYS, Automaton, Cond, Edge, Guard, Work, holds, is_open
-from reviewbot.sim.circles import bottoms, circles
 from reviewbot.sim.explore import Space, timed
 from reviewbot.sim.future import Effect, Future, Spot
+from reviewbot.sim.graph import bottoms, circles
 from reviewbot.sim.locks import Cpu
 from reviewbot.sim.program import Act, Resource
 from reviewbot.sim.reduce import Moves
@@ -165,9 +165,9 @@ class WaitFor:
         return self.automaton.classes[spot.number].edges[spot.place]
 
     def spots(self, state: bytes) -> list[Spot]:
-        """Where there are tasks, each place once."""
+        """Where there are tasks, each place once, in order: of two circles of one length the first one counts."""
         classes = self.automaton.classes
-        return [Spot(number, place) for number, c in enumerate(classes) for place in dict.fromkeys(c.places(state))]
+        return [Spot(number, place) for number, c in enumerate(classes) for place in sorted(set(c.places(state)))]
 
     def occupied(self, state: bytes) -> int:
         """The places where there are tasks, as a bit mask."""

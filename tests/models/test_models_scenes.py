@@ -83,7 +83,7 @@ def test_names_of_the_reader_are_told() -> None:
         ("verity_pools", {"writeback", "verity_work of upper", "verity_work of lower"}),
         ("bufio_shrinker", {"the filesystem", "another task"}),
         ("dm_rescued", {"a flush", "a large write", "another write"}),
-        ("offload_levels", {"drv_map()"}),
+        ("offload_levels", {"the writer"}),
         ("snapshot_throttle", {"writer", "snapshot_ctr()"}),
     ],
 )
