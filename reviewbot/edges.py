@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from reviewbot.facts.effects import Effect, own
+from reviewbot.facts.entry import Entry
 from reviewbot.facts.kinds import Held, Site, Wait
 from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.facts.world import World
@@ -114,29 +115,39 @@ class Edge(NamedTuple):
 
 
 def edges(
-    world: World, key: str, wanted: Callable[[Effect], bool] | None = None, classes: frozenset[str] = REAL
+    world: World,
+    key: str,
+    wanted: Callable[[Effect], bool] | None = None,
+    classes: frozenset[str] = REAL,
+    lock: str = "",
 ) -> Iterator[Edge]:
     """Each lock that is held in the function, by it or on one way into it, at each place that waits.
 
     wanted: which effects count as waiting; those that only somebody else can end when left out. classes: of locks.
+    lock: the only one that is asked about.
     """
     wanted = wanted or waits
     if world.function(key).unreadable or world.function(key).macro:
         return
-    view = world.view(key)
-    outside = any(way.held for way in world.entry(key))
+    ways = tuple(sorted(world.entry(key), key=lambda way: (len(way.held), len(way.chain))))
     for fact in world.own_facts(key):
         if isinstance(fact, Site):
             reads = fact.reads if isinstance(fact, Wait) else ()
             for effect in own([fact]):
-                if wanted(effect):
-                    dropped = frozenset(fact.dropped)
+                if wanted(effect) and _means(effect):
                     here = _held(fact.held, fact.maybe)
-                    yield from _edges(world, key, fact.at, effect, here, dropped, (), reads, classes)
+                    for held, chain, every in _under(ways, here, frozenset(fact.dropped), classes, lock):
+                        yield Edge(held, effect, key, fact.at, (), chain, every, reads)
+    view = world.view(key)
+    outside = any(way.held for way in ways)
     for made in view.made:
         if not outside and not made.at.held:
             continue  # nothing is held there
         if made.effects and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
+            continue
+        here, gone = _held(made.at.held, made.at.maybe), frozenset(made.at.dropped)
+        under = {gone: _under(ways, here, gone, classes, lock)}
+        if not under[gone]:
             continue
         targets = view.links.reached(key, made.call)
         if not targets or len(targets) > 4 or world.has_context(key, made.call):
@@ -144,13 +155,16 @@ def edges(
         for target in targets:
             world.does(target)
             for effect, inner, reason in world.effects.call(view, made, target):
-                if wanted(effect):
-                    dropped = reason.dropped | frozenset(made.at.dropped)
+                if not wanted(effect) or not _means(effect):
+                    continue
+                dropped = reason.dropped | gone
+                if dropped not in under:
+                    under[dropped] = _under(ways, here, dropped, classes, lock)
+                if found := under[dropped]:
                     down = world.effects.chain(target, inner)
-                    place = view.place(made.call.line)
                     reads = _tested(world, down, effect)
-                    here = _held(made.at.held, made.at.maybe)
-                    yield from _edges(world, key, place, effect, here, dropped, down, reads, classes)
+                    for held, chain, every in found:
+                        yield Edge(held, effect, key, view.place(made.call.line), down, chain, every, reads)
 
 
 def _held(surely: tuple[Held, ...], maybe: tuple[Held, ...]) -> tuple[Held, ...]:
@@ -158,31 +172,29 @@ def _held(surely: tuple[Held, ...], maybe: tuple[Held, ...]) -> tuple[Held, ...]
     return (*surely, *(h for h in maybe if h.klass in KERNEL.latches))
 
 
-def _edges(
-    world: World,
-    key: str,
-    place: Place,
-    effect: Effect,
-    here: tuple[Held, ...],
-    dropped: frozenset[str],
-    down: tuple[Place, ...],
-    reads: tuple[str, ...],
-    classes: frozenset[str],
-) -> Iterator[Edge]:
-    if effect.kind in ("lock", "wait", "flush") and effect.object and not known(effect.object):
-        return
+def _means(effect: Effect) -> bool:
+    """Whether it is known what is waited for, where that has a name."""
+    return effect.kind not in ("lock", "wait", "flush") or not effect.object or known(effect.object)
+
+
+def _under(
+    ways: Iterable[Entry], here: tuple[Held, ...], dropped: frozenset[str], classes: frozenset[str], only: str
+) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
+    """Each lock that counts at a place, with the way in that has it, and all that is held there then."""
+    found = []
     seen = set()
-    for way in sorted(world.entry(key), key=lambda way: (len(way.held), len(way.chain))):
-        mine = {h.lock for h in here}
+    mine = {h.lock for h in here}
+    for way in ways:
         held = tuple(h for h in (*here, *(w for w in way.held if w.lock not in mine)) if h.lock not in dropped)
         for lock in held:
+            if only and lock.lock != only:
+                continue
             if lock.klass.split("/")[0] not in classes or not known(lock.lock) or scope(lock.lock) is Scope.STACK:
                 continue
-            outer = lock.lock not in mine
-            if (lock.lock, lock.mode) in seen or (outer and lock.lock not in way.locks()):
-                continue
-            seen.add((lock.lock, lock.mode))
-            yield Edge(lock, effect, key, place, down, way.chain, held, reads)
+            if (lock.lock, lock.mode) not in seen:
+                seen.add((lock.lock, lock.mode))
+                found.append((lock, way.chain, held))
+    return found
 
 
 def waits(effect: Effect) -> bool:

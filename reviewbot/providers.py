@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary, ref
 
 from reviewbot.edges import Actor, Edge, edges
 from reviewbot.facts import scope
+from reviewbot.facts.effects import Effect
 from reviewbot.facts.kinds import Lock, Wake, Write
 from reviewbot.facts.objects import owner
 from reviewbot.facts.world import World
@@ -80,14 +81,14 @@ class Providers:
 
     def _holding(self, edge: Edge) -> Iterator[Actor]:
         """Who holds the lock that is waited for, and wants the one that is held."""
-        for key in self.holders.get(edge.effect.object, ()):
-            for other in edges(self.world, key):
-                if (
-                    other.lock.lock == edge.effect.object
-                    and other.effect.kind == "lock"
-                    and other.effect.object == edge.lock.lock
-                    and (not _both_read(other.lock.mode, edge.effect.detail) or other.lock.lock in KERNEL.written)
-                ):
+        wanted, other_lock = edge.lock.lock, edge.effect.object
+
+        def takes(effect: Effect) -> bool:
+            return effect.kind == "lock" and effect.object == wanted
+
+        for key in self.holders.get(other_lock, ()):
+            for other in edges(self.world, key, takes, lock=other_lock):
+                if not _both_read(other.lock.mode, edge.effect.detail) or other_lock in KERNEL.written:
                     yield other.actor(self.context(other.chain[0]))
                     break
 

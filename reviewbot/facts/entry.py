@@ -51,9 +51,9 @@ class Entries:
                         self._found[member] = self._choose(member)
         return self._found[key]
 
-    def _open(self, key: str) -> set[str]:
+    def _open(self, key: str) -> list[str]:
         """Callers that have to be looked at first."""
-        return {c for c in self.world.links.callers.get(key, ()) if c not in self._found}
+        return sorted(c for c in self.world.links.callers.get(key, ()) if c not in self._found)
 
     def _choose(self, key: str) -> tuple[Entry, ...]:
         ways: dict[tuple[Held, ...], Entry] = {}

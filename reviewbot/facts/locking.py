@@ -39,6 +39,8 @@ class Locking:
         """Functions whose record had to be made again."""
         self._plans: dict[str, Plan] = {}
         self._busy: set[str] = set()
+        self._guessed: dict[str, set[str]] = {}
+        """Function that was asked for while its record was being made -> who asked."""
         self._choose(before, dirty)
         if before is None or before.alternatives != self.alternatives:
             self._order()
@@ -57,7 +59,7 @@ class Locking:
         locking.links = links
         locking.records, locking.choices = dict(records), dict(choices)
         locking.alternatives, locking.faces = {}, {}
-        locking.redone, locking._plans, locking._busy = set(), {}, set()
+        locking.redone, locking._plans, locking._busy, locking._guessed = set(), {}, set(), {}
         locking._unify()
         return locking
 
@@ -104,14 +106,28 @@ class Locking:
             self._component(component)
 
     def _component(self, component: Collection[str]) -> None:
-        """The records of functions that call one another: twice, for the first time they know nothing of each other."""
-        for _ in range(1 if len(component) == 1 else 2):
-            for key in component:
-                self.records.pop((key, ()), None)
-                self._plans.pop(key, None)
-                self.record(key)
+        """The records of functions that call one another. The first time some have to be asked for while they are being
+        made, and say nothing: who rests on what one of these then turns out to do is looked at a second time."""
+        guessed = self._guessed = {}
+        again: set[str] = set()
+        for key in component:
+            if not self._same(key):
+                again |= self.links.callers.get(key, set())
+        again |= {
+            asker for key, asked in guessed.items() if self.record(key).outward != EMPTY.outward for asker in asked
+        }
+        for key in component if again else ():
+            if key in again and not self._same(key):
+                again |= self.links.callers.get(key, set())
         for key in component:
             self._plans.pop(key, None)
+
+    def _same(self, key: str) -> bool:
+        """Make the record of a function again; whether its callers see what they saw before, had they asked."""
+        before = self.records.pop((key, ()), None)
+        self._plans.pop(key, None)
+        now = self.record(key)
+        return before is None or before.outward == now.outward
 
     def _again(self, before: Locking, dirty: Collection[str]) -> None:
         """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
@@ -223,6 +239,8 @@ class Locking:
         if len(targets) != 1 or (not call.callee or call.callee in body.locals):
             return (), ()
         (target,) = targets
+        if target in self._busy:
+            self._guessed.setdefault(target, set()).add(body.key)
         record = self.record(target)
         if record.moves and (given := self.given(body, call, target)):
             record = self.record(target, given)

@@ -76,7 +76,7 @@ def _names(held: tuple[HeldLock, ...]) -> list[str]:
 def _must(paths: set[Held]) -> tuple[HeldLock, ...]:
     """What every path holds; a lock held in different modes has mode `*`."""
     counted: list[dict[str, list[Token]]] = []
-    for path in paths:
+    for path in sorted(paths):
         locks: dict[str, list[Token]] = {}
         for token in path:
             if token.mine:
@@ -99,7 +99,7 @@ def _may(paths: set[Held]) -> set[str]:
 
 def _some(paths: set[Held], locks: set[str]) -> tuple[HeldLock, ...]:
     found: dict[str, HeldLock] = {}
-    for path in paths:
+    for path in sorted(paths) if locks else ():
         for t in path:
             if t.mine and t.lock in locks:
                 found.setdefault(t.lock, HeldLock(t.lock, t.mode, t.klass))
