@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -59,10 +59,7 @@ from reviewbot.facts.ways import Way, called, drained, handlers, holders, lives,
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
-from reviewbot.types import Change, Finding, Place, Progress, Side, Source, Value, Words
-
-if TYPE_CHECKING:
-    from reviewbot.models.scene import Setting
+from reviewbot.types import Change, Finding, Place, Progress, Setting, Side, Source, Value, Words
 
 __all__ = [
     "KERNEL",

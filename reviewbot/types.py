@@ -12,6 +12,9 @@ from typing import Protocol
 
 import msgspec
 
+Setting = bool | int | str
+"""The value of a parameter of a model."""
+
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """Base of all values: immutable, compared by content, hashable, JSON both ways."""

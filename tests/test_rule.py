@@ -281,3 +281,9 @@ def test_scenes_by_name() -> None:
 def test_replace() -> None:
     found = Finding(rule="x", at=Place(FILE, 1), message="it hangs")
     assert replace(found, patch=2) == Finding(rule="x", at=Place(FILE, 1), message="it hangs", patch=2)
+
+
+def test_all_that_a_rule_may_import_is_there() -> None:
+    import reviewbot.rule
+
+    assert [name for name in reviewbot.rule.__all__ if not hasattr(reviewbot.rule, name)] == []

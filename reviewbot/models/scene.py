@@ -19,9 +19,8 @@ from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from reviewbot.sim.model import Model, Task
-from reviewbot.types import ReviewError, Value
+from reviewbot.types import ReviewError, Setting, Value
 
-Setting = bool | int | str
 F = TypeVar("F", bound=Callable[..., Model])
 
 YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}

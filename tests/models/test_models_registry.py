@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewbot.models.scene import MOST, Parameter, Scene, Setting, build, find, parse, scenes, settings
-from reviewbot.types import ReviewError
+from reviewbot.models.scene import MOST, Parameter, Scene, build, find, parse, scenes, settings
+from reviewbot.types import ReviewError, Setting
 
 SCENES = [*scenes().values()]
 
