@@ -141,11 +141,12 @@ def edges(
     view = world.view(key)
     outside = any(way.held for way in ways)
     for made in view.made:
-        if not outside and not made.at.held:
+        here = _held(made.at.held, made.at.maybe)
+        if not outside and not here:
             continue  # nothing is held there
         if made.effects and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
             continue
-        here, gone = _held(made.at.held, made.at.maybe), frozenset(made.at.dropped)
+        gone = frozenset(made.at.dropped)
         under = {gone: _under(ways, here, gone, classes, lock)}
         if not under[gone]:
             continue

@@ -82,20 +82,26 @@ def weaker(before: Iterable[Ask], after: Iterable[Ask]) -> Iterator[tuple[Ask, A
     for call, places in new.items():
         was = old.get(call, [])
         if len(was) == len(places):
-            pairs = [(a, b) for a, b in zip(was, places, strict=True) if a.guessed or not b.guessed]
+            pairs = [(a, b) for a, b in zip(was, places, strict=True) if not _otherwise(a, b)]
             yield from ((a, b) for a, b in pairs if -1 < a.rank < b.rank and not _alike(a, b))
             continue
         # calls came or went: only one that reaches further than every one before is surely another
         most = max((a.rank for a in was), default=-1)
         if most >= 0:
             first = max(was, key=lambda a: a.rank)
-            rest = [b for b in places if b.rank > most and (first.guessed or not b.guessed)]
+            rest = [b for b in places if b.rank > most and not _otherwise(first, b)]
             yield from ((first, b) for b in rest if not any(_alike(a, b) for a in was))
 
 
 def _alike(one: Ask, other: Ask) -> bool:
     """Whether both do the same with the mask of their callers."""
     return bool(one.handed) and (one.handed, one.scopes) == (other.handed, other.scopes)
+
+
+def _otherwise(one: Ask, other: Ask) -> bool:
+    """Whether no change of the call says that it asks for more: it can only be guessed now, or what is called asks."""
+    below = other.effect is not None and other.effect.detail in gfp.RANK and one.effect != other.effect
+    return (other.guessed and not one.guessed) or (below and one.scopes == other.scopes)
 
 
 def _named(found: Iterable[Ask]) -> dict[str, list[Ask]]:

@@ -13,7 +13,7 @@ from reviewbot.facts.expr import bare, show
 from reviewbot.facts.link import Links
 from reviewbot.facts.locking import Given, Locking
 from reviewbot.facts.records import NOTHING, At, Record
-from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall
+from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
 from reviewbot.types import Place
 
 E = TypeVar("E")
@@ -120,6 +120,10 @@ class View:
                 value = bare(event.right)
                 if isinstance(value, Call):
                     found[value] = event.left
+            elif isinstance(event, CallEvent) and len(event.call.args) == 2 and _sets(event.call):
+                left, value = event.call.args[0], bare(event.call.args[1])
+                if isinstance(value, Call):
+                    found[value] = left  # rcu_assign_pointer(x->thread, create())
         return found
 
     def result(self, call: Call) -> str:
@@ -143,3 +147,10 @@ class View:
         }
         found = {f for f in found if "()" not in f and not f.startswith(("*", "?"))}
         return found.pop() if len(found) == 1 else ""
+
+
+def _sets(call: Call) -> bool:
+    """Whether a call is an assignment to its first argument."""
+    return any(
+        isinstance(e, schema.Write) and e.op == "=" and not e.argument for e in KERNEL.effects.get(call.callee, ())
+    )

@@ -39,6 +39,8 @@ class Way(NamedTuple):
     held: Held | None = None
     taker: str = ""
     """Key of the function that takes the lock."""
+    some: bool = False
+    """Whether the lock is held on some of the ways in only."""
 
 
 def serves(world: World, key: str) -> Entered | None:
@@ -85,7 +87,8 @@ def _plainness(found: Way, needs: str) -> tuple[bool, int, int, int]:
     kind = ("stopped", "runs", "lock").index(found.kind)
     if found.entered is None:
         return False, 0, kind, 0
-    return found.needs != needs, len(found.entered.chain) + FAR * (kind > 1), kind, _ORDER.index(found.entered.context)
+    length = len(found.entered.chain) + FAR * (kind > 1) + FAR * found.some
+    return found.needs != needs, length, kind, _ORDER.index(found.entered.context)
 
 
 def _runs(world: World, key: str, more: tuple[str, str]) -> Iterator[Way]:
@@ -100,6 +103,7 @@ def _runs(world: World, key: str, more: tuple[str, str]) -> Iterator[Way]:
 def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Way]:
     """It holds, or its callers do, what I/O, writeback or reclaim takes, or a queue that is frozen."""
     locks: dict[Held, None] = {}
+    always = {h.lock for h in held} | world.surely_held(key)
     for entry in world.entry(key):
         if not _covered([h.lock for h in (*entry.held, *held) if h.klass == "scope"], more):
             locks.update(dict.fromkeys((*held, *entry.held)))
@@ -108,14 +112,15 @@ def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str
             yield Way("stopped", "IO", None, lock)
         if not KERNEL.sleeping(lock.klass) or lock.klass in ("page", "queue") or not known(lock.lock):
             continue
-        if scope(lock.lock) is Scope.STACK:
-            continue
+        if scope(lock.lock) is Scope.STACK or lock.lock in KERNEL.written:
+            continue  # who writes pages out has no process's memory map, and is let into every filesystem
         for taker, mode in world.taken.get(lock.lock, ()):
             if mode == "r" and lock.mode == "r":
                 continue  # readers do not keep readers out
             for entered in world.entered(taker):
                 if _matters(world, entered):
-                    yield Way("lock", "IO" if entered.context in BLOCK else "FS", entered, lock, taker)
+                    needs: Literal["IO", "FS"] = "IO" if entered.context in BLOCK else "FS"
+                    yield Way("lock", needs, entered, lock, taker, lock.lock not in always)
 
 
 def above(world: World, key: str) -> Iterator[Held]:
