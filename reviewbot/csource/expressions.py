@@ -25,7 +25,7 @@ from reviewbot.csource.ir import (
     Unknown,
     Variable,
 )
-from reviewbot.csource.syntax import syntax
+from reviewbot.csource.syntax import Command, syntax
 from reviewbot.csource.text import Text
 
 LITERALS = frozenset({"number_literal", "true", "false", "null", "char_literal"})
@@ -165,11 +165,11 @@ class Expressions(Declarations):
         if op not in ("&&", "||") or right_node is None or not self.acts(right_node):
             left = self.expr(left_node)
             return Op(op, (left, self.expr(right_node)))
-        line = self.line(right_node)
-        then, after = Draft(line), Draft(line)
+        then, after = Draft(self.line(right_node)), Draft(self.line(right_node))
+        line = self.line(node)
         left = self.expr(left_node)
-        self.graph.go(then, left, op == "&&")
-        self.graph.go(after, left, op != "&&")
+        self.graph.go(then, left, op == "&&", line)
+        self.graph.go(after, left, op != "&&", line)
         self.graph.place(then)
         right = self.expr(right_node)
         self.graph.fall(after)
@@ -186,8 +186,8 @@ class Expressions(Declarations):
         yes, no, after = Draft(line), Draft(line), Draft(line)
         if first is None:
             value = self.expr(test)
-            self.graph.go(yes, value)
-            self.graph.go(no, value, False)
+            self.graph.go(yes, value, True, line)
+            self.graph.go(no, value, False, line)
         else:
             value = self.cond(test, yes, no)
         self.graph.place(yes)
@@ -262,6 +262,23 @@ class Expressions(Declarations):
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
+    def _sleep_with(self, name: str, command: Command, node: Node, nodes: list[Node]) -> Expr:
+        """A macro that runs statements of its caller around its sleep: these in the order in which they run."""
+        line, text = self.line(node), self.short(node, MAX_TEXT)
+        late = (command.before, command.after)
+        values = [Unknown() if i in late else self.expr(argument) for i, argument in enumerate(nodes)]
+        lock = (AddressOf(values[command.lock]),) if command.lock is not None else ()
+        sleep = Call(name, None, tuple(values), line, text)
+        if lock:
+            self.graph.emit(CallEvent(Call(command.drop, None, lock, line, text)))
+        self.expr(nodes[command.before])
+        if lock:
+            self.graph.emit(CallEvent(Call(command.take, None, lock, line, text)))
+        self.graph.emit(CallEvent(sleep))
+        if command.after is not None and command.after < len(nodes):
+            self.expr(nodes[command.after])
+        return sleep
+
     def call(self, node: Node) -> Expr:
         """A call: its arguments' events, then its own; macros that are syntax give what they stand for."""
         function, listed = node.child_by_field_name("function"), node.child_by_field_name("arguments")
@@ -278,6 +295,8 @@ class Expressions(Declarations):
                 return right
             if name in self.table.containers and (found := self._container(name, nodes)) is not None:
                 return found
+            if name in self.table.commands and len(nodes) > self.table.commands[name].before:
+                return self._sleep_with(name, self.table.commands[name], node, nodes)
         name, target = self._callee(function, name)
         values = []
         leaves = None
@@ -385,8 +404,9 @@ class Expressions(Declarations):
         if isinstance(value, Const) and value.text.isdigit():
             self.graph.go(no if value.text == "0" else yes)
         else:
-            self.graph.go(yes, value)
-            self.graph.go(no, value, False)
+            line = self.line(node) if node is not None else 0
+            self.graph.go(yes, value, True, line)
+            self.graph.go(no, value, False, line)
         return value
 
     def _bare(self, node: Node | None) -> Node | None:

@@ -13,7 +13,7 @@ class Draft:
 
     line: int
     events: list[Event] = field(default_factory=list)
-    edges: list[tuple[Draft, Expr | None, bool]] = field(default_factory=list)
+    edges: list[tuple[Draft, Expr | None, bool, int]] = field(default_factory=list)
     loop: str = ""
 
 
@@ -28,9 +28,9 @@ class Graph:
         """Add an event to the block here."""
         self.here.events.append(event)
 
-    def go(self, to: Draft, when: Expr | None = None, taken: bool = True) -> None:
-        """A way on from here."""
-        self.here.edges.append((to, when, taken))
+    def go(self, to: Draft, when: Expr | None = None, taken: bool = True, line: int = 0) -> None:
+        """A way on from here; `line` is that of the condition."""
+        self.here.edges.append((to, when, taken, line))
 
     def place(self, block: Draft) -> None:
         """Go on in `block`, whoever leads there."""
@@ -50,11 +50,11 @@ class Graph:
         """Drop what is never reached, skip empty blocks, join straight lines, number the rest."""
         reached = self._reached()
         for block in reached:
-            block.edges = [(_skip(to), when, taken) for to, when, taken in block.edges]
+            block.edges = [(_skip(to), when, taken, line) for to, when, taken, line in block.edges]
         reached = self._reached()
         entries: dict[int, int] = {}
         for block in reached:
-            for to, _, _ in block.edges:
+            for to, *_ in block.edges:
                 entries[id(to)] = entries.get(id(to), 0) + 1
         joined: set[int] = set()
         for block in reached:
@@ -74,7 +74,7 @@ class Graph:
         return tuple(
             Block(
                 tuple(block.events),
-                tuple(Edge(number[id(to)], when, taken) for to, when, taken in block.edges),
+                tuple(Edge(number[id(to)], when, taken, line) for to, when, taken, line in block.edges),
                 block.line,
                 block.loop,
             )
@@ -84,7 +84,7 @@ class Graph:
     def _reached(self) -> list[Draft]:
         seen, stack = {id(self.entry)}, [self.entry]
         while stack:
-            for to, _, _ in stack.pop().edges:
+            for to, *_ in stack.pop().edges:
                 if id(to) not in seen:
                     seen.add(id(to))
                     stack.append(to)

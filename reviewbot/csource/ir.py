@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import msgspec
 
-VERSION = 2
+VERSION = 3
 """Bumped whenever the form or its making changes: part of the cache key."""
 
 
@@ -159,6 +159,8 @@ class Edge(Node, frozen=True):
     to: int
     when: Expr | None = None
     taken: bool = True
+    line: int = 0
+    """Where the condition stands; 0 when that is not known."""
 
 
 class Block(Node, frozen=True):

@@ -94,7 +94,7 @@ class Statements(Loops):
                 continue
             to, there = found
             block.events.extend(self.left(guards, there))
-            block.edges.append((to, None, True))
+            block.edges.append((to, None, True, 0))
 
     # --- plumbing ----------------------------------------------------------------------------------------------------
 
@@ -296,7 +296,7 @@ class Statements(Loops):
         self.breaks.pop()
         self.switches.pop()
         if not has_default:
-            head.edges.append((after, Op("==", (value,)), True))
+            head.edges.append((after, Op("==", (value,)), True, self.line(node)))
         self.graph.fall(after)
 
     def _case(self, node: Node) -> None:
@@ -306,9 +306,9 @@ class Statements(Loops):
             head, tested, has_default = self.switches[-1]
             if value is None:
                 has_default.append(True)
-                head.edges.append((block, Op("==", (tested,)), True))
+                head.edges.append((block, Op("==", (tested,)), True, 0))
             else:
-                head.edges.append((block, Op("==", (tested, self._case_value(value))), True))
+                head.edges.append((block, Op("==", (tested, self._case_value(value))), True, 0))
         self.graph.fall(block)
         for child in node.named_children:
             if value is None or child != value:

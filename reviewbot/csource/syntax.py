@@ -17,6 +17,16 @@ class Guard(msgspec.Struct, frozen=True):
     ok: str = ""
 
 
+class Command(msgspec.Struct, frozen=True):
+    """Positions of the statements that a sleeping macro runs, and the lock that it drops around them."""
+
+    before: int
+    after: int | None = None
+    lock: int | None = None
+    drop: str = ""
+    take: str = ""
+
+
 class Syntax(msgspec.Struct, frozen=True):
     """The tables of `kernel/syntax.toml`; words as bytes where the repair looks for them in the text."""
 
@@ -32,6 +42,7 @@ class Syntax(msgspec.Struct, frozen=True):
     transparent: frozenset[str]
     warnings: frozenset[str]
     stores: frozenset[str]
+    commands: dict[str, Command]
     noreturn: frozenset[str]
     containers: dict[str, tuple[int, int, int]]
     variables: dict[str, str]
@@ -71,6 +82,7 @@ def syntax() -> Syntax:
         transparent=_words(raw["transparent"]["names"]),
         warnings=_words(raw["warnings"]["names"]),
         stores=_words(raw["stores"]["names"]),
+        commands=msgspec.convert(_table(raw["commands"]), dict[str, Command]),
         noreturn=_words(raw["noreturn"]["names"]),
         containers={key: (value[0], value[1], value[2]) for key, value in _table(raw["containers"]).items()},
         variables=_table(raw["variables"]),

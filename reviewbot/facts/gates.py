@@ -31,9 +31,9 @@ def facts(view: View, found: Iterable[Fact]) -> Iterator[Fact]:
             condition = canonical(view.body, test(edge.when).value)
             taken = not gate.startswith("!(")
             guards = tuple(sorted({_names(f) for f in under.get(gate, ())}))
-            at = min((f.at for f in under.get(gate, ())), default=view.place(_line(view, block)))
+            at = view.place(edge.line or _line(view, block))
             before = seen.get((condition, taken))
-            if before is None or guards:
+            if before is None or (guards and not before.guards):
                 seen[condition, taken] = Gate(view.name, at, condition=condition, taken=taken, guards=guards)
     for (condition, taken), gate_ in sorted(seen.items(), key=lambda item: item[0]):
         other = seen.get((condition, not taken))
@@ -61,11 +61,18 @@ def canonical(body: Body, expr: Expr) -> str:
                 return f"${body.parameters[name]}"
             return body.locals[name].name if name in body.locals else name
         case Op(op, args):
-            texts = [canonical(body, a) for a in args]
+            texts = [_part(body, a, op) for a in args]
             return f"{op}{texts[0]}" if len(texts) == 1 else f" {op} ".join(texts)
         case Call(callee, _, args):
             return f"{callee}({', '.join(canonical(body, a) for a in args)})"
     return show(e)
+
+
+def _part(body: Body, expr: Expr, op: str) -> str:
+    """An operand: in brackets where it has another operator of two sides."""
+    inner = bare(expr)
+    text = canonical(body, inner)
+    return f"({text})" if isinstance(inner, Op) and len(inner.args) > 1 and inner.op != op else text
 
 
 def _names(fact: Site) -> str:
