@@ -18,6 +18,7 @@ from reviewbot.csource.ir import (
     Index,
     Name,
     Op,
+    Return,
 )
 from reviewbot.facts.expr import bare, parts, show
 from reviewbot.facts.names import Names, Scope
@@ -138,6 +139,8 @@ class Body(Scope):
                 case Op("=" | ",", (*_, value)):
                     expr = value
                 case Name(name):
+                    if name in self._changed and id(expr) in self._stale:
+                        return self._other(name, chain)
                     return self._root(name, chain, depth)
                 case _:
                     return UNKNOWN
@@ -176,6 +179,43 @@ class Body(Scope):
             return f"{self.name}(){name}{tail}"
         identity = self.names.variable(name, self.file)[0]
         return f"{identity}:{chain}" if chain else identity
+
+    @cached_property
+    def _changed(self) -> frozenset[str]:
+        """Parameters that the function gives another value."""
+        given = self.parameters.keys() & self.values.keys()
+        return frozenset(name for name in given if any(op == "=" for op, _ in self.values[name]))
+
+    @cached_property
+    def _stale(self) -> frozenset[int]:
+        """ids of the names of such parameters where the value may not be the caller's any more."""
+        blocks = self.function.blocks
+        dirty: list[frozenset[str]] = [frozenset()] * len(blocks)
+        found: set[int] = set()
+        todo = [0] if blocks else []
+        seen: set[int] = set()
+        while todo:
+            number = todo.pop()
+            now = dirty[number]
+            seen.add(number)
+            for event in blocks[number].events:
+                found |= _names_of(event, now)
+                if isinstance(event, Assign) and isinstance(event.left, Name) and event.op == "=":
+                    now |= {event.left.name} & self._changed
+            for edge in blocks[number].edges:
+                if edge.when is not None:
+                    found |= {id(e) for e in parts(edge.when) if isinstance(e, Name) and e.name in now}
+                if edge.to not in seen or not now <= dirty[edge.to]:
+                    dirty[edge.to] |= now
+                    todo.append(edge.to)
+        return frozenset(found)
+
+    def _other(self, name: str, chain: str) -> str:
+        """A parameter that is not what the caller handed in any more: some object of its type."""
+        if chain:
+            return f"{self.name}(){name}.{chain}"  # a struct that was handed over by value
+        struct = self.names.resolve(self.locals[name]).name
+        return f"*{struct}" if struct and self.names.has_struct(struct) else f"{self.name}(){name}"
 
     def _alias(self, name: str, depth: int) -> str:
         """What a local pointer stands for when all its assignments agree, else an empty string."""
@@ -222,6 +262,24 @@ class Body(Scope):
         root: Expr = expr
         while isinstance(root, Field | Index | Deref):
             root = root.base
-        if isinstance(root, Name) and root.name in self.parameters and text.startswith(root.name):
-            return f"${self.parameters[root.name]}{text[len(root.name) :]}"
-        return text
+        if not isinstance(root, Name) or root.name not in self.parameters or not text.startswith(root.name):
+            return text
+        if root.name in self._changed and id(root) in self._stale:
+            return text
+        return f"${self.parameters[root.name]}{text[len(root.name) :]}"
+
+
+def _names_of(event: Event, names: frozenset[str]) -> set[int]:
+    """ids of what names one of the variables in an event, except where it is set."""
+    if not names:
+        return set()
+    match event:
+        case CallEvent(call):
+            exprs: tuple[Expr, ...] = (call,)
+        case Assign(left, right):
+            exprs = (right,) if isinstance(left, Name) else (left, right)
+        case Return(value) if value is not None:
+            exprs = (value,)
+        case _:
+            return set()
+    return {id(e) for expr in exprs for e in parts(expr) if isinstance(e, Name) and e.name in names}

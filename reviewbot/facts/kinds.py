@@ -46,7 +46,7 @@ class Unlock(Site, frozen=True, gc=False):
 
 
 class Exit(Fact, frozen=True, gc=False):
-    """Returning (zero, negative, positive, void: the value's class) leaves locks taken or dropped.
+    """Returning (zero, negative, positive, any, void: the value's class) leaves locks taken or dropped.
 
     agreed: all paths of the class say so; else it is what some path does: unbalanced or not understood.
     """
@@ -154,14 +154,14 @@ class Allocation(Site, frozen=True, gc=False):
 
 
 class Mask(Site, frozen=True, gc=False):
-    """Sets the mask that later allocations for an object have. of: mapping, socket, cipher. klass: what it comes to."""
+    """Sets the mask that later allocations for an object have. of: mapping, socket, cipher. klass: the most it comes to."""
 
     of: str = ""
     object: str = ""
     klass: str = ""
 
     def says(self) -> str:
-        return f"lets {self.of} {short(self.object)} allocate as {self.klass} ({self.call}){self.locks()}"
+        return f"lets {self.of} {short(self.object)} allocate as {self.klass} at most ({self.call}){self.locks()}"
 
 
 class Take(Site, frozen=True, gc=False):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewbot.facts.flow import Token
+from reviewbot.facts.body import Body
+from reviewbot.facts.expr import MINUS, PLUS, ZERO
+from reviewbot.facts.flow import VOID, Token
 from reviewbot.facts.kinds import Exit, Fact, Held, Lock, Unlock
 from reviewbot.facts.records import NAMES
 from reviewbot.facts.view import View
 from reviewbot.kernel import lock_words, schema
+
+Tokens = tuple[Token, ...]
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -28,19 +32,38 @@ def facts(view: View) -> Iterator[Fact]:
     for made, contract in view.having(schema.Contract):
         for lock, mode, klass in map(lock_words, contract.takes):
             yield Lock(**view.site(made), lock=lock, klass=klass, mode=mode, how="transient")
-    for left in view.record.left:
-        if left.takes or left.drops:
+    for (takes, drops, agreed), results in _exits(view):
+        for result in results:
             yield Exit(
                 function=view.name,
                 at=view.place(view.body.function.line),
-                result=NAMES[left.result],
-                takes=_held(left.takes),
-                drops=_held(left.drops),
-                agreed=left.agreed,
+                result=result,
+                takes=_held(takes),
+                drops=_held(drops),
+                agreed=agreed,
             )
 
 
-def _held(tokens: tuple[Token, ...]) -> tuple[Held, ...]:
+def _exits(view: View) -> Iterator[tuple[tuple[Tokens, Tokens, bool], list[str]]]:
+    """What returns leave -> the classes of the value that leave it: `any` where the value says nothing."""
+    possible = {ZERO, PLUS} if _unsigned(view.body) else {ZERO, MINUS, PLUS}
+    found: dict[tuple[Tokens, Tokens, bool], list[int]] = {}
+    for left in view.record.left:
+        if (left.takes or left.drops) and left.result in (*possible, VOID):
+            found.setdefault((left.takes, left.drops, left.agreed), []).append(left.result)
+    for leaves, results in found.items():
+        yield leaves, ["any"] if possible <= set(results) else [NAMES[result] for result in results]
+
+
+def _unsigned(body: Body) -> bool:
+    """Whether the function returns what cannot be negative, nor an error pointer."""
+    result = body.names.resolve(body.function.result)
+    return not result.pointers and (
+        result.name in ("bool", "_Bool", "size_t") or result.name.startswith(("unsigned", "u"))
+    )
+
+
+def _held(tokens: Tokens) -> tuple[Held, ...]:
     counts: dict[tuple[str, str, str], int] = {}
     for t in tokens:
         counts[t.lock, t.mode, t.klass] = counts.get((t.lock, t.mode, t.klass), 0) + 1

@@ -65,7 +65,8 @@ def at_call(paths: set[Held], coarse: set[Held]) -> At:
     held = _must(paths)
     maybe = _may(paths) - set(_names(held))
     some = _may(coarse) - maybe - set(_names(held))
-    dropped = set.intersection(*({t.lock for t in p if not t.mine} for p in paths)) if paths else set()
+    gone = ({t.lock for t in p if not t.mine and _leaves(t)} for p in paths)
+    dropped = set.intersection(*gone) if paths else set()
     return At(held, _some(paths, maybe), _some(coarse, some), tuple(sorted(dropped)))
 
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small import changed, facts, world
 
 from reviewbot.facts import gfp, objects
-from reviewbot.facts.kinds import Allocation, Exit, Lock, Unlock, Wait, Workqueue, Write
+from reviewbot.facts.kinds import Allocation, CallTo, Exit, Gate, Lock, Unlock, Wait, Workqueue, Write
 
 BASE = """
 static int take(struct dev *d)
@@ -355,3 +355,109 @@ def test_a_page_fault_comes_with_the_memory_map_held() -> None:
     )
     (way,) = w.entry("drivers/md/small.c:dev_fault")
     assert [str(h) for h in way.held] == ["mm_struct.mmap_lock:r"]
+
+
+def test_a_parameter_that_was_given_another_value_is_not_the_callers_any_more() -> None:
+    text = """
+static void f(struct dev *d)
+{
+	task_lock(d);
+	task_unlock(d);
+	d = next_dev(d);
+	task_lock(d);
+	task_unlock(d);
+}
+"""
+    assert [f.lock for f in facts(text)[Lock]] == ["$0", "*dev"]
+
+
+def test_a_seqlock_is_known_by_what_it_is_part_of() -> None:
+    text = """
+struct ring { seqlock_t order; int n; };
+static void f(struct ring *r)
+{
+	write_seqlock_irq(&r->order);
+	r->n = kmalloc(1, GFP_ATOMIC);
+	write_sequnlock_irq(&r->order);
+}
+"""
+    (made,) = facts(text)[Allocation]
+    assert [str(h) for h in made.held] == ["ring.order"]
+
+
+def test_a_pointer_that_says_nothing_is_no_error() -> None:
+    text = """
+static void *f(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	return first(d);
+}
+static bool g(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	return ready(d);
+}
+static void *h(struct dev *d)
+{
+	mutex_lock(&d->lock);
+	if (d->flag) {
+		mutex_unlock(&d->lock);
+		return NULL;
+	}
+	return ERR_PTR(-EINVAL);
+}
+"""
+    assert [(e.function, e.result) for e in facts(text)[Exit]] == [("f", "any"), ("g", "any"), ("h", "negative")]
+
+
+def test_a_condition_stands_where_it_is_tested() -> None:
+    text = """
+static int f(struct dev *d, gfp_t gfp)
+{
+	d->flag = 1;
+
+	if (d->count &&
+	gfp & __GFP_FS)
+		return 1;
+
+	if ((gfp & (__GFP_IO | __GFP_FS)) == __GFP_IO)
+		mutex_lock(&d->lock);
+	return 0;
+}
+"""
+    found = facts(text)
+    start = found[Lock][0].at.line - 10
+    assert {(g.at.line - start, g.condition) for g in found[Gate]} == {
+        (5, "dev.count && ($1 & __GFP_FS)"),
+        (9, "($1 & (__GFP_IO | __GFP_FS)) == __GFP_IO"),
+    }
+
+
+COMMAND = """
+struct wq { int x; };
+static void push(struct dev *d) { mutex_lock(&d->lock); mutex_unlock(&d->lock); }
+static void f(struct dev *d, struct wq *q)
+{
+	spin_lock_irq(&d->fast);
+	%s;
+	d->flag = 2;
+	spin_unlock_irq(&d->fast);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "wait_event_lock_irq_cmd(q->x, d->flag, d->fast, push(d))",
+        "wait_event_cmd(q->x, d->flag, ({ spin_unlock_irq(&d->fast); push(d); }), spin_lock_irq(&d->fast))",
+    ],
+)
+def test_a_command_of_a_wait_runs_with_the_lock_dropped(wait: str) -> None:
+    found = facts(COMMAND % wait)
+    (call,) = [c for c in found[CallTo] if c.callee == "push"]
+    assert call.held == ()
+    (slept,) = found[Wait]
+    assert slept.reads == ("dev.flag",)
+    assert slept.held == () or slept.releases == "dev.fast"
+    assert not [e for e in found[Exit] if e.function == "f"]
