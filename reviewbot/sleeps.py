@@ -9,11 +9,13 @@ import msgspec
 
 from reviewbot.edges import REAL
 from reviewbot.effects import Extractor, Program, Unreadable
+from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, own
 from reviewbot.facts.entry import Entry
 from reviewbot.facts.expr import show, test
 from reviewbot.facts.kinds import Lock, Site, Wait
 from reviewbot.facts.objects import Scope, known, scope
+from reviewbot.facts.wiring import Root
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.providers import FAR
@@ -111,10 +113,14 @@ def interrupting(before: World, after: World, names: Names) -> Iterator[Atomic]:
 
 def _interrupt(world: World, key: str) -> str:
     """What a function runs in, where that is nothing but interrupts: an interrupt, a softirq; else empty."""
-    found = {e.context if e.slot != "bio.bi_end_io" else "hardirq" for e in world.entered(key)}
-    if not found or not found <= {"hardirq", "softirq"}:
+    found, may = ({_runs_in(r) for r in ways} for ways in (world.entered(key), world.roots(key)))
+    if not found or not may <= {"hardirq", "softirq"}:
         return ""
     return "an interrupt" if "hardirq" in found else "a softirq"
+
+
+def _runs_in(root: Entered | Root) -> str:
+    return root.context if root.slot != "bio.bi_end_io" else "hardirq"
 
 
 def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
@@ -217,7 +223,7 @@ def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupt
     """The spinlocks that a change takes with interrupts on where they were off, and that an interrupt takes."""
     names = tuple(names)
     for key in changed(after, names):
-        if key not in before.names.functions or any(e.context in INTERRUPTS for e in after.entered(key)):
+        if key not in before.names.functions or any(r.context in INTERRUPTS for r in after.roots(key)):
             continue
         was, now = _irqs(before, key), _irqs(after, key)
         for lock, hows in now.items():

@@ -2,6 +2,11 @@
 
 A context comes from an operations table, a work item, a thread, a timer or a callback, and goes on through calls, not
 through what is queued. A call through a slot that has a context of its own stands for that context: nothing goes on.
+Nor does it into what serves everybody (an allocation, the release of a page), for there the arguments decide.
+
+Through any other pointer it goes on as far as one run can take that way. Who hands a function down to code that calls it
+(`walk(&ops)`, `run(fn)`) is above that call on the stack, or the code runs by itself; somebody else who hands down
+something else is not. Where nobody hands it down, it was registered: then it goes on unless many were.
 """
 
 from __future__ import annotations
@@ -10,9 +15,17 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from reviewbot.facts.feasible import Feasible
+from reviewbot.facts.handed import Handing
 from reviewbot.facts.kinds import Context, Fact
 from reviewbot.facts.link import Links
+from reviewbot.facts.wiring import Root
+from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
+
+LONGEST = 14
+"""Most functions of a chain: in a longer one there are conditions that do not go together."""
+INTERRUPTS = frozenset({"hardirq", "softirq"})
 
 
 class Entered(NamedTuple):
@@ -24,13 +37,25 @@ class Entered(NamedTuple):
     chain: tuple[str, ...]
 
 
+class _State(NamedTuple):
+    """Where the search is: a function, the file that the rest of the chain has to stay in (empty: any), and who cannot
+    be on it."""
+
+    key: str
+    inside: str = ""
+    others: frozenset[str] = frozenset()
+
+
 class Contexts:
     """Contexts of the functions of a program, found when asked for; `same` are those of one with the same calls."""
 
     def __init__(self, links: Links, same: Contexts | None = None) -> None:
         self.links = links
         self._found: dict[str, tuple[Entered, ...]] = same._found if same is not None else {}
+        self._handing = Handing(links)
         self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
+        self._feasible = Feasible(links)
+        self._ups: dict[_State, tuple[tuple[_State, tuple[str, ...]], ...]] = {}
 
     def of(self, key: str) -> tuple[Entered, ...]:
         """The contexts of a function, the shortest chain for each (context, runner)."""
@@ -39,29 +64,71 @@ class Contexts:
             found = self._found[key] = tuple(self._search(key))
         return found
 
+    def roots(self, key: str) -> frozenset[Root]:
+        """Everything that a function may be entered from, on whatever way: for who asks where it does not run."""
+        seen, todo, found = {key}, [key], set[Root]()
+        while todo:
+            at = todo.pop()
+            found |= self.links.roots.get(at, set())
+            for caller in self.links.callers.get(at, ()):
+                if caller not in seen and (at not in self._rooted or self.links.names_it(caller, at)):
+                    seen.add(caller)
+                    todo.append(caller)
+        return frozenset(found)
+
     def _search(self, key: str) -> Iterator[Entered]:
-        onward: dict[str, str] = {key: ""}
-        todo = deque([key])
+        start = _State(key)
+        onward: dict[_State, tuple[str, ...]] = {start: (key,)}
+        """State -> the functions from it to the next state (which is the last of them but for the start)."""
+        after: dict[_State, _State] = {}
+        length = {start: 1}
+        todo = deque([start])
         seen: set[tuple[str, str]] = set()
         while todo:
             at = todo.popleft()
-            for root in sorted(self.links.roots.get(at, ())):
-                if (root.context, root.runner) not in seen:
-                    seen.add((root.context, root.runner))
-                    chain = [at]
-                    while onward[chain[-1]]:
-                        chain.append(onward[chain[-1]])
-                    yield Entered(root.context, root.runner, root.slot, tuple(chain))
-            for caller in sorted(self.links.callers.get(at, ())):
-                if caller not in onward and self._hands_on(caller, at):
-                    onward[caller] = at
-                    todo.append(caller)
+            roots = [r for r in sorted(self.links.roots.get(at.key, ())) if (r.context, r.runner) not in seen]
+            if roots:
+                chain = self._chain(at, onward, after)
+                for root in roots:
+                    if (root.context, root.runner) not in seen and self._can(root, chain):
+                        seen.add((root.context, root.runner))
+                        yield Entered(root.context, root.runner, root.slot, chain)
+            above = self._ups.get(at)
+            if above is None:
+                above = self._ups[at] = tuple(self._above(at))
+            for state, way in above:
+                far = length[at] + len(way)
+                if state not in length and far <= LONGEST:
+                    length[state], onward[state], after[state] = far, way, at
+                    todo.append(state)
 
-    def _hands_on(self, caller: str, callee: str) -> bool:
-        """Whether the caller's context is the callee's too: not when it is reached through a slot with a context."""
-        if callee not in self._rooted:
-            return True
-        return self.links.names_it(caller, callee)
+    @staticmethod
+    def _chain(at: _State, onward: dict[_State, tuple[str, ...]], after: dict[_State, _State]) -> tuple[str, ...]:
+        chain = list(onward[at])
+        while at in after:
+            at = after[at]
+            chain += onward[at]
+        return tuple(chain)
+
+    def _above(self, at: _State) -> Iterator[tuple[_State, tuple[str, ...]]]:
+        """Who hands its context on to a function: the state, and the functions from there down to (not with) `at`."""
+        links = self.links
+        if links.names.functions[at.key].name in KERNEL.services:
+            return
+        for caller in sorted(links.callers.get(at.key, ())):
+            if (at.inside and links.names.file[caller] != at.inside) or caller in at.others:
+                continue
+            if links.names_it(caller, at.key):
+                yield _State(caller, at.inside, at.others), (caller,)
+            elif at.key not in self._rooted:
+                for way in self._handing.ways(caller, at.key):
+                    if at.others.isdisjoint(way.chain):
+                        state = _State(way.chain[0], way.inside or at.inside, at.others | way.others)
+                        yield state, way.chain
+
+    def _can(self, root: Root, chain: tuple[str, ...]) -> bool:
+        """Whether a context can get to the end of a chain."""
+        return not (root.context in INTERRUPTS and self._feasible.sleeps(chain)) and self._feasible.goes(chain)
 
     def facts(self, key: str) -> Iterator[Fact]:
         """Context facts of one function."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from reviewbot.csource.ir import Block, Expr
@@ -73,6 +73,11 @@ class Dominance:
             while rank[b] < rank[a]:
                 b = above[b]
         return a
+
+    def above(self, block: int) -> Iterator[int]:
+        """The blocks that every way into a block comes through, nearest first."""
+        while (block := self._above[block]) >= 0:
+            yield block
 
     def conditions(self, block: int) -> list[tuple[Expr, bool]]:
         """Conditions that hold in the block, nearest first, each with whether it was taken."""

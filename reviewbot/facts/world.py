@@ -22,7 +22,7 @@ from reviewbot.facts.locking import Given, Locking
 from reviewbot.facts.names import Names
 from reviewbot.facts.served import Served, served
 from reviewbot.facts.view import View
-from reviewbot.facts.wiring import Wired
+from reviewbot.facts.wiring import Root, Wired
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Source
 
@@ -247,6 +247,10 @@ class World:
     def entered(self, key: str) -> tuple[Entered, ...]:
         """Contexts that a function runs in."""
         return self.contexts.of(key)
+
+    def roots(self, key: str) -> frozenset[Root]:
+        """Everything that a function may be entered from, also on ways that no run may take."""
+        return self.contexts.roots(key)
 
     def entry(self, key: str) -> tuple[Entry, ...]:
         """Ways into a function: which locks its callers hold, each with the chain of calls."""

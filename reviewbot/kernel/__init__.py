@@ -195,6 +195,11 @@ class Kernel:
         return {name: group.context for group in self.tables.named for name in group.functions}
 
     @cached_property
+    def services(self) -> frozenset[str]:
+        """Functions that serve everybody: contexts do not go on into them."""
+        return _names(group.functions for group in self.tables.service)
+
+    @cached_property
     def global_workqueues(self) -> Mapping[str, tuple[str, ...]]:
         """Name of a workqueue that everybody shares -> its flags."""
         return {name: g.flags for g in self.api.global_workqueue for name in g.names}

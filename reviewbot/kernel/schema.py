@@ -342,6 +342,12 @@ class Named(Group, frozen=True):
     functions: tuple[str, ...]
 
 
+class Service(Group, frozen=True):
+    """Functions that serve everybody: what happens below depends on what they are handed, not on who calls."""
+
+    functions: tuple[str, ...]
+
+
 class Contexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of contexts.toml."""
 
@@ -349,3 +355,4 @@ class Contexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slot: tuple[Slot, ...]
     registered: tuple[Registered, ...]
     named: tuple[Named, ...] = ()
+    service: tuple[Service, ...] = ()

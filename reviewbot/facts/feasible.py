@@ -1,0 +1,142 @@
+"""Whether one run can go down a chain of calls, as far as a look at each function by itself shows.
+
+Two things speak against it: a constant that is handed in and decides that the next call is not made, and, for a chain
+that starts in an interrupt, a call on the way that can only be made where sleeping is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+from reviewbot.csource.ir import Call, CallEvent, Expr, Name, Op
+from reviewbot.facts import gfp
+from reviewbot.facts.body import Body
+from reviewbot.facts.dominance import Dominance
+from reviewbot.facts.expr import ANY, ZERO, bare, sign, test
+from reviewbot.facts.link import Links
+from reviewbot.kernel import KERNEL, LockCall, PoolCall
+from reviewbot.kernel.schema import Allocate, Wait
+
+Given = tuple[tuple[str, int], ...]
+"""Parameters with the signs that they have, sorted by name."""
+
+
+class Spot(NamedTuple):
+    """One place at which a function calls another by name: the conditions there, and whether it slept before."""
+
+    call: Call
+    conditions: tuple[tuple[Expr, bool], ...]
+    slept: bool
+
+
+class Feasible:
+    """Answers for the chains of one program."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self._spots: dict[tuple[str, str], tuple[Spot, ...]] = {}
+        self._steps: dict[tuple[str, str, Given], tuple[bool, Given]] = {}
+
+    def sleeps(self, chain: tuple[str, ...]) -> bool:
+        """Whether some function of a chain surely sleeps before it makes the next call."""
+        return any((spots := self._of(*pair)) and all(s.slept for s in spots) for pair in pairwise(chain))
+
+    def goes(self, chain: tuple[str, ...]) -> bool:
+        """Whether no constant handed down a chain keeps one of its calls from being made."""
+        given: Given = ()
+        for caller, callee in pairwise(chain):
+            step = self._steps.get((caller, callee, given))
+            if step is None:
+                step = self._steps[caller, callee, given] = self._step(caller, callee, dict(given))
+            possible, given = step
+            if not possible:
+                return False
+        return True
+
+    def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:
+        """Whether a call is made with these parameters, and what it hands on."""
+        spots = self._of(caller, callee)
+        made = [s for s in spots if not any(_against(given, when, taken) for when, taken in s.conditions)]
+        return bool(made or not spots), self._given(given, callee, made)
+
+    def _of(self, caller: str, callee: str) -> tuple[Spot, ...]:
+        found = self._spots.get((caller, callee))
+        if found is None:
+            found = self._spots[caller, callee] = self._find(caller, callee)
+        return found
+
+    def _find(self, caller: str, callee: str) -> tuple[Spot, ...]:
+        """The places of a caller; none where it calls through a pointer only."""
+        if not self.links.names_it(caller, callee):
+            return ()
+        body = self.links.body(caller)
+        sleeping: dict[int, int] = {}
+        calls: list[tuple[Call, int, int]] = []
+        for number, block in enumerate(body.function.blocks):
+            for place, event in enumerate(block.events):
+                if isinstance(event, CallEvent) and event.call.callee and event.call.callee not in body.locals:
+                    if self.links.names.function(event.call.callee, body.file) == callee:
+                        calls.append((event.call, number, place))
+                    elif _sleeps(body, event.call):
+                        sleeping.setdefault(number, place)
+        dominance = Dominance(body.function.blocks)
+        return tuple(
+            Spot(
+                call,
+                tuple(dominance.conditions(number)),
+                sleeping.get(number, place) < place or any(up in sleeping for up in dominance.above(number)),
+            )
+            for call, number, place in calls
+        )
+
+    def _given(self, given: Mapping[str, int], callee: str, spots: list[Spot]) -> Given:
+        """What all calls that are made hand to parameters that the callee does not set."""
+        found: dict[str, int] = {}
+        target = self.links.body(callee)
+        for i, parameter in enumerate(target.function.parameters if spots else ()):
+            signs = 0
+            for spot in spots:
+                arg = bare(spot.call.args[i]) if i < len(spot.call.args) else None
+                known = given.get(arg.name) if isinstance(arg, Name) else None
+                signs |= known if known is not None else sign(arg)
+            if signs != ANY and parameter.name not in target.values:
+                found[parameter.name] = signs
+        return tuple(sorted(found.items()))
+
+
+def _against(given: Mapping[str, int], when: Expr, taken: bool) -> bool:
+    """Whether what is known of a function's parameters says that a condition does not hold."""
+    if not given:
+        return False
+    t = test(when)
+    value = bare(t.value)
+    if isinstance(value, Op) and value.op == "&" and isinstance(first := bare(value.args[0]), Name):
+        known = ZERO if given.get(first.name) == ZERO else ANY
+    else:
+        known = given.get(value.name, ANY) if isinstance(value, Name) else ANY
+    return not known & (t.yes if taken else t.no)
+
+
+def _sleeps(body: Body, call: Call) -> bool:
+    """Whether a call can only be made where sleeping is allowed."""
+    for effect in KERNEL.effects.get(call.callee, ()):
+        if isinstance(effect, LockCall):
+            if effect.does in ("acquire", "killable") and KERNEL.sleeping(effect.group.klass):
+                return True
+        elif isinstance(effect, Wait):
+            if not effect.announce:
+                return True
+        elif isinstance(effect, Allocate) or (isinstance(effect, PoolCall) and effect.does == "take"):
+            masks = _masks(body, call, effect)
+            if masks and all(gfp.kind(mask) in ("full", "nofs", "noio") for mask in masks):
+                return True
+    return False
+
+
+def _masks(body: Body, call: Call, effect: Allocate | PoolCall) -> tuple[str, ...]:
+    if isinstance(effect, Allocate) and effect.flags:
+        return (effect.flags,)
+    position = effect.gfp if isinstance(effect, Allocate) else effect.group.gfp
+    return gfp.masks(body, call.args[position]) if position is not None and position < len(call.args) else ()
