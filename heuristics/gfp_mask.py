@@ -67,9 +67,9 @@ class GfpMask(Rule):
                 yield from self._found(diff, fact, after, klass, life)
         for exit in diff.removed[Exit]:
             scopes = [h.lock for h in exit.takes if h.klass == "scope" and h.lock in ("noio", "nofs")]
-            still = [e for e in diff.after.facts.of(exit.function)[Exit] if any(h.lock in scopes for h in e.takes)]
+            still = diff.after.world.may_leave(f"{exit.at.file}:{exit.function}") & set(scopes)
             life = lives(diff.after.world, exit.at.file)
-            if scopes and exit.agreed and not still and life and diff.before.scopes(f"{exit.at.file}:{exit.function}"):
+            if scopes and not still and life and diff.before.scopes(f"{exit.at.file}:{exit.function}"):
                 yield from self._left(diff, exit, scopes[0], life)
 
     def _found(self, diff: Diff, fact: Mask, after: list[Mask], klass: str, life: str) -> Iterator[Finding]:
@@ -111,7 +111,7 @@ class GfpMask(Rule):
         get, klass = finding.get, "full"
         own = side.facts.of(get("function"))
         if get("of") == "callers":
-            held = {h.lock for e in own[Exit] for h in e.takes if e.agreed}
+            held = {h.lock for e in own[Exit] for h in e.takes}
             klass = next((s for s in ("noio", "nofs") if s in held), "full")
         else:
             set_ = _masks(side, get("file"), get("function"), get("of"), get("name"))

@@ -6,11 +6,29 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from reviewbot.csource.ir import Block, Expr
+from reviewbot.csource.ir import Block, Call, Expr, Op
 from reviewbot.facts.expr import show, test
+from reviewbot.kernel import KERNEL
 
 GATE = re.compile(r"GFP_|gfp|PF_MEMALLOC|NOWAIT|in_interrupt|in_atomic|in_task|sync_mode|current_is_kswapd|may_reclaim")
 """Conditions that decide whether code may sleep or recurse."""
+
+
+def is_gate(when: Expr) -> bool:
+    """Whether a condition looks at such things itself: what is handed to a call that it makes is not looked at."""
+    todo = [when]
+    while todo:
+        e = todo.pop()
+        if isinstance(e, Call):
+            if GATE.search(e.callee) or (e.callee.startswith("test_") and GATE.search(show(e))):
+                return True
+            if e.callee in KERNEL.transparent:
+                todo += e.args
+        elif isinstance(e, Op):
+            todo += e.args
+        elif GATE.search(show(e)):
+            return True
+    return False
 
 
 class Dominance:
@@ -105,13 +123,13 @@ class Dominance:
 
     @cached_property
     def _gated(self) -> bool:
-        return any(e.when is not None and GATE.search(show(e.when)) for block in self.blocks for e in block.edges)
+        return any(e.when is not None and is_gate(e.when) for block in self.blocks for e in block.edges)
 
     def gates(self, block: int) -> tuple[str, ...]:
         """The conditions on gfp flags and task state that hold in the block, as text; `!(...)` where not taken."""
         if not self._gated:
             return ()
-        return tuple(dict.fromkeys(spell(w, taken) for w, taken in self.conditions(block) if GATE.search(show(w))))
+        return tuple(dict.fromkeys(spell(w, taken) for w, taken in self.conditions(block) if is_gate(w)))
 
 
 def spell(when: Expr, taken: bool) -> str:

@@ -9,9 +9,10 @@ too many paths the values are forgotten first, and then the function is `cut`: n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Jump, Name, Op, Return
+from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Field, Jump, Name, Op, Return
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import ANY, PLUS, WORD, ZERO, Test, bare, show, sign, test
 from reviewbot.kernel import KERNEL
@@ -93,6 +94,12 @@ class Plan:
                     index += 1
         self._tests: dict[int, Test] = {}
         self._words: dict[str, frozenset[str]] = {}
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """Fields that the function sets itself: a lock in one of them that it gives back came from a call, taken."""
+        sets = (e.left for e in self.body.events() if isinstance(e, Assign) and isinstance(e.left, Field))
+        return frozenset(self.body.identity(left) for left in sets)
 
     @property
     def plain(self) -> bool:
@@ -294,7 +301,7 @@ def _call(plan: Plan, call: Call, changes: tuple[Change, ...], path: Path, keys:
     values = frozenset(v for v in values if v[0] != key)
     out = []
     for change in changes:
-        now = _changed(held, change)
+        now = tuple(t for t in _changed(held, change) if t.mine or t.lock not in plan.own)
         known = values | {(key, change.signs)} if len(changes) > 1 and key in keys else values
         out.append((now, known))
     return list(dict.fromkeys(out))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.csource.ir import AddressOf, Block, Call, CallEvent, Deref, Expr, Field, Name, Op
 from reviewbot.facts.body import Body
-from reviewbot.facts.dominance import GATE, spell
+from reviewbot.facts.dominance import is_gate, spell
 from reviewbot.facts.expr import bare, show, test
 from reviewbot.facts.kinds import Allocation, CallTo, Fact, Flush, Gate, Lock, Queue, Site, Submit, Take, Wait
 from reviewbot.facts.objects import UNKNOWN, short
@@ -22,23 +22,28 @@ def facts(view: View, found: Iterable[Fact]) -> Iterator[Fact]:
         if isinstance(fact, _GUARDED):
             for gate in fact.gates:
                 under.setdefault(gate, []).append(fact)
-    seen: dict[tuple[str, bool], Gate] = {}
+    seen: dict[tuple[str, bool], list[tuple[int, list[Site]]]] = {}
     for block in view.body.function.blocks:
         for edge in block.edges:
-            if edge.when is None or not GATE.search(show(edge.when)):
+            if edge.when is None or not is_gate(edge.when):
                 continue
             gate = spell(edge.when, edge.taken)
             condition = canonical(view.body, test(edge.when).value)
-            taken = not gate.startswith("!(")
-            guards = tuple(sorted({_names(f) for f in under.get(gate, ())}))
-            at = view.place(edge.line or _line(view, block))
-            before = seen.get((condition, taken))
-            if before is None or (guards and not before.guards):
-                seen[condition, taken] = Gate(view.name, at, condition=condition, taken=taken, guards=guards)
-    for (condition, taken), gate_ in sorted(seen.items(), key=lambda item: item[0]):
-        other = seen.get((condition, not taken))
-        if gate_.guards or (taken and not (other and other.guards)):
-            yield gate_
+            line = edge.line or _line(view, block)
+            seen.setdefault((condition, not gate.startswith("!(")), []).append((line, under.get(gate, [])))
+    for (condition, taken), tested in sorted(seen.items()):
+        guarded = [fact for _, facts_ in tested for fact in facts_]
+        other = seen.get((condition, not taken), [])
+        if guarded or (taken and not any(facts_ for _, facts_ in other)):
+            at = view.place(_nearest([line for line, _ in tested], guarded))
+            guards = tuple(sorted({_names(f) for f in guarded}))
+            yield Gate(view.name, at, condition=condition, taken=taken, guards=guards)
+
+
+def _nearest(lines: list[int], guarded: list[Site]) -> int:
+    """Of the lines on which a condition is tested, the last one above what stands under it."""
+    first = min((fact.at.line for fact in guarded), default=0)
+    return max((line for line in lines if line <= first), default=min(lines))
 
 
 def _line(view: View, block: Block) -> int:

@@ -46,6 +46,7 @@ class Handing:
         self.links = links
         self._ways: dict[tuple[str, str], tuple[Way, ...]] = {}
         self._up: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._kinds_of: dict[str, frozenset[str]] = {}
         self._down: dict[str, frozenset[str]] = {}
         self._putters: dict[str, list[str]] | None = None
         self._tables: dict[str, dict[str, set[str]]] = {}
@@ -64,7 +65,8 @@ class Handing:
         if not nodes:  # by contract: the slot of the object's own kind
             yield Way((caller,))
             return
-        up = self._reaching(caller)
+        mine = frozenset(n.partition(".")[0] for n in nodes)
+        up = {key: way for key, way in self._reaching(caller).items() if not self._another(way, handler, mine)}
         putters = self._handing(handler)
         above = [key for key in up if key in putters]
         if not above:
@@ -103,6 +105,20 @@ class Handing:
                         if caller not in found and self.links.names_it(caller, at):
                             found[caller] = (caller, *found[at])
                             todo.append(caller)
+        return found
+
+    def _another(self, way: tuple[str, ...], handler: str, structs: frozenset[str]) -> bool:
+        """Whether a way leads through a file that has a table of its own, of the same kind, to hand down."""
+        file = self.links.names.file
+        between = {file[key] for key in way[1:]} - {file[way[0]], file[way[-1]], file[handler]}
+        return any(not structs.isdisjoint(self._kinds(path)) for path in between)
+
+    def _kinds(self, path: str) -> frozenset[str]:
+        """Structs that a file has tables of."""
+        found = self._kinds_of.get(path)
+        if found is None:
+            declared = self.links.names.library.declared[path]
+            found = self._kinds_of[path] = frozenset(slot.type for slot in declared.slots)
         return found
 
     # --- who hands a function down

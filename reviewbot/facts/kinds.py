@@ -46,20 +46,19 @@ class Unlock(Site, frozen=True, gc=False):
 
 
 class Exit(Fact, frozen=True, gc=False):
-    """Returning (zero, negative, positive, any, void: the value's class) leaves locks taken or dropped.
+    """Returning leaves locks taken or dropped, on all paths of a class of values that agree; else nothing is said.
 
-    agreed: all paths of the class say so; else it is what some path does: unbalanced or not understood.
+    result: zero, negative, positive, non-zero, any, void.
     """
 
     result: str = ""
     takes: tuple[Held, ...] = ()
     drops: tuple[Held, ...] = ()
-    agreed: bool = True
 
     def says(self) -> str:
         does = [f"holding {', '.join(map(str, self.takes))}"] if self.takes else []
         does += [f"having dropped {', '.join(map(str, self.drops))}"] if self.drops else []
-        return f"{'' if self.agreed else 'perhaps '}returns {self.result} {' and '.join(does)}"
+        return f"returns {self.result} {' and '.join(does)}"
 
 
 class Wait(Site, frozen=True, gc=False):
@@ -318,7 +317,12 @@ class Gate(Fact, frozen=True, gc=False):
     def says(self) -> str:
         if not self.guards:
             return f"tests {self.condition}"
-        return f"only if {'' if self.taken else 'not '}{self.condition}: {', '.join(self.guards)}"
+        return f"only if {self._holds()}: {', '.join(self.guards)}"
+
+    def _holds(self) -> str:
+        if self.taken:
+            return self.condition
+        return f"not ({self.condition})" if " " in self.condition else f"not {self.condition}"
 
 
 class CallTo(Site, frozen=True, gc=False):

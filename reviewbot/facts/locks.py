@@ -32,7 +32,7 @@ def facts(view: View) -> Iterator[Fact]:
     for made, contract in view.having(schema.Contract):
         for lock, mode, klass in map(lock_words, contract.takes):
             yield Lock(**view.site(made), lock=lock, klass=klass, mode=mode, how="transient")
-    for (takes, drops, agreed), results in _exits(view):
+    for (takes, drops), results in _exits(view).items():
         for result in results:
             yield Exit(
                 function=view.name,
@@ -40,19 +40,26 @@ def facts(view: View) -> Iterator[Fact]:
                 result=result,
                 takes=_held(takes),
                 drops=_held(drops),
-                agreed=agreed,
             )
 
 
-def _exits(view: View) -> Iterator[tuple[tuple[Tokens, Tokens, bool], list[str]]]:
-    """What returns leave -> the classes of the value that leave it: `any` where the value says nothing."""
+def _exits(view: View) -> dict[tuple[Tokens, Tokens], list[str]]:
+    """What returns leave -> the classes of the value that leave it."""
     possible = {ZERO, PLUS} if _unsigned(view.body) else {ZERO, MINUS, PLUS}
-    found: dict[tuple[Tokens, Tokens, bool], list[int]] = {}
+    found: dict[tuple[Tokens, Tokens], set[int]] = {}
     for left in view.record.left:
-        if (left.takes or left.drops) and left.result in (*possible, VOID):
-            found.setdefault((left.takes, left.drops, left.agreed), []).append(left.result)
-    for leaves, results in found.items():
-        yield leaves, ["any"] if possible <= set(results) else [NAMES[result] for result in results]
+        if left.agreed and (left.takes or left.drops) and left.result in (*possible, VOID):
+            found.setdefault((left.takes, left.drops), set()).add(left.result)
+    return {leaves: _classes(results, possible) for leaves, results in found.items()}
+
+
+def _classes(results: set[int], possible: set[int]) -> list[str]:
+    """Names of some classes of a value, together where its sign says nothing."""
+    if possible <= results:
+        return ["any"]
+    if {MINUS, PLUS} <= results:
+        return ["non-zero", *(NAMES[r] for r in sorted(results - {MINUS, PLUS}))]
+    return [NAMES[r] for r in sorted(results)]
 
 
 def _unsigned(body: Body) -> bool:

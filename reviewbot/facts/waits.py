@@ -13,7 +13,8 @@ from reviewbot.kernel import schema
 def facts(view: View) -> Iterator[Fact]:
     """Wait and Flush facts of one function."""
     for made, effect in view.having(schema.Wait):
-        identity = view.object(made.call, effect.argument) if effect.argument is not None else ""
+        named = effect.argument is not None or effect.object
+        identity = view.object(made.call, effect.argument, effect.object) if named else ""
         condition = view.arg(made.call, effect.condition)
         tested = reads(view.body, condition) if condition is not None else ()
         if effect.announce or effect.klass == "sleep":
@@ -25,7 +26,7 @@ def facts(view: View) -> Iterator[Fact]:
             klass=effect.klass,
             object=identity,
             reads=tested,
-            releases=view.object(made.call, effect.drops) if effect.drops is not None else "",
+            releases=view.object(made.call, effect.drops) if effect.drops is not None else effect.releases,
             timeout=effect.timeout,
             io=effect.io,
             announce=effect.announce,

@@ -248,6 +248,12 @@ class World:
         """Contexts that a function runs in."""
         return self.contexts.of(key)
 
+    def may_leave(self, key: str) -> frozenset[str]:
+        """Locks that a function holds at some of its returns."""
+        if key not in self.names.functions:
+            return frozenset()
+        return frozenset(t.lock for left in self.locking.record(key).left for t in left.takes)
+
     def roots(self, key: str) -> frozenset[Root]:
         """Everything that a function may be entered from, also on ways that no run may take."""
         return self.contexts.roots(key)

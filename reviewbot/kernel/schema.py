@@ -63,8 +63,10 @@ class Wait(Group, frozen=True):
     calls: tuple[str, ...]
     klass: WaitClass = msgspec.field(name="class")
     argument: int | None = None
+    object: str = ""
     condition: int | None = None
     drops: int | None = None
+    releases: str = ""
     timeout: bool = False
     io: bool = False
     announce: bool = False

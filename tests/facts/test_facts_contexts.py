@@ -110,6 +110,34 @@ def test_a_callback_runs_for_its_own_client_and_where_the_service_runs_by_itself
     assert {e.runner for e in found.entered("drivers/md/red.c:red_done")} == {"red.timer", "service.work"}
 
 
+def test_a_table_of_one_client_is_not_handed_down_by_another_one_between() -> None:
+    tree = """
+struct kind { int (*drop)(int x); };
+int tree_set(struct kind *k) { return k->drop(1); }
+"""
+    bits = """
+struct kind { int (*drop)(int x); };
+static struct kind bit_kind = { .drop = 0 };
+int bits_init(struct bits *b) { b->kind = bit_kind; }
+int bits_flush(struct bits *b) { return tree_set(&b->kind); }
+"""
+    user = """
+struct kind { int (*drop)(int x); };
+struct user { struct kind kind; };
+static int user_drop(int x) { return x; }
+static void user_setup(struct user *u) { u->kind.drop = user_drop; }
+static void flush(struct work_struct *ws) { bits_flush(0); }
+static void shrink(struct timer_list *t) { tree_set(0); }
+static void user_start(struct user *u)
+{
+	INIT_WORK(&u->work, flush);
+	timer_setup(&u->timer, shrink, 0);
+}
+"""
+    found = world(tree, **{"drivers/md/bits.c": bits, "drivers/md/user.c": user})
+    assert entered(found, "user_drop") == {"softirq": ["shrink", "tree_set", "user_drop"]}
+
+
 def test_what_was_registered_runs_under_anybody() -> None:
     found = world(
         """

@@ -103,8 +103,8 @@ static void c(struct dev *d, int want)
 		mutex_unlock(&d->lock);
 }
 """
-    (left,) = facts(text)[Exit]
-    assert not left.agreed
+    assert facts(text)[Exit] == ()
+    assert world(text).may_leave("drivers/md/small.c:c") == {"dev.lock"}
 
 
 def test_an_address_handed_to_a_call_forgets_the_value() -> None:
@@ -408,6 +408,59 @@ static void *h(struct dev *d)
 }
 """
     assert [(e.function, e.result) for e in facts(text)[Exit]] == [("f", "any"), ("g", "any"), ("h", "negative")]
+
+
+def test_what_the_paths_do_not_agree_on_is_no_fact() -> None:
+    text = """
+static void f(struct dev *d)
+{
+	if (odd(d))
+		mutex_lock(&d->lock);
+}
+static void *g(struct dev *d)
+{
+	void *found = first(d);
+
+	mutex_lock(&d->lock);
+	if (!found)
+		mutex_unlock(&d->lock);
+	return found;
+}
+"""
+    assert [(e.function, e.result) for e in facts(text)[Exit]] == [("g", "non-zero")]
+    assert world(text).may_leave("drivers/md/small.c:f") == {"dev.lock"}
+
+
+def test_a_lock_that_came_from_a_call_is_not_the_callers() -> None:
+    text = """
+struct fault { spinlock_t *ptl; };
+static int f(struct fault *vmf)
+{
+	vmf->ptl = page_lock(vmf);
+	spin_unlock(vmf->ptl);
+	return 0;
+}
+static void g(struct fault *vmf)
+{
+	spin_unlock(vmf->ptl);
+}
+"""
+    assert [(e.function, [str(h) for h in e.drops]) for e in facts(text)[Exit]] == [("g", ["fault.ptl"])]
+
+
+def test_a_mask_that_is_only_handed_on_is_no_condition() -> None:
+    text = """
+static int f(struct dev *d, gfp_t gfp)
+{
+	if (charge(d, gfp))
+		return 1;
+	if (!gfpflags_allow_blocking(gfp))
+		return 2;
+	mutex_lock(&d->lock);
+	return 0;
+}
+"""
+    assert [g.condition for g in facts(text)[Gate]] == ["gfpflags_allow_blocking($1)"]
 
 
 def test_a_condition_stands_where_it_is_tested() -> None:
