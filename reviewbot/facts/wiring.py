@@ -180,7 +180,8 @@ class Wiring:
             if handler is not None:
                 name = self._slot_name(slot, path)
                 self.puts[name, handler] = None
-                self.placed.append(Placed(name, handler, self.key, slot.line))
+                if slot.field:  # an array of functions has no slots
+                    self.placed.append(Placed(name, handler, self.key, slot.line))
         for call in unit.calls_at_file_scope:
             context = KERNEL.registered.get(call.callee)
             if context is not None and call.args:
@@ -201,7 +202,16 @@ class Wiring:
         *outer, last = [p for p in slot.field.split(".") if not p.startswith("[")] or [slot.field]
         for name in outer:
             owner = self.names.resolve(self.names.member(owner, name, path)).name or owner
-        return f"{owner}.{last}"
+        return f"{owner}.{self._member(owner, last, path)}"
+
+    def _member(self, owner: str, field: str, path: str) -> str:
+        """The member that a value without a name goes into, as far as it can be told that it takes functions."""
+        if field.startswith("#"):
+            members = tuple(self.names.members(owner, path).values())
+            position = int(field[1:])
+            if position < len(members) and self.names.resolve(members[position].type).function:
+                return members[position].name
+        return field
 
     # --- a function
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reviewbot.csource.lower import lower
+from reviewbot.facts.kinds import Slot
 from reviewbot.facts.library import Library
 from reviewbot.facts.world import World
 
@@ -34,3 +35,17 @@ def test_a_table_reaches_a_function_of_a_header() -> None:
     assert set(world.functions()) == {"fs/ops.h:a_flags", "fs/ops.h:a_revalidate"}
     assert world.callees("fs/ops.h:a_revalidate") == ("fs/ops.h:a_flags",)
     assert world.own_facts("fs/ops.h:a_revalidate") == ()
+
+
+def test_values_without_names_go_into_members_by_their_place() -> None:
+    text = """
+typedef int (*show_fn)(void *data);
+struct attr { const char *name; int mode; show_fn show; };
+static int state_show(void *data) { return 0; }
+static const struct attr attrs[] = { { "state", 0400, state_show }, };
+static void (*exits[])(void) = { state_show };
+static int any_show(struct attr *attr) { return attr->show(0); }
+"""
+    world = World.of_units({"fs/a.c": lower(text.encode())})
+    assert [f.says() for f in world.facts()[Slot]] == ["attr.show is state_show"]
+    assert world.callees("fs/a.c:any_show") == ("fs/a.c:state_show",)
