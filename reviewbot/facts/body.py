@@ -168,6 +168,8 @@ class Body(Scope):
         tail = f".{chain}" if chain else ""
         if name in self.parameters:
             return f"${self.parameters[name]}{tail}"
+        if name in self.statics:
+            return f"{self.file}:{name}{tail and ':' + chain}"
         if name in self.locals:
             type_ = self.locals[name]
             if type_.pointers and not chain:

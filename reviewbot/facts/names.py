@@ -196,6 +196,7 @@ class Scope:
         self.file = names.file[key]
         self.parameters = {p.name: i for i, p in enumerate(self.function.parameters)}
         self.locals = {v.name: v.type for v in (*self.function.parameters, *self.function.locals)}
+        self.statics = {v.name for v in self.function.locals if v.static}
         self._types: dict[int, Type] = {}
 
     def type(self, expr: Expr) -> Type:

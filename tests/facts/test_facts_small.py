@@ -514,3 +514,9 @@ def test_a_command_of_a_wait_runs_with_the_lock_dropped(wait: str) -> None:
     assert slept.reads == ("dev.flag",)
     assert slept.held == () or slept.releases == "dev.fast"
     assert not [e for e in found[Exit] if e.function == "f"]
+
+
+def test_a_static_variable_of_a_function_is_one_for_all_calls() -> None:
+    text = "static int f(struct dev *d) { static DEFINE_MUTEX(once); mutex_lock(&once); d->count = 1; return 0; }"
+    (lock,) = facts(text)[Lock]
+    assert lock.lock == "drivers/md/small.c:once"
