@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from reviewbot.csource.ir import Block, Call, Expr, Op
-from reviewbot.facts.expr import show, test
+from reviewbot.csource.ir import Assign, Block, Call, Expr, Name, Op
+from reviewbot.facts.expr import parts, show, test
 from reviewbot.kernel import KERNEL
 
 GATE = re.compile(r"GFP_|gfp|PF_MEMALLOC|NOWAIT|in_interrupt|in_atomic|in_task|sync_mode|current_is_kswapd|may_reclaim")
@@ -113,13 +113,26 @@ class Dominance:
         return out
 
     def asked_again(self, first: Iterable[int], later: Iterable[int]) -> bool:
-        """Whether each of the first blocks stands under a condition that is asked anew above one of the later ones."""
+        """Whether each of the first blocks stands under a condition that is asked anew above one of the later ones, and
+        whose variables are not set in between."""
         asked = [condition for block in later for condition in self.conditions(block)]
 
-        def anew(when: Expr, taken: bool) -> bool:
+        def anew(when: Expr, taken: bool, kept: set[str]) -> bool:
+            if any(isinstance(part, Name) and part.name in kept for part in parts(when)):
+                return False
             return any(w is not when and t == taken and show(w) == show(when) for w, t in asked)
 
-        return all(any(anew(when, taken) for when, taken in self.conditions(block)) for block in first)
+        return all(any(anew(w, taken, self._set_from(b)) for w, taken in self.conditions(b)) for b in first)
+
+    def _set_from(self, block: int) -> set[str]:
+        """Variables that are set in a block or later."""
+        seen, todo = {block}, [block]
+        while todo:
+            new = {edge.to for edge in self.blocks[todo.pop()].edges} - seen
+            seen |= new
+            todo += new
+        events = [event for number in seen for event in self.blocks[number].events]
+        return {e.left.name for e in events if isinstance(e, Assign) and isinstance(e.left, Name)}
 
     @cached_property
     def _gated(self) -> bool:
