@@ -34,10 +34,12 @@ from reviewbot.rule import (
     Words,
     asks,
     called,
+    nth,
     passes,
     short,
     way,
     weaker,
+    which,
 )
 
 GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS"}
@@ -87,20 +89,18 @@ class GfpWeakened(Rule):
             object=f"{key} {lock}",
             facts=[f for f in diff.after.facts.of(function) if f.at == ask.at],
             related=_chain(diff.after, why),
-            key=key, call=ask.call, kind=why.kind, needs=needs, was=was.klass if was else "",
-            lock=why.held.lock if why.held else "",
+            key=key, call=ask.call, which=which(_asks(diff.after, key), ask), kind=why.kind, needs=needs,
+            was=was.klass if was else "", lock=why.held.lock if why.held else "",
             klass=why.held.klass if why.held else "",
             mode=why.held.mode if why.held else "",
             taker=entered.chain[-1] if entered else "",
             context=entered.context if entered else "",
-            scope=lost[0] if lost else "",
-            device=called(diff.after.world, file),
+            scope=lost[0] if lost else "", device=called(diff.after.world, file),
             user=passes(diff.after.world, file),
         )  # fmt: skip
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        found = [a for a in _asks(side, finding.get("key")) if a.call == finding.get("call")]
-        ask = max(found, key=lambda a: a.rank, default=None)
+        ask = nth(_asks(side, finding.get("key")), finding.get("call"), finding.get("which"))
         raw, scopes = (ask.raw, ask.scopes) if ask else ("noio", ())
         yield _scene(finding, "noio" if "memalloc" in scopes else raw, scopes)
 

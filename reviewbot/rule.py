@@ -14,7 +14,7 @@ from typing import ClassVar
 import msgspec
 
 from reviewbot.csource.ir import Const
-from reviewbot.facts.asks import Ask, asks, weaker
+from reviewbot.facts.asks import Ask, asks, nth, weaker, which
 from reviewbot.facts.bios import OWN_LIST, merges, offloads, tries
 from reviewbot.facts.collection import Facts
 from reviewbot.facts.contexts import Entered
@@ -124,6 +124,7 @@ __all__ = [
     "lives",
     "member",
     "merges",
+    "nth",
     "offloads",
     "owner",
     "passes",
@@ -137,6 +138,7 @@ __all__ = [
     "tries",
     "way",
     "weaker",
+    "which",
 ]
 
 

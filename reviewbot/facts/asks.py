@@ -72,6 +72,19 @@ def asks(world: World, key: str) -> tuple[Ask, ...]:
     return tuple(found)
 
 
+def which(found: Iterable[Ask], ask: Ask) -> str:
+    """Which of the places with a call of that name one is, and of how many."""
+    places = [a.at for a in found if a.call == ask.call]
+    return f"{places.index(ask.at)} of {len(places)}"
+
+
+def nth(found: Iterable[Ask], call: str, which: str) -> Ask | None:
+    """The place that was such a one; where there are more or fewer, the one that asks for most; None without any."""
+    named = [a for a in found if a.call == call]
+    number, of = map(int, which.split(" of "))
+    return named[number] if len(named) == of else max(named, key=lambda a: a.rank, default=None)
+
+
 def weaker(before: Iterable[Ask], after: Iterable[Ask]) -> Iterator[tuple[Ask, Ask]]:
     """Pairs of the same call in two versions of a function, where reclaim may go further in the second one.
 
@@ -177,4 +190,4 @@ def _unscoped(world: World, view: View, made: Made, inner: str) -> str:
     return max(kinds, key=gfp.RANK.__getitem__, default="")
 
 
-__all__ = ["Ask", "asks", "resolved", "weaker"]
+__all__ = ["Ask", "asks", "nth", "resolved", "weaker", "which"]

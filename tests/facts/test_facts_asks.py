@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reviewbot.facts.asks import asks, resolved, weaker
+from reviewbot.facts.asks import asks, nth, resolved, weaker, which
 from reviewbot.facts.kinds import Mask
 from reviewbot.facts.reads import appended, reads, sets
 from reviewbot.facts.reserves import drains, kept, several
@@ -135,3 +135,21 @@ def test_reads_sets_and_joins(world: World) -> None:
     assert not reads(world.body(key("own")), "task_struct.bio_list")
     assert sets(world.body(key("own")), "task_struct.bio_list")
     assert list(appended(world.body(key("own")), "bio_list_merge")) == [("on[0]", "on[1]")]
+
+
+def test_a_call_is_told_from_others_of_its_name(world: World) -> None:
+    """
+    static void foo_map(int n) {
+            kfree(kmalloc(n, GFP_NOIO));
+            kfree(kmalloc(n, GFP_KERNEL));
+    }
+    static void older(int n) {
+            kfree(kmalloc(n, GFP_NOIO));
+            kfree(kmalloc(n, GFP_NOWAIT));
+    }
+    """
+    found, old = asks(world, key("foo_map")), asks(world, key("older"))
+    told = which(found, found[1])
+    assert nth(old, "kmalloc", told) == old[1]
+    assert nth(old[:1], "kmalloc", told) == old[0]
+    assert nth((), "kmalloc", told) is None
