@@ -38,7 +38,7 @@ from reviewbot.rule import (
     stacks,
 )
 
-CLIENTS = ("dm_io_client", "dm_kcopyd_client")
+CLIENTS = ("dm_io_client", "dm_kcopyd_client", "dm_bufio_client")
 EVERYBODYS = "fs_bio_set"
 
 
