@@ -56,8 +56,10 @@ class WqFlush(Rule):
 
     def _found(self, diff: Diff, wait: Wait, kind: str, was: list[Wait]) -> Iterator[Finding]:
         function, work = wait.flush.function, short(wait.flush.object)
-        shared = sorted(wait.queues & wait.own)
-        queue = short(shared[0] if shared else min(q for q in wait.queues if diff.after.rescuer(q) is False))
+        meant = (
+            wait.queues & wait.own if kind != "rescuer" else {q for q in wait.queues if diff.after.rescuer(q) is False}
+        )
+        queue = short(min(meant))
         queued = [f.at for f in diff.added[Queue] if f.work == wait.flush.object]
         made = [f.at for q in wait.queues for f in diff.after.workqueues.get(q, ())]
         runner = short(wait.runner)
