@@ -21,8 +21,8 @@ from collections.abc import Iterable, Iterator
 from reviewbot.announced import RUN, Missed, missed
 from reviewbot.announced_cast import queue_name, scene, sleeper_name
 from reviewbot.circles import touched, words
+from reviewbot.completions import Unwoken, unwoken
 from reviewbot.rule import CallTo, Diff, Fact, Finding, Queue, Rule, Scene, Version, Wait, Wake, Words, Write
-from reviewbot.sleeps import Unwoken, unwoken
 
 
 class LostWakeup(Rule):
@@ -98,7 +98,8 @@ def waking(change: Missed) -> str:
     return "running the hardware queue" if change.told.wake == RUN else f"queueing {queue_name(change)}"
 
 
-DOES = {"put": "put something on", "take": "take something off", "|": "set", "&~": "clear", "+": "raise", "-": "lower"}
+DOES = {"put": "put something on", "take": "take something off", "+": "raise", "-": "lower"}
+DOES |= {"|": "set", "=1": "set", "&~": "clear", "=0": "clear"}
 
 
 def changes(change: Missed) -> str:

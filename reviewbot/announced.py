@@ -7,16 +7,17 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, ref
 
-from reviewbot.csource.ir import Assign, Call
+from reviewbot.csource.ir import Assign, Call, Expr
 from reviewbot.effects import Extractor, Frame, Op, Program, Unreadable
 from reviewbot.effects_locks import State
 from reviewbot.effects_reader import Act, Reader
 from reviewbot.facts import objects
+from reviewbot.facts.body import Body
 from reviewbot.facts.effects import Effect
 from reviewbot.facts.expr import PLUS, ZERO, parts
 from reviewbot.facts.kinds import Fact, Queue, Site, Wait, Wake, Write
 from reviewbot.facts.objects import known, member
-from reviewbot.facts.predicates import reads
+from reviewbot.facts.predicates import reads, senses
 from reviewbot.facts.world import World
 from reviewbot.kernel import schema
 from reviewbot.sleeps import Kept
@@ -29,6 +30,9 @@ WAKES = ("event", "bit", RUN)
 """Classes of wake-ups that are followed."""
 ENDS = ("-", "&~")
 """Changes of what a sleep on a wait queue tests that can end it: most wait for a counter to fall or a flag to go."""
+SETS = {"|": True, "=1": True, "&~": False, "=0": False}
+"""Changes after which what is tested is surely true, or surely not."""
+FALSE = ("0", "false", "NULL")
 NEAR = 6
 """How far above a write or wake-up a function still counts as one that does it."""
 STATES = 6_000
@@ -38,7 +42,7 @@ PAIRS = 6
 
 
 class Told(NamedTuple):
-    """What a sleep tests, how it is changed, and what has to be woken after that."""
+    """What a sleep tests, how it is changed (`=0`, `=1`: to a constant), and what has to be woken after that."""
 
     tested: str
     op: str
@@ -76,8 +80,8 @@ class Index:
         for key, fact in (*world.all(Wake), *world.all(Queue)):
             for wake in _woken(fact):
                 self._woken.setdefault(member(wake), []).append((key, wake))
-        self.silences: dict[tuple[Told, tuple[str, ...]], tuple[Place, ...] | None] = {}
-        """What `silent` found."""
+        self.silences: dict[tuple[Told, tuple[str, ...]], Silence | None] = {}
+        """What `silence` found."""
         self._found: dict[object, frozenset[str]] = {}
         self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
 
@@ -93,7 +97,7 @@ class Index:
         keys = (
             k
             for k, w in self._written.get(member(told.tested), ())
-            if w.op == told.op and _may_be(w.object, told.tested)
+            if _op(w) == told.op and _may_be(w.object, told.tested)
         )
         return self._above((told.tested, told.op), keys)
 
@@ -136,7 +140,16 @@ class Index:
         """Somebody who sleeps until the change, and does not make it himself."""
         own = {key.rpartition(":")[2] for key in way}
         sleeps = (fact for fact, tested in self.sleeps(told.wake) if told.tested in tested)
-        return next((fact for fact in sleeps if fact.function not in own), None)
+        return next((fact for fact in sleeps if fact.function not in own and self._ends(told, fact)), None)
+
+    def _ends(self, told: Told, fact: Wait) -> bool:
+        """Whether a change can end a sleep: by what the condition says, else by what most sleeps wait for; any where
+        nothing else wakes."""
+        condition = _condition(self.world, f"{fact.at.file}:{fact.function}", fact)
+        wanted = senses(condition[0], condition[1]).get(told.tested) if condition else None
+        if wanted is not None and told.op in SETS:
+            return SETS[told.op] == wanted
+        return told.op in ENDS or not self.waking(told.wake)
 
 
 _INDEX: WeakKeyDictionary[World, Index] = WeakKeyDictionary()
@@ -172,7 +185,7 @@ class Announcing(Extractor):
         if key not in self._written:
             found = self._written[key] = {}
             for fact in self.world.own_facts(key):
-                if isinstance(fact, Write) and fact.op == self.told.op:
+                if isinstance(fact, Write) and _op(fact) == self.told.op:
                     found.setdefault((fact.at.line, fact.call), []).append(fact)
         return self._written[key].get((line, call), [])
 
@@ -239,17 +252,16 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
                 continue
             way = (key,) if by == key else (key, by)
             callers = [c for c in after.callers(key) if c in after.names.functions and after.body(c).function.blocks]
-            if not _lost(before, after, told, way) or (
-                callers and not any(_lost(before, after, told, (caller, *way)) for caller in callers)
-            ):
+            lost = _lost(before, after, told, way)
+            if not lost or (callers and not any(_lost(before, after, told, (c, *way)) for c in callers)):
                 continue
             handed = told.wake == RUN or bool(after.handlers(told.wake))
             sleeper = None if handed else index(after).sleeper(told, way)
-            if (handed or (sleeper and told.op in ENDS)) and not _asks(after, key, told, sleeper):
+            if (handed or sleeper) and not _asks(after, key, told, sleeper):
                 yield Missed(
                     told=told,
                     way=way,
-                    at=(silent(after, told, way) or ())[0],
+                    at=lost[0],
                     waker=waker,
                     sleeper=sleeper.at if sleeper else None,
                     call=sleeper.call if sleeper else "",
@@ -279,23 +291,37 @@ def _through(world: World, key: str, among: Collection[str]) -> set[str]:
     return found
 
 
-def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> bool:
-    there = way[0] in before.names.functions and bool(before.body(way[0]).function.blocks)
-    return there and silent(before, told, way) == () and bool(silent(after, told, way))
+def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...]:
+    """The writes from which the wake-up always followed, and does not any more."""
+    if way[0] not in before.names.functions or not before.body(way[0]).function.blocks:
+        return ()
+    was, now = silence(before, told, way), silence(after, told, way)
+    if was is None or now is None:
+        return ()
+    if len(was.writes) != len(now.writes):  # they came or went: only where every one was told before
+        return () if was.silent else now.silent
+    return tuple(b for a, b in zip(was.writes, now.writes, strict=True) if b in now.silent and a not in was.silent)
 
 
-def silent(world: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...] | None:
-    """The writes from which a function can return without the wake-up; None where it never writes or is not readable.
+class Silence(NamedTuple):
+    """The writes of a function, in the order of the text, and those after which it can return without the wake-up."""
+
+    writes: tuple[Place, ...]
+    silent: tuple[Place, ...]
+
+
+def silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | None:
+    """The writes of a function, and which can stay without a wake-up; None where it never writes or is not readable.
 
     way: the function, and the callees through which it writes, down to the one of which every write counts.
     """
     silences = index(world).silences
     if (told, way) not in silences:
-        silences[told, way] = _silent(world, told, way)
+        silences[told, way] = _silence(world, told, way)
     return silences[told, way]
 
 
-def _silent(world: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...] | None:
+def _silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | None:
     try:
         program = Announcing(world, told, way).program(way[0])
     except Unreadable:
@@ -304,7 +330,8 @@ def _silent(world: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...]
     if not writes:
         return None
     untold = _untold(program)
-    return tuple(sorted({op.place for op, after in writes if after & untold}))
+    silent = {op.place for op, after in writes if after & untold}
+    return Silence(tuple(sorted({op.place for op, _ in writes})), tuple(sorted(silent)))
 
 
 def _untold(program: Program) -> set[int]:
@@ -342,7 +369,7 @@ def _announces(world: World, key: str) -> Iterator[tuple[Told, str, Place]]:
         for by in (key, *world.callees(key)):
             for fact in world.own_facts(by) if by == key else _below(world, by):
                 if isinstance(fact, Write) and known(fact.object):
-                    told = Told(fact.object, fact.op, wake)
+                    told = Told(fact.object, _op(fact), wake)
                     wanted = fact.op == "put" if wake == RUN else fact.object in tested
                     if wanted and (told, by) not in seen:
                         seen.add((told, by))
@@ -354,10 +381,21 @@ def _below(world: World, key: str) -> Iterator[Fact]:
         yield from world.own_facts(k)
 
 
+def _op(write: Write) -> str:
+    """How a write changes its object; `=0` and `=1` for a constant."""
+    return f"={int(write.value not in FALSE)}" if write.op == "=" and write.value else write.op
+
+
 def _inside(world: World, key: str, fact: Wait) -> tuple[str, ...]:
+    found = _condition(world, key, fact)
+    return reads(*found, world.links) if found else ()
+
+
+def _condition(world: World, key: str, fact: Wait) -> tuple[Body, Expr] | None:
+    """What a call that sleeps is told to wait for."""
     view = world.view(key)
     for made, effect in view.having(schema.Wait):
         condition = view.arg(made.call, effect.condition)
         if made.call.line == fact.at.line and condition is not None:
-            return reads(view.body, condition, view.links)
-    return ()
+            return view.body, condition
+    return None

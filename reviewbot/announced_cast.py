@@ -98,5 +98,6 @@ def _choice(places: frozenset[int], written: bool) -> Node:
 def _step(op: Op, changed: Var, queue: WaitQueue) -> Node:
     if op.kind == "wake":
         return wake_up(queue).says(f"wakes {queue}").at(op.place)
-    does = {"put": "puts something on", "=": "sets", "+": "raises", "-": "lowers", "|": "sets", "&~": "clears"}
+    does = {"put": "puts something on", "=": "sets", "=0": "clears", "=1": "sets", "+": "raises", "-": "lowers"}
+    does |= {"|": "sets", "&~": "clears"}
     return atomic_set(changed, 0).says(f"{does.get(op.mode, 'changes')} {changed}").at(op.place)

@@ -1,4 +1,4 @@
-"""Sleeping where nobody may, interrupts that meet a lock, completions that are left out: what a change brings."""
+"""Sleeping where nobody may, interrupts that meet a lock: what a change brings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Self
 import msgspec
 
 from reviewbot.edges import REAL
-from reviewbot.effects import Extractor, Program, Unreadable
 from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, own
 from reviewbot.facts.entry import Entry
@@ -150,7 +149,16 @@ def _sleeps(world: World, effect: Effect) -> bool:
             klass = lock_class(world, effect.object)
             return bool(klass) and all(KERNEL.sleeping(k) for k in klass.split("/"))
         case "wait":
-            return effect.detail.split(" ")[0] in ("event", "completion", "io", "bit", "rcu", "sleep", "reschedule")
+            return effect.detail.split(" ")[0] in (
+                "event",
+                "completion",
+                "io",
+                "bit",
+                "freeze",
+                "rcu",
+                "sleep",
+                "reschedule",
+            )
         case "memory":
             return effect.detail in ("full", "nofs", "noio")
         case "flush":
@@ -223,20 +231,35 @@ def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupt
     """The spinlocks that a change takes with interrupts on where they were off, and that an interrupt takes."""
     names = tuple(names)
     for key in changed(after, names):
-        if key not in before.names.functions or any(r.context in INTERRUPTS for r in after.roots(key)):
+        if key not in before.names.functions or _only_in_interrupts(after, key):
             continue
         was, now = _irqs(before, key), _irqs(after, key)
         for lock, hows in now.items():
             if "" not in hows or "" in was.get(lock, {""}) or not known(lock) or scope(lock) is Scope.STACK:
                 continue
             for handler in providers(after).takers.get(lock, ()):
-                contexts = [e.context for e in after.entered(handler) if e.context in INTERRUPTS]
-                if handler != key and contexts:
+                contexts = interrupts(after, handler)
+                if contexts:
                     soft = all(INTERRUPTS[c] for c in contexts)
                     taken = [f for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock]
                     at = next(f.at for f in taken if not _interrupts(after, key, f))
                     yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
                     break
+
+
+def interrupts(world: World, key: str) -> list[str]:
+    """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
+    return [e.context for e in world.entered(key) if _comes_between(e)]
+
+
+def _comes_between(root: Entered | Root) -> bool:
+    return root.context in INTERRUPTS and root.slot not in KERNEL.threaded
+
+
+def _only_in_interrupts(world: World, key: str) -> bool:
+    """Whether a function runs nowhere else, as far as can be seen."""
+    found = world.roots(key)
+    return bool(found) and all(map(_comes_between, found))
 
 
 def _irqs(world: World, key: str) -> dict[str, set[str]]:
@@ -256,7 +279,7 @@ def _interrupts(world: World, key: str, taken: Lock) -> str:
     for fact in world.own_facts(key):
         if isinstance(fact, Lock) and fact.irq and fact.lock in held:
             return fact.irq
-    ways = [_masked(world, way) for way in world.entry(key)]
+    ways = [_masked(world, way) for way in world.entry(key) if not _only_in_interrupts(world, way.chain[0])]
     return ways[0] if ways and all(ways) else ""
 
 
@@ -270,81 +293,4 @@ def _masked(world: World, way: Entry) -> str:
     return ""
 
 
-# --- completions ------------------------------------------------------------------------------------------------------
-
-
-class Unwoken(Kept, frozen=True):
-    """A completion that every way through a function gave, and not every way gives any more."""
-
-    key: str
-    object: str
-    at: Place
-    waiter: Place
-    call: str
-
-    @property
-    def function(self) -> str:
-        """Name of the function."""
-        return self.key.rpartition(":")[2]
-
-    def always(self, world: World) -> bool:
-        """Whether every way through the function gives it on a side."""
-        return self.key in world.names.functions and gives(world, self.key, self.object) is True
-
-
-def unwoken(before: World, after: World, names: Names) -> Iterator[Unwoken]:
-    """The completions that functions do not always give any more since a change, and that somebody waits for."""
-    names = tuple(names)
-    gained = {o for k in changed(after, names) for o in _wakes(after, k) - _wakes(before, k)}
-    for key in changed(after, names):
-        if key not in before.names.functions or after.function(key).macro:
-            continue
-        for what in sorted(_wakes(before, key) - gained):
-            if gives(before, key, what) is not True or gives(after, key, what) is not False:
-                continue
-            waiter = _waiter(after, what)
-            if waiter is not None:
-                at = Place(after.names.file[key], after.function(key).line, after.function(key).name)
-                yield Unwoken(key=key, object=what, at=at, waiter=waiter.at, call=waiter.call)
-
-
-def _wakes(world: World, key: str) -> set[str]:
-    """Completions that a function gives, by itself or through its calls."""
-    if key not in world.names.functions:
-        return set()
-    return {e.object for e in world.does(key) if e.kind == "wake" and e.detail == "completion" and known(e.object)}
-
-
-def gives(world: World, key: str, what: str) -> bool | None:
-    """Whether every way through a function wakes; None when that cannot be said."""
-    try:
-        program = Extractor(world, (), {what}, ()).program(key)
-    except Unreadable:
-        return None
-    return not _reaches_end(program)
-
-
-def _reaches_end(program: Program) -> bool:
-    """Whether the end can be reached without a wake-up."""
-    todo, seen = list(program.start), set(program.start)
-    while todo:
-        ways = program.places[todo.pop()]
-        if not ways.steps:
-            return True
-        for op, after in ways.steps:
-            if op.kind != "wake":
-                todo += after - seen
-                seen |= after
-    return False
-
-
-def _waiter(world: World, what: str) -> Wait | None:
-    """Who waits for it without a time limit."""
-    for key in world.sleepers:
-        for fact in world.own_facts(key):
-            if isinstance(fact, Wait) and fact.object == what and not fact.timeout:
-                return fact
-    return None
-
-
-__all__ = ["Atomic", "Interrupted", "Unwoken", "interrupted", "interrupting", "sleeping", "unwoken"]
+__all__ = ["Atomic", "Interrupted", "interrupted", "interrupting", "sleeping"]

@@ -10,7 +10,7 @@ from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.providers import providers
-from reviewbot.sleeps import INTERRUPTS, Kept, Names
+from reviewbot.sleeps import INTERRUPTS, Kept, Names, interrupts
 from reviewbot.types import Place
 from reviewbot.waitfor import changed
 
@@ -101,7 +101,7 @@ def _calling(world: World, caller: str, slot: str) -> Iterator[Entry]:
 def _taking(world: World, lock: str) -> tuple[str, bool] | None:
     """Who takes a lock in an interrupt, and whether that is a softirq."""
     for handler in providers(world).takers.get(lock, ()):
-        contexts = [e.context for e in world.entered(handler) if e.context in INTERRUPTS]
+        contexts = interrupts(world, handler)
         if contexts:
             return handler, all(INTERRUPTS[c] for c in contexts)
     return None

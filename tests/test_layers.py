@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "reviewbot/effects_locks.py": {"types", "kernel", "facts", "program", "effects_reader"},
     "reviewbot/effects_reader.py": {"csource", "kernel", "facts"},
     "reviewbot/cast.py": {"types", "kernel", "facts", "sim", "waitfor", "effects"},
-    "reviewbot/sleeps.py": {"types", "kernel", "facts", "effects", "program", "edges", "providers", "waitfor"},
+    "reviewbot/sleeps.py": {"types", "kernel", "facts", "edges", "providers", "waitfor"},
+    "reviewbot/completions.py": {"types", "csource", "facts", "effects", "sleeps", "waitfor"},
     "reviewbot/unmasked.py": {"types", "kernel", "facts", "providers", "sleeps", "waitfor"},
     "reviewbot/circles.py": {"types", "facts", "rule", "cast", "effects", "waitfor"},
     "reviewbot/lore.py": {"types", "text", "lore_protocol"},
@@ -45,7 +46,17 @@ MAY_IMPORT = {
     "reviewbot/source.py": {"types"},
     "reviewbot/reply.py": {"types", "text", "key", "schedule"},
     "reviewbot/schedule.py": {"types"},
-    "heuristics": {"rule", "announced", "announced_cast", "circles", "sleeps", "unmasked", "models", "heuristics"},
+    "heuristics": {
+        "rule",
+        "announced",
+        "announced_cast",
+        "circles",
+        "completions",
+        "sleeps",
+        "unmasked",
+        "models",
+        "heuristics",
+    },
 }
 
 # third-party or risky module -> the only places that may import it

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reviewbot.csource.ir import Call, Expr, Field, Name, Op, Return
 from reviewbot.facts.body import Body
-from reviewbot.facts.expr import parts, show
+from reviewbot.facts.expr import ZERO, bare, parts, show, sign
 from reviewbot.facts.link import Links
 from reviewbot.facts.objects import Scope, scope
 from reviewbot.facts.view import Made, View
@@ -54,6 +54,29 @@ def _reads(body: Body, condition: Expr, links: Links | None, depth: int) -> Iter
             identity, variable = body.names.variable(part.name, body.file)
             if variable is not None:
                 yield identity
+
+
+def senses(body: Body, condition: Expr, sense: bool = True) -> dict[str, bool | None]:
+    """What a condition tests, each with the truth value that makes it true; None where that is not so simple."""
+    expr = bare(condition)
+    match expr:
+        case Op("!", (inner,)):
+            return senses(body, inner, not sense)
+        case Op("&&" | "||", args):
+            found: dict[str, bool | None] = {}
+            for arg in args:
+                for read, wanted in senses(body, arg, sense).items():
+                    found[read] = wanted if found.get(read, wanted) == wanted else None
+            return found
+        case Op("==" | "!=" as op, (inner, other)) if sign(other) == ZERO:
+            return senses(body, inner, sense if op == "!=" else not sense)
+        case Field() | Name() | Op("&", _):
+            value: bool | None = sense
+        case Call(callee):
+            value = sense if any(isinstance(e, Read) for e in KERNEL.effects.get(callee, ())) else None
+        case _:
+            value = None
+    return dict.fromkeys(reads(body, expr), value)
 
 
 def _inside(body: Body, call: Call, links: Links, depth: int) -> Iterator[str]:

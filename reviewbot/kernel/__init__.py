@@ -228,6 +228,11 @@ class Kernel:
         """Locks for which somebody may ask for write at any time."""
         return frozenset(group.field or group.object for group in self.api.lock if group.written)
 
+    @cached_property
+    def threaded(self) -> frozenset[str]:
+        """Calls whose callback runs in a thread of its own, where it may sleep."""
+        return frozenset(call for group in self.api.callback if group.thread for call in group.calls)
+
     def sleeping(self, klass: str) -> bool:
         """Whether taking a lock of this class may sleep; of `mutex/spin`, when one of them does."""
         return any(c in self.classes and self.classes[c].sleeps for c in klass.split("/"))

@@ -1,0 +1,46 @@
+"""Spinlocks that interrupts meet, by where the functions that take them run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from reviewbot.facts.world import World
+from reviewbot.sleeps import interrupted
+
+sys.path.insert(0, str(Path(__file__).parent / "facts"))
+from small import world
+
+FILE = "drivers/md/small.c"
+
+
+def taking(call: str, caller: str) -> World:
+    """A world in which an end of I/O and a map function both call one that takes a lock by `call`."""
+    return world(
+        f"""
+struct bio {{ void (*bi_end_io)(struct bio *); void *bi_private; }};
+struct target_type {{ int (*map)(struct dm_target *, struct bio *); }};
+static void note(struct dev *d) {{ {call}(&d->fast); d->count += 1; {call.replace("lock", "unlock")}(&d->fast); }}
+static void end(struct bio *bio) {{ note(bio->bi_private); }}
+static int map(struct dm_target *ti, struct bio *bio)
+{{
+	struct dev *d = bio->bi_private;
+
+	bio->bi_end_io = end;
+	{caller.format("note(d);")}
+	return 0;
+}}
+static struct target_type small_target = {{ .map = map }};
+"""
+    )
+
+
+def test_who_runs_in_interrupts_as_well_is_interrupted_by_itself() -> None:
+    for caller, found in (("{}", 1), ("spin_lock_irq(&d->other_lock); {} spin_unlock_irq(&d->other_lock);", 0)):
+        worlds = [taking(call, caller) for call in ("spin_lock_irq", "spin_lock")]
+        assert len([*interrupted(*worlds, [(FILE, "note")])]) == found
+
+
+def test_who_runs_in_interrupts_only_is_not() -> None:
+    worlds = [taking(call, "(void)d;") for call in ("spin_lock_irq", "spin_lock")]
+    assert not [*interrupted(*worlds, [(FILE, "note")])]
