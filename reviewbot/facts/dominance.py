@@ -125,14 +125,14 @@ class Dominance:
         return all(any(anew(w, taken, self._set_from(b)) for w, taken in self.conditions(b)) for b in first)
 
     def _set_from(self, block: int) -> set[str]:
-        """Variables that are set in a block or later."""
+        """Variables that are set to something new in a block or later."""
         seen, todo = {block}, [block]
         while todo:
             new = {edge.to for edge in self.blocks[todo.pop()].edges} - seen
             seen |= new
             todo += new
         events = [event for number in seen for event in self.blocks[number].events]
-        return {e.left.name for e in events if isinstance(e, Assign) and isinstance(e.left, Name)}
+        return {e.left.name for e in events if isinstance(e, Assign) and isinstance(e.left, Name) and e.op == "="}
 
     @cached_property
     def _gated(self) -> bool:
