@@ -50,20 +50,32 @@ def knots(space: Space, until: float = inf, graph: WaitFor | None = None) -> lis
     graph = graph or WaitFor(space.automaton)
     dead = _dead(space, graph, until)
     found: dict[tuple[tuple[str, str], ...], Knot] = {}
-    looked: set[tuple[int, int]] = set()
     settled = [state for state, mask in dead.items() if all(dead.get(after) == mask for after in space.onward(state))]
-    for state in timed(settled, until):  # where everybody is dead who is going to be
-        key = dead[state] & graph.away, graph.queued(space.state(state))
-        if key not in looked:
-            here = graph.knots(space.state(state), dead[state])
-            if here:
-                looked.add(key)
-            for knot in here:
-                found.setdefault(knot.key, knot)
+    for state in _last(space, graph, dead, settled, until):
+        for knot in graph.knots(space.state(state), dead[state]):
+            found.setdefault(knot.key, knot)
     if settled and not found:
         found = {knot.key: knot for knot in graph.knots(space.state(settled[0]), dead[settled[0]], strict=False)}
     pairs = [(_complete(space, graph, dead, knot), knot) for knot in found.values()]
     return sorted(pairs, key=lambda pair: (pair[0], len(pair[1].nodes)))
+
+
+def _last(space: Space, graph: WaitFor, dead: dict[int, int], settled: list[int], until: float) -> list[int]:
+    """Of the states where everybody is dead who is going to be, those where nobody else could still finish.
+
+    Who has not finished may seem to bring what the dead wait for. One state is enough for the same dead, queued works,
+    and others that are not done.
+    """
+    kept: dict[tuple[int, bytes], dict[int, int]] = {}
+    for state in timed(settled, until):
+        content = space.state(state)
+        others = kept.setdefault((dead[state] & graph.away, graph.queued(content)), {})
+        alive = graph.occupied(content) & graph.away & ~dead[state]
+        if not any(fewer & alive == fewer for fewer in others):
+            for more in [more for more in others if more & alive == alive]:
+                del others[more]
+            others[alive] = state
+    return sorted(state for others in kept.values() for state in others.values())
 
 
 def _complete(space: Space, graph: WaitFor, dead: dict[int, int], knot: Knot) -> int:
@@ -186,9 +198,9 @@ class WaitFor:
                     mask |= bits[place]
         return mask
 
-    def queued(self, state: bytes) -> int:
-        """Which works are queued, as a bit mask."""
-        return sum(1 << i for i, work in enumerate(self.automaton.works) if state[work.pending])
+    def queued(self, state: bytes) -> bytes:
+        """How often each work is queued."""
+        return bytes(state[work.pending] for work in self.automaton.works)
 
     def brings(self, node: Node, wanted: frozenset[Effect]) -> bool:
         """Whether somebody there would still make one of the wanted changes."""

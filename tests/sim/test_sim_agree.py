@@ -12,11 +12,59 @@ from sim_spin import spin
 from reviewbot.sim.compile import compile_model
 from reviewbot.sim.explore import Limits, explore
 from reviewbot.sim.knot import knots
-from reviewbot.sim.model import TRUE, Model, Mutex, Named, Seq, Task, While, mutex_lock, mutex_unlock
+from reviewbot.sim.model import (
+    TRUE,
+    Memory,
+    Mempool,
+    Model,
+    Mutex,
+    Named,
+    Seq,
+    Task,
+    While,
+    WorkQueue,
+    alloc_page,
+    free_page,
+    mempool_alloc,
+    mempool_free,
+    mutex_lock,
+    mutex_unlock,
+    queue_work,
+)
 from reviewbot.sim.trace import trace
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 LIMITS = Limits(states=4000, seconds=20)
+Key = tuple[tuple[str, str], ...]
+
+
+def both_ways(model: Model) -> tuple[set[Key], set[Key]]:
+    """The keys of the knots that the search with reductions finds, and the one without."""
+    automaton = compile_model(model)
+    reduced, whole = (knots(explore(automaton, LIMITS, reduce=reduce)) for reduce in (True, False))
+    return {knot.key for _, knot in reduced}, {knot.key for _, knot in whole}
+
+
+def test_of_two_circles_as_short_both_searches_name_the_same() -> None:
+    memory = Memory("memory", 0)
+    pool = Mempool("pool", 1, memory)
+    both = Seq((mempool_alloc(pool), alloc_page(memory), mempool_free(pool), free_page(memory)))
+    one = Seq((mempool_alloc(pool), mempool_free(pool)))
+    reduced, whole = both_ways(Model("circles", (Task("both", Named("both", both), 2), Task("one", Named("one", one)))))
+    assert reduced == whole
+    assert len(whole) == 2
+
+
+def test_a_knot_that_only_some_of_the_last_states_have_is_found_both_ways() -> None:
+    """The work queued a second time waits for the kworker, which waits for what that work would give back."""
+    first, pool = Mutex("first"), Mempool("pool", 0, Memory("memory", 0))
+    shared = WorkQueue("shared", max_active=1)
+    work = Named("work", Seq((mutex_lock(first), mempool_alloc(pool), mutex_unlock(first), mempool_free(pool))))
+    asks = Seq((queue_work(shared, work), mutex_lock(first), mutex_unlock(first)))
+    tasks = (Task("asks", Named("asks", asks)), Task("queues", Named("queues", queue_work(shared, work)), 2))
+    reduced, whole = both_ways(Model("last", tasks, kworkers=1))
+    assert reduced == whole
+    assert any("the queued work" in {who for who, _ in key} for key in whole)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
