@@ -7,7 +7,8 @@ so that the chain down to the line that has it can be told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from reviewbot.facts import gfp, objects
@@ -27,7 +28,7 @@ from reviewbot.facts.kinds import (
     Wait,
     Wake,
 )
-from reviewbot.facts.link import components
+from reviewbot.facts.link import Agenda, components
 from reviewbot.facts.locking import Given
 from reviewbot.facts.view import Made, View
 from reviewbot.kernel import KERNEL
@@ -146,6 +147,8 @@ class Effects:
         """`kept` are effects that are known already."""
         self.world = world
         self._found: dict[tuple[str, Given], dict[Effect, Reason]] = dict(kept or {})
+        self._given_to: dict[str, list[Given]] = {}
+        """Function -> the constants that it was found to be called with, while cycles are looked at."""
 
     @classmethod
     def after(cls, world: World, before: Effects, moved: Mapping[str, int]) -> Effects:
@@ -158,27 +161,36 @@ class Effects:
         variants: dict[str, list[tuple[str, Given]]] = {}
         for k in effects._found:
             variants.setdefault(k[0], []).append(k)
-        stale = world.book.stale(before.world.book)
-        todo = {group for key in stale if key in links.wired for group in [links.group(key)]}
-        done: set[tuple[str, ...]] = set()
-        while todo:
-            waiting = {key for group in todo for key in group}
-            ready = [g for g in todo if not any(c in waiting for k in g for c in links.callees_of(k) if c not in g)]
-            for group in sorted(ready):
-                todo.discard(group)
-                done.add(group)
-                for key in group:
-                    for k in variants.get(key, ()):
-                        effects._found.pop(k, None)
-                if not any((key, ()) in before._found for key in group):
-                    continue
-                effects._settle(group[0])  # with what is new below it
-                for key in group:
-                    were = before._found.get((key, ()))
-                    if were is None or not _alike(effects._found[key, ()], were):
-                        callers = links.callers.get(key, ())
-                        todo |= {g for c in callers for g in [links.group(c)] if g not in done}
+        agenda = Agenda(links, world.book.stale(before.world.book))
+        for group, members in agenda:
+            had = all((key, ()) in before._found for key in members)
+            known = [k for key in members for k in variants.get(key, ())]
+            if len(group) > 1 and had and all(effects._rests(before, *k) for k in known):
+                continue
+            for key in group:
+                for k in variants.get(key, ()):
+                    effects._found.pop(k, None)
+            if not any((key, ()) in before._found for key in group):
+                continue
+            effects._settle(group[0])  # with what is new below it
+            for key in group:
+                were = before._found.get((key, ()))
+                if were is None or not _alike(effects._found[key, ()], were):
+                    agenda.add(c for c in links.callers.get(key, ()) if c not in group)
         return effects
+
+    def _rests(self, before: Effects, key: str, given: Given) -> bool:
+        """Whether a function of a cycle adds to it what it did before, each call of it: then the cycle is as it was.
+
+        The lines are those of now.
+        """
+        if key not in before.world.links.wired:
+            return False
+        was, now = list(before._does(key, given)), list(self._does(key, given))
+        if [(e, r._replace(line=0)) for e, r in was] != [(e, r._replace(line=0)) for e, r in now]:
+            return False
+        self._found[key, given] = self._sum(key, given)
+        return True
 
     def parts(self) -> Iterator[tuple[str, Given, list[tuple[Effect, Reason]]]]:
         """Everything that was found, with the constants that functions are called with."""
@@ -196,6 +208,7 @@ class Effects:
         found = self._found.get((key, given))
         if found is None:
             if given:
+                self._given_to.setdefault(key, []).append(given)
                 self._found[key, given] = self._found.get((key, ()), {})  # should it call itself
                 found = self._found[key, given] = self._sum(key, given)
             else:
@@ -213,80 +226,110 @@ class Effects:
         return [c for c in self.world.links.callees_of(key) if (c, ()) not in self._found]
 
     def _component(self, component: list[str]) -> None:
+        """The effects of functions that call one another: who calls one that has changed is looked at again."""
         if all((member, ()) in self._found for member in component):
             return
-        for member in component:
+        order = self._ordered(component)
+        for member in order:
             self._found.setdefault((member, ()), {})
-        inside = frozenset(component)
+        inside, todo = frozenset(component), set(component)
         for _ in range(ROUNDS):
-            before = sum(len(self._found[m, ()]) for m in component)
-            for member in component:
-                self._found[member, ()] = self._sum(member, ())
-            if len(component) > 1:  # what constants made of a member rests on the round before
-                for k in [k for k in self._found if k[1] and k[0] in inside]:
-                    del self._found[k]
-            if len(component) == 1 or sum(len(self._found[m, ()]) for m in component) == before:
+            size = sum(len(self._found[m, ()]) for m in order)
+            for member in order:
+                if member in todo:
+                    todo.discard(member)
+                    before, now = self._found[member, ()], self._sum(member, ())
+                    self._found[member, ()] = now
+                    if len(component) > 1 and not _alike(before, now):
+                        todo |= self._upset(member, inside)
+            if not todo or sum(len(self._found[m, ()]) for m in order) == size:
                 break
 
+    def _ordered(self, component: list[str]) -> list[str]:
+        """The functions of a cycle in an order that rests on nothing but who calls whom."""
+        if len(component) == 1:
+            return component
+        inside = frozenset(component)
+        return next(components(lambda key: [c for c in self.world.links.callees_of(key) if c in inside], [min(inside)]))
+
+    def _upset(self, changed: str, inside: frozenset[str]) -> set[str]:
+        """Who rests on the effects of a function, within a cycle: its callers, and theirs where they call with
+        constants; what these make of a function is forgotten."""
+        found: set[str] = set()
+        level = [changed]
+        while level:
+            for caller in self.world.links.callers.get(level.pop(), ()):
+                if caller in inside and caller not in found:
+                    found.add(caller)
+                    if given := self._given_to.pop(caller, None):
+                        level.append(caller)
+                        for constants in given:
+                            self._found.pop((caller, constants), None)
+        return found
+
     def _sum(self, key: str, given: Given) -> dict[Effect, Reason]:
+        found: dict[Effect, Reason] = {}
+        for effect, reason in self._does(key, given, found):
+            found.setdefault(effect, reason)
+            if len(found) > MOST:
+                break
+        return found
+
+    def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Reason]]:
+        """The effects of a function: its own, then those of each call."""
         view = self.world.view(key, given)
-        found = own(self.world.own_facts(key, given))
+        yield from own(self.world.own_facts(key, given)).items()
         for made in view.made:
             if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
             targets = view.links.reached(key, made.call)
             if not targets or len(targets) > FEW or self.world.has_context(key, made.call):
                 continue
+            here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
             for target in targets:
-                self._through(view, made, target, found)
-                if len(found) > MOST:
-                    return found
-        return found
-
-    def _through(self, view: View, made: Made, target: str, found: dict[Effect, Reason]) -> None:
-        new = [(e, inner, reason) for e, inner, reason in self.call(view, made, target) if e not in found]
-        if not new:
-            return
-        here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
-        given = self._given(view, made, target)
-        for effect, inner, reason in new:
-            if effect not in found:
-                dropped = reason.dropped | gone if gone else reason.dropped
-                found[effect] = Reason(made.call.line, target, inner, dropped, here or reason.gates, given)
+                constants = self._given(view, made, target)
+                for effect, inner, reason in self.call(view, made, target, but):
+                    if effect not in but:
+                        dropped = reason.dropped | gone if gone else reason.dropped
+                        yield effect, Reason(made.call.line, target, inner, dropped, here or reason.gates, constants)
 
     def _given(self, view: View, made: Made, target: str) -> Given:
         if not made.call.callee or not view.locking.record(target).moves:
             return ()
         return view.locking.given(view.body, made.call, target)
 
-    def call(self, view: View, made: Made, target: str) -> list[tuple[Effect, Effect, Reason]]:
-        """Effects of one call, bound to the caller: (effect, effect in the callee's terms, the callee's reason)."""
+    def call(
+        self, view: View, made: Made, target: str, but: Collection[Effect] = ()
+    ) -> list[tuple[Effect, Effect, Reason]]:
+        """Effects of one call, bound to the caller: (effect, effect in the callee's terms, the callee's reason).
+
+        but: effects that are not asked for.
+        """
         given = self._given(view, made, target)
         inner = self._found.get((target, ()), {}) if not given else self.of(target, given)
         if not inner:
             return []
-        ids = _identities(view.body, made)
-        types = tuple(view.body.type(a).name for a in made.call.args)
-        masks: tuple[tuple[str, ...], ...] | None = None
+        args = _Arguments(view.body, made)
         inside = scopes(made.at)
         out = []
         for effect, reason in inner.items():
-            if effect.kind in ("memory", "pool"):
-                if "$" in effect.detail and masks is None:
-                    masks = tuple(gfp.masks(view.body, a) if _may_be_mask(view.body, a) else () for a in made.call.args)
-                for detail in _details(effect.detail, masks or (), inside):
-                    bound = effect.object and objects.bind(effect.object, ids, types)
+            kind, what, detail = effect
+            if kind in ("memory", "pool"):
+                for mask in _details(detail, args.masks if "$" in detail else (), inside):
+                    bound = what and args.bind(what)
                     if bound != objects.UNKNOWN:
-                        out.append((Effect(effect.kind, bound, detail), effect, reason))
+                        out.append((Effect(kind, bound, mask), effect, reason))
                 continue
-            bound = objects.bind(effect.object, ids, types) if effect.object else ""
-            detail = objects.bind(effect.detail, ids, types) if "$" in effect.detail else effect.detail
-            if bound.startswith(objects.UNKNOWN) and effect.kind in ("lock", "wake", "queue", "flush"):
+            same = "$" not in what and "@" not in what and "$" not in detail
+            if same and effect in but:
+                continue
+            bound = what if same else args.bind(what)
+            if bound.startswith(objects.UNKNOWN) and kind in ("lock", "wake", "queue", "flush"):
                 continue
             if reason.dropped:
-                reason = reason._replace(dropped=frozenset(objects.bind(d, ids, types) for d in reason.dropped))
-            same = bound == effect.object and detail == effect.detail
-            out.append((effect if same else Effect(effect.kind, bound, detail), effect, reason))
+                reason = reason._replace(dropped=frozenset(args.bind(d) for d in reason.dropped))
+            detail = args.bind(detail) if "$" in detail else detail
+            out.append((effect if same else Effect(kind, bound, detail), effect, reason))
         return out
 
     def chain(self, key: str, effect: Effect, given: Given = ()) -> tuple[Place, ...]:
@@ -309,14 +352,37 @@ def _shifted(found: dict[Effect, Reason], lines: int) -> dict[Effect, Reason]:
 
 
 def _alike(one: Mapping[Effect, Reason], two: Mapping[Effect, Reason]) -> bool:
-    """Whether callers see the same effects."""
-    if one.keys() != two.keys():
-        return False
-    return all((r.dropped, r.gates) == (two[e].dropped, two[e].gates) for e, r in one.items())
+    """Whether callers see the same effects, in the same order."""
+    return len(one) == len(two) and all(
+        e == f and r.dropped == s.dropped and r.gates == s.gates
+        for (e, r), (f, s) in zip(one.items(), two.items(), strict=True)
+    )
 
 
-def _identities(body: Body, made: Made) -> tuple[str, ...]:
-    return tuple(body.identity(a) for a in made.call.args)
+class _Arguments:
+    """The arguments of a call, read when an effect names one."""
+
+    def __init__(self, body: Body, made: Made) -> None:
+        self._body, self._args = body, made.call.args
+
+    @cached_property
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(self._body.identity(a) for a in self._args)
+
+    @cached_property
+    def _types(self) -> tuple[str, ...]:
+        return tuple(self._body.type(a).name for a in self._args)
+
+    @cached_property
+    def masks(self) -> tuple[tuple[str, ...], ...]:
+        """Values of each as a gfp mask."""
+        return tuple(gfp.masks(self._body, a) if _may_be_mask(self._body, a) else () for a in self._args)
+
+    def bind(self, identity: str) -> str:
+        """An object in the words of the caller."""
+        if "$" not in identity and "@" not in identity:
+            return identity
+        return objects.bind(identity, self._ids, self._types)
 
 
 def _may_be_mask(body: Body, arg: object) -> bool:

@@ -8,7 +8,7 @@ too many paths the values are forgotten first, and then the function is `cut`: n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -66,6 +66,26 @@ class Paths:
         return all(len(x) == 1 for x in self.at.values()) and len({h for x in self.exits.values() for h in x}) <= 1
 
 
+class Store(NamedTuple):
+    """An assignment: to which text (and local), of what, with `=` alone, and with which signs by its text."""
+
+    left: str
+    name: str
+    right: Expr
+    plain: bool
+    signs: int
+
+
+class Lead(NamedTuple):
+    """A way on from a block: the value that decides (none when its key is empty), with which signs, and which its text
+    may have."""
+
+    to: int
+    key: str
+    signs: int
+    possible: int
+
+
 class Plan:
     """A function made ready for walking: what each block does to locks and values, and which values matter."""
 
@@ -94,6 +114,10 @@ class Plan:
                     index += 1
         self._tests: dict[int, Test] = {}
         self._words: dict[str, frozenset[str]] = {}
+        self._texts: dict[int, str] = {}
+        self._stores: dict[int, Store] = {}
+        self._handed: dict[int, frozenset[str]] = {}
+        self._leads: dict[int, tuple[Lead, ...]] = {}
 
     @cached_property
     def own(self) -> frozenset[str]:
@@ -111,6 +135,49 @@ class Plan:
         found = self._tests.get(id(when))
         if found is None:
             found = self._tests[id(when)] = test(when)
+        return found
+
+    def text(self, expr: Expr) -> str:
+        """An expression of the function as text, written once."""
+        found = self._texts.get(id(expr))
+        if found is None:
+            found = self._texts[id(expr)] = show(expr)
+        return found
+
+    def store(self, event: Assign) -> Store:
+        """An assignment, read once."""
+        found = self._stores.get(id(event))
+        if found is None:
+            name = event.left.name if isinstance(event.left, Name) else ""
+            right = bare(event.right)
+            plain = event.op == "="
+            found = self._stores[id(event)] = Store(
+                self.text(event.left), name, right, plain, sign(right) if plain else ANY
+            )
+        return found
+
+    def handed(self, call: Call) -> frozenset[str]:
+        """Locals whose address a call is given."""
+        found = self._handed.get(id(call))
+        if found is None:
+            args = (bare(arg) for arg in call.args)
+            found = self._handed[id(call)] = frozenset(
+                arg.base.name for arg in args if isinstance(arg, AddressOf) and isinstance(arg.base, Name)
+            )
+        return found
+
+    def leads(self, block: Block) -> tuple[Lead, ...]:
+        """Where a block goes on, and what its conditions say."""
+        found = self._leads.get(id(block))
+        if found is None:
+            out = []
+            for edge in block.edges:
+                if edge.when is None:
+                    out.append(Lead(edge.to, "", ANY, ANY))
+                else:
+                    t = self.test(edge.when)
+                    out.append(Lead(edge.to, t.key, t.yes if edge.taken else t.no, sign(t.value)))
+            found = self._leads[id(block)] = tuple(out)
         return found
 
     def words(self, key: str) -> frozenset[str]:
@@ -143,13 +210,11 @@ class Plan:
                 if isinstance(event, CallEvent):
                     changes = self.changes.get(self.number[id(event)], ())
                     if len(changes) > 1:
-                        keys.add(show(event.call))
+                        keys.add(self.text(event.call))
                 elif isinstance(event, Assign):
-                    left = show(event.left)
-                    right = bare(event.right)
+                    left, name, right, plain, signs = self.store(event)
                     if left in tested and (
-                        (event.op == "=" and sign(right) != ANY and isinstance(event.left, Name))
-                        or any(show(value) in keys for value in choices(right))
+                        (plain and signs != ANY and name) or any(self.text(v) in keys for v in choices(right))
                     ):
                         keys.add(left)
         if correlate:
@@ -183,7 +248,7 @@ class Plan:
         return [frozenset(x) for x in own]
 
     def _used(self, expr: Expr, keys: frozenset[str]) -> set[str]:
-        text = show(expr)
+        text = self.text(expr)
         return {key for key in keys if key in text}
 
 
@@ -216,24 +281,21 @@ def walk(plan: Plan, given: Mapping[str, int], correlate: bool) -> Paths:
     return result
 
 
-def onward(plan: Plan, block: Block, path: Path) -> Iterable[tuple[int, Path]]:
+def onward(plan: Plan, block: Block, path: Path) -> Iterator[tuple[int, Path]]:
     held, values = path
     known = dict(values)
-    for edge in block.edges:
-        if edge.when is None:
-            yield edge.to, path
+    for to, key, signs, possible in plan.leads(block):
+        if not key:
+            yield to, path
             continue
-        t = plan.test(edge.when)
-        signs = t.yes if edge.taken else t.no
-        text_sign = sign(t.value)
-        had = known.get(t.key, text_sign)
-        now = had & signs
+        had = known.get(key)
+        now = (possible if had is None else had) & signs
         if not now:
             continue
-        if now != ANY and now != known.get(t.key):
-            yield edge.to, (held, frozenset({**known, t.key: now}.items()))
+        if now != ANY and now != had:
+            yield to, (held, frozenset({**known, key: now}.items()))
         else:
-            yield edge.to, path
+            yield to, path
 
 
 def _through(plan: Plan, block: Block, start: Path, keys: frozenset[str], result: Paths) -> list[Path]:
@@ -296,7 +358,7 @@ def returned(value: Expr | None, known: dict[str, int]) -> int:
 
 
 def _call(plan: Plan, call: Call, changes: tuple[Change, ...], path: Path, keys: frozenset[str]) -> list[Path]:
-    key = show(call)
+    key = plan.text(call)
     held, values = forget_addressed(plan, call, path)
     values = frozenset(v for v in values if v[0] != key)
     out = []
@@ -353,12 +415,7 @@ def forget_addressed(plan: Plan, call: Call, path: Path) -> Path:
     held, values = path
     if not values:
         return path
-    lost = {
-        arg.base.name
-        for arg in call.args
-        for arg in [bare(arg)]
-        if isinstance(arg, AddressOf) and isinstance(arg.base, Name)
-    }
+    lost = plan.handed(call)
     if not lost:
         return path
     return held, frozenset(v for v in values if not plan.words(v[0]) & lost)
@@ -382,21 +439,23 @@ def _known(plan: Plan, value: Expr, known: dict[str, int]) -> int | None:
             return _known(plan, bare(value.args[2]), known)
         found = [s for choice in choices(value) if (s := _known(plan, choice, known)) is not None]
         return found[0] if len(found) == 1 else None
-    return known.get(show(value))
+    return known.get(plan.text(value))
 
 
 def assign(plan: Plan, event: Assign, path: Path, keys: frozenset[str]) -> Path:
     held, values = path
-    left = show(event.left)
-    right = bare(event.right)
+    left, name, right, plain, signs = plan.store(event)
+    if left not in keys:
+        if not values:
+            return path
+        if name:
+            return held, frozenset(v for v in values if name not in plan.words(v[0]))
+        return held, frozenset(v for v in values if left not in v[0])
     known = dict(values)
-    source = _known(plan, right, known) if event.op == "=" else None
-    if isinstance(event.left, Name):
-        kept = {k: v for k, v in known.items() if event.left.name not in plan.words(k)}
-    else:
-        kept = {k: v for k, v in known.items() if left not in k}
-    if left in keys:
-        signs = source if source is not None else sign(right) if event.op == "=" else ANY
-        if signs != ANY:
-            kept[left] = signs
+    source = _known(plan, right, known) if plain and known else None
+    kept = {k: v for k, v in known.items() if (name not in plan.words(k) if name else left not in k)}
+    if source is not None:
+        signs = source
+    if signs != ANY:
+        kept[left] = signs
     return held, frozenset(kept.items())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
+from heapq import heappop, heappush
 
 from reviewbot.csource.ir import Call
 from reviewbot.facts import objects
@@ -62,7 +63,7 @@ class Links:
             links.wired[key].shape == before.wired[key].shape for key in again
         ):
             links.same = before
-            for name in ("targets", "callees", "callers", "roots", "queued", "cycles"):
+            for name in ("targets", "callees", "callers", "roots", "queued", "cycles", "rank"):
                 links.__dict__[name] = getattr(before, name)
         return links
 
@@ -257,6 +258,37 @@ class Links:
     def cycles(self) -> dict[str, tuple[str, ...]]:
         """Function -> the functions that call one another in a cycle with it; a function of no cycle is left out."""
         return {key: tuple(group) for group in self.order() if len(group) > 1 for key in group}
+
+    @cached_property
+    def rank(self) -> dict[str, int]:
+        """Function -> a number that is higher than that of all that it calls, and the same within a cycle."""
+        return {key: number for number, group in enumerate(self.order()) for key in group}
+
+
+class Agenda:
+    """Functions to look at again, by their cycles of calls, callees first; more may come up on the way."""
+
+    def __init__(self, links: Links, keys: Iterable[str]) -> None:
+        self._links = links
+        self._members: dict[tuple[str, ...], set[str]] = {}
+        self._queue: list[tuple[int, tuple[str, ...]]] = []
+        self.add(keys)
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Put functions on it; those that are not at hand are left out."""
+        for key in keys:
+            if key in self._links.wired and not key.endswith(":"):
+                group = self._links.group(key)
+                if group not in self._members:
+                    self._members[group] = set()
+                    heappush(self._queue, (self._links.rank[key], group))
+                self._members[group].add(key)
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+        """A cycle (or one function), with those of it that were put here."""
+        while self._queue:
+            _, group = heappop(self._queue)
+            yield group, sorted(self._members.pop(group))
 
 
 def components(onward: Callable[[str], Collection[str]], roots: Iterable[str]) -> Iterator[list[str]]:

@@ -14,7 +14,7 @@ from reviewbot.facts.body import Body
 from reviewbot.facts.expr import ANY, MINUS, PLUS, ZERO, bare, sign
 from reviewbot.facts.flow import Change, Plan, Token, walk
 from reviewbot.facts.kinds import Held as HeldLock
-from reviewbot.facts.link import Links
+from reviewbot.facts.link import Agenda, Links
 from reviewbot.facts.records import EMPTY, NOTHING, At, Record, at_call, left_by, net
 from reviewbot.kernel import KERNEL, LockCall
 
@@ -132,26 +132,30 @@ class Locking:
     def _again(self, before: Locking, dirty: Collection[str]) -> None:
         """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
         links = self.links
-        todo = {links.group(key) for key in dirty if key in links.wired}
         self.records = {k: record for k, record in before.records.items() if k[0] in links.wired}
         variants: dict[str, list[tuple[str, Given]]] = {}
         for k in self.records:
             variants.setdefault(k[0], []).append(k)
-        while todo:
-            waiting = {key for group in todo for key in group}
-            ready = [g for g in todo if not any(c in waiting for k in g for c in links.callees_of(k) if c not in g)]
-            for group in sorted(ready):
-                todo.discard(group)
-                self.redone.update(group)
-                for key in group:
-                    for k in variants.get(key, ()):
-                        self.records.pop(k, None)
-                self._component(group)
-                for key in group:
-                    were = [(k[1], before.records[k]) for k in variants.get(key, ())]
-                    if not were or any(self.record(key, given).outward != r.outward for given, r in were):
-                        callers = [c for c in links.callers.get(key, ()) if c not in self.redone]
-                        todo |= {links.group(c) for c in callers}
+
+        def alike(key: str) -> bool:
+            were = [(k[1], before.records[k]) for k in variants.get(key, ())]
+            return bool(were) and all(self.record(key, given).outward == r.outward for given, r in were)
+
+        agenda = Agenda(links, dirty)
+        for group, members in agenda:
+            for key in members:
+                for k in variants.get(key, ()):
+                    self.records.pop(k, None)
+            self.redone.update(members)
+            if all(map(alike, members)):
+                continue  # the others of its cycle see what they saw before
+            for key in group:
+                for k in variants.get(key, ()):
+                    self.records.pop(k, None)
+            self.redone.update(group)
+            self._component(group)
+            changed = [key for key in group if not alike(key)]
+            agenda.add(c for key in changed for c in links.callers.get(key, ()) if c not in group)
         self._plans.clear()
 
     # --- one function
