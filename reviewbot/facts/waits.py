@@ -34,7 +34,7 @@ def facts(view: View) -> Iterator[Fact]:
     for made, contract in view.having(schema.Contract):
         if contract.io:
             yield Wait(**view.site(made), klass="io", object="", io=True)
-        elif contract.sleeps:
+        elif contract.sleeps and not any(other.call.callee in contract.got for other in view.made):
             yield Wait(**view.site(made), klass="reschedule")
     for made, flush in view.having(schema.Flush):
         identity = view.object(made.call, flush.argument, flush.object)

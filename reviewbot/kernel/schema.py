@@ -248,6 +248,8 @@ class Contract(Group, frozen=True):
     takes: tuple[str, ...] = ()
     io: bool = False
     sleeps: bool = False
+    got: tuple[str, ...] = ()
+    """Calls that got what this one puts: who made one himself had something to get it from, and puts not the last."""
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

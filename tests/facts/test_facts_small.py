@@ -520,3 +520,9 @@ def test_a_static_variable_of_a_function_is_one_for_all_calls() -> None:
     text = "static int f(struct dev *d) { static DEFINE_MUTEX(once); mutex_lock(&once); d->count = 1; return 0; }"
     (lock,) = facts(text)[Lock]
     assert lock.lock == "drivers/md/small.c:once"
+
+
+def test_who_got_a_reference_puts_not_the_last_one() -> None:
+    text = "static void f(struct request_queue *q) {{ {get} blk_put_queue(q); }}"
+    assert [w.klass for w in facts(text.format(get=""))[Wait]] == ["reschedule"]
+    assert not facts(text.format(get="if (!blk_get_queue(q)) return;"))[Wait]
