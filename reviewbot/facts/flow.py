@@ -199,11 +199,11 @@ class Plan:
                 tested[key] = tested.get(key, 0) + 1
             for event in block.events:
                 if isinstance(event, Return) and event.value is not None:
-                    key = test(event.value).key
-                    tested[key] = tested.get(key, 0) + 1
+                    for key in _asked(event.value):
+                        tested[key] = tested.get(key, 0) + 1
         if self.body.function.value is not None:
-            key = test(self.body.function.value).key
-            tested[key] = tested.get(key, 0) + 1
+            for key in _asked(self.body.function.value):
+                tested[key] = tested.get(key, 0) + 1
         keys = set(given)
         for block in self.blocks:
             for event in block.events:
@@ -353,8 +353,16 @@ def returned(value: Expr | None, known: dict[str, int]) -> int:
         if t.key in known:
             yes = known[t.key] & t.yes
             no = known[t.key] & t.no
-            return (sign(plain.args[1]) if yes else 0) | (sign(plain.args[2]) if no else 0)
+            return (returned(plain.args[1], known) if yes else 0) | (returned(plain.args[2], known) if no else 0)
     return sign(plain)
+
+
+def _asked(value: Expr) -> tuple[str, ...]:
+    """What a returned value depends on: itself, and the condition of `a ? b : c`."""
+    plain = bare(value)
+    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+        return test(value).key, test(plain.args[0]).key
+    return (test(value).key,)
 
 
 def _call(plan: Plan, call: Call, changes: tuple[Change, ...], path: Path, keys: frozenset[str]) -> list[Path]:

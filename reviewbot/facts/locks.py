@@ -13,6 +13,8 @@ from reviewbot.facts.view import View
 from reviewbot.kernel import lock_words, schema
 
 Tokens = tuple[Token, ...]
+MAP = "mm_struct.mmap_lock"
+"""What touching user memory takes, when a page is not there."""
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -20,7 +22,7 @@ def facts(view: View) -> Iterator[Fact]:
     for made, effect in view.locks():
         group = effect.group
         lock = view.locking.lock_of(view.body, made.call, effect)
-        if lock.startswith("?"):
+        if lock.startswith("?") or (effect.does == "transient" and lock == MAP and made.at.faultless):
             continue
         site = view.site(made)
         if effect.does == "release":

@@ -22,6 +22,11 @@ class At(NamedTuple):
     coarse: tuple[HeldLock, ...] = ()
     dropped: tuple[str, ...] = ()
 
+    @property
+    def faultless(self) -> bool:
+        """Whether page faults are off."""
+        return any(h.klass == "pagefault" for h in self.held)
+
 
 NOTHING = At()
 

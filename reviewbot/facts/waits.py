@@ -13,6 +13,8 @@ from reviewbot.kernel import schema
 def facts(view: View) -> Iterator[Fact]:
     """Wait and Flush facts of one function."""
     for made, effect in view.having(schema.Wait):
+        if effect.klass == "fault" and made.at.faultless:
+            continue
         named = effect.argument is not None or effect.object
         identity = view.object(made.call, effect.argument, effect.object) if named else ""
         condition = view.arg(made.call, effect.condition)
@@ -45,6 +47,8 @@ def _announced(view: View, index: int) -> str:
     """The event that the task was put on before it sleeps: the last one named above, in the order of the text."""
     named = ""
     for made, effect in view.having(schema.Wait):
+        if effect.klass == "fault" and made.at.faultless:
+            continue
         if effect.announce and effect.klass == "event" and (made.number < index or not named):
             named = view.object(made.call, effect.argument)
     return "" if named.startswith("?") else named

@@ -448,6 +448,62 @@ static void g(struct fault *vmf)
     assert [(e.function, [str(h) for h in e.drops]) for e in facts(text)[Exit]] == [("g", ["fault.ptl"])]
 
 
+def test_a_buffer_that_is_handed_to_io_is_not_held_any_more() -> None:
+    text = """
+struct holder { struct buffer_head *bh; };
+static void f(struct holder *h)
+{
+	lock_buffer(h->bh);
+	submit_bh(REQ_OP_READ, h->bh);
+	wait_on_buffer(h->bh);
+}
+"""
+    found = facts(text)
+    assert [w.held for w in found[Wait]] == [()]
+    assert found[Exit] == ()
+
+
+def test_user_memory_is_not_waited_for_with_page_faults_off() -> None:
+    text = """
+static int f(void *to, void __user *from)
+{
+	int left;
+
+	pagefault_disable();
+	left = copy_from_user(to, from, 8);
+	pagefault_enable();
+	return left;
+}
+"""
+    found = facts(text)
+    assert not [w for w in found[Wait] if w.klass == "fault"]
+    assert not [lock for lock in found[Lock] if lock.how == "transient"]
+    assert [w.klass for w in facts(text.replace("pagefault_", "other_"))[Wait]] == ["fault"]
+
+
+def test_a_choice_of_results_knows_which_was_made() -> None:
+    text = """
+static int take_all(struct dev *d)
+{
+	if (!try_it(d))
+		return 0;
+	mutex_lock(&d->lock);
+	return 1;
+}
+#define take(d) (prepare(d) ? 0 : take_all(d))
+static void f(struct dev *d)
+{
+	if (!take(d))
+		return;
+	d->flag = kmalloc(1, GFP_KERNEL);
+	mutex_unlock(&d->lock);
+}
+"""
+    (made,) = facts(text)[Allocation]
+    assert [str(h) for h in made.held] == ["dev.lock"]
+    assert [e.function for e in facts(text)[Exit]] == ["take_all"]
+
+
 def test_a_mask_that_is_only_handed_on_is_no_condition() -> None:
     text = """
 static int f(struct dev *d, gfp_t gfp)
