@@ -10,6 +10,7 @@ go by identities that survive renamed locals and moved lines (`objects`). Functi
 (`world.named("name")` finds keys):
 
     world.entered(key)      the contexts it runs in, each with the chain of calls from its root
+    world.roots(key)        everything it may be entered from, on whatever way: to say where it does not run
     world.does(key)         everything it does through its calls: Effect -> Reason;
                             `world.effects.chain(key, effect)` is the way down to the line
     world.locking.record(key)   locks at each call, and what its returns leave
