@@ -51,6 +51,30 @@ class Frame(NamedTuple):
     given: Values
 
 
+class Target(NamedTuple):
+    """A function that a call is followed into: what the text says of its parameters, those that stand for a text of
+    the caller's, and the values that are followed there."""
+
+    key: str
+    given: Values
+    texts: tuple[tuple[str, str], ...]
+    followed: frozenset[str]
+
+
+class Site(NamedTuple):
+    """A call as a frame makes it: all of it that does not change with what is held and known."""
+
+    text: str
+    place: Place
+    acts: tuple[Act, ...] | None
+    ids: tuple[str, ...]
+    types: tuple[str, ...]
+    bases: tuple[str, ...]
+    targets: tuple[Target, ...]
+    skips: bool
+    """It may also be none of the targets."""
+
+
 class Inside(NamedTuple):
     """At a place of a callee's program; `after` is where the caller goes on."""
 
@@ -97,6 +121,7 @@ class Extractor:
         self._open: list[str] = []
         self._touched: dict[tuple[str, tuple[str, ...], bool], bool] = {}
         self._readers: dict[str, Reader] = {}
+        self._sites: dict[tuple[int, tuple[str, ...], tuple[str, ...], tuple[str, ...], bool], Site] = {}
 
     def program(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> Program:
         """The program of a task that runs a function, entered with some locks (and modes) held.
@@ -235,24 +260,57 @@ class Extractor:
         if call.callee in KERNEL.noreturn:
             return
         _, values = forget_addressed(reader.plan, call, ((), after.values))
-        text = show(call)
-        after = after._replace(values=frozenset(v for v in values if v[0] != text))
-        place = Place(reader.body.file, call.line, reader.body.name)
-        acts = reader.acts(event)
-        if acts is not None and not runs(call.callee):
-            yield from self._primitive(frame, after, acts, call, place, text)
+        site = self._site(frame, reader, event)
+        after = after._replace(values=frozenset(v for v in values if v[0] != site.text))
+        if site.acts is not None:
+            yield from self._primitive(frame, after, site.acts, call, site.place, site.text)
             return
-        targets = self.world.links.reached(frame.key, call)
-        followed = [t for t in targets if self._follows(frame, reader, call, t)]
-        for target in followed:
-            inner = self._enter(frame, after, reader, call, target)
+        for target in site.targets:
+            inner = self._enter(after, site, target)
             program = self._called(inner)
             if program is not None:
                 back = after._replace(held=(), values=lasting(after.values, self._keep))
                 for start in sorted(program.start):
-                    yield None, Inside(inner, start, back, text)
-        if len(followed) < len(targets) or not targets:
+                    yield None, Inside(inner, start, back, site.text)
+        if site.skips:
             yield None, after
+
+    def _site(self, frame: Frame, reader: Reader, event: CallEvent) -> Site:
+        """The call, read once for each set of objects that a function is called with."""
+        name = id(event), frame.ids, frame.types, frame.bases, self._keep
+        found = self._sites.get(name)
+        if found is None:
+            found = self._sites[name] = self._read(frame, reader, event)
+        return found
+
+    def _read(self, frame: Frame, reader: Reader, event: CallEvent) -> Site:
+        call, body = event.call, reader.body
+        text, place = show(call), Place(body.file, call.line, body.name)
+        acts = reader.acts(event)
+        if acts is not None and not runs(call.callee):
+            return Site(text, place, acts, (), (), (), (), False)
+        reached = self.world.links.reached(frame.key, call)
+        targets = tuple(self._target(reader, call, t) for t in reached if self._follows(frame, reader, call, t))
+        return Site(
+            text,
+            place,
+            None,
+            self._ids(frame, reader, call),
+            tuple(body.type(a).name for a in call.args),
+            tuple(bound(body.base(a), frame.bases) for a in call.args),
+            targets,
+            len(targets) < len(reached) or not reached,
+        )
+
+    def _target(self, reader: Reader, call: Call, key: str) -> Target:
+        callee = self.world.body(key)
+        texts = tuple(
+            (parameter.name, show(bare(arg)))
+            for parameter, arg in zip(callee.function.parameters, call.args, strict=False)
+            if parameter.name not in callee.values
+        )
+        given = frozenset(self.world.locking.given(reader.body, call, key))
+        return Target(key, given, texts, self.reader(key).live[0])
 
     def _follows(self, frame: Frame, reader: Reader, call: Call, target: str) -> bool:
         if (frame.key, target) in self.steps:
@@ -283,20 +341,14 @@ class Extractor:
     def _ids(self, frame: Frame, reader: Reader, call: Call) -> tuple[str, ...]:
         return tuple(objects.bind(reader.body.identity(a), frame.ids, frame.types) for a in call.args)
 
-    def _enter(self, frame: Frame, after: State, reader: Reader, call: Call, target: str) -> Frame:
-        body = reader.body
-        types = tuple(body.type(a).name for a in call.args)
-        bases = tuple(bound(body.base(a), frame.bases) for a in call.args)
-        known = dict(after.values)
-        given = dict(self.world.locking.given(body, call, target))
-        callee = self.world.body(target)
-        for parameter, arg in zip(callee.function.parameters, call.args, strict=False):
-            signs = known.get(show(bare(arg)))
-            if signs is not None and parameter.name not in callee.values:
-                given[parameter.name] = signs
-        followed = self.reader(target).live[0]
-        kept = frozenset((k, v) for k, v in given.items() if k in followed)
-        return Frame(target, self._ids(frame, reader, call), types, bases, after.held, kept)
+    def _enter(self, after: State, site: Site, target: Target) -> Frame:
+        known, given = dict(after.values), dict(target.given)
+        for parameter, text in target.texts:
+            signs = known.get(text)
+            if signs is not None:
+                given[parameter] = signs
+        kept = frozenset((k, v) for k, v in given.items() if k in target.followed)
+        return Frame(target.key, site.ids, site.types, site.bases, after.held, kept)
 
     def _primitive(
         self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str

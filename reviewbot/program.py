@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
+from reviewbot.facts.link import components
 from reviewbot.types import Place
 
 
@@ -91,22 +92,28 @@ class _Fronts:
         self._found: dict[Hashable, frozenset[Hashable]] = {}
 
     def of(self, state: Hashable) -> frozenset[Hashable]:
-        found = self._found.get(state)
-        if found is None:
-            acting: set[Hashable] = set()
-            seen, todo = {state}, [state]
-            while todo:
-                at = todo.pop()
-                ways = self.graph.get(at)
-                if ways is None or any(op is not None for op, _ in ways):
-                    acting.add(at)
-                    continue
-                for _, after in ways:
-                    if after in self.living and after not in seen:
-                        seen.add(after)
-                        todo.append(after)
-            found = self._found[state] = frozenset(acting)
-        return found
+        """Found for all that can be reached without doing anything, the last states first."""
+        if state not in self._found:
+            for component in components(self._silent, [state]):
+                acting: set[Hashable] = set()
+                for at in component:
+                    if self._acts(at):
+                        acting.add(at)
+                    else:
+                        for _, after in self.graph[at]:
+                            acting |= self._found.get(after, frozenset())
+                front = frozenset(acting)
+                self._found.update(dict.fromkeys(component, front))
+        return self._found[state]
+
+    def _acts(self, state: Hashable) -> bool:
+        ways = self.graph.get(state)
+        return ways is None or any(op is not None for op, _ in ways)
+
+    def _silent(self, state: Hashable) -> list[Hashable]:
+        if self._acts(state):
+            return []
+        return [after for _, after in self.graph[state] if after in self.living and after not in self._found]
 
 
 def _classes(graph: Raw, moves: Mapping[Hashable, tuple[tuple[Op, frozenset[Hashable]], ...]]) -> dict[Hashable, int]:

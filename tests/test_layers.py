@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "reviewbot/edges.py": {"types", "kernel", "facts"},
     "reviewbot/providers.py": {"kernel", "facts", "edges"},
     "reviewbot/waitfor.py": {"types", "kernel", "facts", "edges", "providers"},
-    "reviewbot/program.py": {"types"},
+    "reviewbot/program.py": {"types", "facts"},
     "reviewbot/effects.py": {"types", "csource", "kernel", "facts", "program", "effects_locks", "effects_reader"},
     "reviewbot/effects_locks.py": {"types", "kernel", "facts", "program", "effects_reader"},
     "reviewbot/effects_reader.py": {"csource", "kernel", "facts"},

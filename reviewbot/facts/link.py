@@ -8,9 +8,10 @@ a slot can be what a call through that slot reaches.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from functools import cached_property
 from heapq import heappop, heappush
+from typing import TypeVar
 
 from reviewbot.csource.ir import Call
 from reviewbot.facts import objects
@@ -30,6 +31,8 @@ from reviewbot.facts.wiring import (
     through,
 )
 from reviewbot.kernel import KERNEL
+
+T = TypeVar("T", bound=Hashable)
 
 
 class Links:
@@ -291,12 +294,12 @@ class Agenda:
             yield group, sorted(self._members.pop(group))
 
 
-def components(onward: Callable[[str], Collection[str]], roots: Iterable[str]) -> Iterator[list[str]]:
+def components(onward: Callable[[T], Collection[T]], roots: Iterable[T]) -> Iterator[list[T]]:
     """Strongly connected components of what the roots reach, the last ones reached first (Tarjan)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
+    index: dict[T, int] = {}
+    low: dict[T, int] = {}
+    stack: list[T] = []
+    on_stack: set[T] = set()
     for root in roots:
         if root in index:
             continue
