@@ -61,6 +61,7 @@ class Entries:
             before = ways.get(entry.held)
             if before is None or (len(entry.chain), entry.chain) < (len(before.chain), before.chain):
                 ways[entry.held] = entry
+        ways = ways or {(): Entry((), (key,))}
         return tuple(sorted(ways.values(), key=lambda e: (len(e.chain), e.chain))[:MOST])
 
     def _ways(self, key: str) -> Iterator[Entry]:
@@ -74,7 +75,7 @@ class Entries:
         for caller, held, dropped in self.world.calls_of(key):
             outside = False
             for entry in self._found.get(caller) or (Entry((), (caller,)),):
-                if key in entry.chain or len(entry.chain) > DEEP:
+                if key in entry.chain or len(entry.chain) > DEEP or not self._hand(entry.chain, key):
                     continue
                 kept = [h for h in entry.held if h.lock not in dropped]
                 names = {h.lock for h in held}
@@ -83,6 +84,13 @@ class Entries:
         function = self.world.function(key)
         if outside or (not function.static and not links.callers.get(key)):
             yield Entry((), (key,))
+
+    def _hand(self, chain: tuple[str, ...], key: str) -> bool:
+        """Whether somebody on a chain of calls hands a function down to its end, where that calls what it is handed."""
+        links = self.world.links
+        if len(chain) < 2 or links.names_it(chain[-1], key) or any(map(is_slot, links.wired[chain[-1]].nodes)):
+            return True
+        return any(put == key for above in chain for _, put in links.wired[above].puts)
 
     def surely(self, key: str) -> frozenset[str]:
         """Locks that every way in holds."""

@@ -582,3 +582,15 @@ def test_who_got_a_reference_puts_not_the_last_one() -> None:
     text = "static void f(struct request_queue *q) {{ {get} blk_put_queue(q); }}"
     assert [w.klass for w in facts(text.format(get=""))[Wait]] == ["reschedule"]
     assert not facts(text.format(get="if (!blk_get_queue(q)) return;"))[Wait]
+
+
+def test_what_is_held_where_something_else_is_handed_down_says_nothing() -> None:
+    text = """
+static void put(struct dev *d, void (*release)(struct dev *)) { release(d); }
+static void first(struct dev *d) { d->count = 1; }
+static void second(struct dev *d) { d->count = 2; }
+static void a(struct dev *d) { spin_lock(&d->fast); put(d, first); spin_unlock(&d->fast); }
+static void b(struct dev *d) { mutex_lock(&d->lock); put(d, second); mutex_unlock(&d->lock); }
+"""
+    held = {f: [e.locks() for e in world(text).entry(f"drivers/md/small.c:{f}")] for f in ("first", "second")}
+    assert held == {"first": [{"dev.fast"}], "second": [{"dev.lock"}]}
