@@ -19,6 +19,7 @@ from reviewbot.effects_reader import Act, Reader, bound, runs
 from reviewbot.facts import objects
 from reviewbot.facts.expr import ANY, bare, show
 from reviewbot.facts.flow import VOID, Values, assign, forget_addressed, onward, returned
+from reviewbot.facts.wiring import visited
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.program import Op, Program, alive, reduced
@@ -286,6 +287,12 @@ class Extractor:
     def _read(self, frame: Frame, reader: Reader, event: CallEvent) -> Site:
         call, body = event.call, reader.body
         text, place = show(call), Place(body.file, call.line, body.name)
+        visit = visited(self.world.names, body, call)
+        if visit is not None and (frame.key, visit) in self.steps:
+            n = len(self.world.function(visit).parameters)
+            unknown = (objects.UNKNOWN,) * n  # what it is given is the iterator's
+            target = Target(visit, frozenset(), (), self.reader(visit).live[0])
+            return Site(text, place, None, unknown, ("",) * n, unknown, (target,), True)
         acts = reader.acts(event)
         if acts is not None and not runs(call.callee):
             return Site(text, place, acts, (), (), (), (), False)

@@ -16,6 +16,7 @@ from reviewbot.facts.flow import Change, Plan, Token, walk
 from reviewbot.facts.kinds import Held as HeldLock
 from reviewbot.facts.link import Agenda, Links
 from reviewbot.facts.records import EMPTY, NOTHING, At, Record, at_call, left_by, net
+from reviewbot.facts.wiring import visited
 from reviewbot.kernel import KERNEL, LockCall
 
 Given = tuple[tuple[str, int], ...]
@@ -221,7 +222,7 @@ class Locking:
         for number, call in enumerate(body.calls):
             here = at.get(number, NOTHING)
             if call.callee and call.callee not in body.locals:
-                name = self.links.names.function(call.callee, body.file)
+                name = visited(self.links.names, body, call) or self.links.names.function(call.callee, body.file)
             else:
                 name = self.links.through(key, call)
             if name is not None:

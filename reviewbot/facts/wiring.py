@@ -29,6 +29,8 @@ from reviewbot.kernel.schema import Bind, Callback, Queue, Thread
 
 RUNS = {name: group.runs for group in KERNEL.api.contract if group.runs for name in group.calls}
 """Call -> the slot whose functions it runs."""
+VISITS = {name: group.function for group in KERNEL.api.callback if group.context == "here" for name in group.calls}
+"""Call -> position of the function that it calls back before it returns."""
 
 
 class Root(NamedTuple):
@@ -270,6 +272,8 @@ class Wiring:
                 self.bound.append(Bound(work, handler, effect.runner, self.key, call.line))
             elif isinstance(effect, Thread):
                 self.started.append(Started(call.callee, handler, self.key, call.line))
+            elif effect.context == "here":
+                self.direct[handler] = None
             elif effect.context != "caller":
                 self.roots[handler, Root(effect.context, effect.thread, call.callee)] = None
         elif isinstance(effect, Queue) and len(call.args) > effect.work:
@@ -299,6 +303,14 @@ class Wiring:
                     yield position, handler, True
                 elif (node := node_of(arg, body)) is not None:
                     yield position, node, False
+
+
+def visited(names: Names, body: Body, call: Call) -> str | None:
+    """The function that a call of an iterator calls back, by key."""
+    position = VISITS.get(call.callee)
+    if position is None or position >= len(call.args):
+        return None
+    return as_function(names, call.args[position], body.file, body)
 
 
 def carries_function(names: Names, callee: str, position: int) -> bool:

@@ -285,7 +285,7 @@ def _check(api: Api, tables: Contexts) -> None:
                     does in ("acquire", "release") and seen.setdefault((name, does), lock.klass) != lock.klass
                 ):
                     raise ValueError(f"kernel/api.toml: {name} does two things to a lock ({lock.doc})")
-    contexts = {c.name for c in tables.context} | {"caller"}
+    contexts = {c.name for c in tables.context} | {"caller", "here"}
     named = [(x.context, x.doc) for x in tables.slot]
     named += [(x.context, x.doc) for x in tables.registered] + [(x.context, x.doc) for x in tables.named]
     named += [(x.context, x.doc) for x in api.callback]

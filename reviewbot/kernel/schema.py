@@ -202,7 +202,7 @@ class Thread(Group, frozen=True):
 
 
 class Callback(Group, frozen=True):
-    """Calls that take a function to call later, or while they run (`caller`)."""
+    """Calls that take a function to call later, for whoever uses what they make (`caller`), or at once (`here`)."""
 
     calls: tuple[str, ...]
     function: int
