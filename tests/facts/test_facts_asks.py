@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from reviewbot.facts.asks import asks, nth, resolved, weaker, which
+from reviewbot.facts.effects import Effect
 from reviewbot.facts.kinds import Mask
 from reviewbot.facts.reads import appended, reads, sets
 from reviewbot.facts.reserves import drains, kept, several
@@ -67,6 +68,38 @@ def test_way_through_a_lock_and_through_the_function(world: World) -> None:
     assert (lock.kind, lock.held.lock, lock.taker) == ("lock", "foo.lock", key("foo_map"))
     assert way(world, key("alone")) is None
     assert holders(world, "foo.lock", PATH) == ("allocates", asks(world, key("locked"))[0].at, "GFP_NOIO")
+
+
+def test_what_a_callee_asks_for_is_its_own_change(world: World) -> None:
+    """
+    static void *inner(void) { return kmalloc(8, GFP_KERNEL); }
+    static void foo_map(void) { inner(); }
+    """
+    (now,) = asks(world, key("foo_map"))
+    was = now._replace(klass="noio", raw="noio", effect=Effect("memory", "", "noio"))
+    scoped = now._replace(klass="noio", scopes=("noio",))
+    assert not list(weaker([was], [now]))
+    assert list(weaker([scoped], [now])) == [(scoped, now)]
+
+
+def test_way_prefers_the_lock_of_every_caller_and_leaves_the_memory_map_out(world: World) -> None:
+    """
+    struct bar { struct mutex lock; };
+    static void foo_map(struct foo *f, struct bar *b, struct mm_struct *mm)
+    { both(f, b); mmap_write_lock(mm); mmap_write_unlock(mm); }
+    static void both(struct foo *f, struct bar *b) { takes(f); mutex_lock(&b->lock); mutex_unlock(&b->lock); }
+    static void takes(struct foo *f) { mutex_lock(&f->lock); mutex_unlock(&f->lock); }
+    static void inner(void) { kmalloc(8, GFP_NOIO); }
+    static void one(struct foo *f, struct bar *b)
+    { mutex_lock(&f->lock); mutex_lock(&b->lock); inner(); mutex_unlock(&b->lock); mutex_unlock(&f->lock); }
+    static void other(struct foo *f) { mutex_lock(&f->lock); inner(); mutex_unlock(&f->lock); }
+    static void mapped(struct mm_struct *mm) { mmap_write_lock(mm); kmalloc(8, GFP_NOIO); mmap_write_unlock(mm); }
+    """
+    lock = way(world, key("inner"))
+    assert lock is not None
+    assert lock.held is not None
+    assert (lock.held.lock, lock.some) == ("foo.lock", False)
+    assert way(world, key("mapped"), world.view(key("mapped")).made[1].at.held) is None
 
 
 def test_a_scope_on_the_way_in_makes_up_for_the_mask(world: World) -> None:
