@@ -120,10 +120,12 @@ def _classes(graph: Raw, moves: Mapping[Hashable, tuple[tuple[Op, frozenset[Hash
     """States that nobody can tell apart have one number, the same in every run; ends have numbers of their own."""
     ends = {state: -1 - n for n, state in enumerate(sorted((s for s in moves if s not in graph), key=repr))}
     klass: dict[Hashable, int] = {state: ends.get(state, 0) for state in moves}
+    fronts = {after for ways in moves.values() for _, after in ways}
     count = 0
     while True:
+        onto = {after: tuple(sorted({klass[s] for s in after})) for after in fronts}
         keys = {
-            state: (klass[state], tuple(sorted({(op, tuple(sorted({klass[s] for s in after}))) for op, after in ways})))
+            state: (klass[state], tuple(sorted({(op, onto[after]) for op, after in ways})))
             for state, ways in moves.items()
         }
         numbers = {key: n for n, key in enumerate(sorted(set(keys.values())))}
