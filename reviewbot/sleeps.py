@@ -12,7 +12,7 @@ from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, own
 from reviewbot.facts.entry import Entry
 from reviewbot.facts.expr import show, test
-from reviewbot.facts.kinds import Lock, Site, Wait
+from reviewbot.facts.kinds import Lock, Site, Unlock, Wait
 from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.facts.wiring import Root
 from reviewbot.facts.world import World
@@ -140,7 +140,13 @@ def _under(world: World, key: str) -> Iterator[Edge]:
 
 def _atomic(world: World, key: str) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
-    return (edge for edge in _under(world, key) if len(edge.down) <= FAR and not _released(world, edge))
+    near = (edge for edge in _under(world, key) if len(edge.down) <= FAR and not _released(world, edge))
+    return (edge for edge in near if not any(_drops_what_it_was_handed(world, k) for k in edge.chain))
+
+
+def _drops_what_it_was_handed(world: World, key: str) -> bool:
+    """Whether a function gives back a lock that it knows as a parameter only: which one that is, its caller decides."""
+    return any(isinstance(f, Unlock) and not known(f.lock) for f in world.own_facts(key))
 
 
 def _sleeps(world: World, effect: Effect) -> bool:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from reviewbot.facts.world import World
-from reviewbot.sleeps import interrupted
+from reviewbot.sleeps import interrupted, sleeping
 
 sys.path.insert(0, str(Path(__file__).parent / "facts"))
 from small import world
@@ -44,3 +44,25 @@ def test_who_runs_in_interrupts_as_well_is_interrupted_by_itself() -> None:
 def test_who_runs_in_interrupts_only_is_not() -> None:
     worlds = [taking(call, "(void)d;") for call in ("spin_lock_irq", "spin_lock")]
     assert not [*interrupted(*worlds, [(FILE, "note")])]
+
+
+def test_a_lock_that_is_handed_to_a_callback_may_be_dropped_there() -> None:
+    head = """
+static int walk(struct dev *d, int (*each)(struct dev *, spinlock_t *))
+{{
+	int n;
+
+	spin_lock(&d->fast);
+	n = each(d, &d->fast);
+	spin_unlock(&d->fast);
+	return n;
+}}
+static void rest(struct dev *d) {{ {rest} }}
+static int each(struct dev *d, spinlock_t *lock) {{ {drop} rest(d); {take} return 0; }}
+int all(struct dev *d) {{ return walk(d, each); }}
+"""
+    for drop, take, found in (("spin_unlock(lock);", "spin_lock(lock);", 0), ("", "", 1)):
+        worlds = [
+            world(head.format(rest=text, drop=drop, take=take)) for text in ("d->count = 1;", "msleep(d->count);")
+        ]
+        assert len([*sleeping(*worlds, [(FILE, "rest")])]) == found
