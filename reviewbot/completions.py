@@ -49,10 +49,12 @@ def unwoken(before: World, after: World, names: Names) -> Iterator[Unwoken]:
             continue
         for what in sorted(_wakes(before, key) - gained):
             only = what not in _wakes(after, key) and not _given(after, what)
+            waiter = _waiter(after, what, key)
+            if waiter is None:
+                continue
             if not only and (gives(before, key, what) is not True or gives(after, key, what) is not False):
                 continue
-            waiter = _waiter(after, what, key)
-            if waiter is not None and not _unarmed(before, after, key, what):
+            if not _unarmed(before, after, key, what):
                 at = Place(after.names.file[key], after.function(key).line, after.function(key).name)
                 yield Unwoken(key=key, object=what, at=at, waiter=waiter.at, call=waiter.call, only=only)
 
