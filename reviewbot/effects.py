@@ -18,7 +18,8 @@ from reviewbot.effects_locks import Held, State, Token, lasting, locked
 from reviewbot.effects_reader import Act, Reader, bound, runs
 from reviewbot.facts import objects
 from reviewbot.facts.expr import ANY, bare, show
-from reviewbot.facts.flow import VOID, Values, assign, forget_addressed, onward, returned
+from reviewbot.facts.flow import VOID, assign, forget_addressed, onward, returned
+from reviewbot.facts.plan import Values
 from reviewbot.facts.wiring import visited
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from reviewbot.effects_reader import Act
 from reviewbot.facts.expr import PLUS, ZERO
-from reviewbot.facts.flow import Values
+from reviewbot.facts.plan import Values
 from reviewbot.kernel import KERNEL
 from reviewbot.program import Op
 from reviewbot.types import Place

@@ -9,8 +9,8 @@ from reviewbot.csource.ir import Assign, CallEvent, Expr
 from reviewbot.facts import objects
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import bare, show
-from reviewbot.facts.flow import Plan
 from reviewbot.facts.kinds import Flush, Site, Wait, Wake
+from reviewbot.facts.plan import Plan
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract

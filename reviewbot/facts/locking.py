@@ -12,9 +12,10 @@ from reviewbot.csource.ir import AddressOf, Call, Name
 from reviewbot.facts import objects
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import ANY, MINUS, PLUS, ZERO, bare, sign
-from reviewbot.facts.flow import Change, Plan, Token, walk
+from reviewbot.facts.flow import walk
 from reviewbot.facts.kinds import Held as HeldLock
 from reviewbot.facts.link import Agenda, Links
+from reviewbot.facts.plan import Change, Plan, Token
 from reviewbot.facts.records import EMPTY, NOTHING, At, Record, at_call, left_by, net
 from reviewbot.facts.wiring import visited
 from reviewbot.kernel import KERNEL, LockCall

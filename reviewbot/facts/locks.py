@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import MINUS, PLUS, ZERO
-from reviewbot.facts.flow import VOID, Token
+from reviewbot.facts.flow import VOID
 from reviewbot.facts.kinds import Exit, Fact, Held, Lock, Unlock
+from reviewbot.facts.plan import Token
 from reviewbot.facts.records import NAMES
 from reviewbot.facts.view import View
 from reviewbot.kernel import lock_words, schema

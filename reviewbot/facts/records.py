@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from reviewbot.facts import objects
 from reviewbot.facts.expr import ANY, MINUS, PLUS, ZERO
-from reviewbot.facts.flow import VOID, Change, Held, Token
+from reviewbot.facts.flow import VOID
 from reviewbot.facts.kinds import Held as HeldLock
+from reviewbot.facts.plan import Change, Held, Token
 from reviewbot.kernel import KERNEL
 
 NAMES = {ZERO: "zero", MINUS: "negative", PLUS: "positive", VOID: "void"}
