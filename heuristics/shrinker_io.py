@@ -9,7 +9,8 @@ Reported when
     __GFP_FS or left it to a work item; a shrinker waits for a lock that it only tried, did not take, or took under a
     narrower mask, and some holder of the lock allocates or waits for I/O.
 Not reported
-    A gate in a function that no shrinker reaches; a shrinker that tries the lock, or hands the work to a work item.
+    A gate in a function that no shrinker reaches; a shrinker that tries the lock, or hands the work to a work item, or
+    whose ->count_objects() finds nothing under such a mask.
 Known gaps
     Masks that travel in the driver's own structures.
 """
@@ -33,7 +34,7 @@ from reviewbot.rule import (
 )
 
 SLOTS = ("shrinker.scan_objects", "shrinker.count_objects")
-GATES = {"__GFP_FS": "FS", "__GFP_IO": "IO"}
+GATES = {"__GFP_FS": "FS", "__GFP_IO": "IO", "gfp_has_io_fs": "FS"}
 STRENGTH = {"none": 0, "IO": 1, "FS": 2, "work": 3}
 IO_WAITS = ("io", "bit", "event", "completion")
 
@@ -132,23 +133,38 @@ def _effects(side: Version, root: str) -> list[tuple[Effect, Reason]]:
 
 
 def _io(side: Version, root: str) -> Gated:
+    least = _counted(side, root)
     return [
-        (reason, _gate(reason))
+        (reason, _gate(reason.gates, least))
         for effect, reason in _effects(side, root)
         if effect.kind in ("io", "submit") or (effect.kind == "wait" and effect.detail in IO_WAITS)
     ]
 
 
 def _locks(side: Version, root: str, lock: str) -> Gated:
-    return [(r, _gate(r)) for e, r in _effects(side, root) if (e.kind, e.object) == ("lock", lock)]
+    least = _counted(side, root)
+    return [(r, _gate(r.gates, least)) for e, r in _effects(side, root) if (e.kind, e.object) == ("lock", lock)]
 
 
-def _gate(reason: Reason) -> str:
+def _counted(side: Version, root: str) -> str:
+    """The gfp flag without which ->count_objects() says that there is nothing to free: ->scan_objects() is not called."""
+    slots = {key: {e.slot for e in side.world.entered(key) if e.chain == (key,)} for key in _beside(side, root)}
+    if SLOTS[0] not in slots.get(root, ()):
+        return "none"
+    counts = [key for key, found in slots.items() if SLOTS[1] in found]
+    tested = (f.condition for key in counts for f in side.world.own_facts(key) if isinstance(f, Gate) and f.taken)
+    return _gate(tested, "none")
+
+
+def _beside(side: Version, root: str) -> Iterable[str]:
+    """The functions of the file."""
+    return side.world.functions(side.world.names.file[root]) if root in side.world.names.functions else ()
+
+
+def _gate(gates: Iterable[str], least: str) -> str:
     """The gfp flag without which the shrinker does not come there."""
-    flags = {
-        kind for gate in reason.gates for flag, kind in GATES.items() if flag in gate and not gate.startswith("!(")
-    }
-    return max(flags, key=STRENGTH.__getitem__, default="none")
+    flags = {kind for gate in gates for flag, kind in GATES.items() if flag in gate and not gate.startswith("!(")}
+    return max({*flags, least}, key=STRENGTH.__getitem__)
 
 
 def _weaker(diff: Diff, root: str, now: Gated, was: Gated, bad: tuple[str, ...]) -> tuple[Place, str, str] | None:
