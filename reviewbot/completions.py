@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewbot.csource.ir import AddressOf, Assign, Name
+from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Name
 from reviewbot.effects import Extractor, Program, Unreadable
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import parts
@@ -52,6 +52,8 @@ def unwoken(before: World, after: World, names: Names) -> Iterator[Unwoken]:
             waiter = _waiter(after, what, key)
             if waiter is None:
                 continue
+            if not only and _passes_by(before, key, what):
+                continue
             if not only and (gives(before, key, what) is not True or gives(after, key, what) is not False):
                 continue
             if not _unarmed(before, after, key, what):
@@ -78,6 +80,32 @@ def gives(world: World, key: str, what: str) -> bool | None:
     except Unreadable:
         return None
     return not _reaches_end(program)
+
+
+def _passes_by(world: World, key: str, what: str) -> bool:
+    """Whether ways lead out of a function without a call that may wake, if no condition rules them out.
+
+    No program has to be made of the function to see that.
+    """
+    body = world.body(key)
+    blocks = body.function.blocks
+    lines = {fact.at.line for fact in world.own_facts(key) if isinstance(fact, Wake) and fact.object == what}
+    todo, seen = [0], {0}
+    while todo:
+        block = blocks[todo.pop()]
+        if any(
+            isinstance(event, CallEvent)
+            and (
+                event.call.line in lines or any(what in _wakes(world, k) for k in world.links.reached(key, event.call))
+            )
+            for event in block.events
+        ):
+            continue
+        if not block.edges:
+            return True
+        todo += {edge.to for edge in block.edges} - seen
+        seen |= {edge.to for edge in block.edges}
+    return False
 
 
 def _reaches_end(program: Program) -> bool:
