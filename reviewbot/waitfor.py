@@ -28,6 +28,8 @@ from reviewbot.types import Place
 HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
 """Names of functions that take something or give it back."""
 _WORD = re.compile(r"\w+")
+DEEP = 8
+"""Calls down to a wait; what is asked on the way there decides more than what is held, further down."""
 MOST = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 
@@ -71,7 +73,7 @@ def close(world: World, edge: Edge) -> Circle | None:
     found = providers(world)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
-    if effect.kind == "lock" and len(edge.down) > found.far(effect.object):
+    if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else DEEP):
         return None
     if effect.kind == "lock" and effect.object == lock.lock:
         return _again(edge, holder)
