@@ -80,4 +80,4 @@ def test_the_knot_is_one_sentence() -> None:
     assert knot(Trace((), waits)) == "f() waits for x, and the g waits for f() to release y - deadlock."
     assert knot(Trace((), waits[::-1])) == "The g waits for f() to release y, and f() waits for x - deadlock."
     assert knot(Trace((), waits[:1])) == "f() waits for x - deadlock."
-    assert knot(Trace((), (Wait("a", "x", "b"),))) == "a waits for x, from b - deadlock."
+    assert knot(Trace((), (Wait("f()", "x", "b"),))) == "f() waits for x, from b - deadlock."
