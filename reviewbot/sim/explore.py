@@ -62,6 +62,11 @@ class Space(msgspec.Struct, eq=False):
     """A cell has left its range: nothing that was found counts."""
 
     @property
+    def factor(self) -> int:
+        """A state times this is its key: without reductions there are so many that their keys have to be spread."""
+        return 1 if self.ordered else SPREAD
+
+    @property
     def complete(self) -> bool:
         """Whether every reachable state is there, with all its ways on."""
         return not self.reason
@@ -112,7 +117,7 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
     initial = int.from_bytes(automaton.initial, "big")
     space = Space(automaton, moves, reduce, [initial], array("I"), array("I", [0]), array("I"), set())
     index: dict[int, int] = defaultdict(count().__next__)  # a key that is asked for gets the next number
-    index[initial * SPREAD]
+    index[initial * space.factor]
     few = READ * sum(len(ways) for places in moves for ways in places)
     batch: Callable[[int, int], None] = _Reader(space, index)
     until, begin, made = time.process_time() + limits.seconds, 0, False
@@ -126,7 +131,7 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
             space.reason, space.broken = _out_of_range(space), True
             break
         new = list(islice(reversed(index), len(index) - len(space.order)))
-        space.order.extend([key // SPREAD for key in reversed(new)])
+        space.order.extend(reversed(new) if space.ordered else [key // space.factor for key in reversed(new)])
         begin = end
         if begin < len(space.order):
             space.reason = _exhausted(space, limits, until)
@@ -183,7 +188,7 @@ class _Reader:
                     for move, constant in self.ways[number].get(place) or self.prepared(number, place):
                         if is_open(move.guard, state):
                             after = self.after(number, value, state, task, place, move, constant)
-                            space.targets.append(index[after * SPREAD])
+                            space.targets.append(index[after * space.factor])
                             if move.marks:
                                 space.marks.update(move.marks)
             space.starts.append(len(space.targets))

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from reviewbot.sim.explore import Space
 
 SPREAD = 0x9E3779B1
-"""A state times this is its key. Python's hash of a state itself is its last bytes mostly, and those are few: then a
-table of a million states is asked at seven places to find one, and at one or two with this (Knuth, TAOCP 3, 6.4)."""
+"""A state times this is its key where nothing is left out. Python's hash of a state itself is its last bytes mostly, and
+those are few: a table of a million states is asked at seven places to find one, at one or two with this (Knuth, TAOCP 3,
+6.4)."""
 MOST_CACHED = 20_000
 """Sorted rows of places that a class remembers."""
 
@@ -69,7 +70,7 @@ def source(space: Space) -> Iterator[str]:
                 if any(move.guard for move in ways):
                     yield f"def f{number}_{task}_{place}(s, k):"
                     for move in ways:
-                        yield from _move(automaton, number, task, place, move, space.ordered)
+                        yield from _move(space, number, task, place, move)
             functions = (
                 f"f{number}_{task}_{place}" if any(move.guard for move in ways) else "None"
                 for place, ways in enumerate(moves)
@@ -81,7 +82,7 @@ def source(space: Space) -> Iterator[str]:
     yield f"        s = v.to_bytes({size}, 'big')"
     if cells:
         yield f"        if v & {int.from_bytes(bytes([128] * cells + [0] * (size - cells)), 'big')}: raise ValueError"
-    yield f"        k = v * {SPREAD}"
+    yield f"        k = v * {space.factor}" if space.factor > 1 else "        k = v"
     for number, c in enumerate(automaton.classes):
         yield from _tasks(number, c, space.ordered)
     yield "        start(len(targets)); known(len(index))"
@@ -104,8 +105,8 @@ def _tasks(number: int, c: Class, ordered: bool) -> Iterator[str]:
         yield f"{indent}if f: f(s, k)"
 
 
-def _move(automaton: Automaton, number: int, task: int, place: int, move: Move, ordered: bool) -> Iterator[str]:
-    c, size = automaton.classes[number], len(automaton.initial)
+def _move(space: Space, number: int, task: int, place: int, move: Move) -> Iterator[str]:
+    c, size = space.automaton.classes[number], len(space.automaton.initial)
     if not move.guard:
         return
     guard = _guard(move.guard)
@@ -114,16 +115,16 @@ def _move(automaton: Automaton, number: int, task: int, place: int, move: Move, 
         yield f"    if {guard}:"
         indent += "    "
     terms, constant = added(move.changes, size)
-    if ordered and c.n > 1:
-        terms.append(f"sort{number}[s[{c.offset}:{c.end}], {place}, {move.target}]")
+    changed = [f"({' + '.join(terms)}) * {space.factor}"] if terms and space.factor > 1 else terms
+    if space.ordered and c.n > 1:
+        changed.append(f"sort{number}[s[{c.offset}:{c.end}], {place}, {move.target}]")
     else:
         constant += (move.target - place) << 8 * (size - c.offset - (task + 1) * c.width)
     if leaves_range(move.changes):
         yield f"{indent}raise ValueError"
     for reached in move.marks:
         yield f"{indent}mark({reached!r})"
-    changed = [f"({' + '.join(terms)}) * {SPREAD}"] if terms else []
-    yield f"{indent}target(index[{' + '.join(['k', *changed, *([str(constant * SPREAD)] if constant else [])])}])"
+    yield f"{indent}target(index[{' + '.join(['k', *changed, *([str(constant * space.factor)] if constant else [])])}])"
 
 
 def leaves_range(changes: tuple[Change, ...]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from math import inf
 
 import msgspec
@@ -116,8 +117,9 @@ def _doomed(space: Space, until: float) -> list[int]:
     """The states from which no state with everybody at home can be reached; all others are free of dead tasks."""
     good = bytearray(_at_home(space))
     starts, targets = space.starts, space.targets
-    for state in range(space.expanded - 1, -1, -1):
-        if good.find(1, space.known[state - 1] if state else 1, space.known[state]) >= 0:
+    begins = chain(reversed(space.known[:-1]), (1,))
+    for state, begin, end in zip(range(space.expanded - 1, -1, -1), begins, reversed(space.known), strict=True):
+        if begin < end and good.find(1, begin, end) >= 0:
             good[state] = 1
     doomed = [state for state in range(len(good) - 1, -1, -1) if not good[state]]
     while True:
