@@ -98,8 +98,16 @@ def waking(change: Missed) -> str:
     return "running the hardware queue" if change.told.wake == RUN else f"queueing {queue_name(change)}"
 
 
-DOES = {"put": "put something on", "take": "take something off", "+": "raise", "-": "lower"}
-DOES |= {"|": "set", "=1": "set", "&~": "clear", "=0": "clear"}
+DOES = {
+    "put": "put something on",
+    "take": "take something off",
+    "+": "raise",
+    "-": "lower",
+    "|": "set",
+    "=1": "set",
+    "&~": "clear",
+    "=0": "clear",
+}
 
 
 def changes(change: Missed) -> str:

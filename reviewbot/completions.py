@@ -48,13 +48,11 @@ def unwoken(before: World, after: World, names: Names) -> Iterator[Unwoken]:
         if key not in before.names.functions or after.function(key).macro or unread(after, key) - unread(before, key):
             continue
         for what in sorted(_wakes(before, key) - gained):
-            only = what not in _wakes(after, key) and not _given(after, what)
             waiter = _waiter(after, what, key)
             if waiter is None:
                 continue
-            if not only and _passes_by(before, key, what):
-                continue
-            if not only and (gives(before, key, what) is not True or gives(after, key, what) is not False):
+            only = what not in _wakes(after, key) and not _given(after, what)
+            if not only and not _lost(before, after, key, what):
                 continue
             if not _unarmed(before, after, key, what):
                 at = Place(after.names.file[key], after.function(key).line, after.function(key).name)
@@ -80,6 +78,11 @@ def gives(world: World, key: str, what: str) -> bool | None:
     except Unreadable:
         return None
     return not _reaches_end(program)
+
+
+def _lost(before: World, after: World, key: str, what: str) -> bool:
+    """Whether every way through a function woke, and not every way does any more; the cheapest question first."""
+    return not _passes_by(before, key, what) and gives(before, key, what) is True and gives(after, key, what) is False
 
 
 def _passes_by(world: World, key: str, what: str) -> bool:

@@ -70,7 +70,7 @@ class Handing:
         putters = self._handing(handler)
         above = [key for key in up if key in putters]
         if not above:
-            files = {links.names.file.get(p, p.removesuffix(":")) for p in (*putters, f"{handler}")}
+            files = {links.names.file.get(p, p.removesuffix(":")) for p in (*putters, handler)}
             above = [key for key in up if links.names.file[key] in files]
         if above:
             nearest = set(above)

@@ -56,12 +56,20 @@ def test_of_two_circles_as_short_both_searches_name_the_same() -> None:
 
 
 def test_a_knot_that_only_some_of_the_last_states_have_is_found_both_ways() -> None:
-    """The work queued a second time waits for the kworker, which waits for what that work would give back."""
-    first, pool = Mutex("first"), Mempool("pool", 0, Memory("memory", 0))
+    """The work queued once more waits for the kworker, which waits for what that work would give back.
+
+    A third task stands in a knot of its own, so that none of the last states is without one.
+    """
+    first, second, pool = Mutex("first"), Mutex("second"), Mempool("pool", 0, Memory("memory", 0))
     shared = WorkQueue("shared", max_active=1)
     work = Named("work", Seq((mutex_lock(first), mempool_alloc(pool), mutex_unlock(first), mempool_free(pool))))
     asks = Seq((queue_work(shared, work), mutex_lock(first), mutex_unlock(first)))
-    tasks = (Task("asks", Named("asks", asks)), Task("queues", Named("queues", queue_work(shared, work)), 2))
+    again = Seq((mutex_lock(second), mutex_lock(second), mutex_unlock(second), mutex_unlock(second)))
+    tasks = (
+        Task("asks", Named("asks", asks)),
+        Task("queues", Named("queues", queue_work(shared, work)), 2),
+        Task("again", Named("again", again)),
+    )
     reduced, whole = both_ways(Model("last", tasks, kworkers=1))
     assert reduced == whole
     assert any("the queued work" in {who for who, _ in key} for key in whole)
