@@ -7,6 +7,7 @@ patch.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import defaultdict
@@ -168,7 +169,8 @@ def _spread(
             yield from function(chunk, *rest)
         return
     chunks.sort(key=len, reverse=True)  # long ones first keep all cores busy to the end
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    here = gc.get_threshold()  # as the command line has it
+    with ProcessPoolExecutor(workers, get_context("spawn"), gc.set_threshold, here) as pool:
         for job in as_completed([pool.submit(_all, function, chunk, rest) for chunk in chunks]):
             yield from job.result()
 
