@@ -146,7 +146,7 @@ def _scene(finding: Finding, raw: str, scopes: Iterable[str]) -> Scene:
     call, device = finding.get("call"), finding.get("device") or "the device"
     given = {"gfp": GFP.get(raw, "GFP_NOIO"), "scope": scope, "call": call, "function": function, "file": file}
     given |= {"device": device}
-    where = "worker" if finding.get("context") in ("completion", "work") else "map"
+    where = "worker" if finding.get("context") in ("completion", "work", "thread") else "map"
     if finding.get("kind") == "runs":
         return Scene.of("alloc_on_io_path", needs=finding.get("needs"), where=where, **given)
     lock = short(finding.get("lock"))

@@ -18,6 +18,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    KERNEL,
     Diff,
     Drain,
     Finding,
@@ -139,11 +140,11 @@ def _locks(side: Version, key: str, drain: Drain) -> frozenset[str]:
 
 def _user(side: Version, pool: str) -> str:
     """A function that takes from the pool for I/O and waits for an element; empty without one."""
-    for path in side.paths:
-        for key in side.world.functions(path):
-            takes = any(d.own and d.pool == pool and d.rank > 0 for d in drains(side.world, key))
-            if takes and serves(side.world, key):
-                return key
+    world = side.world
+    for key in dict.fromkeys(key for key, take in world.all(Take) if take.pool == pool):
+        waits = any(d.own and d.pool == pool and d.rank > 0 for d in drains(world, key))
+        if waits and (serves(world, key) or world.function(key).name in KERNEL.services):
+            return key
     return ""
 
 

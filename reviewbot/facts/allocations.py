@@ -16,9 +16,10 @@ from reviewbot.kernel import schema
 def facts(view: View) -> Iterator[Fact]:
     """Allocation facts of one function."""
     for made, effect in view.having(schema.Allocate):
-        if not effect.flags and view.arg(made.call, effect.gfp) is None:
+        given = view.arg(made.call, effect.gfp) is not None
+        if not effect.flags and not given:
             continue  # the call had a mask in another kernel version
-        alternatives = (effect.flags,) if effect.flags else mask(view, made.call, effect.gfp)
+        alternatives = mask(view, made.call, effect.gfp) if given else (effect.flags,)
         yield Allocation(**view.site(made), gfp=alternatives, classes=gfp.classes(alternatives, scopes(made.at)))
 
 

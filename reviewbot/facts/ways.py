@@ -23,10 +23,13 @@ from reviewbot.types import Place
 if TYPE_CHECKING:
     from reviewbot.facts.world import World
 
-_ORDER = ("io_path", "completion", "work", "writeback", "reclaim")
-BLOCK = ("io_path", "completion", "work")
+_ORDER = ("io_path", "completion", "work", "thread", "writeback", "reclaim")
+BLOCK = ("io_path", "completion", "work", "thread")
 FAR = 5
 """How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
+
+CLOSE = 4
+"""Most functions from a thread's own down to what it does for I/O: threads do many other things, further down."""
 
 
 class Way(NamedTuple):
@@ -44,7 +47,7 @@ class Way(NamedTuple):
 
 
 def serves(world: World, key: str) -> Entered | None:
-    """The context in which a function runs for I/O or writeback: theirs, or a work item that I/O waits for."""
+    """The context in which a function runs for I/O or writeback: theirs, or a work item or thread that I/O waits for."""
     ways = [e for e in world.entered(key) if _matters(world, e)]
     return min(ways, key=lambda e: (_ORDER.index(e.context), len(e.chain)), default=None)
 
@@ -52,7 +55,15 @@ def serves(world: World, key: str) -> Entered | None:
 def _matters(world: World, entered: Entered) -> bool:
     if entered.context == "work":
         return entered.runner in world.awaited
+    if entered.context == "thread":
+        return not entered.slot and len(entered.chain) <= CLOSE and _ends(world, entered.chain[0])
     return entered.context in _ORDER
+
+
+def _ends(world: World, key: str) -> bool:
+    """Whether a thread ends bios or requests close by: somebody waits for these."""
+    ends = [e for e in world.does(key) if e.kind == "finish" and e.detail in ("bio", "request")]
+    return any(len(world.effects.chain(key, e)) < CLOSE for e in ends)
 
 
 def way(

@@ -108,7 +108,7 @@ class Submit(Group, frozen=True):
 
 
 class Allocate(Group, frozen=True):
-    """Calls that ask for memory, with a mask at `gfp` or the implied `flags`."""
+    """Calls that ask for memory, with a mask at `gfp`, or the implied `flags` where there is none."""
 
     calls: tuple[str, ...]
     gfp: int | None = None

@@ -186,3 +186,34 @@ def test_a_call_is_told_from_others_of_its_name(world: World) -> None:
     assert nth(old, "kmalloc", told) == old[1]
     assert nth(old[:1], "kmalloc", told) == old[0]
     assert nth((), "kmalloc", told) is None
+
+
+def test_a_thread_that_ends_bios_close_by_serves(world: World) -> None:
+    """
+    static void foo_map(struct foo *f) { wake_up(&f->wait); }
+    static void ended(struct foo *f) { kmalloc(8, GFP_NOIO); bio_endio(f->bio); }
+    static int worker(void *data) { ended(data); return 0; }
+    static void counted(struct foo *f) { kmalloc(8, GFP_NOIO); }
+    static int counter(void *data) { counted(data); return 0; }
+    static int foo_ctr(struct foo *f)
+    {
+            f->thread = kthread_run(worker, f, "foo");
+            f->other = kthread_run(counter, f, "foo");
+            return 0;
+    }
+    """
+    entered = serves(world, key("ended"))
+    assert entered is not None
+    assert (entered.context, entered.chain) == ("thread", (key("worker"), key("ended")))
+    found = way(world, key("ended"))
+    assert found is not None
+    assert (found.kind, found.needs) == ("runs", "IO")
+    assert serves(world, key("counted")) is None
+
+
+def test_a_mask_that_later_kernels_imply(world: World) -> None:
+    """
+    static void foo_map(struct foo *f) { blkdev_zone_mgmt(f->bdev, 0, 0, 1, GFP_NOIO); }
+    static void later(struct foo *f) { blkdev_zone_mgmt(f->bdev, 0, 0, 1); }
+    """
+    assert [asks(world, key(name))[0].klass for name in ("foo_map", "later")] == ["noio", "full"]
