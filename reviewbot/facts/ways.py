@@ -55,6 +55,8 @@ def serves(world: World, key: str) -> Entered | None:
 def _matters(world: World, entered: Entered) -> bool:
     if entered.context == "work":
         return entered.runner in world.awaited
+    if entered.slot in KERNEL.slots and KERNEL.slots[entered.slot].awaited:
+        return True
     if entered.context == "thread":
         return not entered.slot and len(entered.chain) <= CLOSE and _ends(world, entered.chain[0])
     return entered.context in _ORDER

@@ -330,6 +330,8 @@ class Slot(Group, frozen=True):
     """`identity`, or `identity mode class` of what is no mutex."""
     stacks: tuple[str, ...] = ()
     """Those of the slots by which a bio goes on to a device below: such drivers can stand on each other."""
+    awaited: bool = False
+    """I/O waits for the function to return, though a task of its own runs it."""
 
 
 class Registered(Group, frozen=True):

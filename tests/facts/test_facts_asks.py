@@ -217,3 +217,16 @@ def test_a_mask_that_later_kernels_imply(world: World) -> None:
     static void later(struct foo *f) { blkdev_zone_mgmt(f->bdev, 0, 0, 1); }
     """
     assert [asks(world, key(name))[0].klass for name in ("foo_map", "later")] == ["noio", "full"]
+
+
+def test_the_error_handler_of_a_host_is_waited_for(world: World) -> None:
+    """
+    static void foo_map(struct foo *f) { }
+    static void reset(struct foo *f) { kmalloc(8, GFP_NOIO); }
+    static int foo_reset(struct scsi_cmnd *cmd) { reset(shost_priv(cmd->device->host)); return 0; }
+    static struct scsi_host_template foo_host = { .eh_device_reset_handler = foo_reset };
+    """
+    found = way(world, key("reset"))
+    assert found is not None
+    assert found.entered is not None
+    assert (found.kind, found.entered.chain) == ("runs", (key("foo_reset"), key("reset")))
