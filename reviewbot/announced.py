@@ -17,6 +17,7 @@ from reviewbot.facts.effects import Effect
 from reviewbot.facts.expr import PLUS, ZERO, parts
 from reviewbot.facts.kinds import Fact, Queue, Site, Wait, Wake, Write
 from reviewbot.facts.objects import known, member
+from reviewbot.facts.part import Part
 from reviewbot.facts.predicates import reads, senses
 from reviewbot.facts.world import World
 from reviewbot.kernel import schema
@@ -68,11 +69,11 @@ class Missed(Kept, frozen=True):
         return self.way[0].rpartition(":")[2]
 
 
-class Index:
+class Index(Part):
     """Who writes, wakes and sleeps in a world."""
 
     def __init__(self, world: World) -> None:
-        self._world = ref(world)  # the index goes with it
+        super().__init__(world)
         self._written: dict[str, list[tuple[str, Write]]] = {}
         self._woken: dict[str, list[tuple[str, str]]] = {}
         for key, write in world.all(Write):
@@ -84,13 +85,6 @@ class Index:
         """What `silence` found."""
         self._found: dict[object, frozenset[str]] = {}
         self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
-
-    @property
-    def world(self) -> World:
-        """The world that it is of."""
-        world = self._world()
-        assert world is not None
-        return world
 
     def writing(self, told: Told) -> frozenset[str]:
         """Functions that may make the change, and those above them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import msgspec
@@ -18,6 +19,9 @@ REST = (Outcome.INCONCLUSIVE, Outcome.PRE_EXISTING, Outcome.REFUTED)
 LIMITS = Limits(states=300_000, seconds=20.0)
 WHOLE = Limits(states=60_000, seconds=5.0)
 """For the search without reductions that has to agree before something counts as free."""
+Pair = tuple[Scene, Callable[[], Scene | None]]
+"""A scene of the guilty side, and that of the other side, which is made when it is asked for: to read a program off the
+code can take longer than to run it."""
 
 
 def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
@@ -27,10 +31,12 @@ def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
     before. confirmed (fixed): the guilty side gets stuck in a knot that the other side does not have.
     """
     guilty, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
-    pairs = iter(_pairs(rule, finding, guilty, other))
+    pairs = _pairs(rule, finding, guilty, other)
     tried: list[Verdict] = []
     for bad, good in pairs:
         verdict = _run(finding, bad, good)
+        if verdict is None:
+            break
         if verdict.outcome in PROVEN and verdict.trace:
             verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, guilty))
             also = bool(finding.words and finding.words.also) and _also(finding, pairs)
@@ -52,21 +58,34 @@ def _located(trace: Trace, side: Version) -> Trace:
     return msgspec.structs.replace(trace, steps=tuple(steps))
 
 
-def _also(finding: Finding, pairs: Iterator[tuple[Scene, Scene]]) -> bool:
+def _also(finding: Finding, pairs: Iterator[Pair]) -> bool:
     """Whether the next scene, of which `Words.also` speaks, is proven too."""
-    return any(_run(finding, bad, good).outcome in PROVEN for bad, good in islice(pairs, 1))
+    runs = (_run(finding, bad, good) for bad, good in islice(pairs, 1))
+    return any(verdict is not None and verdict.outcome in PROVEN for verdict in runs)
 
 
-def _pairs(rule: Rule, finding: Finding, guilty: Version, other: Version) -> Iterable[tuple[Scene, Scene]]:
-    return zip(rule.scenes(finding, guilty), rule.scenes(finding, other), strict=False)
+def _pairs(rule: Rule, finding: Finding, guilty: Version, other: Version) -> Iterator[Pair]:
+    others = enumerate(rule.scenes(finding, other))
+    for number, bad in enumerate(rule.scenes(finding, guilty)):
+        yield bad, partial(_numbered, others, number)
 
 
-def _run(finding: Finding, bad: Scene, good: Scene) -> Verdict:
-    if missing := bad.missing or good.missing:
-        return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=missing)
+def _numbered(scenes: Iterator[tuple[int, Scene]], wanted: int) -> Scene | None:
+    return next((scene for number, scene in scenes if number == wanted), None)
+
+
+def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Verdict | None:
+    """Run a scene, and where that gets stuck the other side's as well; None where that side has no such scene."""
+    if bad.missing:
+        return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=bad.missing)
     patched = check(bad.model(), LIMITS, bad.through or None)
     if patched.outcome != "stuck":
         return _unproven(finding, bad, patched)
+    good = other()
+    if good is None:
+        return None
+    if good.missing:
+        return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=good.missing)
     base = check(good.model(), LIMITS, confirm=WHOLE)
     if base.outcome in ("vacuous", "inconclusive") or not base.complete:
         reason = f"the other side is {base.outcome}: {base.reason or 'a limit was hit'}"

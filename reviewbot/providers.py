@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 from reviewbot.edges import Actor, Edge, edges
 from reviewbot.facts import scope
 from reviewbot.facts.effects import Effect
 from reviewbot.facts.kinds import Lock, Wake, Write
 from reviewbot.facts.objects import owner
+from reviewbot.facts.part import Part
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 
@@ -24,18 +25,8 @@ NEAR = 1
 """The same for a lock of a structure of the kernel's, of which code has many: further away it is another one's."""
 
 
-class Providers:
+class Providers(Part):
     """Indices over a world: who takes a lock, who wakes, who runs; made once."""
-
-    def __init__(self, world: World) -> None:
-        self._world = ref(world)  # it is kept by the world, not the other way round
-
-    @property
-    def world(self) -> World:
-        """The world that it is about."""
-        world = self._world()
-        assert world is not None
-        return world
 
     @cached_property
     def holders(self) -> dict[str, list[str]]:

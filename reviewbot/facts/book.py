@@ -24,6 +24,7 @@ from reviewbot.facts import (
 )
 from reviewbot.facts.kinds import Fact, Wait
 from reviewbot.facts.locking import Given
+from reviewbot.facts.part import Part
 from reviewbot.facts.view import View
 from reviewbot.types import Place
 
@@ -34,11 +35,11 @@ F = TypeVar("F", bound=Fact)
 PRODUCERS = (locks, waits, wakes, allocations, masks, pools, clients, workqueues, work, threads, calls)
 
 
-class Book:
+class Book(Part):
     """Facts by function key and the constants it is called with. `kept` are facts that are known already."""
 
     def __init__(self, world: World, kept: Mapping[str, tuple[Fact, ...]] | None = None) -> None:
-        self.world = world
+        super().__init__(world)
         self._facts: dict[tuple[str, Given], tuple[Fact, ...]] = {(k, ()): f for k, f in (kept or {}).items()}
         self._views: dict[tuple[str, Given], View] = {}
         self._having: dict[type[Fact], tuple[tuple[str, Fact], ...]] = {}

@@ -30,6 +30,7 @@ from reviewbot.facts.kinds import (
 )
 from reviewbot.facts.link import Agenda, components
 from reviewbot.facts.locking import Given
+from reviewbot.facts.part import Part
 from reviewbot.facts.view import Made, View
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Contract
@@ -140,12 +141,12 @@ def _symbolic(mask: str, inside: Iterable[str]) -> str:
     return str(gfp.parse(mask + lost)) if lost else mask
 
 
-class Effects:
+class Effects(Part):
     """Effects of all functions of a program, found when asked for, callees first."""
 
     def __init__(self, world: World, kept: Mapping[tuple[str, Given], dict[Effect, Reason]] | None = None) -> None:
         """`kept` are effects that are known already."""
-        self.world = world
+        super().__init__(world)
         self._found: dict[tuple[str, Given], dict[Effect, Reason]] = dict(kept or {})
         self._given_to: dict[str, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""

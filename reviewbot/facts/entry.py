@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reviewbot.facts.kinds import Held
 from reviewbot.facts.link import components
 from reviewbot.facts.objects import known
+from reviewbot.facts.part import Part
 from reviewbot.facts.wiring import is_slot
 from reviewbot.kernel import KERNEL, lock_words
 
@@ -35,11 +36,11 @@ class Entry(NamedTuple):
         return frozenset(h.lock for h in self.held)
 
 
-class Entries:
+class Entries(Part):
     """Ways into the functions of a world, found when asked for."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        super().__init__(world)
         self._found: dict[str, tuple[Entry, ...]] = {}
 
     def of(self, key: str) -> tuple[Entry, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping
 
 from reviewbot.csource.cache import Cache
@@ -51,7 +50,6 @@ def find(source: Source, paths: tuple[str, ...]) -> World:
             worlds = [worlds[0], *worlds[1:][-NEAR + 2 :], world]
     while len(_recent) >= SCOPES:
         del _recent[next(iter(_recent))]
-        gc.collect()  # what a world is made of knows it: only this lets go of it, and it may be most of the memory
     _recent[name] = worlds
     return world
 
