@@ -12,13 +12,13 @@ something else is not. Where nobody hands it down, it was registered: then it go
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from reviewbot.facts.feasible import Feasible
 from reviewbot.facts.handed import Handing
 from reviewbot.facts.kinds import Context, Fact
-from reviewbot.facts.link import Links
+from reviewbot.facts.link import Links, below
 from reviewbot.facts.wiring import Root
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
@@ -47,22 +47,44 @@ class _State(NamedTuple):
 
 
 class Contexts:
-    """Contexts of the functions of a program, found when asked for; `same` are those of one with the same calls."""
+    """Contexts of the functions of a program, found when asked for; `kept` are contexts that are known already."""
 
-    def __init__(self, links: Links, same: Contexts | None = None) -> None:
+    def __init__(self, links: Links, kept: Mapping[str, tuple[Entered, ...]]) -> None:
         self.links = links
-        self._found: dict[str, tuple[Entered, ...]] = same._found if same is not None else {}
+        self._kept, self._lost = kept, frozenset[str]()
+        self._found: dict[str, tuple[Entered, ...]] = {}
         self._handing = Handing(links)
         self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
         self._feasible = Feasible(links)
         self._ups: dict[_State, tuple[tuple[_State, tuple[str, ...]], ...]] = {}
 
+    @classmethod
+    def after(cls, links: Links, before: Contexts, dirty: Collection[str]) -> Contexts:
+        """The contexts of a program that differs from the one before in some functions: they are searched again for
+        what these, and the functions that are entered otherwise, can have on the stack above them."""
+        contexts = cls(links, before._kept)
+        was, now = before._feasible, contexts._feasible
+        there = [key for key in dirty if key in links.callees and key in before.links.callees]
+        changed = {*dirty} - {key for key in there if was.through(key) == now.through(key)}
+        if links.roots is not before.links.roots:
+            were, are = before.links.roots, links.roots
+            changed |= {key for key in were.keys() | are.keys() if were.get(key) != are.get(key)}
+        lost = below(changed, before.links.callees_of) | below(changed, links.callees_of)
+        contexts._lost = before._lost | lost
+        contexts._found = {key: found for key, found in before._found.items() if key not in lost}
+        return contexts
+
     def of(self, key: str) -> tuple[Entered, ...]:
         """The contexts of a function, the shortest chain for each (context, runner)."""
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = tuple(self._search(key))
+            kept = self._kept.get(key) if key not in self._lost else None
+            found = self._found[key] = kept if kept is not None else tuple(self._search(key))
         return found
+
+    def all(self) -> Mapping[str, tuple[Entered, ...]]:
+        """The contexts of all functions, by key."""
+        return {key: self.of(key) for key in self.links.callees}
 
     def roots(self, key: str) -> frozenset[Root]:
         """Everything that a function may be entered from, on whatever way: for who asks where it does not run."""

@@ -200,7 +200,7 @@ class Effects(Part):
 
     def all(self) -> Mapping[str, Mapping[Effect, Reason]]:
         """Effects of all functions, by key."""
-        for component in self.world.links.order():
+        for component in self.world.links.order:
             self._component(component)
         return {key: self._found[key, ()] for key in self.world.functions()}
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from reviewbot.csource.ir import Call, CallEvent, Expr, Name, Op
+from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name, Op
 from reviewbot.facts import gfp
 from reviewbot.facts.body import Body
 from reviewbot.facts.dominance import Dominance
-from reviewbot.facts.expr import ANY, ZERO, bare, sign, test
+from reviewbot.facts.expr import ANY, ZERO, bare, show, sign, test
 from reviewbot.facts.link import Links
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import Allocate, Wait
@@ -54,6 +54,15 @@ class Feasible:
             if not possible:
                 return False
         return True
+
+    def through(self, key: str) -> tuple[object, ...]:
+        """All that is looked at where a chain goes through a function, but for lines."""
+        body = self.links.body(key)
+        own = frozenset(p.name for p in body.function.parameters if p.name in body.values)
+        calls = tuple((callee, tuple(map(_text, self._of(key, callee)))) for callee in self.links.callees_of(key))
+        values = [bare(e.right) for e in body.events() if isinstance(e, Assign)]
+        tables = tuple(show(value) for value in values if isinstance(value, AddressOf))
+        return own, calls, tables, self.links.wired[key].shape
 
     def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:
         """Whether a call is made with these parameters, and what it hands on."""
@@ -104,6 +113,10 @@ class Feasible:
             if signs != ANY and parameter.name not in target.values:
                 found[parameter.name] = signs
         return tuple(sorted(found.items()))
+
+
+def _text(spot: Spot) -> tuple[object, ...]:
+    return [*map(show, spot.call.args)], [(show(when), taken) for when, taken in spot.conditions], spot.slept
 
 
 def _against(given: Mapping[str, int], when: Expr, taken: bool) -> bool:

@@ -44,31 +44,51 @@ class Links:
 
     def __init__(self, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> None:
         self.names = names
+        self.whole = frozenset(whole)
         self.wired = dict(wired or {})
         self._bodies: dict[str, Body] = {}
         self.same: Links | None = None
         """The graph that it was made from, where both are the same but for lines."""
-        self._wire(whole)
+
+    @classmethod
+    def of(cls, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> Links:
+        """The graph over the functions that the files `whole` reach."""
+        links = cls(names, whole, wired)
+        links._wire()
+        return links
 
     @classmethod
     def after(
         cls, before: Links, names: Names, whole: Iterable[str], dirty: Collection[str], moved: Mapping[str, int]
     ) -> Links:
         """The graph of a program that differs from the one before in some functions."""
-        kept = {
-            key: wired.shifted(moved[key]) if key in moved else wired
-            for key, wired in before.wired.items()
-            if key not in dirty and (key in names.functions or key.endswith(":"))
-        }
-        links = cls(names, whole, kept)
-        again = [key for key in links.wired if key not in kept]
-        if links.wired.keys() == before.wired.keys() and all(
-            links.wired[key].shape == before.wired[key].shape for key in again
-        ):
+        links = cls(
+            names,
+            whole,
+            {
+                key: wired.shifted(moved[key]) if key in moved else wired
+                for key, wired in before.wired.items()
+                if key not in dirty and (key in names.functions or key.endswith(":"))
+            },
+        )
+        if links._shaped_like(before, dirty):
             links.same = before
-            for name in ("targets", "callees", "callers", "roots", "queued", "cycles", "rank"):
+            for name in ("targets", "callees", "callers", "roots", "queued", "order", "cycles", "rank"):
                 links.__dict__[name] = getattr(before, name)
+        else:
+            links._wire()
         return links
+
+    def _shaped_like(self, before: Links, dirty: Collection[str]) -> bool:
+        """Whether the functions are those of another program, and do the same with functions; links them if so."""
+        functions = [key for key in dirty if not key.endswith(":")]
+        new = any(key not in before.wired and self.names.file.get(key) in self.whole for key in functions)
+        gone = any(key in before.wired and key not in self.names.functions for key in functions)
+        if new or gone or self.whole != before.whole:
+            return False
+        again = [key for key in before.wired if key not in self.wired]
+        self.wired = {key: self.wired.get(key) or self.wire(key) for key in before.wired}
+        return all(self.wired[key].shape == before.wired[key].shape for key in again)
 
     def alike(self, other: Links) -> bool:
         """Whether functions call one another, and are entered, as in a program that this one was made from."""
@@ -81,10 +101,9 @@ class Links:
             found = self._bodies[key] = Body(self.names, key)
         return found
 
-    def _wire(self, whole: Iterable[str]) -> None:
-        paths = frozenset(whole)
-        todo = [key for key, path in self.names.file.items() if path in paths]
-        todo += [f"{path}:" for path in sorted(paths)]
+    def _wire(self) -> None:
+        todo = [key for key, path in self.names.file.items() if path in self.whole]
+        todo += [f"{path}:" for path in sorted(self.whole)]
         seen = set(todo)
         while todo:
             key = todo.pop()
@@ -245,6 +264,7 @@ class Links:
         handlers = sorted(self.targets.get(slot, ()))
         return tuple(h for h in handlers if any(t.name == owner for t in self.body(h).locals.values()))
 
+    @cached_property
     def order(self) -> list[list[str]]:
         """Strongly connected components of the call graph, callees first."""
         return list(components(self.callees_of, self.callees))
@@ -260,12 +280,12 @@ class Links:
     @cached_property
     def cycles(self) -> dict[str, tuple[str, ...]]:
         """Function -> the functions that call one another in a cycle with it; a function of no cycle is left out."""
-        return {key: tuple(group) for group in self.order() if len(group) > 1 for key in group}
+        return {key: tuple(group) for group in self.order if len(group) > 1 for key in group}
 
     @cached_property
     def rank(self) -> dict[str, int]:
         """Function -> a number that is higher than that of all that it calls, and the same within a cycle."""
-        return {key: number for number, group in enumerate(self.order()) for key in group}
+        return {key: number for number, group in enumerate(self.order) for key in group}
 
 
 class Agenda:
@@ -292,6 +312,18 @@ class Agenda:
         while self._queue:
             _, group = heappop(self._queue)
             yield group, sorted(self._members.pop(group))
+
+
+def below(keys: Iterable[T], onward: Callable[[T], Collection[T]]) -> set[T]:
+    """These, and everything that they reach."""
+    found = set(keys)
+    todo = list(found)
+    while todo:
+        for more in onward(todo.pop()):
+            if more not in found:
+                found.add(more)
+                todo.append(more)
+    return found
 
 
 def components(onward: Callable[[T], Collection[T]], roots: Iterable[T]) -> Iterator[list[T]]:

@@ -104,7 +104,7 @@ class Locking:
         return len(set(does)) > 1 and {d for d, _ in does} in ({"acquire"}, {"release"})
 
     def _order(self) -> None:
-        for component in self.links.order():
+        for component in self.links.order:
             self._component(component)
 
     def _component(self, component: Collection[str]) -> None:

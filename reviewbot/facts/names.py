@@ -42,8 +42,9 @@ class Names:
         self.file: dict[str, str] = {}
         self.shared_functions: dict[str, str] = {}
         self.own_functions: dict[tuple[str, str], str] = {}
-        self._structs: dict[str, Mapping[str, Variable]] = {}
-        self._own_structs: dict[tuple[str, str], Mapping[str, Variable]] = {}
+        self._structs: dict[str, tuple[str, Struct]] = {}
+        self._own_structs: dict[tuple[str, str], Struct] = {}
+        self._members: dict[tuple[str, str], Mapping[str, Variable]] = {}
         self._typedefs: dict[str, Type] = {}
         self._defines: dict[str, str] = {}
         self._own_defines: dict[tuple[str, str], str] = {}
@@ -86,7 +87,10 @@ class Names:
             if not function.static and not function.macro and not header:
                 self.shared_functions[function.name] = key
         for struct in unit.structs:
-            self._add_struct(path, struct, header)
+            self._own_structs[path, struct.name] = struct
+            other = self._structs.get(struct.name)
+            if struct.members and (other is None or len(struct.members) > len(other[1].members)):
+                self._structs[struct.name] = path, struct
         for name, type_ in unit.typedefs:
             self._typedefs.setdefault(name, type_)
         for name, text in unit.defines:
@@ -100,12 +104,6 @@ class Names:
         for name, result, _ in unit.prototypes:
             self._results.setdefault(name, result)
         self._enums.update(unit.enums)
-
-    def _add_struct(self, path: str, struct: Struct, header: bool) -> None:
-        members = {m.name: m for m in struct.members}
-        self._own_structs[path, struct.name] = members
-        if len(members) > len(self._structs.get(struct.name, {})):
-            self._structs[struct.name] = members
 
     @property
     def units(self) -> Mapping[str, Unit]:
@@ -129,12 +127,16 @@ class Names:
     def members(self, struct: str, file: str) -> Mapping[str, Variable]:
         """Member name -> member; empty for a struct that is not at hand."""
         own = self._own_structs.get((file, struct))
-        if own is not None:
-            return own
-        found = self._structs.get(struct)
+        found = (file, own) if own is not None else self._structs.get(struct)
         if found is None and (target := self._typedefs.get(struct)) is not None:
             found = self._structs.get(target.name)
-        return found or {}
+        if found is None:
+            return {}
+        path, declared = found
+        members = self._members.get((path, declared.name))
+        if members is None:
+            members = self._members[path, declared.name] = {m.name: m for m in declared.members}
+        return members
 
     def member(self, struct: str, name: str, file: str) -> Type:
         """Type of a struct's member, or NOTYPE."""

@@ -23,6 +23,7 @@ import platformdirs
 
 from reviewbot.csource.cache import version as csource_version
 from reviewbot.csource.ir import Unit
+from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, Reason
 from reviewbot.facts.kinds import AnyFact, Fact
 from reviewbot.facts.library import Library
@@ -48,6 +49,14 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
     choices: msgspec.Raw
     facts: msgspec.Raw
     effects: msgspec.Raw
+    contexts: msgspec.Raw
+
+
+class _Ways(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Contexts by function: chains are numbers of functions."""
+
+    keys: tuple[str, ...]
+    found: dict[str, msgspec.Raw]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -57,6 +66,8 @@ _WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
 _RECORDS = msgspec.msgpack.Decoder(list[tuple[str, Given, Record]])
 _CHOICES = msgspec.msgpack.Decoder(dict[str, tuple[tuple[str, str], ...]])
 _FACTS = msgspec.msgpack.Decoder(dict[str, tuple[AnyFact, ...]])
+_WAYS = msgspec.msgpack.Decoder(_Ways)
+_ENTERED = msgspec.msgpack.Decoder(list[tuple[str, str, str, list[int]]])
 _EFFECTS = msgspec.msgpack.Decoder(list[tuple[str, Given, list[tuple[Effect, Reason]]]])
 
 
@@ -73,6 +84,7 @@ def save(name: str, world: World) -> None:
         raw(_ENCODER.encode(world.locking.choices)),
         raw(_ENCODER.encode(world.book.all())),
         raw(_ENCODER.encode(list(world.effects.parts()))),
+        raw(_ENCODER.encode(_numbered(world.contexts.all()))),
     )
     with contextlib.suppress(OSError):
         _write(_path(name), _ENCODER.encode(stored))
@@ -119,6 +131,41 @@ class _Sections(Kept):
         """Effects of each function."""
         with _uncollected():
             return {(key, given): dict(parts) for key, given, parts in _EFFECTS.decode(self._stored.effects)}
+
+    def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
+        """Contexts of each function."""
+        return _Named(_WAYS.decode(self._stored.contexts))
+
+
+def _numbered(contexts: Mapping[str, tuple[Entered, ...]]) -> _Ways:
+    numbers = {key: number for number, key in enumerate(contexts)}
+    return _Ways(
+        tuple(numbers),
+        {
+            key: msgspec.Raw(_ENCODER.encode([(*e[:3], [numbers[k] for k in e.chain]) for e in found]))
+            for key, found in contexts.items()
+        },
+    )
+
+
+class _Named(Mapping[str, tuple[Entered, ...]]):
+    """Contexts that are decoded when they are asked for."""
+
+    def __init__(self, ways: _Ways) -> None:
+        self._keys, self._found = ways.keys, ways.found
+
+    def __getitem__(self, key: str) -> tuple[Entered, ...]:
+        keys = self._keys
+        return tuple(
+            Entered(context, runner, slot, tuple(keys[n] for n in chain))
+            for context, runner, slot, chain in _ENTERED.decode(self._found[key])
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 @contextlib.contextmanager

@@ -45,6 +45,9 @@ class Kept(Protocol):
     def effects(self) -> Mapping[tuple[str, Given], dict[Effect, Reason]]:
         """Effects of each function."""
 
+    def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
+        """Contexts of each function."""
+
 
 class World:
     """A program over the files of a library. Functions go by key, `file:name`.
@@ -72,7 +75,7 @@ class World:
         self.names: Names
         if before is None or change is None:
             self.names = Names(library)
-            self.links = Links(self.names, self.whole, kept.wired() if kept else None)
+            self.links = Links.of(self.names, self.whole, kept.wired() if kept else None)
         else:
             self.names = Names.after(before.names, library) if change.same else Names(library)
             self.links = Links.after(before.links, self.names, self.whole, change.dirty, change.moved)
@@ -132,9 +135,9 @@ class World:
     @cached_property
     def contexts(self) -> Contexts:
         """Contexts of all functions."""
-        if self._before is not None and self.links.alike(self._before.links):
-            return Contexts(self.links, self._before.contexts)
-        return Contexts(self.links)
+        if self._before is None:
+            return Contexts(self.links, self._kept.contexts() if self._kept else {})
+        return Contexts.after(self.links, self._before.contexts, self.dirty)
 
     @cached_property
     def effects(self) -> Effects:
