@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 
 import msgspec
@@ -86,7 +86,7 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
         return None
     if good.missing:
         return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=good.missing)
-    base = check(good.model(), LIMITS, confirm=WHOLE)
+    base = _searched(msgspec.structs.replace(good, through=()))
     if base.outcome in ("vacuous", "inconclusive") or not base.complete:
         reason = f"the other side is {base.outcome}: {base.reason or 'a limit was hit'}"
         return Verdict(
@@ -117,9 +117,16 @@ def _remedy(rule: Rule, finding: Finding, guilty: Version) -> str:
     if finding.gives:
         return ""
     for remedy in rule.remedies(finding, guilty):
-        if not remedy.scene.missing and check(remedy.scene.model(), LIMITS, confirm=WHOLE).outcome == "free":
+        scene = msgspec.structs.replace(remedy.scene, through=())
+        if not scene.missing and _searched(scene).outcome == "free":
             return remedy.text
     return ""
+
+
+@lru_cache(8)
+def _searched(scene: Scene) -> Result:
+    """What is found in a scene that should be free; a remedy often is what was there before."""
+    return check(scene.model(), LIMITS, confirm=WHOLE)
 
 
 def settle(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -276,7 +276,8 @@ def _tidy(body: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Where the templates are, and what they may use."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -293,4 +294,4 @@ def _environment() -> Environment:
 
 
 def _template(name: str) -> Template:
-    return _environment().get_template(name)
+    return environment().get_template(name)

@@ -71,7 +71,7 @@ def check(
     started = perf_counter()
     options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
     try:
-        series = _fetch(what, range_, options, inbox)
+        series = _fetch(what, range_, tree or Path(), inbox)
     except Unreviewed as error:
         if not as_json:
             raise
@@ -100,14 +100,13 @@ def check(
     return EXIT[result.decision]
 
 
-def _fetch(what: str | None, range_: str | None, options: object, inbox: str) -> Series:
+def _fetch(what: str | None, range_: str | None, folder: Path, inbox: str) -> Series:
     from reviewbot import lore
-    from reviewbot.review import Options
-    from reviewbot.tree import Tree
 
-    assert isinstance(options, Options)
     if range_:
-        with Tree.open(Path(options.tree)) as tree:
+        from reviewbot.tree import Tree
+
+        with Tree.open(folder) as tree:
             return lore.parse(tree.range_mbox(range_), range_)
     assert what is not None
     stdin = sys.stdin.buffer.read(lore.Limits().series + 1) if what == "-" else None
@@ -121,9 +120,13 @@ def _fetch(what: str | None, range_: str | None, options: object, inbox: str) ->
 
 def _import() -> None:
     with suppress(Exception):  # told by the one who needs it
-        from reviewbot import judge, reply, rules, tree  # noqa: F401
+        from reviewbot import judge, output, rules, tree  # noqa: F401
+        from reviewbot.models import scene
+        from reviewbot.reply import environment
 
         rules.load()
+        scene.scenes()
+        environment()
 
 
 def _show(done: int, of: int) -> None:

@@ -63,9 +63,10 @@ class Contexts:
         """The contexts of a program that differs from the one before in some functions: they are searched again for
         what these, and the functions that are entered otherwise, can have on the stack above them."""
         contexts = cls(links, before._kept)
-        was, now = before._feasible, contexts._feasible
-        there = [key for key in dirty if key in links.callees and key in before.links.callees]
-        changed = {*dirty} - {key for key in there if was.through(key) == now.through(key)}
+        changed: set[str] = set()
+        for key in dirty:
+            both = key in links.callees and key in before.links.callees
+            changed |= contexts._feasible.changed(before._feasible, key) if both else {key}
         if links.roots is not before.links.roots:
             were, are = before.links.roots, links.roots
             changed |= {key for key in were.keys() | are.keys() if were.get(key) != are.get(key)}

@@ -7,6 +7,7 @@ function that it calls did. Everything else is taken over, its lines moved.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from reviewbot.csource.ir import Function, Type, Unit, Variable
 from reviewbot.facts.expr import show
 from reviewbot.facts.library import Library, index
+from reviewbot.facts.link import below
 from reviewbot.types import Source
 
 WORD = re.compile(rb"[A-Za-z_]\w*")
@@ -32,23 +34,35 @@ def step(old: Library, new: Library, changed: Iterable[str], after: Source, wire
     """Compare two libraries that differ in the files `changed`; `after` is the new source."""
     dirty: set[str] = set()
     moved: dict[str, int] = {}
-    words: dict[bytes, bool] = {}
-    paths = list(changed)
-    for path in paths:
+    wanted: dict[str, set[bytes]] = {}
+    for path in changed:
         one, two = old.declared.get(path, Unit()), new.declared.get(path, Unit())
         functions = _functions(path, one, two, old.texts.get(path, {}), new.texts.get(path, {}))
         dirty |= functions.dirty | {f"{path}:"}
         moved.update(functions.moved)
-        for word, everywhere in _words(path, one, two).items():
-            words[word] = words.get(word, False) or everywhere
-    if words:
-        shared = frozenset(word for word, everywhere in words.items() if everywhere)
-        own = frozenset(words)
-        for path, unit in new.declared.items():
-            wanted = own if path in paths else shared
-            if wanted and any(f"{path}:{f.name}" in wired for f in unit.functions):
-                dirty |= _mentioning(path, unit, wanted, after)
-    return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty}, not words)
+        if words := _words(path, one, two):
+            for near in _including(path, new):
+                wanted.setdefault(near, set()).update(words)
+            if linked := {word for word, shared in words.items() if shared}:
+                for other in new.declared:
+                    wanted.setdefault(other, set()).update(linked)
+    for path, mentioned in wanted.items():
+        unit = new.declared.get(path, Unit())
+        if any(f"{path}:{f.name}" in wired for f in unit.functions):
+            dirty |= _mentioning(path, unit, mentioned, after)
+    return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty}, not wanted)
+
+
+def _including(path: str, library: Library) -> set[str]:
+    """A file and those that include it, also by way of others. Names of files are told apart without their folders,
+    which may be said on the compiler's command line; below include/ not all files in between are at hand."""
+    if path.startswith("include/"):
+        return {path, *library.declared}
+    by_name: dict[str, list[str]] = {}
+    for other, unit in library.declared.items():
+        for name in unit.includes:
+            by_name.setdefault(posixpath.basename(name), []).append(other)
+    return below([path], lambda at: by_name.get(posixpath.basename(at), ()))
 
 
 class _Compared(NamedTuple):
@@ -90,7 +104,8 @@ def _slice(function: Function, text: list[bytes]) -> list[bytes]:
 
 
 def _words(path: str, one: Unit, two: Unit) -> dict[bytes, bool]:
-    """Names whose declaration is not what it was; True when files beside this one can see them."""
+    """Names whose declaration is not what it was; True where they stand for it in all files, also in those that do not
+    include this one (names are not looked up by what a file includes)."""
     header = path.endswith(".h")
     found: dict[str, bool] = {}
     for name in _differing({s.name: s.members for s in one.structs}, {s.name: s.members for s in two.structs}):
@@ -99,7 +114,7 @@ def _words(path: str, one: Unit, two: Unit) -> dict[bytes, bool]:
         if not before or not after:
             found[name] = header
         for member in _differing(before, after):
-            found[member] = header
+            found.setdefault(member, False)  # only who includes it knows what a struct has
     for name in _differing(dict(one.typedefs), dict(two.typedefs)):
         found[name] = header
     for name in _differing(dict(one.defines), dict(two.defines)):
@@ -130,10 +145,10 @@ def _differing(one: Mapping[str, object], two: Mapping[str, object]) -> list[str
     return sorted(name for name in names if one.get(name) != two.get(name))
 
 
-def _mentioning(path: str, unit: Unit, words: frozenset[bytes], source: Source) -> set[str]:
+def _mentioning(path: str, unit: Unit, words: set[bytes], source: Source) -> set[str]:
     """Functions of a file whose text has one of the words, and its file scope when that has."""
     content = source.read(path) or b""
-    if not any(word in content for word in words):
+    if not any(word in content for word in words) or words.isdisjoint(WORD.findall(content)):
         return set()
     lines = content.split(b"\n")
     found = {f"{path}:"}

@@ -6,7 +6,7 @@ that starts in an interrupt, a call on the way that can only be made where sleep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Feasible:
 
     def __init__(self, links: Links) -> None:
         self.links = links
-        self._spots: dict[tuple[str, str], tuple[Spot, ...]] = {}
+        self._spots: dict[str, dict[str, list[Spot]]] = {}
         self._steps: dict[tuple[str, str, Given], tuple[bool, Given]] = {}
 
     def sleeps(self, chain: tuple[str, ...]) -> bool:
@@ -55,14 +55,21 @@ class Feasible:
                 return False
         return True
 
-    def through(self, key: str) -> tuple[object, ...]:
-        """All that is looked at where a chain goes through a function, but for lines."""
+    def changed(self, other: Feasible, key: str) -> set[str]:
+        """Where chains through a function that another program has, too, may be others there: at some of its callees, or
+        from the function itself on."""
+        if self._passes(key) != other._passes(key):
+            return {key}
+        mine, others = set(self.links.callees_of(key)), set(other.links.callees_of(key))
+        return mine ^ others | {c for c in mine & others if _text(self._of(key, c)) != _text(other._of(key, c))}
+
+    def _passes(self, key: str) -> tuple[object, ...]:
+        """What of a function is looked at in chains through it, but for the calls that it makes."""
         body = self.links.body(key)
         own = frozenset(p.name for p in body.function.parameters if p.name in body.values)
-        calls = tuple((callee, tuple(map(_text, self._of(key, callee)))) for callee in self.links.callees_of(key))
         values = [bare(e.right) for e in body.events() if isinstance(e, Assign)]
         tables = tuple(show(value) for value in values if isinstance(value, AddressOf))
-        return own, calls, tables, self.links.wired[key].shape
+        return own, tables, self.links.wired[key].shape[2:]
 
     def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:
         """Whether a call is made with these parameters, and what it hands on."""
@@ -70,37 +77,35 @@ class Feasible:
         made = [s for s in spots if not any(_against(given, when, taken) for when, taken in s.conditions)]
         return bool(made or not spots), self._given(given, callee, made)
 
-    def _of(self, caller: str, callee: str) -> tuple[Spot, ...]:
-        found = self._spots.get((caller, callee))
+    def _of(self, caller: str, callee: str) -> Sequence[Spot]:
+        """The places of a call; none where it is made through a pointer only."""
+        found = self._spots.get(caller)
         if found is None:
-            found = self._spots[caller, callee] = self._find(caller, callee)
-        return found
+            found = self._spots[caller] = self._find(caller)
+        return found.get(callee, ())
 
-    def _find(self, caller: str, callee: str) -> tuple[Spot, ...]:
-        """The places of a caller; none where it calls through a pointer only."""
-        if not self.links.names_it(caller, callee):
-            return ()
+    def _find(self, caller: str) -> dict[str, list[Spot]]:
+        """Callee -> the places where a function calls it by name."""
         body = self.links.body(caller)
         sleeping: dict[int, int] = {}
-        calls: list[tuple[Call, int, int]] = []
+        calls: list[tuple[str, Call, int, int]] = []
         for number, block in enumerate(body.function.blocks):
             for place, event in enumerate(block.events):
                 if isinstance(event, CallEvent) and event.call.callee and event.call.callee not in body.locals:
-                    if self.links.names.function(event.call.callee, body.file) == callee:
-                        calls.append((event.call, number, place))
-                    elif _sleeps(body, event.call):
+                    callee = self.links.names.function(event.call.callee, body.file)
+                    if callee is not None:
+                        calls.append((callee, event.call, number, place))
+                    if _sleeps(body, event.call):
                         sleeping.setdefault(number, place)
         dominance = Dominance(body.function.blocks)
-        return tuple(
-            Spot(
-                call,
-                tuple(dominance.conditions(number)),
-                sleeping.get(number, place) < place or any(up in sleeping for up in dominance.above(number)),
-            )
-            for call, number, place in calls
-        )
+        slept = {block for block in {number for *_, number, _ in calls} if sleeping.keys() & dominance.above(block)}
+        found: dict[str, list[Spot]] = {}
+        for callee, call, number, place in calls:
+            before = number in slept or sleeping.get(number, place) < place
+            found.setdefault(callee, []).append(Spot(call, tuple(dominance.conditions(number)), before))
+        return found
 
-    def _given(self, given: Mapping[str, int], callee: str, spots: list[Spot]) -> Given:
+    def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[Spot]) -> Given:
         """What all calls that are made hand to parameters that the callee does not set."""
         found: dict[str, int] = {}
         target = self.links.body(callee)
@@ -115,8 +120,8 @@ class Feasible:
         return tuple(sorted(found.items()))
 
 
-def _text(spot: Spot) -> tuple[object, ...]:
-    return [*map(show, spot.call.args)], [(show(when), taken) for when, taken in spot.conditions], spot.slept
+def _text(spots: Sequence[Spot]) -> list[tuple[object, ...]]:
+    return [([*map(show, s.call.args)], [(show(when), taken) for when, taken in s.conditions], s.slept) for s in spots]
 
 
 def _against(given: Mapping[str, int], when: Expr, taken: bool) -> bool:

@@ -84,3 +84,52 @@ def test_what_is_new_below_a_caller_is_among_its_effects() -> None:
     after = MemorySource(FILES)
     led_on = worlds.evolved(first, after, {"drivers/a/user.c": after.blob("drivers/a/user.c")})
     assert {e.kind for e in led_on.does("drivers/a/other.c:other")} == {"lock"}
+
+
+STACK = """
+static void deep(struct dev *d) { d->count = 1; }
+static void shallow(struct dev *d, int wait) { %s }
+static void tick(struct timer_list *t) { %s }
+static void work(struct work_struct *ws) { deep(0); }
+static void start(struct dev *d) { timer_setup(&d->timer, tick, 0); %s }
+"""
+PLAIN = ("if (wait) deep(d);", "shallow(0, 1);", "INIT_WORK(&d->work, work);")
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        ("if (!wait) deep(d);", *PLAIN[1:]),
+        ("mutex_lock(&d->lock); deep(d);", *PLAIN[1:]),
+        ("d->count = 2;", *PLAIN[1:]),
+        (PLAIN[0], "shallow(0, 0);", PLAIN[2]),
+        (PLAIN[0], "deep(0);", PLAIN[2]),
+        (*PLAIN[:2], ""),
+        (*PLAIN[:2], PLAIN[2] + " d->count = 3;"),
+    ],
+)
+def test_contexts_of_a_world_that_is_led_on_are_those_of_a_new_one(now: tuple[str, str, str]) -> None:
+    before, after = (MemorySource({"drivers/a/x.c": (STACK % parts).encode()}) for parts in (PLAIN, now))
+    worlds.find(before, ("drivers/a/x.c",))
+    worlds.forget()  # what is asked for now comes from the disk
+    led_on = worlds.find(after, ("drivers/a/x.c",))
+    anew = worlds.make(after, {"drivers/a/x.c": after.blob("drivers/a/x.c") or ""})
+    assert led_on.steps == 1
+    assert led_on.contexts.all() == anew.contexts.all()
+    assert {e.context for e in worlds.find(before, ("drivers/a/x.c",)).entered("drivers/a/x.c:deep")} == {
+        "softirq",
+        "work",
+    }
+
+
+def test_a_member_is_known_to_those_who_include_its_header() -> None:
+    """The word alone stands in the functions of other files, too, where it is something else."""
+    own = b'#include "own.h"\nvoid put(struct own *o)\n{\n\to->count = 1;\n}\n'
+    near = b'#include "own.h"\n'
+    files = FILES | {"drivers/a/own.h": b"struct own { int count; };\n", "drivers/a/x.h": near, "drivers/a/x.c": own}
+    files["drivers/a/y.c"] = b'#include "../a/x.h"\nint got(struct own *o)\n{\n\treturn o->count;\n}\n'
+    worlds.find(MemorySource(files), ("drivers/a/x.c",))
+    worlds.forget()
+    longer = {"drivers/a/own.h": b"struct own { long count; };\n"}
+    led_on = worlds.find(MemorySource(files | longer), ("drivers/a/x.c",))
+    assert led_on.dirty == {"drivers/a/x.c:put", "drivers/a/y.c:got"}
