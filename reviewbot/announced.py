@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from itertools import islice, pairwise
 from typing import NamedTuple
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 from reviewbot.csource.ir import Assign, Call, Expr
 from reviewbot.effects import Extractor, Frame, Op, Program, Unreadable
