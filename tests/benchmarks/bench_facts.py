@@ -1,35 +1,37 @@
-"""Figures of the facts on a real tree: `python tests/benchmarks/bench_facts.py TREE [PATCHED_FILE OLD NEW]`.
+"""Figures of the facts on a real tree: `python tests/benchmarks/bench_facts.py REPOSITORY [MAIL]`.
 
-Prints lock balance over drivers/md with the functions that do not balance, times cold and warm, and memory.
+For drivers/md, and for md + block + drivers/block + fs/{ext4,xfs,btrfs} + mm: seconds and memory of a process that finds
+all facts and effects, cold (an empty cache) and warm; the balance of locks over drivers/md, with the functions that do
+not balance. With the mail of a patch: the same for its files before and after it.
 """
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter, process_time
 
-import platformdirs
-
-from reviewbot.facts import worlds
+from reviewbot import lore
 from reviewbot.facts.records import Record, throttles
 from reviewbot.facts.world import World
 from reviewbot.source import FolderSource
+from reviewbot.tree import Tree
 
-SCOPES = {
-    "drivers/md": ["drivers/md/dm.c", "drivers/md/bcache/super.c", "drivers/md/dm-vdo/vdo.c"],
-    "all": [
-        "block/bio.c",
-        "drivers/block/loop.c",
-        "fs/ext4/inode.c",
-        "fs/xfs/xfs_buf.c",
-        "fs/btrfs/inode.c",
-        "mm/vmscan.c",
-    ],
-}
+MD = ("drivers/md/dm.c", "drivers/md/bcache/super.c", "drivers/md/dm-vdo/vdo.c")
+SEVEN = (
+    *MD,
+    "block/bio.c",
+    "drivers/block/loop.c",
+    "fs/ext4/inode.c",
+    "fs/xfs/xfs_buf.c",
+    "fs/btrfs/inode.c",
+    "mm/vmscan.c",
+)
+SCOPES = {"drivers/md": MD, "seven folders": SEVEN}
 
 
 def balanced(record: Record) -> bool:
@@ -37,10 +39,12 @@ def balanced(record: Record) -> bool:
     return not record.cut and all(x.agreed or any(throttles(t) for t in (*x.takes, *x.drops)) for x in record.left)
 
 
-def balance(found: Iterable[World]) -> None:
-    """Print the share of functions that touch locks and balance, and the others by name."""
+def balance(tree: str) -> None:
+    """Print the share of functions of drivers/md that touch locks and balance, and the others by name."""
     touch, bad = 0, []
-    for world in found:
+    source = FolderSource(tree)
+    for path in MD:
+        world = World.of(source, [path])
         for key in world.functions():
             stub = world.names.functions[key]
             if stub.macro or stub.unreadable or not key.startswith("drivers/md") or world.locking.plan(key).plain:
@@ -53,34 +57,64 @@ def balance(found: Iterable[World]) -> None:
         print(f"  not: {key}")
 
 
-def timed(source: FolderSource, paths: list[str]) -> tuple[str, list[World]]:
-    """Seconds for the worlds around some files, with all their facts and effects; and of this process's own time."""
-    start, used = perf_counter(), process_time()
-    found = []
-    for path in paths:
-        world = World.of(source, [path])
-        world.facts()
-        world.effects.all()
-        found.append(world)
-    return f"{perf_counter() - start:.1f} s ({process_time() - used:.1f} s of the processor)", found
+def every(tree: str, scope: str) -> None:
+    """Find the worlds of a scope with all their facts and effects, one after the other as a review does."""
+    source = FolderSource(tree)
+    for path in SCOPES[scope]:
+        if source.blob(path):
+            world = World.of(source, [path])
+            world.facts()
+            world.effects.all()
+
+
+def patch(tree: str, mail: str) -> None:
+    """Find the facts of the files of a patch on both sides."""
+    series = lore.parse(Path(mail).read_bytes(), mail)
+    with Tree.open(Path(tree)) as repository:
+        change = repository.apply(series, None, "HEAD")
+        paths = [p for f in change.files for p in (f.old_path, f.path) if p]
+        start, used = perf_counter(), process_time()
+        before, after = (World.of(source, paths) for source in repository.sources(change))
+        changed = len(after.facts(paths) - before.facts(paths)), len(before.facts(paths) - after.facts(paths))
+        report(start, used, f"{changed[0]} facts more, {changed[1]} less; ")
+
+
+def report(start: float, used: float, text: str = "") -> None:
+    """Print what this process took."""
+    peaks = [resource.getrusage(who).ru_maxrss >> 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    took = f"{perf_counter() - start:.2f} s ({process_time() - used:.2f} s of the processor)"
+    print(f"{text}{took}, peak {peaks[0]} MB, of a child {peaks[1]} MB")
+
+
+def alone(what: str, *arguments: str, cache: str) -> str:
+    """What a process of its own reports."""
+    environment = os.environ | {"XDG_CACHE_HOME": cache}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    command = [sys.executable, __file__, f"--{what}", *arguments]
+    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
 def main() -> None:
-    tree = FolderSource(sys.argv[1])
+    if sys.argv[1] in ("--every", "--patch"):
+        start, used = perf_counter(), process_time()
+        if sys.argv[1] == "--patch":
+            patch(*sys.argv[2:])
+        else:
+            every(*sys.argv[2:])
+            report(start, used)
+        return
+    tree, *mails = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
-        platformdirs.user_cache_dir = lambda *_: folder  # type: ignore[assignment]
-        for name, paths in SCOPES.items():
-            present = [p for p in paths if tree.blob(p)]
-            cold, found = timed(FolderSource(sys.argv[1]), present)
-            worlds.forget()
-            warm, found = timed(FolderSource(sys.argv[1]), present)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            print(f"{name}: cold {cold}, warm {warm}, peak {peak} MB")
-            if name == "drivers/md":
-                balance(found)
-            worlds.forget()
+        for scope in SCOPES:
+            cache = str(Path(folder, scope))
+            for state in ("cold", "warm"):
+                print(f"{scope}, {state}: {alone('every', tree, scope, cache=cache)}", flush=True)
+        for mail in mails:
+            cache = str(Path(folder, "patch"))
+            for state in ("cold", "warm", "warm"):
+                print(f"{Path(mail).name}, {state}: {alone('patch', tree, mail, cache=cache)}", flush=True)
+    balance(tree)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent.parent))
     main()
