@@ -11,8 +11,7 @@ something else is not. Where nobody hands it down, it was registered: then it go
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from reviewbot.facts.feasible import Feasible
@@ -37,13 +36,17 @@ class Entered(NamedTuple):
     chain: tuple[str, ...]
 
 
-class _State(NamedTuple):
+class _State:
     """Where the search is: a function, the file that the rest of the chain has to stay in (empty: any), and who cannot
-    be on it."""
+    be on it. Equal ones are the same object."""
 
-    key: str
-    inside: str = ""
-    others: frozenset[str] = frozenset()
+    __slots__ = ("above", "inside", "key", "others", "roots")
+
+    def __init__(self, key: str, inside: str, others: frozenset[str], roots: Iterable[Root]) -> None:
+        self.key, self.inside, self.others = key, inside, others
+        self.roots = tuple(((root.context, root.runner), root) for root in sorted(roots))
+        self.above: tuple[tuple[_State, tuple[str, ...]], ...] | None = None
+        """Who hands its context on: the state, and the functions from there down to here; None until it is asked."""
 
 
 class Contexts:
@@ -56,7 +59,7 @@ class Contexts:
         self._handing = Handing(links)
         self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
         self._feasible = Feasible(links)
-        self._ups: dict[_State, tuple[tuple[_State, tuple[str, ...]], ...]] = {}
+        self._states: dict[tuple[str, str, frozenset[str]], _State] = {}
 
     @classmethod
     def after(cls, links: Links, before: Contexts, dirty: Collection[str]) -> Contexts:
@@ -100,30 +103,35 @@ class Contexts:
         return frozenset(found)
 
     def _search(self, key: str) -> Iterator[Entered]:
-        start = _State(key)
+        start = self._state(key)
         onward: dict[_State, tuple[str, ...]] = {start: (key,)}
         """State -> the functions from it to the next state (which is the last of them but for the start)."""
         after: dict[_State, _State] = {}
         length = {start: 1}
-        todo = deque([start])
+        todo = [start]
         seen: set[tuple[str, str]] = set()
-        while todo:
-            at = todo.popleft()
-            roots = [r for r in sorted(self.links.roots.get(at.key, ())) if (r.context, r.runner) not in seen]
-            if roots:
-                chain = self._chain(at, onward, after)
-                for root in roots:
-                    if (root.context, root.runner) not in seen and self._can(root, chain):
-                        seen.add((root.context, root.runner))
+        for at in todo:
+            chain: tuple[str, ...] = ()
+            for what, root in at.roots:
+                if what not in seen:
+                    chain = chain or self._chain(at, onward, after)
+                    if self._can(root, chain):
+                        seen.add(what)
                         yield Entered(root.context, root.runner, root.slot, chain)
-            above = self._ups.get(at)
-            if above is None:
-                above = self._ups[at] = tuple(self._above(at))
-            for state, way in above:
-                far = length[at] + len(way)
-                if state not in length and far <= LONGEST:
-                    length[state], onward[state], after[state] = far, way, at
+            if at.above is None:
+                at.above = tuple(self._above(at))
+            here = length[at]
+            for state, way in at.above:
+                if state not in length and here + len(way) <= LONGEST:
+                    length[state], onward[state], after[state] = here + len(way), way, at
                     todo.append(state)
+
+    def _state(self, key: str, inside: str = "", others: frozenset[str] = frozenset()) -> _State:
+        found = self._states.get((key, inside, others))
+        if found is None:
+            roots = self.links.roots.get(key, ())
+            found = self._states[key, inside, others] = _State(key, inside, others, roots)
+        return found
 
     @staticmethod
     def _chain(at: _State, onward: dict[_State, tuple[str, ...]], after: dict[_State, _State]) -> tuple[str, ...]:
@@ -142,12 +150,11 @@ class Contexts:
             if (at.inside and links.names.file[caller] != at.inside) or caller in at.others:
                 continue
             if links.names_it(caller, at.key):
-                yield _State(caller, at.inside, at.others), (caller,)
+                yield self._state(caller, at.inside, at.others), (caller,)
             elif at.key not in self._rooted:
                 for way in self._handing.ways(caller, at.key):
                     if at.others.isdisjoint(way.chain):
-                        state = _State(way.chain[0], way.inside or at.inside, at.others | way.others)
-                        yield state, way.chain
+                        yield self._state(way.chain[0], way.inside or at.inside, at.others | way.others), way.chain
 
     def _can(self, root: Root, chain: tuple[str, ...]) -> bool:
         """Whether a context can get to the end of a chain."""
