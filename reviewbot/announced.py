@@ -8,10 +8,10 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from reviewbot.csource.ir import Assign, Call, Expr
-from reviewbot.effects import Extractor, Frame, Op, Program, Unreadable
+from reviewbot.effects import Extractor, Op, Program, Unreadable
+from reviewbot.effects_frames import Frame
 from reviewbot.effects_locks import State
 from reviewbot.effects_reader import Act, Reader
-from reviewbot.facts import objects
 from reviewbot.facts.body import Body
 from reviewbot.facts.effects import Effect
 from reviewbot.facts.expr import PLUS, ZERO, parts
@@ -183,27 +183,22 @@ class Announcing(Extractor):
                     found.setdefault((fact.at.line, fact.call), []).append(fact)
         return self._written[key].get((line, call), [])
 
-    def _ways(self, frame: Frame, reader: Reader, state: Hashable) -> Iterator[tuple[Op | None, Hashable]]:
-        assert isinstance(state, State)
-        events = reader.plan.blocks[state.block].events
-        event = events[state.event] if state.event < len(events) else None
-        for op, after in super()._ways(frame, reader, state):
-            if isinstance(event, Assign) and self._hits(frame, event.line, ""):
-                place = Place(reader.body.file, event.line, reader.body.name)
-                yield Op("write", self.told.tested, self.told.op, "", place), after
-            else:
-                yield op, after
+    def _assigned(self, frame: Frame, reader: Reader, event: Assign) -> Op | None:
+        if not self._hits(frame, event.line, ""):
+            return None
+        place = Place(reader.body.file, event.line, reader.body.name)
+        return Op("write", self.told.tested, self.told.op, "", place)
 
     def _hits(self, frame: Frame, line: int, call: str) -> bool:
         found = self._writes(frame.key, line, call)
-        return any(objects.bind(w.object, frame.ids, frame.types) == self.told.tested for w in found)
+        return any(self._bind(w.object, frame) == self.told.tested for w in found)
 
     def _primitive(
         self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str
     ) -> Iterator[tuple[Op | None, Hashable]]:
         here = [f for f in self.world.own_facts(frame.key) if isinstance(f, Site) and f.at.line == call.line]
         found = [w for f in here if f.call == call.callee for w in _woken(f)]
-        wakes = [w for w in found if objects.bind(w, frame.ids, frame.types) == self.told.wake]
+        wakes = [w for w in found if self._bind(w, frame) == self.told.wake]
         writes = self._hits(frame, call.line, call.callee)
         if writes and not wakes:
             op = Op("write", self.told.tested, self.told.op, call.callee, place)

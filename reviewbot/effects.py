@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 from reviewbot.csource.ir import Assign, Call, CallEvent, Return
+from reviewbot.effects_frames import Choice, End, Frame, Inside, Read, Site, Target
 from reviewbot.effects_locks import Held, State, Token, lasting, locked
 from reviewbot.effects_reader import Act, Reader, bound, runs
 from reviewbot.facts import objects
@@ -23,10 +23,10 @@ from reviewbot.facts.plan import Values
 from reviewbot.facts.wiring import visited
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
-from reviewbot.program import Op, Program, alive, reduced
+from reviewbot.program import Op, Program, Raw, alive, reduced
 from reviewbot.types import Place
 
-MOST_STATES = 60_000
+MOST_STATES = 40_000
 """States of all programs of one circle before they are given up."""
 MOST_PATHS = 24
 """Most sets of values that a block is visited with before they are forgotten."""
@@ -40,61 +40,6 @@ class Unreadable(Exception):
 
 class TooLarge(Unreadable):
     """The program is larger than what can be searched."""
-
-
-class Frame(NamedTuple):
-    """A function as it is called: with which objects, held locks and known values of its parameters."""
-
-    key: str
-    ids: tuple[str, ...]
-    types: tuple[str, ...]
-    bases: tuple[str, ...]
-    held: Held
-    given: Values
-
-
-class Target(NamedTuple):
-    """A function that a call is followed into: what the text says of its parameters, those that stand for a text of
-    the caller's, and the values that are followed there."""
-
-    key: str
-    given: Values
-    texts: tuple[tuple[str, str], ...]
-    followed: frozenset[str]
-
-
-class Site(NamedTuple):
-    """A call as a frame makes it: all of it that does not change with what is held and known."""
-
-    text: str
-    place: Place
-    acts: tuple[Act, ...] | None
-    ids: tuple[str, ...]
-    types: tuple[str, ...]
-    bases: tuple[str, ...]
-    targets: tuple[Target, ...]
-    skips: bool
-    """It may also be none of the targets."""
-
-
-class Inside(NamedTuple):
-    """At a place of a callee's program; `after` is where the caller goes on."""
-
-    frame: Frame
-    place: int
-    after: State
-    text: str
-
-
-class End(NamedTuple):
-    """A return: with what is held and the signs of the result; `escapes`: from a macro, out of its user."""
-
-    held: Held
-    signs: int
-    escapes: bool = False
-
-
-Graph = dict[Hashable, list[tuple[Op | None, Hashable]]]
 
 
 class Extractor:
@@ -119,9 +64,13 @@ class Extractor:
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = MOST_STATES
-        self._programs: dict[tuple[Frame, bool], Program | None] = {}
+        self._known: dict[tuple[str, Held, Values, bool], list[Read]] = {}
+        self._numbers: dict[Hashable, int] = {}
+        self._programs: list[Program] = []
         self._open: list[str] = []
-        self._touched: dict[tuple[str, tuple[str, ...], bool], bool] = {}
+        self._used: list[set[int]] = [set()]
+        """Arguments that made a difference so far, for each open function."""
+        self._touched: dict[tuple[str, tuple[str, ...], bool], tuple[bool, set[int]]] = {}
         self._readers: dict[str, Reader] = {}
         self._sites: dict[tuple[int, tuple[str, ...], tuple[str, ...], tuple[str, ...], bool], Site] = {}
 
@@ -138,9 +87,13 @@ class Extractor:
         inside = tuple(Token(lock, mode, "", False) for lock, mode in holds)
         self._keep = keep
         graph, start = self._graph(Frame(root, ids, ("",) * n, ids, inside, frozenset()))
-        end = End((), ANY)
-        for ways in graph.values():
-            ways[:] = [(op, end if isinstance(a, End) else a) for op, a in ways if self._settled(a, inside)]
+        end = graph.number(End((), ANY))
+        for ways in filter(None, graph.ways):
+            ways[:] = [
+                (op, end if graph.ways[after] is None else after)
+                for op, after in ways
+                if graph.ways[after] is not None or self._settled(graph.states[after], inside)
+            ]
         living = alive(graph)
         if start not in living:
             raise Unreadable(f"no way through {function.name}() gives back what it takes")
@@ -170,88 +123,116 @@ class Extractor:
 
     # --- one function
 
-    def _called(self, frame: Frame) -> Program | None:
-        """The program of a callee; None where it never returns, or is being read already: no second round."""
-        if (frame, self._keep) not in self._programs:
-            if frame.key in self._open or len(self._open) >= DEEPEST:
-                return None
+    def _called(self, frame: Frame) -> Read | None:
+        """A callee, read once for all arguments that make no difference to it; None where it is being read already: no
+        second round."""
+        known = self._known.setdefault((frame.key, frame.held, frame.given, self._keep), [])
+        for read in known:
+            if read.about == frame.about(read.used):
+                return read
+        if frame.key in self._open or len(self._open) >= DEEPEST:
+            return None
+        self._used.append(set())
+        try:
             graph, start = self._graph(frame)
-            living = alive(graph)
-            self._programs[frame, self._keep] = reduced(graph, start, living) if start in living else None
-        return self._programs[frame, self._keep]
+        finally:
+            used = tuple(sorted(self._used.pop()))
+        living = alive(graph)
+        number = self._number(reduced(graph, start, living)) if start in living else None
+        known.append(Read(used, frame.about(used), number))
+        return known[-1]
 
-    def _graph(self, frame: Frame) -> tuple[Graph, State]:
+    def _number(self, program: Program) -> int:
+        """Equal programs have one number."""
+        name = program.start, frozenset(program.places.items()), frozenset(program.ends.items())
+        number = self._numbers.setdefault(name, len(self._programs))
+        if number == len(self._programs):
+            self._programs.append(program)
+        return number
+
+    def _graph(self, frame: Frame) -> tuple[Raw, int]:
         reader = self.reader(frame.key)
-        graph: Graph = {}
+        graph = Raw()
         crowd: dict[int, set[Values]] = {}
-        start = State(0, 0, frame.held, frame.given)
-        todo: list[Hashable] = [start]
+        start = graph.number(State(0, 0, frame.held, frame.given))
+        todo = [start]
         self._open.append(frame.key)
         try:
             while todo:
-                state = todo.pop()
-                if state in graph or isinstance(state, End):
-                    continue
-                ways = graph[state] = []
+                number = todo.pop()
+                state = graph.states[number]
                 self._left -= 1
                 if self._left < 0:
                     raise TooLarge(f"{reader.body.name}() has too many ways")
-                if isinstance(state, Choice):
-                    found: Iterator[tuple[Op | None, Hashable]] = iter([(None, s) for s in state.states])
+                if isinstance(state, State):
+                    found = self._ways(frame, reader, state)
                 elif isinstance(state, Inside):
                     found = self._inside(state)
                 else:
-                    found = self._ways(frame, reader, state)
+                    assert isinstance(state, Choice)
+                    found = iter([(None, s) for s in state.states])
+                ways: list[tuple[Op | None, int]] = []
                 for op, after in found:
                     if isinstance(after, State) and after.event == 0:
                         after = _forget(after, reader, crowd)
-                    ways.append((op, after))
-                    todo.append(after)
+                    new = len(graph.states)
+                    to = graph.number(after)
+                    ways.append((op, to))
+                    if to == new and not isinstance(after, End):
+                        todo.append(to)
+                graph.ways[number] = ways
         finally:
             self._open.pop()
         return graph, start
 
-    def _ways(self, frame: Frame, reader: Reader, state: Hashable) -> Iterator[tuple[Op | None, Hashable]]:
-        assert isinstance(state, State)
-        block = reader.plan.blocks[state.block]
-        if state.event >= len(block.events):
-            if not block.edges:
-                value = reader.plan.body.function.value
-                yield None, End(state.held, returned(value, dict(state.values)))
-            for to, (_, values) in onward(reader.plan, block, ((), state.values)):
-                yield None, State(to, 0, state.held, values)
-            return
-        event = block.events[state.event]
-        after = state._replace(event=state.event + 1)
-        if isinstance(event, CallEvent):
-            yield from self._call(frame, after, event, reader)
-        elif isinstance(event, Assign):
-            _, values = assign(reader.plan, event, ((), state.values), reader.keys)
-            yield None, after._replace(values=values)
-        elif isinstance(event, Return):
-            macro = reader.plan.body.function.macro
-            yield None, End(state.held, returned(event.value, dict(state.values)), macro)
+    def _ways(self, frame: Frame, reader: Reader, state: State) -> Iterator[tuple[Op | None, Hashable]]:
+        """The ways on from a place; what only changes what is known is gone through at once."""
+        plan = reader.plan
+        block = plan.blocks[state.block]
+        for number in range(state.event, len(block.events)):
+            event = block.events[number]
+            if isinstance(event, CallEvent):
+                ways = list(self._call(frame, state._replace(event=number + 1), event, reader))
+            elif isinstance(event, Assign):
+                _, values = assign(plan, event, ((), state.values), reader.keys)
+                ways = [(self._assigned(frame, reader, event), state._replace(event=number + 1, values=values))]
+            elif isinstance(event, Return):
+                yield None, End(state.held, returned(event.value, dict(state.values)), plan.body.function.macro)
+                return
+            else:
+                return
+            match ways:
+                case [(None, State() as after)]:
+                    state = after
+                case _:
+                    yield from ways
+                    return
+        if not block.edges:
+            yield None, End(state.held, returned(plan.body.function.value, dict(state.values)))
+        for to, (_, values) in onward(plan, block, ((), state.values)):
+            yield None, State(to, 0, state.held, values)
+
+    def _assigned(self, frame: Frame, reader: Reader, event: Assign) -> Op | None:
+        """The step that an assignment is; here none is one."""
+        return None
 
     def _inside(self, state: Inside) -> Iterator[tuple[Op | None, Hashable]]:
-        """A step of a callee's program, or the way back from it."""
-        program = self._called(state.frame)
-        assert program is not None
-        end = program.ends.get(state.place)
-        if isinstance(end, End):
-            if end.escapes:
-                yield None, End(end.held, end.signs)
-                return
-            values = {k: v for k, v in state.after.values if k != state.text}
-            if end.signs not in (ANY, VOID):
-                values[state.text] = end.signs & ANY
-            yield None, state.after._replace(held=end.held, values=frozenset(values.items()))
-            return
-        for op, places in program.places[state.place].steps:
-            first, *rest = sorted(places)
-            if not rest:
-                yield op, state._replace(place=first)
-            else:
-                yield op, Choice(tuple(state._replace(place=p) for p in (first, *rest)))
+        """The steps of a callee's program."""
+        for op, places in self._programs[state.program].places[state.place].steps:
+            first, *rest = (self._at(state, place) for place in sorted(places))
+            yield op, Choice((first, *rest)) if rest else first
+
+    def _at(self, state: Inside, place: int) -> Inside | State | End:
+        """Where a place of a callee's program is: inside of it, or behind the call where the callee has returned."""
+        end = self._programs[state.program].ends.get(place)
+        if not isinstance(end, End):
+            return state._replace(place=place)
+        if end.escapes:
+            return End(end.held, end.signs)
+        values = state.after.values
+        if end.signs not in (ANY, VOID):
+            values |= {(state.text, end.signs & ANY)}
+        return state.after._replace(held=end.held, values=values)
 
     # --- calls
 
@@ -267,13 +248,18 @@ class Extractor:
         if site.acts is not None:
             yield from self._primitive(frame, after, site.acts, call, site.place, site.text)
             return
+        self._used[-1] |= site.asked
         for target in site.targets:
-            inner = self._enter(after, site, target)
-            program = self._called(inner)
-            if program is not None:
-                back = after._replace(held=(), values=lasting(after.values, self._keep))
-                for start in sorted(program.start):
-                    yield None, Inside(inner, start, back, site.text)
+            read = self._called(self._enter(after, site, target))
+            if read is None:
+                continue
+            self._used[-1].update(*(site.of[i] for i in read.used if i < len(site.of)))
+            if read.program is not None:
+                inside = Inside(
+                    read.program, 0, after._replace(held=(), values=lasting(after.values, self._keep)), site.text
+                )
+                for start in sorted(self._programs[read.program].start):
+                    yield None, self._at(inside, start)
         if site.skips:
             yield None, after
 
@@ -296,8 +282,9 @@ class Extractor:
             return Site(text, place, None, unknown, ("",) * n, unknown, (target,), True)
         acts = reader.acts(event)
         if acts is not None and not runs(call.callee):
-            return Site(text, place, acts, (), (), (), (), False)
+            return Site(text, place, acts)
         reached = self.world.links.reached(frame.key, call)
+        self._used.append(set())
         targets = tuple(self._target(reader, call, t) for t in reached if self._follows(frame, reader, call, t))
         return Site(
             text,
@@ -308,6 +295,8 @@ class Extractor:
             tuple(bound(body.base(a), frame.bases) for a in call.args),
             targets,
             len(targets) < len(reached) or not reached,
+            frozenset(self._used.pop()),
+            tuple(objects.positions(body.identity(a)) | objects.positions(body.base(a)) for a in call.args),
         )
 
     def _target(self, reader: Reader, call: Call, key: str) -> Target:
@@ -326,25 +315,41 @@ class Extractor:
         if self.world.has_context(frame.key, call) or self.world.function(target).unreadable:
             return False
         ids = self._ids(frame, reader, call)
-        found = self._touched.get((target, ids, self._keep))
-        if found is None:
-            found = self._touched[target, ids, self._keep] = self._touches(target, ids, reader, call)
+        name = target, ids, self._keep
+        if name not in self._touched:
+            asked = set[int]()
+            self._touched[name] = self._touches(target, ids, reader, call, asked), asked
+        found, asked = self._touched[name]
+        for position in asked:
+            if position < len(call.args):
+                self._used[-1] |= objects.positions(reader.body.identity(call.args[position]))
         return found
 
-    def _touches(self, target: str, ids: tuple[str, ...], reader: Reader, call: Call) -> bool:
+    def _touches(self, target: str, ids: tuple[str, ...], reader: Reader, call: Call, asked: set[int]) -> bool:
+        """Whether a callee does something to what is followed; its arguments that decide that are put into `asked`."""
         types = tuple(reader.body.type(a).name for a in call.args)
         record = self.world.locking.record(target)
-        tokens = [t for left in record.left for t in (*left.takes, *left.drops)]
-        if any(objects.bind(t.lock, ids, types) in self.locks for t in tokens):
+
+        def what(identity: str) -> str:
+            asked.update(objects.positions(identity))
+            return objects.bind(identity, ids, types)
+
+        if any(what(t.lock) in self.locks for left in record.left for t in (*left.takes, *left.drops)):
             return True
         for effect in self.world.does(target):
-            if effect.kind in ("wait", "wake", "flush") or (
-                effect.kind == "lock" and (not self.lean or (record.moves and not self._keep))
-            ):
-                what = effect.object and objects.bind(effect.object, ids, types)
-                if what and what in (self.locks if effect.kind == "lock" else self.waits):
+            if not effect.object:
+                continue
+            if effect.kind == "lock" and (not self.lean or (record.moves and not self._keep)):
+                if what(effect.object) in self.locks:
                     return True
+            elif effect.kind in ("wait", "wake", "flush") and what(effect.object) in self.waits:
+                return True
         return False
+
+    def _bind(self, identity: str, frame: Frame) -> str:
+        """An object of a function's, as its caller calls it."""
+        self._used[-1] |= objects.positions(identity)
+        return objects.bind(identity, frame.ids, frame.types)
 
     def _ids(self, frame: Frame, reader: Reader, call: Call) -> tuple[str, ...]:
         return tuple(objects.bind(reader.body.identity(a), frame.ids, frame.types) for a in call.args)
@@ -363,20 +368,15 @@ class Extractor:
     ) -> Iterator[tuple[Op | None, Hashable]]:
         """What the kernel's own call does, one act after the other; only one of a call's acts can branch."""
         for act in acts:
-            what = objects.bind(act.object, frame.ids, frame.types)
+            what = self._bind(act.object, frame)
             if act.kind == "lock" and what in self.locks:
+                self._used[-1] |= objects.positions(act.base)
                 yield from locked(after, act, what, bound(act.base, frame.bases), place, text, self._keep)
                 return
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
                 yield Op(act.kind, what, act.mode, call.callee, place), after
                 return
         yield None, after
-
-
-class Choice(NamedTuple):
-    """One of these, by free choice."""
-
-    states: tuple[Inside, ...]
 
 
 def _forget(state: State, reader: Reader, crowd: dict[int, set[Values]]) -> State:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.csource.ir import Assign, CallEvent, Expr
+from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Op, Return
 from reviewbot.facts import objects
 from reviewbot.facts.body import Body
-from reviewbot.facts.expr import bare, show
+from reviewbot.facts.expr import bare, show, test
 from reviewbot.facts.kinds import Flush, Site, Wait, Wake
 from reviewbot.facts.plan import Plan
 from reviewbot.facts.world import World
@@ -19,6 +20,10 @@ from reviewbot.kernel.schema import Contract
 def runs(callee: str) -> bool:
     """Whether a call of the kernel's runs a function of the driver's, by contract."""
     return any(isinstance(effect, Contract) and effect.runs for effect in KERNEL.effects.get(callee, ()))
+
+
+DONE = frozenset({"lock", "wait", "wake", "flush"})
+"""Effects for which a function may be followed into."""
 
 
 class Act(NamedTuple):
@@ -54,8 +59,22 @@ class Reader:
 
     @cached_property
     def live(self) -> list[frozenset[str]]:
-        """Values that may still be tested, block by block."""
-        return self.plan.live(self.keys)
+        """Values that may still be asked for before they are assigned anew, block by block."""
+        return lived(self.plan, self.keys, self._handed)
+
+    def _handed(self, call: Call) -> set[str]:
+        found = set[str]()
+        for target in self.world.links.reached(self.key, call):
+            if any(effect.kind in DONE for effect in self.world.does(target)):
+                callee = self.world.body(target).function
+                conditions = (edge.when for block in callee.blocks for edge in block.edges if edge.when is not None)
+                tested = {test(when).key for when in conditions}
+                found |= {
+                    show(bare(arg))
+                    for parameter, arg in zip(callee.parameters, call.args, strict=False)
+                    if parameter.name in tested
+                }
+        return found
 
     @cached_property
     def _facts(self) -> dict[tuple[int, str], list[Site]]:
@@ -92,6 +111,60 @@ class Reader:
             elif isinstance(fact, Flush):
                 out.append(Act("flush", fact.object, "cancel" if fact.cancel else "flush", call.callee))
         return tuple(out)
+
+
+def lived(plan: Plan, keys: frozenset[str], handed: Callable[[Call], set[str]]) -> list[frozenset[str]]:
+    """Per block: the values among `keys` that are asked for from its start on, before anything is assigned to them.
+
+    handed: what a call hands to a function that asks for it.
+    """
+    mentioning: dict[str, set[str]] = {}
+    for key in keys:
+        for word in plan.words(key):
+            mentioning.setdefault(word, set()).add(key)
+    needs: list[set[str]] = []
+    keeps: list[frozenset[str]] = []
+    for block in plan.blocks:
+        need = {plan.test(edge.when).key for edge in block.edges if edge.when is not None}
+        if not block.edges and plan.body.function.value is not None:
+            need |= asked(plan.body.function.value)
+        lost = set[str]()
+        for event in reversed(block.events):
+            gone = set[str]()
+            if isinstance(event, Return):
+                need = asked(event.value) if event.value is not None else set()
+            elif isinstance(event, Assign):
+                left, name, right, plain, _ = plan.store(event)
+                gone |= mentioning.get(name, set()) if name else {key for key in keys if left in key}
+                need -= gone
+                if plain and left in keys:
+                    need |= asked(right)
+            elif isinstance(event, CallEvent):
+                gone = {plan.text(event.call)}.union(*(mentioning.get(name, set()) for name in plan.handed(event.call)))
+                need -= gone
+                need |= handed(event.call)
+            lost |= gone
+        needs.append(need & keys)
+        keeps.append(keys - lost)
+    changed = True
+    while changed:
+        changed = False
+        for i in range(len(needs) - 1, -1, -1):
+            size = len(needs[i])
+            for edge in plan.blocks[i].edges:
+                needs[i] |= needs[edge.to] & keeps[i]
+            changed = changed or len(needs[i]) > size
+    return [frozenset(need) for need in needs]
+
+
+def asked(value: Expr) -> set[str]:
+    """What has to be known for what is known of a value that is returned or assigned."""
+    plain = bare(value)
+    found = {show(plain), test(value).key}
+    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+        found.add(test(plain.args[0]).key)
+        found |= asked(plain.args[1]) | asked(plain.args[2])
+    return found
 
 
 def bound(base: str, bases: tuple[str, ...]) -> str:

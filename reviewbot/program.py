@@ -22,8 +22,21 @@ class Op(NamedTuple):
     place: Place
 
 
-Raw = Mapping[Hashable, list[tuple[Op | None, Hashable]]]
-"""A graph: state -> ways on, silent ones without a step. A state that is no key is an end."""
+class Raw:
+    """A graph: states, numbered as they come up, each with its ways on, silent ones without a step; an end has none."""
+
+    def __init__(self) -> None:
+        self.states: list[Hashable] = []
+        self.ways: list[list[tuple[Op | None, int]] | None] = []
+        self._numbers: dict[Hashable, int] = {}
+
+    def number(self, state: Hashable) -> int:
+        """The number of a state; one that is new is an end until it gets its ways."""
+        number = self._numbers.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
+            self.ways.append(None)
+        return number
 
 
 class Ways(NamedTuple):
@@ -44,39 +57,40 @@ class Program(NamedTuple):
         return {op for ways in self.places.values() for op, _ in ways.steps}
 
 
-def alive(graph: Raw) -> set[Hashable]:
+def alive(graph: Raw) -> set[int]:
     """The states from which an end can be reached, ends included."""
-    into: dict[Hashable, list[Hashable]] = {}
-    for state, ways in graph.items():
-        for _, after in ways:
-            into.setdefault(after, []).append(state)
-    todo = [state for state in into if state not in graph]
+    into: list[list[int]] = [[] for _ in graph.ways]
+    for state, ways in enumerate(graph.ways):
+        for _, after in ways or ():
+            into[after].append(state)
+    todo = [state for state, ways in enumerate(graph.ways) if ways is None]
     found = set(todo)
     while todo:
-        for state in into.get(todo.pop(), ()):
+        for state in into[todo.pop()]:
             if state not in found:
                 found.add(state)
                 todo.append(state)
     return found
 
 
-def reduced(graph: Raw, start: Hashable, living: set[Hashable]) -> Program:
+def reduced(graph: Raw, start: int, living: set[int]) -> Program:
     """The same program without its silent moves, equal places taken together (partition refinement)."""
     fronts = _Fronts(graph, living)
-    moves: dict[Hashable, tuple[tuple[Op, frozenset[Hashable]], ...]] = {}
+    moves: dict[int, tuple[tuple[Op, frozenset[int]], ...]] = {}
     first = fronts.of(start)
     todo = list(first)
     while todo:
         state = todo.pop()
         if state not in moves:
-            moves[state] = tuple((op, fronts.of(after)) for op, after in graph.get(state, ()) if op and after in living)
-            todo += [s for _, after in moves[state] for s in after]
+            ways = graph.ways[state] or ()
+            moves[state] = tuple({(op, fronts.of(after)): None for op, after in ways if op and after in living})
+            todo += [s for _, after in moves[state] for s in after if s not in moves]
     klass = _classes(graph, moves)
     places = {
         klass[state]: Ways(tuple(sorted({(op, frozenset(klass[s] for s in after)) for op, after in ways}, key=_order)))
         for state, ways in moves.items()
     }
-    ends = {klass[state]: state for state in moves if state not in graph}
+    ends = {klass[state]: graph.states[state] for state in moves if graph.ways[state] is None}
     return Program(frozenset(klass[s] for s in first), places, ends)
 
 
@@ -87,46 +101,48 @@ def _order(step: tuple[Op, frozenset[int]]) -> tuple[Op, list[int]]:
 class _Fronts:
     """The next states that do something (or end), through silent moves."""
 
-    def __init__(self, graph: Raw, living: set[Hashable]) -> None:
-        self.graph, self.living = graph, living
-        self._found: dict[Hashable, frozenset[Hashable]] = {}
+    def __init__(self, graph: Raw, living: set[int]) -> None:
+        self._found: list[frozenset[int] | None] = [
+            frozenset((state,)) if ways is None or any(op is not None for op, _ in ways) else None
+            for state, ways in enumerate(graph.ways)
+        ]
+        self._graph, self._living = graph, living
 
-    def of(self, state: Hashable) -> frozenset[Hashable]:
+    def of(self, state: int) -> frozenset[int]:
         """Found for all that can be reached without doing anything, the last states first."""
-        if state not in self._found:
+        found = self._found[state]
+        if found is None:
             for component in components(self._silent, [state]):
-                acting: set[Hashable] = set()
+                parts = {f for at in component for after in self._onward(at) if (f := self._found[after]) is not None}
+                front = next(iter(parts)) if len(parts) == 1 else frozenset().union(*parts)
                 for at in component:
-                    if self._acts(at):
-                        acting.add(at)
-                    else:
-                        for _, after in self.graph[at]:
-                            acting |= self._found.get(after, frozenset())
-                front = frozenset(acting)
-                self._found.update(dict.fromkeys(component, front))
-        return self._found[state]
+                    self._found[at] = front
+            found = self._found[state]
+            assert found is not None
+        return found
 
-    def _acts(self, state: Hashable) -> bool:
-        ways = self.graph.get(state)
-        return ways is None or any(op is not None for op, _ in ways)
+    def _onward(self, state: int) -> list[int]:
+        return [after for _, after in self._graph.ways[state] or () if after in self._living]
 
-    def _silent(self, state: Hashable) -> list[Hashable]:
-        if self._acts(state):
-            return []
-        return [after for _, after in self.graph[state] if after in self.living and after not in self._found]
+    def _silent(self, state: int) -> list[int]:
+        return [after for after in self._onward(state) if self._found[after] is None]
 
 
-def _classes(graph: Raw, moves: Mapping[Hashable, tuple[tuple[Op, frozenset[Hashable]], ...]]) -> dict[Hashable, int]:
+def _classes(graph: Raw, moves: Mapping[int, tuple[tuple[Op, frozenset[int]], ...]]) -> dict[int, int]:
     """States that nobody can tell apart have one number, the same in every run; ends have numbers of their own."""
-    ends = {state: -1 - n for n, state in enumerate(sorted((s for s in moves if s not in graph), key=repr))}
-    klass: dict[Hashable, int] = {state: ends.get(state, 0) for state in moves}
-    fronts = {after for ways in moves.values() for _, after in ways}
+    states = graph.states
+    ends = sorted((s for s in moves if graph.ways[s] is None), key=lambda s: repr(states[s]))
+    klass = dict.fromkeys(moves, 0)
+    klass.update({state: -1 - n for n, state in enumerate(ends)})
+    ops = {op: n for n, op in enumerate(sorted({op for ways in moves.values() for op, _ in ways}))}
+    fronts = {front: n for n, front in enumerate({front: None for ways in moves.values() for _, front in ways})}
+    steps = {state: [(ops[op], fronts[front]) for op, front in ways] for state, ways in moves.items()}
     count = 0
     while True:
-        onto = {after: tuple(sorted({klass[s] for s in after})) for after in fronts}
+        onto = [tuple(sorted({klass[s] for s in front})) for front in fronts]
         keys = {
-            state: (klass[state], tuple(sorted({(op, onto[after]) for op, after in ways})))
-            for state, ways in moves.items()
+            state: (klass[state], tuple(sorted({(op, onto[front]) for op, front in ways})))
+            for state, ways in steps.items()
         }
         numbers = {key: n for n, key in enumerate(sorted(set(keys.values())))}
         klass = {state: numbers[key] for state, key in keys.items()}

@@ -38,6 +38,7 @@ class Scope(StrEnum):
 
 
 _ARGUMENT = re.compile(r"([$@])(\d+)")
+_NONE = frozenset[int]()
 
 
 def scope(identity: str) -> Scope:
@@ -83,6 +84,13 @@ def spoken(identity: str) -> str:
     if colon or not dot or not owner.isidentifier():
         return name if colon else identity
     return f"{owner}->{rest}"
+
+
+def positions(identity: str) -> frozenset[int]:
+    """The arguments of a function that an object is told by."""
+    if "$" not in identity and "@" not in identity:
+        return _NONE
+    return frozenset(int(position) for _, position in _ARGUMENT.findall(identity))
 
 
 def bind(identity: str, objects: tuple[str, ...], types: tuple[str, ...]) -> str:
