@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,18 @@ import pytest
 from reviewbot import lore
 from reviewbot.cast import Cast
 from reviewbot.circles import found, scene
+from reviewbot.effects import Extractor
+from reviewbot.effects_reader import Reader
 from reviewbot.models.snapshot import snapshot_throttle
 from reviewbot.rule import Diff
 from reviewbot.sim.check import check
 from reviewbot.tree import Tree
+
+sys.path.insert(0, str(Path(__file__).parent / "facts"))
+from small import world
+
+BOX = "struct box { struct mutex lid; struct mutex key; int open; int seen; };\n"
+FILE = "drivers/md/small.c"
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +68,53 @@ def test_the_ways_of_the_circle_alone_show_the_same(throttled: Diff) -> None:
 def test_the_remedy_is_to_drop_the_lock(throttled: Diff) -> None:
     (circle,) = [c for c in found(throttled) if c.object == "dm_snapshot.in_progress_wait"]
     assert check(scene(circle, throttled.after, unlocked=True).model()).outcome == "free"
+
+
+def steps(code: str, function: str = "run") -> list[tuple[str, ...]]:
+    """What a function does to `box.lid`, way by way; each place of its program comes up once on a way."""
+    program = Extractor(world(BOX + code), {"box.lid"}, (), ()).program(f"{FILE}:{function}")
+    ways: list[tuple[str, ...]] = []
+
+    def walk(place: int, way: tuple[str, ...]) -> None:
+        if place in program.ends:
+            ways.append(way)
+        for op, after in program.places[place].steps:
+            for to in sorted(after):
+                walk(to, (*way, op.kind))
+
+    for place in sorted(program.start):
+        walk(place, ())
+    return sorted(ways)
+
+
+@pytest.mark.parametrize("order", ["hold(&b->lid); hold(&b->key);", "hold(&b->key); hold(&b->lid);"])
+def test_a_callee_is_told_apart_by_the_arguments_that_make_a_difference(order: str) -> None:
+    hold = "static void hold(struct mutex *m)\n{\nmutex_lock(m);\nmutex_unlock(m);\n}\n"
+    through = "static void through(struct mutex *m)\n{\nhold(m);\n}\n"
+    for called in (order, order.replace("hold", "through")):
+        code = f"{hold}{through}void run(struct box *b)\n{{\n{called}\n}}\n"
+        assert steps(code) == [("take", "give")]
+
+
+def test_a_callee_is_read_once_for_arguments_that_make_none() -> None:
+    """Twenty calls with other arguments fit where twenty readings of the callee would not."""
+    tests = "".join(f"if (b->open == {n})\n note({n});\n" for n in range(40))
+    work = f"static void work(struct box *b, int *seen)\n{{\nmutex_lock(&b->lid);\n{tests}mutex_unlock(&b->lid);\n}}\n"
+    calls = "".join(f"work(b, &counts[{n}].seen);\n" for n in range(20))
+    extractor = Extractor(world(f"{BOX}{work}void run(struct box *b)\n{{\n{calls}}}\n"), {"box.lid"}, (), ())
+    extractor._left = 400
+    assert len(extractor.program(f"{FILE}:run").places) == 41
+
+
+def test_conditions_agree_through_a_call() -> None:
+    """What was tested is known in a function that is handed it."""
+    code = "static void leave(struct box *b, int held)\n{\nif (held)\n mutex_unlock(&b->lid);\n}\n" + (
+        "void run(struct box *b, int held)\n{\nif (held)\n mutex_lock(&b->lid);\nleave(b, held);\n}\n"
+    )
+    assert steps(code) == [(), ("take", "give")]
+
+
+@pytest.mark.parametrize(("between", "asked"), [("note(b);", True), ("open = b->open;", False)])
+def test_a_value_is_forgotten_before_it_is_assigned_anew(between: str, asked: bool) -> None:
+    code = f"int run(struct box *b, int open)\n{{\n{between}\nif (open)\n note(b);\nreturn open ? 1 : 0;\n}}\n"
+    assert ("open" in Reader(world(BOX + code), f"{FILE}:run").live[0]) is asked

@@ -211,6 +211,22 @@ def test_scenes_after_the_proven_one_are_not_run(diff: Diff, monkeypatch: pytest
     assert set(ran) == {"lock_twice"}
 
 
+def test_the_other_side_is_modelled_only_where_the_guilty_one_gets_stuck(diff: Diff) -> None:
+    made: list[int] = []
+
+    class Counting(Fake):
+        def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+            for number, scene in enumerate(super().scenes(finding, side)):
+                if side is diff.before:
+                    made.append(number)
+                yield scene
+
+    assert judge.judge(Counting(diff, [(FREE, FREE)] * 2), finding(), diff).outcome is Outcome.REFUTED
+    assert made == []
+    assert judge.judge(Counting(diff, [(STUCK, STUCK), (STUCK, FREE)]), finding(), diff).outcome is Outcome.CONFIRMED
+    assert made == [0, 1]
+
+
 def test_also_is_said_only_when_the_next_scene_is_proven_too(diff: Diff) -> None:
     def also(second: tuple[Model, Model], text: str = "Reads get stuck, too.") -> bool:
         return judge.judge(Fake(diff, [(STUCK, FREE), second]), finding(also=text), diff).also
