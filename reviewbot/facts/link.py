@@ -33,6 +33,12 @@ from reviewbot.facts.wiring import (
 from reviewbot.kernel import KERNEL
 
 T = TypeVar("T", bound=Hashable)
+V = TypeVar("V")
+
+
+def _shared(find: Callable[[Links], V]) -> cached_property[V]:
+    """What is the same in two graphs that are the same but for lines: found once for both."""
+    return cached_property(lambda links: find(links) if links.same is None else getattr(links.same, find.__name__))
 
 
 class Links:
@@ -73,8 +79,6 @@ class Links:
         )
         if links._shaped_like(before, dirty):
             links.same = before
-            for name in ("targets", "callees", "callers", "roots", "queued", "order", "cycles", "rank"):
-                links.__dict__[name] = getattr(before, name)
         else:
             links._wire()
         return links
@@ -89,10 +93,6 @@ class Links:
         again = [key for key in before.wired if key not in self.wired]
         self.wired = {key: self.wired.get(key) or self.wire(key) for key in before.wired}
         return all(self.wired[key].shape == before.wired[key].shape for key in again)
-
-    def alike(self, other: Links) -> bool:
-        """Whether functions call one another, and are entered, as in a program that this one was made from."""
-        return self.same is other
 
     def body(self, key: str) -> Body:
         """The function, with its names resolved."""
@@ -129,7 +129,7 @@ class Links:
 
     # --- where function pointers are
 
-    @cached_property
+    @_shared
     def targets(self) -> dict[str, set[str]]:
         """Node -> functions that can be in it, flown on until nothing changes."""
         found: dict[str, set[str]] = {}
@@ -165,7 +165,7 @@ class Links:
                         put(into, known)
         return found
 
-    @cached_property
+    @_shared
     def roots(self) -> dict[str, set[Root]]:
         """Function -> where it is entered from."""
         found: dict[str, set[Root]] = {}
@@ -202,7 +202,7 @@ class Links:
         """Function (`path:` for a file's scope) -> functions that it puts into slots."""
         return {key: wired.placed for key, wired in self.wired.items() if wired.placed}
 
-    @cached_property
+    @_shared
     def queued(self) -> dict[str, set[str]]:
         """Work item -> workqueues it is queued on."""
         found: dict[str, set[str]] = {}
@@ -213,7 +213,7 @@ class Links:
 
     # --- calls
 
-    @cached_property
+    @_shared
     def callees(self) -> dict[str, tuple[str, ...]]:
         """Function -> functions that it can call."""
         return {key: self.called(key) for key in self.wired if not key.endswith(":")}
@@ -230,7 +230,7 @@ class Links:
             found.update(dict.fromkeys(self._about(slot, owner)))
         return tuple(found)
 
-    @cached_property
+    @_shared
     def callers(self) -> dict[str, set[str]]:
         """Function -> functions that can call it."""
         found: dict[str, set[str]] = {}
@@ -264,7 +264,7 @@ class Links:
         handlers = sorted(self.targets.get(slot, ()))
         return tuple(h for h in handlers if any(t.name == owner for t in self.body(h).locals.values()))
 
-    @cached_property
+    @_shared
     def order(self) -> list[list[str]]:
         """Strongly connected components of the call graph, callees first."""
         return list(components(self.callees_of, self.callees))
@@ -277,12 +277,12 @@ class Links:
         """The function, with those that it calls and is called by in a cycle."""
         return self.cycles.get(key, (key,))
 
-    @cached_property
+    @_shared
     def cycles(self) -> dict[str, tuple[str, ...]]:
         """Function -> the functions that call one another in a cycle with it; a function of no cycle is left out."""
         return {key: tuple(group) for group in self.order if len(group) > 1 for key in group}
 
-    @cached_property
+    @_shared
     def rank(self) -> dict[str, int]:
         """Function -> a number that is higher than that of all that it calls, and the same within a cycle."""
         return {key: number for number, group in enumerate(self.order) for key in group}
