@@ -11,7 +11,7 @@ from reviewbot.csource.ir import Assign, Call, Expr
 from reviewbot.effects import Extractor, Op, Program, Unreadable
 from reviewbot.effects_frames import Frame
 from reviewbot.effects_locks import State
-from reviewbot.effects_reader import Act, Reader
+from reviewbot.effects_reader import Act, Reader, Seen
 from reviewbot.facts.body import Body
 from reviewbot.facts.effects import Effect
 from reviewbot.facts.expr import PLUS, ZERO, parts
@@ -167,8 +167,8 @@ class Announcing(Extractor):
         self._left = STATES
         self._written: dict[str, dict[tuple[int, str], list[Write]]] = {}
 
-    def _follows(self, frame: Frame, reader: Reader, call: Call, target: str) -> bool:
-        if self.world.has_context(frame.key, call) or self.world.function(target).unreadable:
+    def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
+        if seen.apart or self.world.function(target).unreadable:
             return False
         writes = target in self.index.writing(self.told)
         if writes and target != self.route.get(frame.key, target):

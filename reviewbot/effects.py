@@ -13,14 +13,14 @@ from collections.abc import Hashable, Iterable, Iterator
 from itertools import pairwise
 
 from reviewbot.csource.ir import Assign, Call, CallEvent, Return
-from reviewbot.effects_frames import Choice, End, Frame, Inside, Read, Site, Target
+from reviewbot.effects_frames import Choice, End, Frame, Inside, Read, Site
 from reviewbot.effects_locks import Held, State, Token, lasting, locked
-from reviewbot.effects_reader import Act, Reader, bound, runs
+from reviewbot.effects_reader import Act, Reader, Seen, Target, bound
+from reviewbot.effects_reader import reader as made_ready
 from reviewbot.facts import objects
-from reviewbot.facts.expr import ANY, bare, show
+from reviewbot.facts.expr import ANY
 from reviewbot.facts.flow import VOID, assign, forget_addressed, onward, returned
 from reviewbot.facts.plan import Values
-from reviewbot.facts.wiring import visited
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.program import Op, Program, Raw, alive, reduced
@@ -71,8 +71,10 @@ class Extractor:
         self._used: list[set[int]] = [set()]
         """Arguments that made a difference so far, for each open function."""
         self._touched: dict[tuple[str, tuple[str, ...], bool], tuple[bool, set[int]]] = {}
-        self._readers: dict[str, Reader] = {}
-        self._sites: dict[tuple[int, tuple[str, ...], tuple[str, ...], tuple[str, ...], bool], Site] = {}
+        self._sites: dict[Hashable, dict[int, Site]] = {}
+        """Calls by what a function is called with, and by the call."""
+        self._here: dict[int, Site] = {}
+        """Those of the open function."""
 
     def program(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> Program:
         """The program of a task that runs a function, entered with some locks (and modes) held.
@@ -114,13 +116,6 @@ class Extractor:
             return True
         return {t for t in after.held if not t.other} == set(inside)
 
-    def reader(self, key: str) -> Reader:
-        """A function made ready."""
-        found = self._readers.get(key)
-        if found is None:
-            found = self._readers[key] = Reader(self.world, key)
-        return found
-
     # --- one function
 
     def _called(self, frame: Frame) -> Read | None:
@@ -151,12 +146,14 @@ class Extractor:
         return number
 
     def _graph(self, frame: Frame) -> tuple[Raw, int]:
-        reader = self.reader(frame.key)
+        reader = made_ready(self.world, frame.key)
         graph = Raw()
         crowd: dict[int, set[Values]] = {}
         start = graph.number(State(0, 0, frame.held, frame.given))
         todo = [start]
         self._open.append(frame.key)
+        around = self._here
+        self._here = self._sites.setdefault((frame.key, frame.ids, frame.types, frame.bases, self._keep), {})
         try:
             while todo:
                 number = todo.pop()
@@ -183,6 +180,7 @@ class Extractor:
                 graph.ways[number] = ways
         finally:
             self._open.pop()
+            self._here = around
         return graph, start
 
     def _ways(self, frame: Frame, reader: Reader, state: State) -> Iterator[tuple[Op | None, Hashable]]:
@@ -243,7 +241,9 @@ class Extractor:
         if call.callee in KERNEL.noreturn:
             return
         _, values = forget_addressed(reader.plan, call, ((), after.values))
-        site = self._site(frame, reader, event)
+        site = self._here.get(id(event))
+        if site is None:
+            site = self._here[id(event)] = self._read(frame, reader, event)
         after = after._replace(values=frozenset(v for v in values if v[0] != site.text))
         if site.acts is not None:
             yield from self._primitive(frame, after, site.acts, call, site.place, site.text)
@@ -263,71 +263,48 @@ class Extractor:
         if site.skips:
             yield None, after
 
-    def _site(self, frame: Frame, reader: Reader, event: CallEvent) -> Site:
-        """The call, read once for each set of objects that a function is called with."""
-        name = id(event), frame.ids, frame.types, frame.bases, self._keep
-        found = self._sites.get(name)
-        if found is None:
-            found = self._sites[name] = self._read(frame, reader, event)
-        return found
-
     def _read(self, frame: Frame, reader: Reader, event: CallEvent) -> Site:
-        call, body = event.call, reader.body
-        text, place = show(call), Place(body.file, call.line, body.name)
-        visit = visited(self.world.names, body, call)
-        if visit is not None and (frame.key, visit) in self.steps:
-            n = len(self.world.function(visit).parameters)
+        seen = reader.seen(event)
+        if seen.visit is not None and (frame.key, seen.visit) in self.steps:
+            n = len(self.world.function(seen.visit).parameters)
             unknown = (objects.UNKNOWN,) * n  # what it is given is the iterator's
-            target = Target(visit, frozenset(), (), self.reader(visit).live[0])
-            return Site(text, place, None, unknown, ("",) * n, unknown, (target,), True)
-        acts = reader.acts(event)
-        if acts is not None and not runs(call.callee):
-            return Site(text, place, acts)
-        reached = self.world.links.reached(frame.key, call)
+            target = Target(seen.visit, frozenset(), (), made_ready(self.world, seen.visit).live[0])
+            return Site(seen.text, seen.place, None, unknown, ("",) * n, unknown, (target,), True)
+        if seen.acts is not None:
+            return Site(seen.text, seen.place, seen.acts)
         self._used.append(set())
-        targets = tuple(self._target(reader, call, t) for t in reached if self._follows(frame, reader, call, t))
+        targets = tuple(reader.target(event.call, t) for t in seen.reached if self._follows(frame, seen, t))
         return Site(
-            text,
-            place,
+            seen.text,
+            seen.place,
             None,
-            self._ids(frame, reader, call),
-            tuple(body.type(a).name for a in call.args),
-            tuple(bound(body.base(a), frame.bases) for a in call.args),
+            self._ids(frame, seen),
+            seen.types,
+            tuple(bound(base, frame.bases) for base in seen.bases),
             targets,
-            len(targets) < len(reached) or not reached,
+            len(targets) < len(seen.reached) or not seen.reached,
             frozenset(self._used.pop()),
-            tuple(objects.positions(body.identity(a)) | objects.positions(body.base(a)) for a in call.args),
+            tuple(map(frozenset.__or__, map(objects.positions, seen.ids), map(objects.positions, seen.bases))),
         )
 
-    def _target(self, reader: Reader, call: Call, key: str) -> Target:
-        callee = self.world.body(key)
-        texts = tuple(
-            (parameter.name, show(bare(arg)))
-            for parameter, arg in zip(callee.function.parameters, call.args, strict=False)
-            if parameter.name not in callee.values
-        )
-        given = frozenset(self.world.locking.given(reader.body, call, key))
-        return Target(key, given, texts, self.reader(key).live[0])
-
-    def _follows(self, frame: Frame, reader: Reader, call: Call, target: str) -> bool:
+    def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
         if (frame.key, target) in self.steps:
             return True
-        if self.world.has_context(frame.key, call) or self.world.function(target).unreadable:
+        if seen.apart or self.world.function(target).unreadable:
             return False
-        ids = self._ids(frame, reader, call)
+        ids = self._ids(frame, seen)
         name = target, ids, self._keep
         if name not in self._touched:
             asked = set[int]()
-            self._touched[name] = self._touches(target, ids, reader, call, asked), asked
+            self._touched[name] = self._touches(target, ids, seen.types, asked), asked
         found, asked = self._touched[name]
         for position in asked:
-            if position < len(call.args):
-                self._used[-1] |= objects.positions(reader.body.identity(call.args[position]))
+            if position < len(seen.ids):
+                self._used[-1] |= objects.positions(seen.ids[position])
         return found
 
-    def _touches(self, target: str, ids: tuple[str, ...], reader: Reader, call: Call, asked: set[int]) -> bool:
+    def _touches(self, target: str, ids: tuple[str, ...], types: tuple[str, ...], asked: set[int]) -> bool:
         """Whether a callee does something to what is followed; its arguments that decide that are put into `asked`."""
-        types = tuple(reader.body.type(a).name for a in call.args)
         record = self.world.locking.record(target)
 
         def what(identity: str) -> str:
@@ -351,8 +328,8 @@ class Extractor:
         self._used[-1] |= objects.positions(identity)
         return objects.bind(identity, frame.ids, frame.types)
 
-    def _ids(self, frame: Frame, reader: Reader, call: Call) -> tuple[str, ...]:
-        return tuple(objects.bind(reader.body.identity(a), frame.ids, frame.types) for a in call.args)
+    def _ids(self, frame: Frame, seen: Seen) -> tuple[str, ...]:
+        return tuple(objects.bind(identity, frame.ids, frame.types) for identity in seen.ids)
 
     def _enter(self, after: State, site: Site, target: Target) -> Frame:
         known, given = dict(after.values), dict(target.given)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from reviewbot.effects_locks import Held, State
-from reviewbot.effects_reader import Act
+from reviewbot.effects_reader import Act, Target
 from reviewbot.facts.plan import Values
 from reviewbot.types import Place
 
@@ -24,16 +24,6 @@ class Frame(NamedTuple):
     def about(self, positions: Iterable[int]) -> tuple[tuple[str, ...], ...]:
         """What some of the arguments are."""
         return tuple((*self.ids[i : i + 1], *self.types[i : i + 1], *self.bases[i : i + 1]) for i in positions)
-
-
-class Target(NamedTuple):
-    """A function that a call is followed into: what the text says of its parameters, those that stand for a text of
-    the caller's, and the values that are followed there."""
-
-    key: str
-    given: Values
-    texts: tuple[tuple[str, str], ...]
-    followed: frozenset[str]
 
 
 class Site(NamedTuple):

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Op, Return
 from reviewbot.facts import objects
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import bare, show, test
 from reviewbot.facts.kinds import Flush, Site, Wait, Wake
-from reviewbot.facts.plan import Plan
+from reviewbot.facts.part import Part
+from reviewbot.facts.plan import Plan, Values
+from reviewbot.facts.wiring import visited
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract
+from reviewbot.types import Place
 
 
 def runs(callee: str) -> bool:
@@ -38,13 +42,42 @@ class Act(NamedTuple):
     base: str = ""
 
 
-class Reader:
-    """One function made ready for the walk."""
+class Target(NamedTuple):
+    """A function that a call is followed into: what the text says of its parameters, those that stand for a text of
+    the caller's, and the values that are followed there."""
+
+    key: str
+    given: Values
+    texts: tuple[tuple[str, str], ...]
+    followed: frozenset[str]
+
+
+class Seen(NamedTuple):
+    """A call in its function's own words. acts: what it does if it is the kernel's and runs nothing of the driver's.
+    visit: the function that an iterator visits."""
+
+    text: str
+    place: Place
+    acts: tuple[Act, ...] | None
+    visit: str | None
+    ids: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+    apart: bool = False
+    """Through a slot that has a context of its own."""
+
+
+class Reader(Part):
+    """One function made ready for the walk; `reader` gives it."""
 
     def __init__(self, world: World, key: str) -> None:
-        self.world, self.key = world, key
+        super().__init__(world)
+        self.key = key
         self.body: Body = world.body(key)
         self.plan: Plan = world.locking.plan(key)
+        self._seen: dict[int, Seen] = {}
+        self._targets: dict[tuple[int, str], Target] = {}
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -84,7 +117,45 @@ class Reader:
                 found.setdefault((fact.at.line, fact.call), []).append(fact)
         return found
 
-    def acts(self, event: CallEvent) -> tuple[Act, ...] | None:
+    def seen(self, event: CallEvent) -> Seen:
+        """A call, read once."""
+        found = self._seen.get(id(event))
+        if found is None:
+            call, body, world = event.call, self.body, self.world
+            acts, visit = self._acts(event), visited(world.names, body, call)
+            text, place = self.plan.text(call), Place(body.file, call.line, body.name)
+            if acts is not None and not runs(call.callee):
+                found = Seen(text, place, acts, visit)
+            else:
+                found = Seen(
+                    text,
+                    place,
+                    None,
+                    visit,
+                    tuple(body.identity(arg) for arg in call.args),
+                    tuple(body.type(arg).name for arg in call.args),
+                    tuple(body.base(arg) for arg in call.args),
+                    world.links.reached(self.key, call),
+                    world.has_context(self.key, call),
+                )
+            self._seen[id(event)] = found
+        return found
+
+    def target(self, call: Call, key: str) -> Target:
+        """What a call into a function hands over."""
+        found = self._targets.get((id(call), key))
+        if found is None:
+            callee = self.world.body(key)
+            texts = tuple(
+                (parameter.name, show(bare(arg)))
+                for parameter, arg in zip(callee.function.parameters, call.args, strict=False)
+                if parameter.name not in callee.values
+            )
+            given = frozenset(self.world.locking.given(self.body, call, key))
+            found = self._targets[id(call), key] = Target(key, given, texts, reader(self.world, key).live[0])
+        return found
+
+    def _acts(self, event: CallEvent) -> tuple[Act, ...] | None:
         """What the kernel's own call does; None for a call that is none of the kernel's."""
         call = event.call
         if not call.callee or call.callee in self.body.locals:
@@ -111,6 +182,18 @@ class Reader:
             elif isinstance(fact, Flush):
                 out.append(Act("flush", fact.object, "cancel" if fact.cancel else "flush", call.callee))
         return tuple(out)
+
+
+_READERS: WeakKeyDictionary[World, dict[str, Reader]] = WeakKeyDictionary()
+
+
+def reader(world: World, key: str) -> Reader:
+    """A function made ready, once for all that walk it."""
+    readers = _READERS.setdefault(world, {})
+    found = readers.get(key)
+    if found is None:
+        found = readers[key] = Reader(world, key)
+    return found
 
 
 def lived(plan: Plan, keys: frozenset[str], handed: Callable[[Call], set[str]]) -> list[frozenset[str]]:

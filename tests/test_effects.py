@@ -12,7 +12,7 @@ from reviewbot import lore
 from reviewbot.cast import Cast
 from reviewbot.circles import found, scene
 from reviewbot.effects import Extractor
-from reviewbot.effects_reader import Reader
+from reviewbot.effects_reader import reader
 from reviewbot.models.snapshot import snapshot_throttle
 from reviewbot.rule import Diff
 from reviewbot.sim.check import check
@@ -117,4 +117,5 @@ def test_conditions_agree_through_a_call() -> None:
 @pytest.mark.parametrize(("between", "asked"), [("note(b);", True), ("open = b->open;", False)])
 def test_a_value_is_forgotten_before_it_is_assigned_anew(between: str, asked: bool) -> None:
     code = f"int run(struct box *b, int open)\n{{\n{between}\nif (open)\n note(b);\nreturn open ? 1 : 0;\n}}\n"
-    assert ("open" in Reader(world(BOX + code), f"{FILE}:run").live[0]) is asked
+    small = world(BOX + code)
+    assert ("open" in reader(small, f"{FILE}:run").live[0]) is asked

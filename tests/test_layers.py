@@ -36,7 +36,7 @@ MAY_IMPORT = {
     },
     "reviewbot/effects_frames.py": {"types", "facts", "effects_locks", "effects_reader"},
     "reviewbot/effects_locks.py": {"types", "kernel", "facts", "program", "effects_reader"},
-    "reviewbot/effects_reader.py": {"csource", "kernel", "facts"},
+    "reviewbot/effects_reader.py": {"types", "csource", "kernel", "facts"},
     "reviewbot/cast.py": {"types", "kernel", "facts", "sim", "waitfor", "effects"},
     "reviewbot/sleeps.py": {"types", "kernel", "facts", "edges", "providers", "waitfor"},
     "reviewbot/completions.py": {"types", "csource", "facts", "effects", "sleeps", "waitfor"},
