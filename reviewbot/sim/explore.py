@@ -12,11 +12,11 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from reviewbot.sim.automaton import Automaton, OutOfRange, apply, is_open
+from reviewbot.sim.automaton import ALWAYS, Automaton, Class, Guard, OutOfRange, apply, is_open
 from reviewbot.sim.generate import SPREAD, Sorted, added, generate, leaves_range
 from reviewbot.sim.reduce import Move, Moves, fused, plain
 
@@ -149,26 +149,38 @@ def _exhausted(space: Space, limits: Limits, until: float) -> str:
     return f"more than {limits.seconds:g} s" if time.process_time() > until else ""
 
 
+class _Way(NamedTuple):
+    """A move from a place, as it is read again and again."""
+
+    move: Move
+    guard: Guard | None
+    """None where it is always open."""
+    constant: int | None
+    """What it adds to the state, where that is always the same but for the order of the tasks."""
+    order: Sorted | None
+
+
 class _Reader:
     """Expands states by reading the automaton: for so few states that making a function of it costs more."""
 
     def __init__(self, space: Space, index: dict[int, int]) -> None:
         self.space, self.index = space, index
-        classes = space.automaton.classes
-        self.sorters = [Sorted(space.automaton, c) if space.ordered and c.n > 1 else None for c in classes]
-        self.ways: list[dict[int, list[tuple[Move, int | None]]]] = [{} for _ in classes]
+        self.ways: list[dict[int, list[_Way]]] = [{} for _ in space.automaton.classes]
 
-    def prepared(self, number: int, place: int) -> list[tuple[Move, int | None]]:
-        """The moves from a place, each with what it adds to the state where that is always the same."""
+    def prepared(self, number: int, place: int) -> list[_Way]:
+        """The moves from a place."""
         ways = self.ways[number]
         if place not in ways:
-            c, size = self.space.automaton.classes[number], len(self.space.automaton.initial)
+            automaton, c = self.space.automaton, self.space.automaton.classes[number]
+            size, several = len(automaton.initial), c.n > 1
             ways[place] = []
             for move in self.space.moves[number][place]:
-                terms, constant = added(move.changes, size)
-                if c.n == 1:
-                    constant += (move.target - place) << 8 * (size - c.end)
-                ways[place].append((move, None if terms or leaves_range(move.changes) else constant))
+                terms, always = added(move.changes, size)
+                always += 0 if several else (move.target - place) << 8 * (size - c.end)
+                fixed = not terms and not leaves_range(move.changes) and (self.space.ordered or not several)
+                order = Sorted(automaton, c, place, move.target) if several and self.space.ordered else None
+                guard = None if move.guard == ALWAYS else move.guard
+                ways[place].append(_Way(move, guard, always if fixed else None, order))
         return ways[place]
 
     def __call__(self, begin: int, end: int) -> None:
@@ -180,33 +192,28 @@ class _Reader:
                 raise ValueError("a cell has left its range")
             for number, c in enumerate(space.automaton.classes):
                 before = -1
-                for task in range(c.n):
-                    place = c.place(state, task)
+                for task, place in enumerate(c.places(state)):
                     if space.ordered and place == before:  # the task before it is in the same place and has done it
                         continue
                     before = place
-                    for move, constant in self.ways[number].get(place) or self.prepared(number, place):
-                        if is_open(move.guard, state):
-                            after = self.after(number, value, state, task, place, move, constant)
+                    for move, guard, constant, order in self.ways[number].get(place) or self.prepared(number, place):
+                        if guard is None or is_open(guard, state):
+                            if constant is None:
+                                after = self.after(c, state, task, move)
+                            else:
+                                after = value + constant + (order[state[c.offset : c.end]] if order is not None else 0)
                             space.targets.append(index[after * space.factor])
                             if move.marks:
                                 space.marks.update(move.marks)
             space.starts.append(len(space.targets))
             space.known.append(len(index))
 
-    def after(
-        self, number: int, value: int, state: bytes, task: int, place: int, move: Move, constant: int | None
-    ) -> int:
-        """The state after a move."""
-        c, sort = self.space.automaton.classes[number], self.sorters[number]
-        if constant is not None and sort is not None:
-            return value + constant + sort[state[c.offset : c.end], place, move.target]
-        if constant is not None and c.n == 1:
-            return value + constant
+    def after(self, c: Class, state: bytes, task: int, move: Move) -> int:
+        """The state after a move, done step by step."""
         changed = bytearray(state)
         apply(move.changes, changed, self.space.automaton.cells)
         c.put(changed, task, move.target)
-        if sort is not None:
+        if self.space.ordered and c.n > 1:
             for nth, there in enumerate(sorted(c.places(changed))):
                 c.put(changed, nth, there)
         return int.from_bytes(changed, "big")

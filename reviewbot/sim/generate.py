@@ -21,7 +21,7 @@ SPREAD = 0x9E3779B1
 those are few: a table of a million states is asked at seven places to find one, at one or two with this (Knuth, TAOCP 3,
 6.4)."""
 MOST_CACHED = 20_000
-"""Sorted rows of places that a class remembers."""
+"""Rows of places that are remembered for one way of a class."""
 
 
 def generate(space: Space, index: dict[int, int]) -> Callable[[int, int], None]:
@@ -30,31 +30,34 @@ def generate(space: Space, index: dict[int, int]) -> Callable[[int, int], None]:
     Errors: the function raises ValueError or OverflowError where a cell leaves its range.
     """
     names: dict[str, Any] = {"space": space, "index": index}
-    names |= {f"sort{number}": Sorted(space.automaton, c) for number, c in enumerate(space.automaton.classes)}
+    for number, (c, moves) in enumerate(zip(space.automaton.classes, space.moves, strict=True)):
+        for place, ways in enumerate(moves if space.ordered and c.n > 1 else ()):
+            for move in ways:
+                names[f"sort{number}_{place}_{move.target}"] = Sorted(space.automaton, c, place, move.target)
     exec(compile("\n".join(source(space)), "<automaton>", "exec"), names)
     batch: Callable[[int, int], None] = names["batch"]
     return batch
 
 
-class Sorted(dict[tuple[bytes, int, int], int]):
-    """What to add to a state when a task of the class goes from one place to another and the class is sorted again.
+class Sorted(dict[bytes, int]):
+    """What to add to a state when a task of a class goes from one place to another and the class is sorted again.
 
-    By the places of the class's tasks, the place left and the place gone to.
+    By the places of the class's tasks.
     """
 
-    def __init__(self, automaton: Automaton, c: Class) -> None:
+    def __init__(self, automaton: Automaton, c: Class, place: int, target: int) -> None:
         super().__init__()
         self.width, self.unit = c.width, 1 << 8 * (len(automaton.initial) - c.end)
+        self.left, self.gone_to = (at.to_bytes(c.width, "big") for at in (place, target))
 
-    def __missing__(self, key: tuple[bytes, int, int]) -> int:
-        row, place, target = key
+    def __missing__(self, row: bytes) -> int:
         if len(self) >= MOST_CACHED:
             self.clear()
         places = [row[i : i + self.width] for i in range(0, len(row), self.width)]
-        places.remove(place.to_bytes(self.width, "big"))
-        places.append(target.to_bytes(self.width, "big"))
+        places.remove(self.left)
+        places.append(self.gone_to)
         after = b"".join(sorted(places))
-        self[key] = change = (int.from_bytes(after, "big") - int.from_bytes(row, "big")) * self.unit
+        self[row] = change = (int.from_bytes(after, "big") - int.from_bytes(row, "big")) * self.unit
         return change
 
 
@@ -99,7 +102,8 @@ def _tasks(number: int, c: Class, ordered: bool) -> Iterator[str]:
         place = f"s[{at}]" if c.width == 1 else f"s[{at}] << 8 | s[{at + 1}]"
         indent = "        "
         if ordered and task:  # the task before it is in the same place and has done the same
-            yield f"{indent}if s[{at}:{at + c.width}] != s[{at - c.width}:{at}]:"
+            same = f"s[{at}] != s[{at - 1}]" if c.width == 1 else f"s[{at}:{at + 2}] != s[{at - 2}:{at}]"
+            yield f"{indent}if {same}:"
             indent += "    "
         yield f"{indent}f = F{number}_{min(task, _kinds(c, ordered) - 1)}[{place}]"
         yield f"{indent}if f: f(s, k)"
@@ -117,13 +121,14 @@ def _move(space: Space, number: int, task: int, place: int, move: Move) -> Itera
     terms, constant = added(move.changes, size)
     changed = [f"({' + '.join(terms)}) * {space.factor}"] if terms and space.factor > 1 else terms
     if space.ordered and c.n > 1:
-        changed.append(f"sort{number}[s[{c.offset}:{c.end}], {place}, {move.target}]")
+        changed.append(f"sort{number}_{place}_{move.target}[s[{c.offset}:{c.end}]]")
     else:
         constant += (move.target - place) << 8 * (size - c.offset - (task + 1) * c.width)
     if leaves_range(move.changes):
         yield f"{indent}raise ValueError"
     for reached in move.marks:
-        yield f"{indent}mark({reached!r})"
+        if reached not in space.marks:
+            yield f"{indent}mark({reached!r})"
     yield f"{indent}target(index[{' + '.join(['k', *changed, *([str(constant * space.factor)] if constant else [])])}])"
 
 

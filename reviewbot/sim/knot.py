@@ -8,15 +8,15 @@ could run) would bring. It is complete in the first state where that holds; an e
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import chain
 from math import inf
 
 import msgspec
 
 from reviewbot.sim.automaton import ALWAYS, Automaton, Cond, Edge, Guard, Work, holds, is_open
-from reviewbot.sim.explore import Space, timed
+from reviewbot.sim.explore import OutOfTime, Space, timed
 from reviewbot.sim.future import Effect, Future, Spot
 from reviewbot.sim.graph import bottoms, circles
 from reviewbot.sim.locks import Cpu
@@ -51,7 +51,7 @@ def knots(space: Space, until: float = inf, graph: WaitFor | None = None) -> lis
     graph = graph or WaitFor(space.automaton)
     dead = _dead(space, graph, until)
     found: dict[tuple[tuple[str, str], ...], Knot] = {}
-    settled = [state for state, mask in dead.items() if all(dead.get(after) == mask for after in space.onward(state))]
+    settled = _settled(space, dead, until)
     for state in _last(space, graph, dead, settled, until):
         for knot in graph.knots(space.state(state), dead[state]):
             found.setdefault(knot.key, knot)
@@ -59,6 +59,19 @@ def knots(space: Space, until: float = inf, graph: WaitFor | None = None) -> lis
         found = {knot.key: knot for knot in graph.knots(space.state(settled[0]), dead[settled[0]], strict=False)}
     pairs = [(_complete(space, graph, dead, knot), knot) for knot in found.values()]
     return sorted(pairs, key=lambda pair: (pair[0], len(pair[1].nodes)))
+
+
+def _settled(space: Space, dead: dict[int, int], until: float) -> list[int]:
+    """The states from which nobody else will ever be dead: every deadlock comes to one in the end."""
+    left = [state for state, mask in dead.items() if all(dead.get(after) == mask for after in space.onward(state))]
+    settled = set(left)
+    while True:
+        for state in timed(reversed(left), until):
+            if not settled.issuperset(space.onward(state)):
+                settled.discard(state)
+        if len(settled) == len(left):
+            return left
+        left = [state for state in left if state in settled]
 
 
 def _last(space: Space, graph: WaitFor, dead: dict[int, int], settled: list[int], until: float) -> list[int]:
@@ -115,16 +128,13 @@ def _dead(space: Space, graph: WaitFor, until: float) -> dict[int, int]:
 
 def _doomed(space: Space, until: float) -> list[int]:
     """The states from which no state with everybody at home can be reached; all others are free of dead tasks."""
-    good = bytearray(_at_home(space))
-    starts, targets = space.starts, space.targets
-    begins = chain(reversed(space.known[:-1]), (1,))
-    for state, begin, end in zip(range(space.expanded - 1, -1, -1), begins, reversed(space.known), strict=True):
-        if begin < end and good.find(1, begin, end) >= 0:
-            good[state] = 1
+    good, starts, targets = bytearray(_at_home(space)), space.starts, space.targets
     doomed = [state for state in range(len(good) - 1, -1, -1) if not good[state]]
     while True:
+        if time.process_time() > until:
+            raise OutOfTime
         still = []
-        for state in timed(doomed, until):
+        for state in doomed:
             for after in targets[starts[state] : starts[state + 1]]:
                 if good[after]:
                     good[state] = 1

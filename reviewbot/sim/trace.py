@@ -66,8 +66,9 @@ def ordered(automaton: Automaton, state: bytes) -> bytes:
     """The state with the tasks of each class sorted."""
     result = bytearray(state)
     for c in automaton.classes:
-        for index, place in enumerate(sorted(c.places(state))):
-            c.put(result, index, place)
+        if c.n > 1:
+            for index, place in enumerate(sorted(c.places(state))):
+                c.put(result, index, place)
     return bytes(result)
 
 

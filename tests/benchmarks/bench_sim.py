@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import statistics
 import subprocess
