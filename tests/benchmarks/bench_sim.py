@@ -134,6 +134,7 @@ def pools(n: int) -> dict[str, object]:
 
 
 def main(arguments: Iterable[str]) -> None:
+    gc.set_threshold(1_000_000, 20, 100)  # as the command line has it
     if "--million" in arguments:
         million()
         return
