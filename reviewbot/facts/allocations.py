@@ -20,6 +20,8 @@ def facts(view: View) -> Iterator[Fact]:
         if not effect.flags and not given:
             continue  # the call had a mask in another kernel version
         alternatives = mask(view, made.call, effect.gfp) if given else (effect.flags,)
+        if effect.flags:
+            alternatives = tuple(effect.flags if a.startswith(UNKNOWN) else a for a in alternatives)
         yield Allocation(**view.site(made), gfp=alternatives, classes=gfp.classes(alternatives, scopes(made.at)))
 
 

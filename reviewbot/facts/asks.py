@@ -13,6 +13,7 @@ from reviewbot.facts import gfp
 from reviewbot.facts.allocations import scopes
 from reviewbot.facts.effects import FEW, Effect
 from reviewbot.facts.kinds import Allocation, Held, Take
+from reviewbot.facts.locking import Given
 from reviewbot.facts.view import Made, View
 from reviewbot.types import Place
 
@@ -46,6 +47,8 @@ class Ask(NamedTuple):
     """A call through an operations table whose functions are not at hand: it may ask for anything."""
     handed: str = ""
     """The mask in the function's own terms (`$2&~__GFP_FS`), where its callers hand it in."""
+    given: Given = ()
+    """Constants of the call by which the target chooses how it asks."""
 
     @property
     def rank(self) -> int:
@@ -114,6 +117,7 @@ def _alike(one: Ask, other: Ask) -> bool:
 def _otherwise(one: Ask, other: Ask) -> bool:
     """Whether no change of the call says that it asks for more: it can only be guessed now, or what is called asks."""
     below = other.effect is not None and other.effect.detail in gfp.RANK and one.effect != other.effect
+    below = below and one.given == other.given
     return (other.guessed and not one.guessed) or (below and one.scopes == other.scopes)
 
 
@@ -174,7 +178,9 @@ def _through(world: World, view: View, made: Made) -> Ask | None:
                     if most is None or (gfp.RANK[kind], gfp.RANK[raw]) > (most[0], gfp.RANK[most[2]]):
                         most = (gfp.RANK[kind], kind, raw, inner, target, "" if known else effect.detail)
     if most is not None:
-        return Ask(name, view.place(call.line), "", most[1], most[2], *site, most[3], most[4], handed=most[5])
+        given = world.effects.given(view, made, most[4])
+        at = view.place(call.line)
+        return Ask(name, at, "", most[1], most[2], *site, most[3], most[4], handed=most[5], given=given)
     pointer = not call.callee or call.callee in view.body.locals
     if pointer and "." in name:
         return Ask(name, view.place(call.line), "", gfp.scoped("full", inside), "full", *site, guessed=True)

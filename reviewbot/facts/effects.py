@@ -150,6 +150,7 @@ class Effects(Part):
         self._found: dict[tuple[str, Given], dict[Effect, Reason]] = dict(kept or {})
         self._given_to: dict[str, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
+        self._asking: dict[str, bool] = {}
 
     @classmethod
     def after(cls, world: World, before: Effects, moved: Mapping[str, int]) -> Effects:
@@ -281,6 +282,8 @@ class Effects(Part):
         view = self.world.view(key, given)
         yield from own(self.world.own_facts(key, given)).items()
         for made in view.made:
+            if made.number in view.missed:
+                continue
             if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
             targets = view.links.reached(key, made.call)
@@ -288,16 +291,26 @@ class Effects(Part):
                 continue
             here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
             for target in targets:
-                constants = self._given(view, made, target)
+                constants = self.given(view, made, target)
                 for effect, inner, reason in self.call(view, made, target, but):
                     if effect not in but:
                         dropped = reason.dropped | gone if gone else reason.dropped
                         yield effect, Reason(made.call.line, target, inner, dropped, here or reason.gates, constants)
 
-    def _given(self, view: View, made: Made, target: str) -> Given:
-        if not made.call.callee or not view.locking.record(target).moves:
+    def given(self, view: View, made: Made, target: str) -> Given:
+        """Constants of a call that may decide which locks its target gives up, or what memory it asks for."""
+        if not made.call.callee or not (view.locking.record(target).moves or self._asks_otherwise(target)):
             return ()
         return view.locking.given(view.body, made.call, target)
+
+    def _asks_otherwise(self, key: str) -> bool:
+        """Whether a function has several ways to ask for memory itself."""
+        found = self._asking.get(key)
+        if found is None:
+            known = key in self.world.links.wired and not self.world.locking.plan(key).plain
+            ways = {e for e in own(self.world.own_facts(key)) if e.kind == "memory"} if known else set()
+            found = self._asking[key] = len(ways) > 1
+        return found
 
     def call(
         self, view: View, made: Made, target: str, but: Collection[Effect] = ()
@@ -306,7 +319,7 @@ class Effects(Part):
 
         but: effects that are not asked for.
         """
-        given = self._given(view, made, target)
+        given = self.given(view, made, target)
         inner = self._found.get((target, ()), {}) if not given else self.of(target, given)
         if not inner:
             return []

@@ -37,6 +37,7 @@ class View:
         self.links, self.locking, self.key = links, locking, key
         self.body: Body = links.body(key)
         self.record: Record = locking.record(key, given)
+        self._given = given
 
     @property
     def name(self) -> str:
@@ -58,6 +59,14 @@ class View:
                     out.append(Made(call, index, number, effects, at, event.guard))
                     index += 1
         return tuple(out)
+
+    @cached_property
+    def missed(self) -> frozenset[int]:
+        """Numbers of the calls that are not reached with these constants, as far as the record tells."""
+        plan = self.locking.plan(self.key)
+        if not self._given or plan.plain or self.record.cut:
+            return frozenset()
+        return frozenset(plan.wanted - self.record.at.keys())
 
     @cached_property
     def dominance(self) -> Dominance:
@@ -82,8 +91,10 @@ class View:
         }
 
     def having(self, kind: type[E]) -> Iterator[tuple[Made, E]]:
-        """The calls with an effect of a kind, each with the effect."""
+        """The calls with an effect of a kind that are reached, each with the effect."""
         for made in self.made:
+            if made.number in self.missed:
+                continue
             for effect in made.effects:
                 if isinstance(effect, kind):
                     yield made, effect

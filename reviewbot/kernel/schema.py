@@ -108,7 +108,7 @@ class Submit(Group, frozen=True):
 
 
 class Allocate(Group, frozen=True):
-    """Calls that ask for memory, with a mask at `gfp`, or the implied `flags` where there is none."""
+    """Calls that ask for memory, with a mask at `gfp`, or the implied `flags` where there is none that can be read."""
 
     calls: tuple[str, ...]
     gfp: int | None = None

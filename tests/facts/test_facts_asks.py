@@ -230,3 +230,27 @@ def test_the_error_handler_of_a_host_is_waited_for(world: World) -> None:
     assert found is not None
     assert found.entered is not None
     assert (found.kind, found.entered.chain) == ("runs", (key("foo_reset"), key("reset")))
+
+
+def test_a_constant_decides_how_a_function_asks(world: World) -> None:
+    """
+    static void *grab(struct foo *f, bool write)
+    {
+            unsigned int flags;
+            void *p;
+            if (!write)
+                    return grab_cache_page(f->mapping, 0);
+            flags = memalloc_nofs_save();
+            p = grab_cache_page(f->mapping, 0);
+            memalloc_nofs_restore(flags);
+            return p;
+    }
+    static void foo_map(struct foo *f) { grab(f, true); }
+    static void reads(struct foo *f) { grab(f, false); }
+    static void looks(struct foo *f) { pagecache_get_page(f->mapping, 0, 0, 0); }
+    static void makes(struct foo *f) { pagecache_get_page(f->mapping, 0, FGP_CREAT, mapping_gfp_mask(f->mapping)); }
+    """
+    (strict,), (free,) = asks(world, key("foo_map")), asks(world, key("reads"))
+    assert (strict.klass, free.klass) == ("nofs", "full")
+    assert list(weaker([strict], [free])) == [(strict, free)]
+    assert [asks(world, key(name))[0].klass for name in ("looks", "makes")] == ["nowait", "full"]
