@@ -15,7 +15,7 @@ Known gaps
     Masks that travel in the driver's own structures.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from reviewbot.rule import (
     Diff,
@@ -76,7 +76,7 @@ class ShrinkerIo(Rule):
                 setting="For example, on a loop device over a file of the filesystem that allocates:",
                 contrast=f"Where {name}() {before}, the same situation cannot occur.",
             ),
-            after=[at],
+            after=[at, *_below(diff.after, root, ("io", "submit", "wait"))],
             before=[at],
             object=root,
             facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
@@ -99,7 +99,7 @@ class ShrinkerIo(Rule):
                 setting="For example, while memory is short:",
                 contrast="With a trylock, or without the lock, the shrinker leaves and the caller goes on.",
             ),
-            after=[at],
+            after=[at, *_below(diff.after, root, ("lock",), lock)],
             before=[at],
             object=f"{root} {lock}",
             facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
@@ -126,6 +126,12 @@ class ShrinkerIo(Rule):
 
 
 Gated = list[tuple[Reason, str]]
+
+
+def _below(side: Version, root: str, kinds: Sequence[str], what: str = "") -> list[Place]:
+    """The lines at which the shrinker comes to such effects, deepest first."""
+    found = [e for e, _ in _effects(side, root) if e.kind in kinds and what in ("", e.object)]
+    return [place for effect in found for place in reversed(side.world.effects.chain(root, effect))]
 
 
 def _effects(side: Version, root: str) -> list[tuple[Effect, Reason]]:

@@ -10,6 +10,7 @@ from reviewbot.csource.ir import Assign, Call, CallEvent, Expr
 from reviewbot.facts.body import Body
 from reviewbot.facts.dominance import Dominance
 from reviewbot.facts.expr import bare, show
+from reviewbot.facts.flow import walk
 from reviewbot.facts.link import Links
 from reviewbot.facts.locking import Given, Locking
 from reviewbot.facts.records import NOTHING, At, Record
@@ -62,11 +63,12 @@ class View:
 
     @cached_property
     def missed(self) -> frozenset[int]:
-        """Numbers of the calls that are not reached with these constants, as far as the record tells."""
+        """Numbers of the calls that are not reached with these constants, whatever else is true."""
         plan = self.locking.plan(self.key)
-        if not self._given or plan.plain or self.record.cut:
+        if not self._given or plan.plain:
             return frozenset()
-        return frozenset(plan.wanted - self.record.at.keys())
+        paths = walk(plan, dict(self._given), correlate=False)
+        return frozenset() if paths.cut else frozenset(n for n in plan.wanted if not paths.at.get(n))
 
     @cached_property
     def dominance(self) -> Dominance:

@@ -178,12 +178,16 @@ GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS", "noio": "GFP_NOIO"}
 
 
 def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None:
-    """Where in a file somebody waits with a lock held: (`allocates` or `waits for I/O`, place, gfp of the allocation).
+    """Where in a file or its folder a task waits with a lock held: (`allocates` or `waits for I/O`, place, gfp of that).
 
-    The allocation that reaches least far comes first: even that one calls a shrinker which does not look at its mask.
+    What the file itself does comes first, then the allocation that reaches least far: even that one calls a shrinker
+    which does not look at its mask.
     """
     found = []
-    for key in world.functions(path):
+    folder = posixpath.dirname(path)
+    near = (p for p in world.names.units if posixpath.dirname(p) == folder)
+    for key in (key for p in near for key in world.functions(p)):
+        other = world.names.file[key] != path
         inside = lock in {h.lock for h in above(world, key)}
         for fact in world.own_facts(key):
             if not isinstance(fact, Allocation | Take | Wait | Submit):
@@ -194,10 +198,10 @@ def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None
                 within = [h.lock for h in fact.held if h.klass == "scope"]
                 kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(world, key, mask)}
                 handed = 2 * any("$" in mask for mask in fact.gfp)  # which caller hands it in is not told
-                found += [(handed, gfp.RANK[k], "allocates", fact.at, GFP[k]) for k in sorted(kinds) if k in GFP]
+                found += [(other, handed, gfp.RANK[k], "allocates", fact.at, GFP[k]) for k in sorted(kinds) if k in GFP]
             elif (isinstance(fact, Submit) and fact.waits) or (isinstance(fact, Wait) and _for_io(fact)):
-                found.append((1, 0, "waits for I/O", fact.at, "GFP_NOIO"))
-    return min(found)[2:] if found else None
+                found.append((other, 1, 0, "waits for I/O", fact.at, "GFP_NOIO"))
+    return min(found)[3:] if found else None
 
 
 def stacked(slot: str) -> bool:
