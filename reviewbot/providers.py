@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
+from reviewbot.csource.ir import Assign, Field
 from reviewbot.edges import Actor, Edge, edges
 from reviewbot.facts import scope
 from reviewbot.facts.effects import Effect
+from reviewbot.facts.expr import bare, show
 from reviewbot.facts.kinds import Lock, Wake, Write
 from reviewbot.facts.objects import owner
 from reviewbot.facts.part import Part
@@ -203,6 +205,58 @@ def chosen(world: World, key: str, lock: str) -> bool:
                 if len(targets) > 1 and not all(wants(world, t, lock) for t in targets):
                     return True
     return False
+
+
+def barred(world: World, key: str, lock: str, user: str) -> bool:
+    """Whether a function takes a lock only for objects with a pointer set that the user's code never gets to set.
+
+    A library's thread serves objects of several kinds; those that a driver embeds in its own lack what others have.
+    user: key of the outermost function of whoever waits for it.
+    """
+    reach: set[str] | None = None
+    for effect in world.does(key):
+        if effect.kind != "lock" or effect.object != lock:
+            continue
+        for at in world.effects.chain(key, effect):
+            for pointer in _tested(world, f"{at.file}:{at.function}", at.line):
+                reach = _reach(world, world.names.file[user]) if reach is None else reach
+                setters = _setters(world, pointer)
+                if setters and not setters & reach:
+                    return True
+    return False
+
+
+def _tested(world: World, key: str, line: int) -> set[str]:
+    """Members of objects that have to be there for a function to come to the calls of a line."""
+    view, found = world.view(key), set[str]()
+    for made in view.made:
+        if made.call.line == line:
+            held = view.dominance.conditions(made.block)
+            found |= {view.body.identity(bare(w)) for w, taken in held if taken and isinstance(bare(w), Field)}
+    return found
+
+
+def _setters(world: World, pointer: str) -> set[str]:
+    """Keys of the functions that set such a member to something."""
+    found, name = set[str](), pointer.rpartition(".")[2]
+    for key in world.functions():
+        body = world.body(key)
+        set_ = [(e.left, e.right) for e in body.events() if isinstance(e, Assign)]
+        near = [(left, right) for left, right in set_ if isinstance(left, Field) and left.name == name]
+        if any(body.identity(left) == pointer and show(right) not in ("NULL", "0") for left, right in near):
+            found.add(key)
+    return found
+
+
+def _reach(world: World, path: str) -> set[str]:
+    """Keys of the functions that those of a file come to."""
+    found = set(world.functions(path))
+    todo = list(found)
+    while todo:
+        new = set(world.callees(todo.pop())) - found
+        found |= new
+        todo += new
+    return found
 
 
 def lock_class(world: World, lock: str) -> str:

@@ -22,7 +22,7 @@ from reviewbot.facts.objects import known
 from reviewbot.facts.records import NAMES, left_by
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
-from reviewbot.providers import FAR, chosen, lock_class, providers, wants
+from reviewbot.providers import FAR, barred, chosen, lock_class, providers, wants
 from reviewbot.types import Place
 
 HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
@@ -86,7 +86,10 @@ def close(world: World, edge: Edge) -> Circle | None:
     else:
         wanting = [a for a in actors if wants(world, a.root, lock.lock)]
     if effect.detail == "thread":
-        wanting = [a for a in wanting if not chosen(world, a.root, lock.lock)]
+        user = edge.chain[0]
+        wanting = [
+            a for a in wanting if not (chosen(world, a.root, lock.lock) or barred(world, a.root, lock.lock, user))
+        ]
     every = effect.kind == "wait"
     if not wanting or (every and len(wanting) < len(actors)) or (effect.kind != "lock" and len(wanting) > MOST):
         return None
