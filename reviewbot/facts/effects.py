@@ -280,9 +280,14 @@ class Effects(Part):
     def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Reason]]:
         """The effects of a function: its own, then those of each call."""
         view = self.world.view(key, given)
-        yield from own(self.world.own_facts(key, given)).items()
+        missed = view.missed if given and self._asks_otherwise(key) else frozenset()
+        facts: Iterable[Fact] = self.world.own_facts(key, given)
+        if missed:
+            elsewhere = {(m.call.line, m.call.callee) for m in view.made if m.number in missed}
+            facts = [f for f in facts if not (isinstance(f, Site) and (f.at.line, f.call) in elsewhere)]
+        yield from own(facts).items()
         for made in view.made:
-            if made.number in view.missed:
+            if made.number in missed:
                 continue
             if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue

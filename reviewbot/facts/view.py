@@ -93,10 +93,8 @@ class View:
         }
 
     def having(self, kind: type[E]) -> Iterator[tuple[Made, E]]:
-        """The calls with an effect of a kind that are reached, each with the effect."""
+        """The calls with an effect of a kind, each with the effect."""
         for made in self.made:
-            if made.number in self.missed:
-                continue
             for effect in made.effects:
                 if isinstance(effect, kind):
                     yield made, effect
