@@ -105,6 +105,7 @@ def imports() -> None:
 def main() -> None:
     if len(sys.argv) < 3:
         sys.exit(__doc__)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever installs it has it compiled
     repository, mail = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     raw = mail.read_bytes()
