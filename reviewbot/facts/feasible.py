@@ -23,11 +23,19 @@ Given = tuple[tuple[str, int], ...]
 """Parameters with the signs that they have, sorted by name."""
 
 
+class Need(NamedTuple):
+    """A condition on a parameter: the signs that it has to have; masked: that some bits of it have to have."""
+
+    parameter: str
+    masked: bool
+    signs: int
+
+
 class Spot(NamedTuple):
-    """One place at which a function calls another by name: the conditions there, and whether it slept before."""
+    """One place at which a function calls another by name: what its parameters have to be, and whether it slept before."""
 
     call: Call
-    conditions: tuple[tuple[Expr, bool], ...]
+    needs: tuple[Need, ...]
     slept: bool
 
 
@@ -68,13 +76,13 @@ class Feasible:
         body = self.links.body(key)
         own = frozenset(p.name for p in body.function.parameters if p.name in body.values)
         values = [bare(e.right) for e in body.events() if isinstance(e, Assign)]
-        tables = tuple(show(value) for value in values if isinstance(value, AddressOf))
+        tables = tuple(v.base.name for v in values if isinstance(v, AddressOf) and isinstance(v.base, Name))
         return own, tables, self.links.wired[key].shape[2:]
 
     def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:
         """Whether a call is made with these parameters, and what it hands on."""
         spots = self._of(caller, callee)
-        made = [s for s in spots if not any(_against(given, when, taken) for when, taken in s.conditions)]
+        made = [s for s in spots if not any(_against(given, need) for need in s.needs)]
         return bool(made or not spots), self._given(given, callee, made)
 
     def _of(self, caller: str, callee: str) -> Sequence[Spot]:
@@ -98,11 +106,13 @@ class Feasible:
                     if _sleeps(body, event.call):
                         sleeping.setdefault(number, place)
         dominance = Dominance(body.function.blocks)
+        parameters = frozenset(p.name for p in body.function.parameters)
         slept = {block for block in {number for *_, number, _ in calls} if sleeping.keys() & dominance.above(block)}
         found: dict[str, list[Spot]] = {}
         for callee, call, number, place in calls:
             before = number in slept or sleeping.get(number, place) < place
-            found.setdefault(callee, []).append(Spot(call, tuple(dominance.conditions(number)), before))
+            needs = [_need(when, taken) for when, taken in dominance.conditions(number)]
+            found.setdefault(callee, []).append(Spot(call, tuple(n for n in needs if n.parameter in parameters), before))
         return found
 
     def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[Spot]) -> Given:
@@ -121,20 +131,24 @@ class Feasible:
 
 
 def _text(spots: Sequence[Spot]) -> list[tuple[object, ...]]:
-    return [([*map(show, s.call.args)], [(show(when), taken) for when, taken in s.conditions], s.slept) for s in spots]
+    return [([*map(show, spot.call.args)], spot.needs, spot.slept) for spot in spots]
 
 
-def _against(given: Mapping[str, int], when: Expr, taken: bool) -> bool:
-    """Whether what is known of a function's parameters says that a condition does not hold."""
-    if not given:
-        return False
+def _need(when: Expr, taken: bool) -> Need:
+    """What a condition says of the variable that it tests; of nothing that has a name where it does not."""
     t = test(when)
-    value = bare(t.value)
+    value, signs = bare(t.value), t.yes if taken else t.no
     if isinstance(value, Op) and value.op == "&" and isinstance(first := bare(value.args[0]), Name):
-        known = ZERO if given.get(first.name) == ZERO else ANY
-    else:
-        known = given.get(value.name, ANY) if isinstance(value, Name) else ANY
-    return not known & (t.yes if taken else t.no)
+        return Need(first.name, True, signs)
+    return Need(value.name if isinstance(value, Name) else "", False, signs)
+
+
+def _against(given: Mapping[str, int], need: Need) -> bool:
+    """Whether what is known of a function's parameters says that a condition does not hold."""
+    known = given.get(need.parameter, ANY)
+    if need.masked and known != ZERO:
+        known = ANY
+    return not known & need.signs
 
 
 def _sleeps(body: Body, call: Call) -> bool:
