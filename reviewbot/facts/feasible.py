@@ -112,7 +112,9 @@ class Feasible:
         for callee, call, number, place in calls:
             before = number in slept or sleeping.get(number, place) < place
             needs = [_need(when, taken) for when, taken in dominance.conditions(number)]
-            found.setdefault(callee, []).append(Spot(call, tuple(n for n in needs if n.parameter in parameters), before))
+            found.setdefault(callee, []).append(
+                Spot(call, tuple(n for n in needs if n.parameter in parameters), before)
+            )
         return found
 
     def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[Spot]) -> Given:
