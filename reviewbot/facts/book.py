@@ -43,12 +43,15 @@ class Book(Part):
         self._facts: dict[tuple[str, Given], tuple[Fact, ...]] = {(k, ()): f for k, f in (kept or {}).items()}
         self._views: dict[tuple[str, Given], View] = {}
         self._having: dict[type[Fact], tuple[tuple[str, Fact], ...]] = {}
+        self._before: tuple[Book, frozenset[str]] | None = None
+        """The facts of the world before, and whose facts had to be made again."""
 
     @classmethod
     def after(cls, world: World, before: Book, moved: Mapping[str, int]) -> Book:
         """The facts of a world that differs from the one before: those that still hold, moved with their functions."""
         book = cls(world)
         stale = book.stale(before)
+        book._before = before, stale
         for (key, given), facts in before._facts.items():
             if key not in stale and key in world.links.wired:
                 lines = moved.get(key, 0)
@@ -104,11 +107,20 @@ class Book(Part):
     @cached_property
     def _keys(self) -> dict[type[Fact], tuple[str, ...]]:
         """Kind of fact -> the functions that have some."""
+        if self._before is not None and self._kinds_as_in(*self._before):
+            return self._before[0]._keys
         found: dict[type[Fact], dict[str, None]] = {}
         for key, facts in self.all().items():
             for kind in set(map(type, facts)):
                 found.setdefault(kind, {})[key] = None
         return {kind: tuple(keys) for kind, keys in found.items()}
+
+    def _kinds_as_in(self, before: Book, stale: frozenset[str]) -> bool:
+        """Whether every function has facts of the kinds that it had before."""
+        was, now = before.world.links.wired, self.world.links.wired
+        return list(was) == list(now) and all(
+            set(map(type, before.of(key))) == set(map(type, self.of(key))) for key in stale if key in now
+        )
 
     @cached_property
     def tested(self) -> frozenset[str]:

@@ -41,6 +41,10 @@ class Facts:
             found.setdefault(fact.function, []).append(fact)
         return found
 
+    @cached_property
+    def _identities(self) -> list[tuple[object, ...]]:
+        return [fact.identity for fact in self._facts]
+
     def __getitem__(self, kind: type[F]) -> tuple[F, ...]:
         """The facts of one kind, in the order of the text."""
         return tuple(self._by_kind.get(kind, ()))  # type: ignore[arg-type]
@@ -54,10 +58,9 @@ class Facts:
 
         Of equal facts the last ones stay: a call that was added below an equal one is the new one.
         """
-        there = Counter(fact.identity for fact in other)
+        there = Counter(other._identities)
         left = []
-        for fact in self._facts:
-            identity = fact.identity
+        for fact, identity in zip(self._facts, self._identities, strict=True):
             if there[identity] > 0:
                 there[identity] -= 1
             else:

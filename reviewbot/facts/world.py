@@ -71,6 +71,7 @@ class World:
         self.steps: int = before.steps + 1 if before is not None else 0
         """How many worlds it was led on through."""
         self._before, self._change, self._kept = before, change, kept
+        self._collected: dict[frozenset[str], Facts] = {}
         self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
         self.names: Names
         if before is None or change is None:
@@ -222,6 +223,11 @@ class World:
     def facts(self, paths: Iterable[str] = ()) -> Facts:
         """Facts of the functions of some files (all when none are named), with their contexts and tables."""
         wanted = frozenset(paths)
+        if wanted not in self._collected:
+            self._collected[wanted] = Facts(self._collect(wanted))
+        return self._collected[wanted]
+
+    def _collect(self, wanted: frozenset[str]) -> list[Fact]:
         out: list[Fact] = []
         for key in self.functions():
             if (not wanted or self.names.file[key] in wanted) and not self.names.functions[key].macro:
@@ -229,7 +235,7 @@ class World:
                 out += self.contexts.facts(key)
         for path in sorted(wanted or self.names.units):
             out += self._at_file_scope(path)
-        return Facts(out)
+        return out
 
     def _at_file_scope(self, path: str) -> Iterator[Fact]:
         wired = self.links.wired.get(f"{path}:")
