@@ -151,22 +151,26 @@ class GitSource:
         self._objects = objects
         self._tree = tree
         self._changed = dict(changed or {})
+        self._folders: dict[str, Mapping[str, Entry]] = {}
+        """Folder -> its entries in the tree."""
 
     def overlaid(self, changed: Mapping[str, str | None]) -> GitSource:
         """The same tree with files changed (path -> blob id), made, or gone (None)."""
-        return GitSource(self._objects, self._tree, {**self._changed, **changed})
+        source = GitSource(self._objects, self._tree, {**self._changed, **changed})
+        source._folders = self._folders
+        return source
 
     def entry(self, path: str) -> Entry | None:
         """What the tree itself has at `path`: file, link, module or folder; nothing beyond a link."""
-        at = Entry(mode="40000", id=self._tree)
-        for name in path.split("/"):
-            if not at.folder:
-                return None
-            found = self._objects.tree(at.id).get(name)
-            if found is None:
-                return None
-            at = found
-        return at
+        folder, _, name = path.rpartition("/")
+        return self._entries(folder).get(name)
+
+    def _entries(self, folder: str) -> Mapping[str, Entry]:
+        found = self._folders.get(folder)
+        if found is None:
+            at = self.entry(folder) if folder else Entry(mode="40000", id=self._tree)
+            found = self._folders[folder] = self._objects.tree(at.id) if at and at.folder else {}
+        return found
 
     def blob(self, path: str) -> str | None:
         """Object id of the file, or None."""
