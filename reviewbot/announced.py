@@ -284,8 +284,11 @@ def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> tupl
     """The writes from which the wake-up always followed, and does not any more."""
     if way[0] not in before.names.functions or not before.body(way[0]).function.blocks:
         return ()
-    was, now = silence(before, told, way), silence(after, told, way)
-    if was is None or now is None:
+    was = silence(before, told, way)
+    if was is None or was.silent == was.writes:
+        return ()  # no write was always told
+    now = silence(after, told, way)
+    if now is None:
         return ()
     if len(was.writes) != len(now.writes):  # they came or went: only where every one was told before
         return () if was.silent else now.silent

@@ -7,6 +7,7 @@ gets through is taken to bring what is waited for, so the only way to get stuck 
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -88,6 +89,11 @@ DEEPEST = 8
 """Most calls from a provider to the lock that are believed, where not every way can be read."""
 MOST_PLACES = 400
 """Places of a program that the simulator is given; a larger one is not searched to the end."""
+
+
+_PROGRAMS: WeakKeyDictionary[World, dict[tuple[Circle, Actor, bool], tuple[Program, Held] | Unreadable]] = (
+    WeakKeyDictionary()
+)
 
 
 def words(identity: str, others: tuple[str, ...] = ()) -> str:
@@ -201,6 +207,20 @@ class Cast:
         return Named(self._name(actor), body)
 
     def _program(self, actor: Actor) -> tuple[Program, Held]:
+        """As `_extracted`, once for each circle of a world: what would be safe is asked of the same programs."""
+        known = _PROGRAMS.setdefault(self.world, {})
+        name = self.circle, actor, self.extractor.lean
+        if name not in known:
+            try:
+                known[name] = self._extracted(actor)
+            except Unreadable as error:
+                known[name] = type(error)(*error.args)  # without its traceback, which knows the world
+        found = known[name]
+        if isinstance(found, Unreadable):
+            raise type(found)(*found.args)
+        return found
+
+    def _extracted(self, actor: Actor) -> tuple[Program, Held]:
         """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
         keep = self.circle.kind == "kept" and actor == self.circle.holder
         for number, key in enumerate(actor.chain):

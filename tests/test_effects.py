@@ -70,6 +70,13 @@ def test_the_remedy_is_to_drop_the_lock(throttled: Diff) -> None:
     assert check(scene(circle, throttled.after, unlocked=True).model()).outcome == "free"
 
 
+def test_the_remedy_is_asked_of_programs_that_are_at_hand(throttled: Diff, monkeypatch: pytest.MonkeyPatch) -> None:
+    (circle,) = [c for c in found(throttled) if c.object == "dm_snapshot.in_progress_wait"]
+    scene(circle, throttled.after)
+    monkeypatch.setattr(Extractor, "program", lambda *_: pytest.fail("read once more"))
+    assert not scene(circle, throttled.after, unlocked=True).missing
+
+
 def steps(code: str, function: str = "run") -> list[tuple[str, ...]]:
     """What a function does to `box.lid`, way by way; each place of its program comes up once on a way."""
     program = Extractor(world(BOX + code), {"box.lid"}, (), ()).program(f"{FILE}:{function}")

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "reviewbot/models": {"types", "sim", "models"},
     "reviewbot/rule.py": {"models", "types", "csource", "kernel", "facts", "sim", "waitfor", "effects"},
     "reviewbot/edges.py": {"types", "kernel", "facts"},
-    "reviewbot/providers.py": {"kernel", "facts", "edges"},
+    "reviewbot/providers.py": {"csource", "kernel", "facts", "edges"},
     "reviewbot/waitfor.py": {"types", "kernel", "facts", "edges", "providers"},
     "reviewbot/program.py": {"types", "facts"},
     "reviewbot/effects.py": {
