@@ -112,8 +112,9 @@ def interrupting(before: World, after: World, names: Names) -> Iterator[Atomic]:
 
 def _interrupt(world: World, key: str) -> str:
     """What a function runs in, where that is nothing but interrupts: an interrupt, a softirq; else empty."""
-    found, may = ({_runs_in(r) for r in ways} for ways in (world.entered(key), world.roots(key)))
-    if not found or not may <= {"hardirq", "softirq"}:
+    found = {_runs_in(r) for r in world.entered(key)}
+    only = {"hardirq", "softirq"}
+    if not found or not found <= only or not {_runs_in(r) for r in world.roots(key)} <= only:
         return ""
     return "an interrupt" if "hardirq" in found else "a softirq"
 
@@ -237,12 +238,14 @@ def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupt
     """The spinlocks that a change takes with interrupts on where they were off, and that an interrupt takes."""
     names = tuple(names)
     for key in changed(after, names):
-        if key not in before.names.functions or _only_in_interrupts(after, key):
+        if key not in before.names.functions:
             continue
         was, now = _irqs(before, key), _irqs(after, key)
         for lock, hows in now.items():
             if "" not in hows or "" in was.get(lock, {""}) or not known(lock) or scope(lock) is Scope.STACK:
                 continue
+            if _only_in_interrupts(after, key):
+                break
             for handler in providers(after).takers.get(lock, ()):
                 contexts = interrupts(after, handler)
                 if contexts:

@@ -59,6 +59,7 @@ class Contexts:
         self._handing = Handing(links)
         self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
         self._feasible = Feasible(links)
+        self._roots: dict[str, frozenset[Root]] = {}
         self._states: dict[tuple[str, str, frozenset[str]], _State] = {}
 
     @classmethod
@@ -92,15 +93,16 @@ class Contexts:
 
     def roots(self, key: str) -> frozenset[Root]:
         """Everything that a function may be entered from, on whatever way: for who asks where it does not run."""
-        seen, todo, found = {key}, [key], set[Root]()
-        while todo:
-            at = todo.pop()
-            found |= self.links.roots.get(at, set())
-            for caller in self.links.callers.get(at, ()):
-                if caller not in seen and (at not in self._rooted or self.links.names_it(caller, at)):
-                    seen.add(caller)
-                    todo.append(caller)
-        return frozenset(found)
+        found = self._roots.get(key)
+        if found is None:
+            above = below([key], self._handed_by)
+            found = self._roots[key] = frozenset(r for k in above for r in self.links.roots.get(k, ()))
+        return found
+
+    def _handed_by(self, key: str) -> Collection[str]:
+        """Who may hand its context on to a function; of one that is entered by itself those that call it by name."""
+        callers = self.links.callers.get(key, ())
+        return [c for c in callers if self.links.names_it(c, key)] if key in self._rooted else callers
 
     def _search(self, key: str) -> Iterator[Entered]:
         start = self._state(key)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 UNKNOWN = "?"
 LIMIT = 120
@@ -66,6 +67,7 @@ def owner(identity: str) -> str:
     return identity.partition(".")[0] if scope(identity) is Scope.INSTANCE and identity[0] != "*" else ""
 
 
+@lru_cache(4096)
 def member(identity: str) -> str:
     """The last part of the name: `recheck_pool` of `dm_verity.recheck_pool`, `lists` of `drivers/md/x.c:lists`."""
     return re.split(r"[.:]|\(\)", identity)[-1].lstrip("*$")
