@@ -52,7 +52,7 @@ class WqMemReclaim(Rule):
                 continue
             before = _same(diff.before, item.work, item.handler, item.workqueue)
             lost = before and all(diff.before.rescuer(s.workqueue) for s in before)
-            new = not before and item.context and diff.changed(item.queued.at, Side.AFTER) and not _directness(item)
+            new = not before and item.context and diff.changed(item.queued.at, Side.AFTER) and _for_others(item)
             if lost or new:
                 told.add(item.workqueue)
                 yield from self._found(diff, item, before)
@@ -97,6 +97,11 @@ class WqMemReclaim(Rule):
 def _directness(item: Served) -> int:
     """0 for work that ends I/O, 1 for work that passes it on."""
     return int(not any(effect.kind == "finish" for effect, _ in item.progress))
+
+
+def _for_others(item: Served) -> bool:
+    """Whether the work ends bios or requests: pages that it ends it may have begun to write itself."""
+    return any(effect.kind == "finish" and effect.detail != "page" for effect, _ in item.progress)
 
 
 def _name(side: Version, workqueue: str) -> str:

@@ -73,6 +73,8 @@ def close(world: World, edge: Edge) -> Circle | None:
     found = providers(world)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
+    if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
+        return None  # a page, of whatever file
     if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else DEEP):
         return None
     if effect.kind == "lock" and effect.object == lock.lock:

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from reviewbot.csource.ir import Const
+from reviewbot.csource.ir import Const, Name, Op
 from reviewbot.facts import gfp
 from reviewbot.facts.asks import resolved
 from reviewbot.facts.contexts import Entered
-from reviewbot.facts.kinds import Allocation, Held, Submit, Take, Wait, Write
+from reviewbot.facts.expr import bare, parts
+from reviewbot.facts.kinds import Allocation, Held, Lock, Submit, Take, Wait, Write
 from reviewbot.facts.objects import Scope, known, scope
+from reviewbot.facts.view import View
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
 
@@ -128,12 +130,26 @@ def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str
         if scope(lock.lock) is Scope.STACK or lock.lock in KERNEL.written:
             continue  # who writes pages out has no process's memory map, and is let into every filesystem
         for taker, mode in world.taken.get(lock.lock, ()):
-            if mode == "r" and lock.mode == "r":
+            if (mode == "r" and lock.mode == "r") or _by_flag(world, taker, lock.lock):
                 continue  # readers do not keep readers out
             for entered in world.entered(taker):
                 if _matters(world, entered):
                     needs: Literal["IO", "FS"] = "IO" if entered.context in BLOCK else "FS"
                     yield Way("lock", needs, entered, lock, taker, lock.lock not in always)
+
+
+def _by_flag(world: World, key: str, lock: str) -> bool:
+    """Whether a function takes a lock only where a flag of its caller asks for it: who sets that is not told."""
+    view = world.view(key)
+    lines = {f.at.line for f in world.own_facts(key) if isinstance(f, Lock) and f.lock == lock}
+    blocks = [made.block for made in view.made if made.call.line in lines]
+    tested = [[part for w, yes in view.dominance.conditions(b) if yes for part in parts(w)] for b in blocks]
+    flagged = [any(isinstance(p, Op) and p.op == "&" and _handed(view, p) for p in found) for found in tested]
+    return bool(flagged) and all(flagged)
+
+
+def _handed(view: View, masked: Op) -> bool:
+    return any(isinstance(arg, Name) and arg.name in view.body.parameters for arg in map(bare, masked.args))
 
 
 def above(world: World, key: str) -> Iterator[Held]:

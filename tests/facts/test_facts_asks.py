@@ -254,3 +254,14 @@ def test_a_constant_decides_how_a_function_asks(world: World) -> None:
     assert (strict.klass, free.klass) == ("nofs", "full")
     assert list(weaker([strict], [free])) == [(strict, free)]
     assert [asks(world, key(name))[0].klass for name in ("looks", "makes")] == ["nowait", "full"]
+
+
+def test_a_lock_that_a_flag_asks_for_is_no_reason(world: World) -> None:
+    """
+    static void take(struct foo *f, unsigned int flags) { if (flags & FOO_LOCK) mutex_lock(&f->lock); }
+    static void foo_map(struct foo *f) { take(f, FOO_OTHER); }
+    static void locked(struct foo *f) { mutex_lock(&f->lock); kmalloc(8, GFP_NOIO); mutex_unlock(&f->lock); }
+    """
+    (ask,) = asks(world, key("locked"))
+    assert ask.held
+    assert way(world, key("locked"), ask.held) is None
