@@ -36,8 +36,9 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
 
 
 def argument(resource: Resource) -> str:
-    """A lock or completion as the argument of a call: one in a structure is passed by its address."""
-    return f"&{resource}" if "->" in resource.name and not resource.name.startswith("&") else str(resource)
+    """A lock or completion as the argument of a call: one in a structure, or a variable, is passed by its address."""
+    name = resource.name
+    return f"&{name}" if name.isidentifier() or ("->" in name and not name.startswith("&")) else name
 
 
 # --- state and conditions on it --------------------------------------------------------------------------------------

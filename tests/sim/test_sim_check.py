@@ -47,13 +47,13 @@ def test_the_throttle_under_its_lock() -> None:
         "writer #1: takes origins for read",
         "writer #2: takes origins for read",
         "writer #2: takes count",
-        "writer #1: blocks in down(count)",
+        "writer #1: blocks in down(&count)",
         "writer #2: queues copied on copier",
         "writer #2: releases origins",
-        "constructor: queues as a writer in down_write(origins), ahead of new readers",
-        "constructor: blocks in down_write(origins)",
+        "constructor: queues as a writer in down_write(&origins), ahead of new readers",
+        "constructor: blocks in down_write(&origins)",
         "copier: runs copied",
-        "copier: blocks in down_read(origins)",
+        "copier: blocks in down_read(&origins)",
     ]
     assert circle(result) == [
         ("writer #1", "count", "copier"),

@@ -313,7 +313,7 @@ def test_a_built_model_is_the_written_one() -> None:
     assert trace is not None
     assert [(s.step, s.file, s.line) for s in trace.steps if s.task == "caller"][-2:] == [
         ("takes lock", "drivers/md/example.c", 12),
-        ("blocks in wait_for_completion(done)", "drivers/md/example.c", 12),
+        ("blocks in wait_for_completion(&done)", "drivers/md/example.c", 12),
     ]
 
 

@@ -80,8 +80,8 @@ def test_mutex_in_two_orders() -> None:
     assert told(result) == [
         "first: takes a",
         "second: takes b",
-        "first: blocks in mutex_lock(b)",
-        "second: blocks in mutex_lock(a)",
+        "first: blocks in mutex_lock(&b)",
+        "second: blocks in mutex_lock(&a)",
     ]
     assert sorted(circle(result)) == [("first", "b", "second"), ("second", "a", "first")]
 
@@ -185,7 +185,7 @@ def test_spin_lock_that_an_interrupt_takes_on_the_same_processor() -> None:
         "submitter: takes lock",
         "disk: runs end_io",
         "submitter: is interrupted on CPU0",
-        "disk: blocks in spin_lock(lock)",
+        "disk: blocks in spin_lock(&lock)",
     ]
     assert circle(result) == [("submitter", "CPU0", "disk"), ("disk", "lock", "submitter")]
 
@@ -262,9 +262,9 @@ def test_rwsem_with_a_writer_between_two_readers() -> None:
     assert result.outcome == "stuck"
     assert told(result) == [
         "reader: takes sem for read",
-        "writer: queues as a writer in down_write(sem), ahead of new readers",
-        "reader: blocks in down_read(sem)",
-        "writer: blocks in down_write(sem)",
+        "writer: queues as a writer in down_write(&sem), ahead of new readers",
+        "reader: blocks in down_read(&sem)",
+        "writer: blocks in down_write(&sem)",
     ]
     assert sorted(circle(result)) == [("reader", "sem for read", "writer"), ("writer", "sem for write", "reader")]
 

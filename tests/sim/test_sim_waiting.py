@@ -115,9 +115,9 @@ def test_a_lock_that_was_taken_and_given_back_is_not_told() -> None:
 
     told = trace_of(Model("before", (one, other), ("one", "other")))
     assert sorted((step.task, step.step) for step in told.steps) == [
-        ("one", "blocks in mutex_lock(second)"),
+        ("one", "blocks in mutex_lock(&second)"),
         ("one", "takes first"),
-        ("other", "blocks in mutex_lock(first)"),
+        ("other", "blocks in mutex_lock(&first)"),
         ("other", "takes second"),
     ]
 

@@ -79,8 +79,8 @@ def test_wait_for_completion_under_a_lock_that_the_finisher_takes() -> None:
     result = run(waiter, finisher)
     assert told(result) == [
         "waiter: takes lock",
-        "waiter: blocks in wait_for_completion(done)",
-        "finisher: blocks in mutex_lock(lock)",
+        "waiter: blocks in wait_for_completion(&done)",
+        "finisher: blocks in mutex_lock(&lock)",
     ]
     assert sorted(circle(result)) == [("finisher", "lock", "waiter"), ("waiter", "done", "finisher")]
 
@@ -299,7 +299,7 @@ def test_choice_takes_both_ways_and_the_bad_one_counts() -> None:
             nothing()
 
     result = run(chooser)
-    assert told(result) == ["chooser: thinks", "chooser: blocks in wait_for_completion(never)"]
+    assert told(result) == ["chooser: thinks", "chooser: blocks in wait_for_completion(&never)"]
 
 
 def test_counters_know_no_value_while_the_model_is_built() -> None:

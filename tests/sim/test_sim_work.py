@@ -240,7 +240,7 @@ def test_flushing_under_a_lock_that_the_work_takes(call, locked: bool, outcome: 
     assert result.outcome == outcome
     if locked:
         name = call.__name__
-        assert {"kworker: blocks in mutex_lock(lock)", f"flusher: blocks in {name}(work)"} <= set(told(result))
+        assert {"kworker: blocks in mutex_lock(&lock)", f"flusher: blocks in {name}(work)"} <= set(told(result))
         assert sorted(circle(result)) == [("flusher", "work to finish", "kworker"), ("kworker", "lock", "flusher")]
 
 
