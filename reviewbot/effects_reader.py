@@ -30,6 +30,10 @@ DONE = frozenset({"lock", "wait", "wake", "flush"})
 """Effects for which a function may be followed into."""
 
 
+DEEP = 2
+"""Calls through which a value is handed on to where it is tested."""
+
+
 class Act(NamedTuple):
     """What a kernel call does to an object, in the words of the function that makes it."""
 
@@ -96,18 +100,7 @@ class Reader(Part):
         return lived(self.plan, self.keys, self._handed)
 
     def _handed(self, call: Call) -> set[str]:
-        found = set[str]()
-        for target in self.world.links.reached(self.key, call):
-            if any(effect.kind in DONE for effect in self.world.does(target)):
-                callee = self.world.body(target).function
-                conditions = (edge.when for block in callee.blocks for edge in block.edges if edge.when is not None)
-                tested = {test(when).key for when in conditions}
-                found |= {
-                    show(bare(arg))
-                    for parameter, arg in zip(callee.parameters, call.args, strict=False)
-                    if parameter.name in tested
-                }
-        return found
+        return {show(bare(arg)) for arg in handed(self.world, self.key, call, DEEP)}
 
     @cached_property
     def _facts(self) -> dict[tuple[int, str], list[Site]]:
@@ -184,6 +177,7 @@ class Reader(Part):
         return tuple(out)
 
 
+_TESTS: WeakKeyDictionary[World, dict[tuple[str, int], frozenset[str]]] = WeakKeyDictionary()
 _READERS: WeakKeyDictionary[World, dict[str, Reader]] = WeakKeyDictionary()
 
 
@@ -193,6 +187,32 @@ def reader(world: World, key: str) -> Reader:
     found = readers.get(key)
     if found is None:
         found = readers[key] = Reader(world, key)
+    return found
+
+
+def handed(world: World, key: str, call: Call, deep: int) -> list[Expr]:
+    """The arguments of a call that a function tests which it reaches, or one that this hands them on to."""
+    found = []
+    for target in world.links.reached(key, call):
+        left = any(way.takes or way.drops for way in world.locking.record(target).left)
+        if left or any(effect.kind in DONE for effect in world.does(target)):
+            wanted = tests(world, target, deep)
+            parameters = world.function(target).parameters
+            found += [arg for one, arg in zip(parameters, call.args, strict=False) if one.name in wanted]
+    return found
+
+
+def tests(world: World, key: str, deep: int) -> frozenset[str]:
+    """The parameters that a function tests, or hands to one that does, so many calls deep."""
+    known = _TESTS.setdefault(world, {})
+    found = known.get((key, deep))
+    if found is None:
+        body = world.body(key)
+        conditions = (edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None)
+        values = {test(when).key for when in conditions}
+        if deep:
+            values |= {show(bare(arg)) for call in body.calls for arg in handed(world, key, call, deep - 1)}
+        found = known[key, deep] = frozenset(one.name for one in body.function.parameters if one.name in values)
     return found
 
 

@@ -113,12 +113,15 @@ def test_a_callee_is_read_once_for_arguments_that_make_none() -> None:
     assert len(extractor.program(f"{FILE}:run").places) == 41
 
 
-def test_conditions_agree_through_a_call() -> None:
+@pytest.mark.parametrize("call", ["fill", "hand", "pass"])
+def test_conditions_agree_through_calls(call: str) -> None:
     """What was tested is known in a function that is handed it."""
-    code = "static void leave(struct box *b, int held)\n{\nif (held)\n mutex_unlock(&b->lid);\n}\n" + (
-        "void run(struct box *b, int held)\n{\nif (held)\n mutex_lock(&b->lid);\nleave(b, held);\n}\n"
-    )
-    assert steps(code) == [(), ("take", "give")]
+    use = "mutex_lock(&b->lid);\nmutex_unlock(&b->lid);\n"
+    code = f"static void fill(struct box *b, int open)\n{{\nif (open)\n return;\n{use}}}\n"
+    code += "static void hand(struct box *b, int open)\n{\nfill(b, open);\n}\n"
+    code += "static void pass(struct box *b, int open)\n{\nhand(b, open);\n}\n"
+    code += f"void run(struct box *b, int shut)\n{{\nif (!shut) {{\n{use}}}\n{call}(b, shut);\n}}\n"
+    assert set(steps(code)) == {(), ("take", "give", "take", "give")}
 
 
 @pytest.mark.parametrize(("between", "asked"), [("note(b);", True), ("open = b->open;", False)])
