@@ -187,13 +187,10 @@ class Reader:
         if self._process is not None:
             assert self._process.stdin is not None
             assert self._process.stdout is not None
+            self._process.kill()  # it has nothing to put away, and would take its time to take its modules down
+            self._process.wait()
             with suppress(OSError):
                 self._process.stdin.close()
-            try:
-                self._process.wait(2)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
             self._process.stdout.close()
             self._process = None
         if self._profile is not None:

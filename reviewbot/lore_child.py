@@ -158,4 +158,3 @@ def _out_of_time(number: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # the parent waits, and there is nothing to put away
