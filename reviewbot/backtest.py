@@ -13,6 +13,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -20,15 +22,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from reviewbot.types import Outcome, ReviewError, Value, Verdict
+from reviewbot.types import Address, Outcome, ReviewError, Value, Verdict
 
 if TYPE_CHECKING:
     from reviewbot.lore import Reader
+    from reviewbot.tree import Tree
 
 WORKERS = max(1, min(2, os.cpu_count() or 1))
 RIGHT = {"deadlock": {"nack"}, "clean": {"ack", "comment", "unreviewed"}, "fix": {"ack", "comment", "unreviewed"}}
 CHUNK = 12
 """Cases that one process takes at a time."""
+NOBODY = Address("nobody", "nobody@localhost")
+"""Whom replies are drafted for that nobody reads."""
 
 
 class Labelled(msgspec.Struct, frozen=True):
@@ -94,8 +99,9 @@ def read_index(path: Path) -> list[Labelled]:
     return cases
 
 
-def score(case: Labelled, folder: Path, trees: Mapping[str, Path], reader: Reader | None = None) -> Scored:
-    """Review one case on its tree; what goes wrong is in the result, never raised. reader: see `lore.parse`."""
+def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: Reader | None = None) -> Scored:
+    """Review one case on its tree; what goes wrong is in the result, never raised. opened: the tree of a name; it stays
+    open. reader: see `lore.parse`."""
     from reviewbot import lore, review
 
     start = perf_counter()
@@ -105,7 +111,8 @@ def score(case: Labelled, folder: Path, trees: Mapping[str, Path], reader: Reade
     try:
         first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
         series = lore.parse((folder / case.patch).read_bytes(), case.id, reader=reader)
-        result = review.review(series, review.Options(tree=str(trees[case.tree]), first=first))
+        options = review.Options(first=first, sender=NOBODY)
+        result = review.review(series, options, opened=opened(case.tree))
         decision, reason, notes, verdicts = result.decision.value, result.reason, result.notes, result.verdicts
     except (ReviewError, OSError) as error:
         reason = str(error)
@@ -151,8 +158,18 @@ def run(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path], work
 def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Scored]:
     from reviewbot import lore
 
-    with lore.Reader() as reader:  # to start one takes longer than to read a mail
-        yield from (score(case, folder, trees, reader) for case in cases)
+    # to start a reader takes longer than to read a mail, and to open a tree than to apply a patch
+    with lore.Reader() as reader, opener(trees) as opened:
+        yield from (score(case, folder, opened, reader) for case in cases)
+
+
+@contextmanager
+def opener(trees: Mapping[str, Path]) -> Iterator[Callable[[str], Tree]]:
+    """Opens repositories by name when they are asked for, and closes them all in the end."""
+    from reviewbot.tree import Tree
+
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(Tree.open(trees[name])))
 
 
 def _spread(

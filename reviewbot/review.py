@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,6 +28,9 @@ from reviewbot.types import (
     Value,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from reviewbot.tree import Tree
 
 
 class Options(Value, frozen=True):
@@ -59,16 +63,23 @@ class Examined(Value, frozen=True):
         return Decision.COMMENT if self.failed and said is Decision.ACK else said
 
 
-def review(series: Series, options: Options, fetched: float = 0.0, progress: Progress | None = None) -> Review:
+def review(
+    series: Series,
+    options: Options,
+    fetched: float = 0.0,
+    progress: Progress | None = None,
+    opened: Tree | None = None,
+) -> Review:
     """Review a fetched series on a tree; `fetched` is the seconds that fetching took. Never raises for a bad series.
 
     progress: told how many of how many files have been indexed, while a tree is looked through for the first time.
+    opened: the tree, for whoever reviews many on it; it stays open.
     """
     from reviewbot.reply import draft
     from reviewbot.tree import Tree
 
     clock = Clock(fetch=fetched)
-    with Tree.open(Path(options.tree)) as tree:
+    with nullcontext(opened) if opened is not None else Tree.open(Path(options.tree)) as tree:
         try:
             with clock("apply"):
                 change = tree.apply(series, options.base or None, options.branch, first=options.first)

@@ -116,7 +116,8 @@ def test_a_patch_that_is_applied_first(bench: Bench, capsys: Capture) -> None:
     bench.add("alone", "clean", change, "mill")
     bench.add("lost-first", "clean", change, "mill", base_patch="gone.patch")
     cases = {case.id: case for case in backtest.read_index(bench.index)}
-    said = {name: backtest.score(cases[name], bench.folder, bench.trees) for name in ("later", "alone", "lost-first")}
+    with backtest.opener(bench.trees) as opened:
+        said = {name: backtest.score(cases[name], bench.folder, opened) for name in ("later", "alone", "lost-first")}
     assert {name: scored.verdict for name, scored in said.items()} == {
         "later": "ack",
         "alone": "unreviewed",
