@@ -12,7 +12,7 @@ Not reported
     Attempts that cannot wait (GFP_NOWAIT) without the lock; calls that start the I/O of the element they take; a
     smaller reserve of one element or more.
 Known gaps
-    How many elements one request takes is not counted against min_nr.
+    How many elements one request takes is counted by reserve-count.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,0 +1,131 @@
+"""A reserve holds less than what one pass of a function takes from it before it gives any back.
+
+Why it hangs
+    mempool_alloc() with direct reclaim never fails: when no memory is free it waits for an element to come back. Who has
+    taken all of the reserve and asks for one more waits for himself, and no lock helps.
+Reported when
+    min_nr becomes less than the number of elements that a function on the I/O path takes one after the other, or the
+    function begins to take more than min_nr.
+Not reported
+    What was too little before; attempts that cannot wait; calls that start the I/O of the element they take, whose end
+    gives it back; pools whose size is not one number; an element that is given back in between.
+Known gaps
+    What a loop takes is not counted, nor what several functions take for one request.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.rule import (
+    Diff,
+    Drain,
+    Finding,
+    Give,
+    Remedy,
+    Reserve,
+    Rule,
+    Scene,
+    Take,
+    Version,
+    Words,
+    drains,
+    member,
+    serves,
+    several,
+    short,
+)
+
+
+class ReserveCount(Rule):
+    """See the head of the file."""
+
+    id = "reserve-count"
+    guarantee = "a private reserve"
+    checked = "sizes of pools"
+    needs = (Reserve, Take)
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        pools = {made.pool for made in diff.added[Reserve]}
+        users = [key for key, take in diff.after.world.all(Take) if take.pool in pools]
+        for key in dict.fromkeys((*diff.touched, *users)):
+            if key in diff.before.world.names.functions and serves(diff.after.world, key):
+                for pool, taken in _together(diff.after, key).items():
+                    was = len(_together(diff.before, key).get(pool, taken[:1]))
+                    yield from self._short(diff, key, taken, was)
+
+    def _short(self, diff: Diff, key: str, taken: list[Drain], were: int) -> Iterator[Finding]:
+        pool, function, count = taken[0].pool, taken[0].at.function, len(taken)
+        made, was = _made(diff.after, pool), _made(diff.before, pool)
+        if made is None or was is None or not 0 < _size(made) < count or _size(was) < were:
+            return
+        yield from self.finding(
+            diff,
+            f"{function}() takes {count} elements of {short(pool)} at once, which holds {made.number} in reserve",
+            Words(
+                claim=f"{function}() takes {count} elements of {short(pool)} one after the other, and gives none back in "
+                f"between. With {made.number} in reserve and no memory free, it waits for an element that only it could "
+                "give back.",
+                setting="For example, while memory is short:",
+                contrast=f"With {count} in reserve one request always gets what it needs, and then the next one.",
+            ),
+            after=[made.at, *(drain.at for drain in taken)],
+            before=[was.at],
+            object=pool,
+            facts=[made],
+            key=key,
+            pool=pool,
+            count=str(count),
+        )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        made = _made(side, finding.get("pool"))
+        taken = _together(side, finding.get("key")).get(finding.get("pool"), [])
+        yield _scene(finding, _size(made) if made else 0, len(taken) or 1)
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        count = int(finding.get("count"))
+        yield Remedy(text=f"Keep {count} elements in reserve.", scene=_scene(finding, count, count))
+
+
+def _together(side: Version, key: str) -> dict[str, list[Drain]]:
+    """Pools of which one pass of the function takes several elements outside of loops, and may wait for each, before it
+    gives one back: the places of such a series."""
+    if key not in side.world.names.functions:
+        return {}
+    function = side.world.body(key).function
+    given = [(give.pool, give.at.line) for give in side.world.own_facts(key) if isinstance(give, Give)]
+    found: dict[str, list[Drain]] = {}
+    for drain in drains(side.world, key):
+        if drain.own and drain.rank > 0 and not drain.started and not several(function, drain, drain):
+            series = found.setdefault(drain.pool, [])
+            if not series or several(function, series[-1], drain):
+                series.append(drain)
+    return {
+        pool: series
+        for pool, series in found.items()
+        if len(series) > 1 and not any(p == pool and series[0].at.line < n < series[-1].at.line for p, n in given)
+    }
+
+
+def _made(side: Version, pool: str) -> Reserve | None:
+    """Where the pool gets its reserve, if there is one size for it."""
+    made = [r for _, r in side.world.all(Reserve) if r.pool == pool and not r.drop]
+    return made[0] if len({r.number for r in made}) == 1 and made[0].number is not None else None
+
+
+def _size(made: Reserve) -> int:
+    return made.number or 0
+
+
+def _scene(finding: Finding, min_nr: int, takes: int) -> Scene:
+    file, _, function = finding.get("key").rpartition(":")
+    return Scene.of(
+        "pool_elements",
+        min_nr=min_nr,
+        takes=takes,
+        tasks=1,
+        serialised=True,
+        pool=member(finding.get("pool")),
+        lock="no lock",
+        function=function,
+        file=file,
+    )
