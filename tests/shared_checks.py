@@ -62,7 +62,8 @@ def founding(shared: Path, trees: dict[str, Path]) -> Iterator[str]:
 
 def one(patch: Path, tree: Path) -> backtest.Scored:
     case = backtest.Labelled(id=patch.stem, patch=patch.name, tree="tree", label="")
-    return backtest.score(case, patch.parent, {"tree": tree})
+    with backtest.opener({"tree": tree}) as opened:
+        return backtest.score(case, patch.parent, opened)
 
 
 def said(scored: backtest.Scored) -> str:
