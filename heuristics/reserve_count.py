@@ -8,9 +8,9 @@ Reported when
     function begins to take more than min_nr.
 Not reported
     What was too little before; attempts that cannot wait; calls that start the I/O of the element they take, whose end
-    gives it back; pools whose size is not one number; an element that is given back in between.
+    gives it back; pools whose size is not one number; anything else that is called in between, which may give one back.
 Known gaps
-    What a loop takes is not counted, nor what several functions take for one request.
+    What a loop takes is not counted, nor what is taken under a condition first.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,6 @@ from reviewbot.rule import (
     Diff,
     Drain,
     Finding,
-    Give,
     Remedy,
     Reserve,
     Rule,
@@ -87,22 +86,23 @@ class ReserveCount(Rule):
 
 
 def _together(side: Version, key: str) -> dict[str, list[Drain]]:
-    """Pools of which one pass of the function takes several elements outside of loops, and may wait for each, before it
-    gives one back: the places of such a series."""
+    """Pools of which the function takes several elements, each after the one before on every way, and may wait for each:
+    the places of such a series. Any other call in between may give one back, or start the I/O that does."""
     if key not in side.world.names.functions:
         return {}
-    function = side.world.body(key).function
-    given = [(give.pool, give.at.line) for give in side.world.own_facts(key) if isinstance(give, Give)]
+    view = side.world.view(key)
     found: dict[str, list[Drain]] = {}
     for drain in drains(side.world, key):
-        if drain.own and drain.rank > 0 and not drain.started and not several(function, drain, drain):
+        if drain.own and drain.rank > 0 and not drain.started and not several(view.body.function, drain, drain):
             series = found.setdefault(drain.pool, [])
-            if not series or several(function, series[-1], drain):
+            if not series or series[-1].block in (drain.block, *view.dominance.above(drain.block)):
                 series.append(drain)
+    calls = {call.line for call in view.body.calls}
     return {
         pool: series
         for pool, series in found.items()
-        if len(series) > 1 and not any(p == pool and series[0].at.line < n < series[-1].at.line for p, n in given)
+        if len(series) > 1
+        and calls.intersection(range(series[0].at.line, series[-1].at.line + 1)) == {drain.at.line for drain in series}
     }
 
 

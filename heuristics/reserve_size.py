@@ -10,9 +10,9 @@ Reported when
     for a pool that I/O takes from.
 Not reported
     Attempts that cannot wait (GFP_NOWAIT) without the lock; calls that start the I/O of the element they take; a
-    smaller reserve of one element or more.
+    smaller reserve of one element or more (reserve-count counts what one function takes of it).
 Known gaps
-    How many elements one request takes is counted by reserve-count.
+    What several functions take for one request is not added up.
 """
 
 from collections.abc import Iterable, Iterator
