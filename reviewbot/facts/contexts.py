@@ -56,6 +56,10 @@ class Contexts:
         self.links = links
         self._kept, self._lost = kept, frozenset[str]()
         self._found: dict[str, tuple[Entered, ...]] = {}
+        self._had: Mapping[str, tuple[Entered, ...]] = {}
+        """Contexts of the program before, as far as they were asked for."""
+        self._dirty = frozenset[str]()
+        """Functions that are not what they were where `_had` and `_kept` are from."""
         self._handing = Handing(links)
         self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
         self._feasible = Feasible(links)
@@ -67,6 +71,7 @@ class Contexts:
         """The contexts of a program that differs from the one before in some functions: they are searched again for
         what these, and the functions that are entered otherwise, can have on the stack above them."""
         contexts = cls(links, before._kept)
+        contexts._had, contexts._dirty = before._found, before._dirty.union(dirty)
         changed: set[str] = set()
         for key in dirty:
             both = key in links.callees and key in before.links.callees
@@ -106,26 +111,27 @@ class Contexts:
 
     def _search(self, key: str) -> Iterator[Entered]:
         start = self._state(key)
-        onward: dict[_State, tuple[str, ...]] = {start: (key,)}
-        """State -> the functions from it to the next state (which is the last of them but for the start)."""
-        after: dict[_State, _State] = {}
+        came: dict[_State, tuple[tuple[str, ...], _State]] = {}
+        """State -> the functions from it to the next state (which is the last of them but for the start), that state."""
         length = {start: 1}
         todo = [start]
+        had = frozenset(self._had.get(key) or self._kept.get(key, ()))
         seen: set[tuple[str, str]] = set()
         for at in todo:
             chain: tuple[str, ...] = ()
             for what, root in at.roots:
                 if what not in seen:
-                    chain = chain or self._chain(at, onward, after)
-                    if self._can(root, chain):
+                    chain = chain or self._chain(at, key, came)
+                    entered = Entered(root.context, root.runner, root.slot, chain)
+                    if (entered in had and self._dirty.isdisjoint(chain)) or self._can(root, chain):
                         seen.add(what)
-                        yield Entered(root.context, root.runner, root.slot, chain)
+                        yield entered
             if at.above is None:
                 at.above = tuple(self._above(at))
             here = length[at]
             for state, way in at.above:
                 if state not in length and here + len(way) <= LONGEST:
-                    length[state], onward[state], after[state] = here + len(way), way, at
+                    length[state], came[state] = here + len(way), (way, at)
                     todo.append(state)
 
     def _state(self, key: str, inside: str = "", others: frozenset[str] = frozenset()) -> _State:
@@ -136,12 +142,12 @@ class Contexts:
         return found
 
     @staticmethod
-    def _chain(at: _State, onward: dict[_State, tuple[str, ...]], after: dict[_State, _State]) -> tuple[str, ...]:
-        chain = list(onward[at])
-        while at in after:
-            at = after[at]
-            chain += onward[at]
-        return tuple(chain)
+    def _chain(at: _State, key: str, came: dict[_State, tuple[tuple[str, ...], _State]]) -> tuple[str, ...]:
+        chain: list[str] = []
+        while at in came:
+            way, at = came[at]
+            chain += way
+        return (*chain, key)
 
     def _above(self, at: _State) -> Iterator[tuple[_State, tuple[str, ...]]]:
         """Who hands its context on to a function: the state, and the functions from there down to (not with) `at`."""

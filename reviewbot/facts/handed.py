@@ -15,8 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Expr, Name
-from reviewbot.facts.body import Body
+from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Expr, Function, Name
 from reviewbot.facts.expr import bare, parts
 from reviewbot.facts.link import Links
 from reviewbot.facts.wiring import as_function
@@ -66,12 +65,12 @@ class Handing:
             yield Way((caller,))
             return
         mine = frozenset(n.partition(".")[0] for n in nodes)
-        up = {key: way for key, way in self._reaching(caller).items() if not self._another(way, handler, mine)}
-        putters = self._handing(handler)
-        above = [key for key in up if key in putters]
+        up, putters = self._reaching(caller), self._handing(handler)
+        above = [key for key in up if key in putters and not self._another(up[key], handler, mine)]
         if not above:
             files = {links.names.file.get(p, p.removesuffix(":")) for p in (*putters, handler)}
-            above = [key for key in up if links.names.file[key] in files]
+            near = (key for key in up if links.names.file[key] in files)
+            above = [key for key in near if not self._another(up[key], handler, mine)]
         if above:
             nearest = set(above)
             for key in above:
@@ -136,9 +135,8 @@ class Handing:
                 found.add(key)
                 continue
             path = key[:-1]
-            users = self._using(path)
             for table in self._filled(path).get(handler, ()):
-                found |= users.get(table, set())
+                found |= self._using(path).get(table, set())
         return frozenset(found)
 
     def _filled(self, path: str) -> dict[str, set[str]]:
@@ -159,31 +157,39 @@ class Handing:
         if found is None:
             found = self._users[path] = {}
             tables = {t for tables in self._filled(path).values() for t in tables}
-            for name in self.links.names.library.functions(path):
+            for name, function in self.links.names.library.functions(path).items():
                 key = self.links.names.own_functions.get((path, name))
                 if key in self.links.wired:
-                    for table in _handed_on(self.links.body(key), tables):
+                    for table in _handed_on(function, tables):
                         found.setdefault(table, set()).add(key)
         return found
 
 
-def _handed_on(body: Body, tables: set[str]) -> Iterator[str]:
-    for event in body.events():
-        if isinstance(event, CallEvent):
-            values: tuple[Expr, ...] = event.call.args
-        elif isinstance(event, Assign) and _own(body, event.left):
-            values = (event.right,)
-        else:
-            continue
-        for value in values:
-            plain = bare(value)
-            if isinstance(plain, AddressOf) and isinstance(plain.base, Name) and plain.base.name in tables:
-                yield plain.base.name
+def _handed_on(function: Function, tables: set[str]) -> Iterator[str]:
+    for block in function.blocks:
+        for event in block.events:
+            if isinstance(event, CallEvent):
+                for value in event.call.args:
+                    if (table := _table(value, tables)) is not None:
+                        yield table
+            elif isinstance(event, Assign):
+                table = _table(event.right, tables)
+                if table is not None and _own(function, event.left):
+                    yield table
 
 
-def _own(body: Body, left: Expr) -> bool:
+def _table(value: Expr, tables: set[str]) -> str | None:
+    """The table whose address a value is."""
+    plain = bare(value)
+    if isinstance(plain, AddressOf) and isinstance(plain.base, Name) and plain.base.name in tables:
+        return plain.base.name
+    return None
+
+
+def _own(function: Function, left: Expr) -> bool:
     """Whether it is a variable on the function's own stack, or a part of one."""
     *_, root = parts(left)
-    if not isinstance(root, Name) or root.name not in body.locals:
+    types = {v.name: v.type for v in (*function.parameters, *function.locals)}
+    if not isinstance(root, Name) or root.name not in types:
         return False
-    return root is left or not body.locals[root.name].pointers
+    return root is left or not types[root.name].pointers
