@@ -7,6 +7,7 @@ known to hold a lock (kernel/contexts.toml). A call through any other slot says 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from reviewbot.facts.kinds import Held
@@ -57,41 +58,46 @@ class Entries(Part):
         return sorted(c for c in self.world.links.callers.get(key, ()) if c not in self._found)
 
     def _choose(self, key: str) -> tuple[Entry, ...]:
-        ways: dict[tuple[Held, ...], Entry] = {}
-        for entry in self._ways(key):
-            before = ways.get(entry.held)
-            if before is None or (len(entry.chain), entry.chain) < (len(before.chain), before.chain):
-                ways[entry.held] = entry
-        ways = ways or {(): Entry((), (key,))}
-        return tuple(sorted(ways.values(), key=lambda e: (len(e.chain), e.chain))[:MOST])
+        ways: dict[tuple[Held, ...], tuple[str, ...]] = {}
+        for held, above in self._ways(key):
+            before = ways.get(held)
+            if before is None or (len(above), above) < (len(before), before):
+                ways[held] = above
+        ways = ways or {(): ()}
+        chosen = sorted(ways.items(), key=lambda way: (len(way[1]), way[1])) if len(ways) > 1 else ways.items()
+        return tuple(Entry(held, (*above, key)) for held, above in islice(chosen, MOST))
 
-    def _ways(self, key: str) -> Iterator[Entry]:
+    def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
+        """What is held on each way in, and the functions above."""
         links = self.world.links
         outside = True
         for root in sorted(links.roots.get(key, ())):
             slot = KERNEL.slots.get(root.slot)
             holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
-            yield Entry(holds, (key,))
+            yield holds, ()
             outside = False
         for caller, held, dropped in self.world.calls_of(key):
             outside = False
+            own = tuple(sorted(h for h in held if known(h.lock)))
+            calls = links.names_it(caller, key) or any(map(is_slot, links.wired[caller].nodes))
             for entry in self._found.get(caller) or (Entry((), (caller,)),):
-                if key in entry.chain or len(entry.chain) > DEEP or not self._hand(entry.chain, key):
+                above = entry.chain
+                if key in above or len(above) > DEEP or not (calls or self._hand(above, key)):
                     continue
-                kept = [h for h in entry.held if h.lock not in dropped]
+                if not entry.held:
+                    yield own, above
+                    continue
                 names = {h.lock for h in held}
-                both = (*held, *(h for h in kept if h.lock not in names))
-                yield Entry(tuple(sorted(h for h in both if known(h.lock))), (*entry.chain, key))
+                more = [h for h in entry.held if h.lock not in dropped and h.lock not in names and known(h.lock)]
+                yield tuple(sorted((*own, *more))) if more else own, above
         function = self.world.function(key)
         if outside or (not function.static and not links.callers.get(key)):
-            yield Entry((), (key,))
+            yield (), ()
 
     def _hand(self, chain: tuple[str, ...], key: str) -> bool:
-        """Whether somebody on a chain of calls hands a function down to its end, where that calls what it is handed."""
-        links = self.world.links
-        if len(chain) < 2 or links.names_it(chain[-1], key) or any(map(is_slot, links.wired[chain[-1]].nodes)):
-            return True
-        return any(put == key for above in chain for _, put in links.wired[above].puts)
+        """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
+        wired = self.world.links.wired
+        return len(chain) < 2 or any(put == key for above in chain for _, put in wired[above].puts)
 
     def surely(self, key: str) -> frozenset[str]:
         """Locks that every way in holds."""
@@ -103,10 +109,12 @@ def call_sites(world: World, key: str) -> Iterator[tuple[str, tuple[Held, ...], 
     """Calls that name a function: caller, what it holds there, what it has dropped of its own caller's locks."""
     links = world.links
     for caller in sorted(links.callers.get(key, ())):
-        record = world.locking.record(caller)
-        wired = links.wired[caller]
-        under = record.under if record.at else tuple((name, (), ()) for name in (*wired.direct, *wired.nodes))
-        for name, held, dropped in under:
-            handed = name not in links.wired and not is_slot(name) and key in links.targets.get(name, ())
-            if name == key or handed:
+        record, wired = world.locking.record(caller), links.wired[caller]
+        handed = [node for node in wired.nodes if not is_slot(node) and key in links.targets.get(node, ())]
+        if not record.at:
+            for _ in range(wired.direct.count(key) + len(handed)):
+                yield caller, (), frozenset()
+            continue
+        for name, held, dropped in record.under:
+            if name == key or name in handed:
                 yield caller, held, frozenset(dropped)
