@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
+from functools import cached_property
 from itertools import islice, pairwise
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -74,17 +75,33 @@ class Index(Part):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._written: dict[str, list[tuple[str, Write]]] = {}
-        self._woken: dict[str, list[tuple[str, str]]] = {}
-        for key, write in world.all(Write):
-            self._written.setdefault(member(write.object), []).append((key, write))
-        for key, fact in (*world.all(Wake), *world.all(Queue)):
-            for wake in _woken(fact):
-                self._woken.setdefault(member(wake), []).append((key, wake))
         self.silences: dict[tuple[Told, tuple[str, ...]], Silence | None] = {}
         """What `silence` found."""
         self._found: dict[object, frozenset[str]] = {}
         self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
+
+    @cached_property
+    def _written(self) -> dict[str, list[tuple[str, Write]]]:
+        found: dict[str, list[tuple[str, Write]]] = {}
+        for key, write in self.world.all(Write):
+            found.setdefault(member(write.object), []).append((key, write))
+        return found
+
+    @cached_property
+    def _woken(self) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for key, fact in (*self.world.all(Wake), *self.world.all(Queue)):
+            for wake in _woken(fact):
+                found.setdefault(member(wake), []).append((key, wake))
+        return found
+
+    @cached_property
+    def _sleeping(self) -> dict[str, list[tuple[str, Wait]]]:
+        found: dict[str, list[tuple[str, Wait]]] = {}
+        for key, fact in self.world.all(Wait):
+            if not fact.timeout and not fact.announce:
+                found.setdefault(fact.object, []).append((key, fact))
+        return found
 
     def writing(self, told: Told) -> frozenset[str]:
         """Functions that may make the change, and those above them."""
@@ -113,10 +130,7 @@ class Index(Part):
         """The sleeps on a wait queue that nothing but a wake-up ends, with what they test, also in what they call."""
         if wake not in self._sleeps:
             self._sleeps[wake] = tuple(
-                (fact, (*fact.reads, *_inside(self.world, key, fact)))
-                for key in self.world.sleepers
-                for fact in self.world.own_facts(key)
-                if isinstance(fact, Wait) and fact.object == wake and not fact.timeout and not fact.announce
+                (fact, (*fact.reads, *_inside(self.world, key, fact))) for key, fact in self._sleeping.get(wake, ())
             )
         return self._sleeps[wake]
 

@@ -130,13 +130,21 @@ def edges(
     if world.function(key).unreadable or world.function(key).macro:
         return
     ways = tuple(sorted(world.entry(key), key=lambda way: (len(way.held), len(way.chain))))
+    known_: dict[tuple[tuple[Held, ...], frozenset[str]], list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]] = {}
+
+    def under(here: tuple[Held, ...], dropped: frozenset[str]) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
+        found = known_.get((here, dropped))
+        if found is None:
+            found = known_[here, dropped] = _under(ways, here, dropped, classes, lock)
+        return found
+
     for fact in world.own_facts(key):
         if isinstance(fact, Site):
             reads = fact.reads if isinstance(fact, Wait) else ()
             for effect in own([fact]):
                 if wanted(effect) and _means(effect):
                     here = _held(fact.held, fact.maybe)
-                    for held, chain, every in _under(ways, here, frozenset(fact.dropped), classes, lock):
+                    for held, chain, every in under(here, frozenset(fact.dropped)):
                         yield Edge(held, effect, key, fact.at, (), chain, every, reads)
     view = world.view(key)
     outside = any(way.held for way in ways)
@@ -147,8 +155,7 @@ def edges(
         if made.effects and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
             continue
         gone = frozenset(made.at.dropped)
-        under = {gone: _under(ways, here, gone, classes, lock)}
-        if not under[gone]:
+        if not under(here, gone):
             continue
         targets = view.links.reached(key, made.call)
         if not targets or len(targets) > 4 or world.has_context(key, made.call):
@@ -158,10 +165,7 @@ def edges(
             for effect, inner, reason in world.effects.call(view, made, target):
                 if not wanted(effect) or not _means(effect):
                     continue
-                dropped = reason.dropped | gone
-                if dropped not in under:
-                    under[dropped] = _under(ways, here, dropped, classes, lock)
-                if found := under[dropped]:
+                if found := under(here, reason.dropped | gone):
                     down = world.effects.chain(target, inner)
                     reads = _tested(world, down, effect)
                     for held, chain, every in found:
@@ -188,13 +192,12 @@ def _under(
     for way in ways:
         held = tuple(h for h in (*here, *(w for w in way.held if w.lock not in mine)) if h.lock not in dropped)
         for lock in held:
-            if only and lock.lock != only:
+            if (lock.lock, lock.mode) in seen or (only and lock.lock != only):
                 continue
             if lock.klass.split("/")[0] not in classes or not known(lock.lock) or scope(lock.lock) is Scope.STACK:
                 continue
-            if (lock.lock, lock.mode) not in seen:
-                seen.add((lock.lock, lock.mode))
-                found.append((lock, way.chain, held))
+            seen.add((lock.lock, lock.mode))
+            found.append((lock, way.chain, held))
     return found
 
 

@@ -30,6 +30,10 @@ NEAR = 1
 class Providers(Part):
     """Indices over a world: who takes a lock, who wakes, who runs; made once."""
 
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._edges: dict[str, tuple[Edge, ...]] = {}
+
     @cached_property
     def holders(self) -> dict[str, list[str]]:
         """Lock -> keys of the functions that hold it at some call of theirs."""
@@ -60,6 +64,13 @@ class Providers(Part):
         for object_, key in what:
             if not self.world.names.functions[key].macro:
                 _put(found, object_, key)
+        return found
+
+    def edges(self, key: str) -> tuple[Edge, ...]:
+        """The edges of a function that only somebody else can end, found once."""
+        found = self._edges.get(key)
+        if found is None:
+            found = self._edges[key] = tuple(edges(self.world, key))
         return found
 
     def of(self, edge: Edge) -> tuple[Actor, ...]:
@@ -130,7 +141,7 @@ class Providers(Part):
         Drivers of one directory have nothing in common but the structures of the kernel.
         """
         owned = owner(edge.lock.lock)
-        if not owned or any((path, owned) in self._own for path in self._paths):
+        if not owned or owned in self._own:
             return True
         files = [{k.partition(":")[0] for k in chain} for chain in (edge.chain, actor.chain)]
         programs = [{scope.program(file) for file in side} - {""} for side in files]
@@ -139,16 +150,14 @@ class Providers(Part):
     def far(self, lock: str) -> int:
         """How many calls further down a lock may be taken to be the one that is meant."""
         owned = owner(lock)
-        ours = not owned or lock in KERNEL.written or any((path, owned) in self._own for path in self._paths)
+        ours = not owned or lock in KERNEL.written or owned in self._own
         return FAR if ours or (lock in KERNEL.lock_classes and KERNEL.lock_classes[lock] in KERNEL.latches) else NEAR
 
     @cached_property
-    def _own(self) -> set[tuple[str, str]]:
-        return {(path, struct.name) for path, unit in self.world.names.units.items() for struct in unit.structs}
-
-    @cached_property
-    def _paths(self) -> tuple[str, ...]:
-        return tuple(path for path in self.world.names.units if not path.startswith("include/"))
+    def _own(self) -> set[str]:
+        """Structs that this code has, and not the kernel for everybody."""
+        units = self.world.names.units.items()
+        return {struct.name for path, unit in units if not path.startswith("include/") for struct in unit.structs}
 
     def context(self, key: str) -> str:
         """The context of a root."""

@@ -269,7 +269,11 @@ class Diff:
         return self.before.facts - self.after.facts
 
     def reversed(self) -> Diff:
-        """The same change read backwards."""
+        """The same change read backwards, made once: what is found out about it is kept with it."""
+        return self._reversed
+
+    @cached_property
+    def _reversed(self) -> Diff:
         swapped = Diff(self.change, self.after, self.before, not self.reverse)
         swapped.__dict__["added"], swapped.__dict__["removed"] = self.removed, self.added
         return swapped

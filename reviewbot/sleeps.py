@@ -21,6 +21,8 @@ from reviewbot.providers import FAR
 from reviewbot.types import Place, Value
 from reviewbot.waitfor import Edge, changed, edges, lock_class, providers
 
+ATOMIC = frozenset(filter(KERNEL.atomic, REAL | {"rcu"}))
+"""Classes of locks whose holder may not sleep."""
 Names = Iterable[tuple[str, str]]
 INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 """Contexts that come in between whatever runs on a processor; whether they are softirqs."""
@@ -134,7 +136,7 @@ def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
 
 def _under(world: World, key: str) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
-    for edge in edges(world, key, lambda effect: _sleeps(world, effect), REAL | {"rcu"}):
+    for edge in edges(world, key, lambda effect: _sleeps(world, effect), ATOMIC):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 

@@ -30,6 +30,8 @@ HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit
 _WORD = re.compile(r"\w+")
 DEEP = 8
 """Calls down to a wait; what is asked on the way there decides more than what is held, further down."""
+Pair = tuple[str, str, str, str]
+"""What is held and what is waited for."""
 MOST = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 
@@ -40,13 +42,21 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
     An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
     """
     names = tuple(names)
-    there = {(e.name, e.pair) for k in changed(before, names) for e in edges(before, k) if _meant(before, e)}
+    old: dict[str, list[str]] = {}
+    for key in changed(before, names):
+        old.setdefault(key.rpartition(":")[2], []).append(key)
+    there: dict[str, set[Pair]] = {}
     files = {file for file, _ in names}
-    seen: set[tuple[str, tuple[str, str, str, str]]] = set()
-    had: set[tuple[str, str, str, str]] | None = None
+    seen: set[tuple[str, Pair]] = set()
+    had: set[Pair] | None = None
     for key in changed(after, names):
-        for edge in edges(after, key):
-            if (edge.name, edge.pair) in there or (edge.name, edge.pair) in seen or not _meant(after, edge):
+        for edge in providers(after).edges(key):
+            if (edge.name, edge.pair) in seen or not _meant(after, edge):
+                continue
+            if edge.name not in there:
+                of_name = (e for k in old.get(edge.name, ()) for e in providers(before).edges(k))
+                there[edge.name] = {e.pair for e in of_name if _meant(before, e)}
+            if edge.pair in there[edge.name]:
                 continue
             seen.add((edge.name, edge.pair))
             if key not in before.names.functions:
@@ -64,8 +74,8 @@ def _meant(world: World, edge: Edge) -> bool:
     return edge.effect.kind != "lock" or far == FAR or len(edge.down) <= far
 
 
-def _pairs(world: World, files: set[str]) -> set[tuple[str, str, str, str]]:
-    return {e.pair for file in files for k in world.functions(file) for e in edges(world, k)}
+def _pairs(world: World, files: set[str]) -> set[Pair]:
+    return {e.pair for file in files for k in world.functions(file) for e in providers(world).edges(k)}
 
 
 def close(world: World, edge: Edge) -> Circle | None:
