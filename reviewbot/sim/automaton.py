@@ -108,6 +108,12 @@ class Automaton(msgspec.Struct, frozen=True):
     works: tuple[Work, ...]
     initial: bytes
 
+    @property
+    def too_high(self) -> int:
+        """The bits of a state as a number that are set where a cell has left its range."""
+        places = len(self.initial) - len(self.cells)
+        return int.from_bytes(bytes([MOST + 1] * len(self.cells) + [0] * places), "big")
+
     def away(self, state: bytes) -> bool:
         """Whether a task is not at home."""
         return not self.at_home(state)

@@ -16,10 +16,6 @@ from reviewbot.sim.reduce import Move
 if TYPE_CHECKING:
     from reviewbot.sim.explore import Space
 
-SPREAD = 0x9E3779B1
-"""A state times this is its key where nothing is left out. Python's hash of a state itself is its last bytes mostly, and
-those are few: a table of a million states is asked at seven places to find one, at one or two with this (Knuth, TAOCP 3,
-6.4)."""
 MOST_CACHED = 20_000
 """Rows of places that are remembered for one way of a class."""
 
@@ -64,9 +60,9 @@ class Sorted(dict[bytes, int]):
 def source(space: Space) -> Iterator[str]:
     """The lines of the function, and of one function for each place that it calls for the tasks there."""
     automaton = space.automaton
-    size, cells = len(automaton.initial), len(automaton.cells)
+    size = len(automaton.initial)
     yield "order, targets, mark = space.order, space.targets, space.marks.add"
-    yield "target, start, known = targets.append, space.starts.append, space.known.append"
+    yield "target, start = targets.append, space.starts.append"
     for number, (c, moves) in enumerate(zip(automaton.classes, space.moves, strict=True)):
         for task in range(_kinds(c, space.ordered)):
             for place, ways in enumerate(moves):
@@ -80,15 +76,13 @@ def source(space: Space) -> Iterator[str]:
             )
             yield f"F{number}_{task} = ({', '.join(functions)},)"
     yield "def batch(begin, end):"
-    yield "    for at in range(begin, end):"
-    yield "        v = order[at]"
+    yield "    for k in order[begin:end]:"
+    yield f"        v = k // {space.factor}" if space.factor > 1 else "        v = k"
     yield f"        s = v.to_bytes({size}, 'big')"
-    if cells:
-        yield f"        if v & {int.from_bytes(bytes([128] * cells + [0] * (size - cells)), 'big')}: raise ValueError"
-    yield f"        k = v * {space.factor}" if space.factor > 1 else "        k = v"
+    yield f"        if v & {automaton.too_high}: raise ValueError"
     for number, c in enumerate(automaton.classes):
         yield from _tasks(number, c, space.ordered)
-    yield "        start(len(targets)); known(len(index))"
+    yield "        start(len(targets))"
 
 
 def _kinds(c: Class, ordered: bool) -> int:

@@ -153,7 +153,7 @@ def _at_home(space: Space) -> Iterator[bool]:
         return (automaton.at_home(space.state(state)) for state in range(len(space.order)))
     home = b"".join(place.to_bytes(c.width, "big") * c.n for c in automaton.classes for place in c.home)
     places, there = (1 << 8 * len(home)) - 1, int.from_bytes(home, "big")  # places come last
-    return (state & places == there for state in space.order)
+    return (key // space.factor & places == there for key in space.order)
 
 
 class WaitFor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from sim_models import plain_search, throttle
 
@@ -48,9 +50,11 @@ def long_program(n: int, *, steps: int = 300) -> Model:
 
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("reduce", [True, False])
-@pytest.mark.parametrize("read", [0, 1_000_000])
-def test_classes_with_more_than_256_places(n: int, reduce: bool, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reviewbot.sim.explore.READ", read)
+@pytest.mark.parametrize("looked_up", [0, 1_000_000])
+def test_classes_with_more_than_256_places(
+    n: int, reduce: bool, looked_up: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reviewbot.sim.explore.LOOKED_UP", looked_up)
     automaton = compile_model(long_program(n, steps=130))
     assert automaton.classes[0].width == 2
     space = explore(automaton, Limits(), reduce=reduce)
@@ -63,11 +67,16 @@ def test_classes_with_more_than_256_places(n: int, reduce: bool, read: int, monk
 
 def test_the_graph_is_whole() -> None:
     space = explore(compile_model(throttle(held=False)), Limits(), reduce=False)
-    assert len(space.order) == len(set(space.order)) == len(space.known) == len(space.starts) - 1 == space.expanded
-    assert all(space.parent(state) < state for state in range(1, len(space.order)))
-    assert all(state in space.onward(space.parent(state)) for state in range(1, len(space.order)))
-    assert all(state not in space.onward(space.parent(state) - 1) for state in range(1, 200) if space.parent(state))
+    assert len(space.order) == len(set(space.order)) == len(space.starts) - 1 == space.expanded
     assert space.path(0) == [space.automaton.initial]
+    depth = {0: 0}
+    for state in range(len(space.order)):
+        for after in space.onward(state):
+            depth.setdefault(after, depth[state] + 1)
+    for state in range(0, len(space.order), 7):
+        way = space.way(state)
+        assert (way[0], way[-1], len(way)) == (0, state, depth[state] + 1)
+        assert all(after in space.onward(before) for before, after in pairwise(way))
     assert (len(space.order), 0) == plain_search(space.automaton)
 
 
@@ -107,11 +116,13 @@ def test_cells_know_their_range() -> None:
         apply(down_, bytearray(automaton.initial), automaton.cells)
 
 
-@pytest.mark.parametrize("read", [0, 1_000_000])
+@pytest.mark.parametrize("looked_up", [0, 1_000_000])
 @pytest.mark.parametrize("first", [True, False])
-def test_what_is_given_back_without_having_been_taken(read: int, first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_given_back_without_having_been_taken(
+    looked_up: int, first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the cell is the first byte of the state and nothing is left to borrow from."""
-    monkeypatch.setattr("reviewbot.sim.explore.READ", read)
+    monkeypatch.setattr("reviewbot.sim.explore.LOOKED_UP", looked_up)
     a, b = Mutex("first"), Mutex("second")
     wrong, other = (a, b) if first else (b, a)
     users = Seq((mutex_lock(a), mutex_unlock(a), mutex_lock(b), mutex_unlock(b)))
