@@ -46,8 +46,9 @@ class ReserveCount(Rule):
         pools = {made.pool for made in diff.added[Reserve]}
         users = [key for key, take in diff.after.world.all(Take) if take.pool in pools]
         for key in dict.fromkeys((*diff.touched, *users)):
-            if key in diff.before.world.names.functions and serves(diff.after.world, key):
-                for pool, taken in _together(diff.after, key).items():
+            series = _together(diff.after, key) if key in diff.before.world.names.functions else {}
+            if series and serves(diff.after.world, key):
+                for pool, taken in series.items():
                     was = len(_together(diff.before, key).get(pool, taken[:1]))
                     yield from self._short(diff, key, taken, was)
 
@@ -88,7 +89,7 @@ class ReserveCount(Rule):
 def _together(side: Version, key: str) -> dict[str, list[Drain]]:
     """Pools of which the function takes several elements, each after the one before on every way, and may wait for each:
     the places of such a series. Any other call in between may give one back, or start the I/O that does."""
-    if key not in side.world.names.functions:
+    if key not in side.world.names.functions or sum(isinstance(f, Take) for f in side.world.own_facts(key)) < 2:
         return {}
     view = side.world.view(key)
     found: dict[str, list[Drain]] = {}
