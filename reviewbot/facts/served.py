@@ -8,6 +8,7 @@ wherever it is queued, an item whose handler ends bios or requests close by: som
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from reviewbot.facts.contexts import Entered
@@ -61,24 +62,34 @@ def served(world: World) -> Iterator[Served]:
         own.setdefault((b.work, b.key), set()).add(b.handler)
     # who sets the item up and queues it, queues what he set up
     places = [
-        (key, fact, sorted(own.get((fact.work, key), handlers[fact.work])))
+        (
+            key,
+            fact,
+            sorted(own.get((fact.work, key), handlers[fact.work])),
+            sorted(world.entered(key), key=lambda e: _ORDER.get(e.context, 9)),
+        )
         for key, fact in world.all(Queue)
         if known(fact.work) and known(fact.workqueue) and fact.work in handlers
     ]
     awaited = _awaited(world)
+
+    @cache
+    def progress_of(handler: str) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+        return _progress(world, handler, awaited)
+
     waited: set[str] = set()
     done: set[tuple[str, str, str]] = set()
     while True:
         before = len(waited)
-        for key, fact, runs in places:
-            for entered in sorted(world.entered(key), key=lambda e: _ORDER.get(e.context, 9)):
+        for _, fact, runs, contexts in places:
+            for entered in contexts:
                 if not _matters(entered, waited):
                     continue
                 if fact.workqueue == TIMER:
                     waited.add(fact.work)
                     continue
                 for handler in runs:
-                    progress = _progress(world, handler, awaited)
+                    progress = progress_of(handler)
                     if not progress or (fact.work, fact.workqueue, handler) in done:
                         continue
                     done.add((fact.work, fact.workqueue, handler))
@@ -89,9 +100,9 @@ def served(world: World) -> Iterator[Served]:
             break
     if not any(root.context == "io_path" for roots in world.links.roots.values() for root in roots):
         return  # what is called a request here is none of the block layer's
-    for key, fact, runs in places:
+    for key, fact, runs, _ in places:
         for handler in runs if fact.work not in waited and fact.workqueue != TIMER else ():
-            progress = tuple(p for p in _progress(world, handler, awaited) if _near(p))
+            progress = tuple(p for p in progress_of(handler) if _near(p))
             if progress and (fact.work, fact.workqueue, handler) not in done:
                 done.add((fact.work, fact.workqueue, handler))
                 name = world.function(key).name

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reviewbot.facts.world import World
 
 _ORDER = ("io_path", "completion", "work", "thread", "writeback", "reclaim")
+_RANK = {context: rank for rank, context in enumerate(_ORDER)}
 BLOCK = ("io_path", "completion", "work", "thread")
 FAR = 5
 """How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
@@ -50,8 +51,8 @@ class Way(NamedTuple):
 
 def serves(world: World, key: str) -> Entered | None:
     """The context in which a function runs for I/O or writeback: theirs, or a work item or thread that I/O waits for."""
-    ways = [e for e in world.entered(key) if _matters(world, e)]
-    return min(ways, key=lambda e: (_ORDER.index(e.context), len(e.chain)), default=None)
+    plainest = sorted(world.entered(key), key=lambda e: (_RANK.get(e.context, len(_RANK)), len(e.chain)))
+    return next((e for e in plainest if _matters(world, e)), None)
 
 
 def _matters(world: World, entered: Entered) -> bool:
@@ -103,7 +104,7 @@ def _plainness(found: Way, needs: str) -> tuple[bool, int, int, int]:
     if found.entered is None:
         return False, 0, kind, 0
     length = len(found.entered.chain) + FAR * (kind > 1) + FAR * found.some
-    return found.needs != needs, length, kind, _ORDER.index(found.entered.context)
+    return found.needs != needs, length, kind, _RANK[found.entered.context]
 
 
 def _runs(world: World, key: str, more: tuple[str, str]) -> Iterator[Way]:
