@@ -40,9 +40,9 @@ class Providers(Part):
         found: dict[str, list[str]] = {}
         for key in self.world.functions():
             if not self.world.names.functions[key].macro:
-                for at in self.world.locking.record(key).at.values():
-                    for held in at.held:
-                        _put(found, held.lock, key)
+                places = self.world.locking.record(key).at.values()
+                for lock in dict.fromkeys(h.lock for at in places for h in at.held):
+                    found.setdefault(lock, []).append(key)
         for key, roots in sorted(self.world.links.roots.items()):
             for root in roots:
                 for lock in KERNEL.slots[root.slot].holds if root.slot in KERNEL.slots else ():

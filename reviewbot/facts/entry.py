@@ -69,16 +69,17 @@ class Entries(Part):
 
     def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
         """What is held on each way in, and the functions above."""
-        links = self.world.links
+        world = self.world
+        links, function = world.links, world.function(key)
         outside = True
         for root in sorted(links.roots.get(key, ())):
             slot = KERNEL.slots.get(root.slot)
             holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
             yield holds, ()
             outside = False
-        for caller, held, dropped in self.world.calls_of(key):
+        for caller, held, dropped in world.calls_of(key):
             outside = False
-            own = tuple(sorted(h for h in held if known(h.lock)))
+            own = tuple(sorted(h for h in held if known(h.lock))) if held else ()
             calls = links.names_it(caller, key) or any(map(is_slot, links.wired[caller].nodes))
             for entry in self._found.get(caller) or (Entry((), (caller,)),):
                 above = entry.chain
@@ -87,10 +88,9 @@ class Entries(Part):
                 if not entry.held:
                     yield own, above
                     continue
-                names = {h.lock for h in held}
-                more = [h for h in entry.held if h.lock not in dropped and h.lock not in names and known(h.lock)]
+                gone = dropped.union(h.lock for h in held) if held else dropped
+                more = [h for h in entry.held if h.lock not in gone and known(h.lock)]
                 yield tuple(sorted((*own, *more))) if more else own, above
-        function = self.world.function(key)
         if outside or (not function.static and not links.callers.get(key)):
             yield (), ()
 
@@ -110,7 +110,8 @@ def call_sites(world: World, key: str) -> Iterator[tuple[str, tuple[Held, ...], 
     links = world.links
     for caller in sorted(links.callers.get(key, ())):
         record, wired = world.locking.record(caller), links.wired[caller]
-        handed = [node for node in wired.nodes if not is_slot(node) and key in links.targets.get(node, ())]
+        arguments = [node for node in wired.nodes if not is_slot(node)] if wired.nodes else []
+        handed = [node for node in arguments if key in links.targets.get(node, ())] if arguments else []
         if not record.at:
             for _ in range(wired.direct.count(key) + len(handed)):
                 yield caller, (), frozenset()

@@ -108,13 +108,14 @@ class Feasible:
         dominance = Dominance(body.function.blocks)
         parameters = frozenset(p.name for p in body.function.parameters)
         slept = {block for block in {number for *_, number, _ in calls} if sleeping.keys() & dominance.above(block)}
+        needs: dict[int, tuple[Need, ...]] = {}
         found: dict[str, list[Spot]] = {}
         for callee, call, number, place in calls:
             before = number in slept or sleeping.get(number, place) < place
-            needs = [_need(when, taken) for when, taken in dominance.conditions(number)]
-            found.setdefault(callee, []).append(
-                Spot(call, tuple(n for n in needs if n.parameter in parameters), before)
-            )
+            if number not in needs:
+                every = (_need(*condition) for condition in (dominance.conditions(number) if parameters else ()))
+                needs[number] = tuple(n for n in every if n.parameter in parameters)
+            found.setdefault(callee, []).append(Spot(call, needs[number], before))
         return found
 
     def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[Spot]) -> Given:
