@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from reviewbot.facts import gfp
 from reviewbot.facts.allocations import scopes
 from reviewbot.facts.effects import FEW, Effect
+from reviewbot.facts.inherited import Given
 from reviewbot.facts.kinds import Allocation, Held, Take
-from reviewbot.facts.locking import Given
 from reviewbot.facts.view import Made, View
 from reviewbot.types import Place
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,8 +22,8 @@ from reviewbot.facts import (
     work,
     workqueues,
 )
+from reviewbot.facts.inherited import Before, Given, Inherited, unknown
 from reviewbot.facts.kinds import Fact, Wait
-from reviewbot.facts.locking import Given
 from reviewbot.facts.part import Part
 from reviewbot.facts.view import View
 from reviewbot.types import Place
@@ -36,11 +36,20 @@ PRODUCERS = (locks, waits, wakes, allocations, masks, pools, clients, workqueues
 
 
 class Book(Part):
-    """Facts by function key and the constants it is called with. `kept` are facts that are known already."""
+    """Facts by function key and the constants it is called with.
 
-    def __init__(self, world: World, kept: Mapping[str, tuple[Fact, ...]] | None = None) -> None:
+    `kept` are facts that are known already, `kinds` says which functions have some of a kind, where that is known.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        kept: Before[tuple[Fact, ...]] = unknown,
+        kinds: Callable[[], Mapping[type[Fact], tuple[str, ...]]] | None = None,
+    ) -> None:
         super().__init__(world)
-        self._facts: dict[tuple[str, Given], tuple[Fact, ...]] = {(k, ()): f for k, f in (kept or {}).items()}
+        self._facts = Inherited(kept)
+        self._kinds = kinds
         self._views: dict[tuple[str, Given], View] = {}
         self._having: dict[type[Fact], tuple[tuple[str, Fact], ...]] = {}
         self._before: tuple[Book, frozenset[str]] | None = None
@@ -50,12 +59,16 @@ class Book(Part):
     def after(cls, world: World, before: Book, moved: Mapping[str, int]) -> Book:
         """The facts of a world that differs from the one before: those that still hold, moved with their functions."""
         book = cls(world)
-        stale = book.stale(before)
+        stale, wired, had = book.stale(before), world.links.wired, before._facts
+
+        def kept(key: str) -> dict[Given, tuple[Fact, ...]]:
+            if key in stale or key not in wired:
+                return {}
+            lines = moved.get(key, 0)
+            return {g: tuple(shifted(f, lines) for f in facts) if lines else facts for g, facts in had.of(key).items()}
+
+        book._facts = Inherited(kept)
         book._before = before, stale
-        for (key, given), facts in before._facts.items():
-            if key not in stale and key in world.links.wired:
-                lines = moved.get(key, 0)
-                book._facts[key, given] = tuple(shifted(f, lines) for f in facts) if lines else facts
         return book
 
     def stale(self, before: Book) -> frozenset[str]:
@@ -69,7 +82,7 @@ class Book(Part):
 
     def sleeps(self, key: str) -> bool:
         """Whether the function has a sleep of its own."""
-        return any(isinstance(f, Wait) for f in self._facts.get((key, ()), ()))
+        return any(isinstance(f, Wait) for f in self._facts.get(key) or ())
 
     def view(self, key: str, given: Given = ()) -> View:
         """A function as producers see it."""
@@ -80,7 +93,7 @@ class Book(Part):
 
     def of(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
         """Facts of one function, in the order of the text; none for an unreadable one."""
-        found = self._facts.get((key, given))
+        found = self._facts.get(key, given)
         if found is None:
             made: list[Fact] = []
             if not self.world.names.functions[key].unreadable:
@@ -89,7 +102,7 @@ class Book(Part):
                     made += producer.facts(view)
                 made += gates.facts(view, tuple(made))
             made.sort(key=lambda fact: fact.at.line)
-            found = self._facts[key, given] = tuple(made)
+            found = self._facts.put(key, given, tuple(made))
         return found
 
     def all(self) -> Mapping[str, tuple[Fact, ...]]:
@@ -100,27 +113,33 @@ class Book(Part):
         """Every fact of a kind, with the key of its function."""
         found = self._having.get(kind)
         if found is None:
-            keys = self._keys.get(kind, ())
+            keys = self.kinds.get(kind, ())
             found = self._having[kind] = tuple((key, f) for key in keys for f in self.of(key) if type(f) is kind)
         return found  # type: ignore[return-value]
 
     @cached_property
-    def _keys(self) -> dict[type[Fact], tuple[str, ...]]:
-        """Kind of fact -> the functions that have some."""
-        if self._before is not None and self._kinds_as_in(*self._before):
-            return self._before[0]._keys
-        found: dict[type[Fact], dict[str, None]] = {}
-        for key, facts in self.all().items():
-            for kind in set(map(type, facts)):
-                found.setdefault(kind, {})[key] = None
-        return {kind: tuple(keys) for kind, keys in found.items()}
+    def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
+        """Kind of fact -> the functions that have some, in the order of the program."""
+        if self._kinds is not None:
+            return self._kinds()
+        return self._by_kind(self.world.functions()) if self._before is None else self._kinds_after(*self._before)
 
-    def _kinds_as_in(self, before: Book, stale: frozenset[str]) -> bool:
-        """Whether every function has facts of the kinds that it had before."""
+    def _by_kind(self, keys: Iterable[str]) -> dict[type[Fact], tuple[str, ...]]:
+        found: dict[type[Fact], dict[str, None]] = {}
+        for key in keys:
+            for fact in self.of(key):
+                found.setdefault(type(fact), {})[key] = None
+        return {kind: tuple(of_kind) for kind, of_kind in found.items()}
+
+    def _kinds_after(self, before: Book, stale: frozenset[str]) -> dict[type[Fact], tuple[str, ...]]:
         was, now = before.world.links.wired, self.world.links.wired
-        return list(was) == list(now) and all(
-            set(map(type, before.of(key))) == set(map(type, self.of(key))) for key in stale if key in now
-        )
+        place = {key: number for number, key in enumerate(now)}
+        new = self._by_kind(key for key in now if (key in stale or key not in was) and not key.endswith(":"))
+        old = {kind: [k for k in of_kind if k in now and k not in stale] for kind, of_kind in before.kinds.items()}
+        return {
+            kind: tuple(sorted((*old.get(kind, ()), *new.get(kind, ())), key=place.__getitem__))
+            for kind in old.keys() | new.keys()
+        }
 
     @cached_property
     def tested(self) -> frozenset[str]:

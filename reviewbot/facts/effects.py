@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reviewbot.facts import gfp, objects
 from reviewbot.facts.allocations import scopes
 from reviewbot.facts.body import Body
+from reviewbot.facts.inherited import Before, Given, Inherited, unknown
 from reviewbot.facts.kinds import (
     Allocation,
     Fact,
@@ -29,7 +30,6 @@ from reviewbot.facts.kinds import (
     Wake,
 )
 from reviewbot.facts.link import Agenda, components
-from reviewbot.facts.locking import Given
 from reviewbot.facts.part import Part
 from reviewbot.facts.view import Made, View
 from reviewbot.kernel import KERNEL
@@ -144,10 +144,10 @@ def _symbolic(mask: str, inside: Iterable[str]) -> str:
 class Effects(Part):
     """Effects of all functions of a program, found when asked for, callees first."""
 
-    def __init__(self, world: World, kept: Mapping[tuple[str, Given], dict[Effect, Reason]] | None = None) -> None:
+    def __init__(self, world: World, kept: Before[dict[Effect, Reason]] = unknown) -> None:
         """`kept` are effects that are known already."""
         super().__init__(world)
-        self._found: dict[tuple[str, Given], dict[Effect, Reason]] = dict(kept or {})
+        self._found = Inherited(kept)
         self._given_to: dict[str, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
         self._asking: dict[str, bool] = {}
@@ -155,29 +155,27 @@ class Effects(Part):
     @classmethod
     def after(cls, world: World, before: Effects, moved: Mapping[str, int]) -> Effects:
         """The effects of a world that differs from the one before: those that still hold, and what changes above."""
-        effects = cls(world)
-        links = world.links
-        effects._found = {
-            k: _shifted(found, moved.get(k[0], 0)) for k, found in before._found.items() if k[0] in links.wired
-        }
-        variants: dict[str, list[tuple[str, Given]]] = {}
-        for k in effects._found:
-            variants.setdefault(k[0], []).append(k)
+        links, had = world.links, before._found
+
+        def kept(key: str) -> dict[Given, dict[Effect, Reason]]:
+            lines = moved.get(key, 0)
+            return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in links.wired else {}
+
+        effects = cls(world, kept)
         agenda = Agenda(links, world.book.stale(before.world.book))
         for group, members in agenda:
-            had = all((key, ()) in before._found for key in members)
-            known = [k for key in members for k in variants.get(key, ())]
-            if len(group) > 1 and had and all(effects._rests(before, *k) for k in known):
+            known = [(key, given) for key in members for given in had.of(key)]
+            cycle = len(group) > 1 and all(had.get(key) is not None for key in members)
+            if cycle and all(effects._rests(before, *k) for k in known):
                 continue
             for key in group:
-                for k in variants.get(key, ()):
-                    effects._found.pop(k, None)
-            if not any((key, ()) in before._found for key in group):
+                effects._found.forget(key)
+            if all(had.get(key) is None for key in group):
                 continue
             effects._settle(group[0])  # with what is new below it
             for key in group:
-                were = before._found.get((key, ()))
-                if were is None or not _alike(effects._found[key, ()], were):
+                were = had.get(key)
+                if were is None or not _alike(effects.of(key), were):
                     agenda.add(c for c in links.callers.get(key, ()) if c not in group)
         return effects
 
@@ -191,31 +189,30 @@ class Effects(Part):
         was, now = list(before._does(key, given)), list(self._does(key, given))
         if [(e, r._replace(line=0)) for e, r in was] != [(e, r._replace(line=0)) for e, r in now]:
             return False
-        self._found[key, given] = self._sum(key, given)
+        self._found.put(key, given, self._sum(key, given))
         return True
 
-    def parts(self) -> Iterator[tuple[str, Given, list[tuple[Effect, Reason]]]]:
-        """Everything that was found, with the constants that functions are called with."""
-        self.all()
-        return ((key, given, list(found.items())) for (key, given), found in self._found.items())
+    def parts(self, key: str) -> list[tuple[Given, list[tuple[Effect, Reason]]]]:
+        """Everything that was found of a function, by the constants that it is called with."""
+        return [(given, list(found.items())) for given, found in self._found.of(key).items()]
 
     def all(self) -> Mapping[str, Mapping[Effect, Reason]]:
         """Effects of all functions, by key."""
         for component in self.world.links.order:
             self._component(component)
-        return {key: self._found[key, ()] for key in self.world.functions()}
+        return {key: self.of(key) for key in self.world.functions()}
 
     def of(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
         """Effects of a function, as called with these constants."""
-        found = self._found.get((key, given))
+        found = self._found.get(key, given)
         if found is None:
             if given:
                 self._given_to.setdefault(key, []).append(given)
-                self._found[key, given] = self._found.get((key, ()), {})  # should it call itself
-                found = self._found[key, given] = self._sum(key, given)
+                self._found.put(key, given, self._found.get(key) or {})  # should it call itself
+                found = self._found.put(key, given, self._sum(key, given))
             else:
                 self._settle(key)
-                found = self._found[key, ()]
+                found = self._found.of(key)[()]
         return found
 
     def _settle(self, key: str) -> None:
@@ -225,26 +222,26 @@ class Effects(Part):
 
     def _open(self, key: str) -> list[str]:
         """Callees that have to be looked at first."""
-        return [c for c in self.world.links.callees_of(key) if (c, ()) not in self._found]
+        return [c for c in self.world.links.callees_of(key) if self._found.get(c) is None]
 
     def _component(self, component: list[str]) -> None:
         """The effects of functions that call one another: who calls one that has changed is looked at again."""
-        if all((member, ()) in self._found for member in component):
+        if all(self._found.get(member) is not None for member in component):
             return
         order = self._ordered(component)
         for member in order:
-            self._found.setdefault((member, ()), {})
+            self._found.of(member).setdefault((), {})
         inside, todo = frozenset(component), set(component)
         for _ in range(ROUNDS):
-            size = sum(len(self._found[m, ()]) for m in order)
+            size = sum(len(self.of(m)) for m in order)
             for member in order:
                 if member in todo:
                     todo.discard(member)
-                    before, now = self._found[member, ()], self._sum(member, ())
-                    self._found[member, ()] = now
+                    before = self.of(member)
+                    now = self._found.put(member, (), self._sum(member, ()))
                     if len(component) > 1 and not _alike(before, now):
                         todo |= self._upset(member, inside)
-            if not todo or sum(len(self._found[m, ()]) for m in order) == size:
+            if not todo or sum(len(self.of(m)) for m in order) == size:
                 break
 
     def _ordered(self, component: list[str]) -> list[str]:
@@ -266,7 +263,7 @@ class Effects(Part):
                     if given := self._given_to.pop(caller, None):
                         level.append(caller)
                         for constants in given:
-                            self._found.pop((caller, constants), None)
+                            self._found.forget(caller, constants)
         return found
 
     def _sum(self, key: str, given: Given) -> dict[Effect, Reason]:
@@ -325,7 +322,7 @@ class Effects(Part):
         but: effects that are not asked for.
         """
         given = self.given(view, made, target)
-        inner = self._found.get((target, ()), {}) if not given else self.of(target, given)
+        inner = self.of(target, given) if given else self._found.get(target)
         if not inner:
             return []
         args = _Arguments(view.body, made)

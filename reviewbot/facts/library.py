@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from copy import copy
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 
@@ -15,12 +17,14 @@ from reviewbot.types import ReviewError, Source
 class Library:
     """Files by path. `declared` are units whose functions have no blocks and no locals, `blobs` the files' ids."""
 
-    def __init__(self, declared: Mapping[str, Unit], blobs: Mapping[str, str], load: Callable[[str], Unit]) -> None:
-        self.declared = dict(declared)
+    def __init__(
+        self, declared: MutableMapping[str, Unit], blobs: Mapping[str, str], load: Callable[[str], Unit]
+    ) -> None:
+        self.declared: MutableMapping[str, Unit] = copy(declared)
         self.blobs = dict(blobs)
         self.load = load
         """Loads the unit of a path."""
-        self.texts: dict[str, Mapping[str, int]] = {}
+        self.texts: MutableMapping[str, Mapping[str, int]] = {}
         """Path -> a hash of the text of each function, by name: what is not there may have changed."""
         self._functions: dict[str, dict[str, Function]] = {}
 
@@ -41,9 +45,15 @@ class Library:
     def replaced(self, units: Mapping[str, Unit], blobs: Mapping[str, str], gone: Iterable[str]) -> Library:
         """The same files with some taken anew (`units`, and their `blobs`) and some gone; it has no place to load from."""
         library = Library(self.declared, self.blobs, self.load)
-        library.texts, library._functions = dict(self.texts), dict(self._functions)
+        library.texts, library._functions = copy(self.texts), dict(self._functions)
+        tables: tuple[MutableMapping[str, Any], ...] = (
+            library.declared,
+            library.blobs,
+            library.texts,
+            library._functions,
+        )
         for path in (*gone, *units):
-            for table in (library.declared, library.blobs, library.texts, library._functions):
+            for table in tables:
                 table.pop(path, None)
         for path, unit in units.items():
             library.declared[path], library.blobs[path] = stub(unit), blobs[path]

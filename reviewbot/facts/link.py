@@ -55,12 +55,22 @@ class Links:
         self._bodies: dict[str, Body] = {}
         self.same: Links | None = None
         """The graph that it was made from, where both are the same but for lines."""
+        self._order: Callable[[], list[list[str]]] | None = None
 
     @classmethod
     def of(cls, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> Links:
         """The graph over the functions that the files `whole` reach."""
         links = cls(names, whole, wired)
         links._wire()
+        return links
+
+    @classmethod
+    def known(
+        cls, names: Names, whole: Iterable[str], wired: Mapping[str, Wired], order: Callable[[], list[list[str]]]
+    ) -> Links:
+        """A graph that was made before, of which it is known what each function does and in what order they come."""
+        links = cls(names, whole, wired)
+        links._order = order
         return links
 
     @classmethod
@@ -110,11 +120,13 @@ class Links:
             wired = self.wired.get(key)
             if wired is None:
                 wired = self.wired[key] = self.wire(key)
-            reached = [*wired.direct, *(handler for _, handler in wired.puts)]
-            for other in (*reached, *(f"{self.names.file[callee]}:" for callee in reached)):
+            for other in (*wired.direct, *(handler for _, handler in wired.puts)):
                 if other not in seen:
                     seen.add(other)
                     todo.append(other)
+                    if (file := f"{self.names.file[other]}:") not in seen:
+                        seen.add(file)
+                        todo.append(file)
         files = [key for key in self.wired if key.endswith(":")]
         self.wired = {key: self.wired[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")}
 
@@ -267,7 +279,7 @@ class Links:
     @_shared
     def order(self) -> list[list[str]]:
         """Strongly connected components of the call graph, callees first."""
-        return list(components(self.callees_of, self.callees))
+        return self._order() if self._order is not None else list(components(self.callees_of, self.callees))
 
     def callees_of(self, key: str) -> tuple[str, ...]:
         """Functions that one function can call; none for one that is not at hand."""

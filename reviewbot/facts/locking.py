@@ -13,15 +13,13 @@ from reviewbot.facts import objects
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import ANY, MINUS, PLUS, ZERO, bare, sign
 from reviewbot.facts.flow import walk
+from reviewbot.facts.inherited import Before, Given, Inherited
 from reviewbot.facts.kinds import Held as HeldLock
 from reviewbot.facts.link import Agenda, Links
 from reviewbot.facts.plan import Change, Plan, Token
 from reviewbot.facts.records import EMPTY, NOTHING, At, Record, at_call, left_by, net
 from reviewbot.facts.wiring import visited
 from reviewbot.kernel import KERNEL, LockCall
-
-Given = tuple[tuple[str, int], ...]
-"""Parameters with known signs, sorted by name: what a call with constants says."""
 
 
 class Locking:
@@ -30,7 +28,7 @@ class Locking:
     def __init__(self, links: Links, before: Locking | None = None, dirty: Collection[str] = ()) -> None:
         """`before`: the locks of a program that differs in the functions `dirty` (keys) and in what they change."""
         self.links = links
-        self.records: dict[tuple[str, Given], Record] = {}
+        self.records: Inherited[Record] = Inherited()
         self.choices: dict[str, tuple[tuple[str, str], ...]] = {}
         """Function that takes (or drops) one of several locks of an object -> these locks and their classes."""
         self.alternatives: dict[str, str] = {}
@@ -53,13 +51,13 @@ class Locking:
     def restored(
         cls,
         links: Links,
-        records: Mapping[tuple[str, Given], Record],
+        records: Before[Record],
         choices: Mapping[str, tuple[tuple[str, str], ...]],
     ) -> Locking:
         """The locks of a program that were found out before."""
         locking = cls.__new__(cls)
         locking.links = links
-        locking.records, locking.choices = dict(records), dict(choices)
+        locking.records, locking.choices = Inherited(records), dict(choices)
         locking.alternatives, locking.faces = {}, {}
         locking.redone, locking._plans, locking._busy, locking._guessed = set(), {}, set(), {}
         locking._unify()
@@ -126,34 +124,29 @@ class Locking:
 
     def _same(self, key: str) -> bool:
         """Make the record of a function again; whether its callers see what they saw before, had they asked."""
-        before = self.records.pop((key, ()), None)
+        before = self.records.of(key).pop((), None)
         self._plans.pop(key, None)
         now = self.record(key)
         return before is None or before.outward == now.outward
 
     def _again(self, before: Locking, dirty: Collection[str]) -> None:
         """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
-        links = self.links
-        self.records = {k: record for k, record in before.records.items() if k[0] in links.wired}
-        variants: dict[str, list[tuple[str, Given]]] = {}
-        for k in self.records:
-            variants.setdefault(k[0], []).append(k)
+        links, had = self.links, before.records
+        self.records = Inherited(lambda key: had.of(key) if key in links.wired else {})
 
         def alike(key: str) -> bool:
-            were = [(k[1], before.records[k]) for k in variants.get(key, ())]
-            return bool(were) and all(self.record(key, given).outward == r.outward for given, r in were)
+            were = had.of(key)
+            return bool(were) and all(self.record(key, given).outward == r.outward for given, r in were.items())
 
         agenda = Agenda(links, dirty)
         for group, members in agenda:
             for key in members:
-                for k in variants.get(key, ()):
-                    self.records.pop(k, None)
+                self.records.forget(key)
             self.redone.update(members)
             if all(map(alike, members)):
                 continue  # the others of its cycle see what they saw before
             for key in group:
-                for k in variants.get(key, ()):
-                    self.records.pop(k, None)
+                self.records.forget(key)
             self.redone.update(group)
             self._component(group)
             changed = [key for key in group if not alike(key)]
@@ -164,7 +157,7 @@ class Locking:
 
     def record(self, key: str, given: Given = ()) -> Record:
         """Locks of a function, as called with these constants."""
-        found = self.records.get((key, given))
+        found = self.records.get(key, given)
         if found is None:
             function = self.links.names.functions[key]
             if key in self._busy or function.unreadable:
@@ -172,7 +165,7 @@ class Locking:
             self._busy.add(key)
             try:
                 found = self._record(key, given)
-                self.records[key, given] = found
+                self.records.put(key, given, found)
             finally:
                 self._busy.discard(key)
         return found

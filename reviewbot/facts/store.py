@@ -8,12 +8,11 @@ that cannot be written to.
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -25,10 +24,12 @@ from reviewbot.csource.cache import version as csource_version
 from reviewbot.csource.ir import Unit
 from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, Reason
-from reviewbot.facts.kinds import AnyFact, Fact
+from reviewbot.facts.inherited import Before, Given
+from reviewbot.facts.kinds import KINDS, AnyFact, Fact
 from reviewbot.facts.library import Library
-from reviewbot.facts.locking import Given, Locking
+from reviewbot.facts.locking import Locking
 from reviewbot.facts.records import Record
+from reviewbot.facts.sealed import Sealed
 from reviewbot.facts.wiring import Wired
 from reviewbot.facts.world import Kept, World
 from reviewbot.kernel import KERNEL
@@ -38,67 +39,80 @@ MOST = 2 << 30
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The file: small tables, and sections that are decoded when they are asked for."""
+    """The file: a few small tables, and sections that are decoded when they are asked for."""
 
     blobs: dict[str, str]
     whole: tuple[str, ...]
-    texts: dict[str, dict[str, int]]
-    declared: msgspec.Raw
-    wired: msgspec.Raw
-    records: msgspec.Raw
-    choices: msgspec.Raw
-    facts: msgspec.Raw
-    effects: msgspec.Raw
-    contexts: msgspec.Raw
+    texts: dict[str, memoryview]
+    declared: dict[str, memoryview]
+    wired: memoryview
+    order: memoryview
+    records: memoryview
+    choices: memoryview
+    facts: memoryview
+    kinds: memoryview
+    effects: memoryview
+    contexts: memoryview
 
 
 class _Ways(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Contexts by function: chains are numbers of functions."""
 
     keys: tuple[str, ...]
-    found: dict[str, msgspec.Raw]
+    found: dict[str, memoryview]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _STORED = msgspec.msgpack.Decoder(Stored)
-_DECLARED = msgspec.msgpack.Decoder(dict[str, Unit])
+_TEXTS = msgspec.msgpack.Decoder(dict[str, int])
+_UNIT = msgspec.msgpack.Decoder(Unit)
 _WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
-_RECORDS = msgspec.msgpack.Decoder(list[tuple[str, Given, Record]])
+_ORDER = msgspec.msgpack.Decoder(list[list[str]])
+_PARTS = msgspec.msgpack.Decoder(dict[str, memoryview])
+_RECORDS = msgspec.msgpack.Decoder(list[tuple[Given, Record]])
 _CHOICES = msgspec.msgpack.Decoder(dict[str, tuple[tuple[str, str], ...]])
-_FACTS = msgspec.msgpack.Decoder(dict[str, tuple[AnyFact, ...]])
+_FACTS = msgspec.msgpack.Decoder(tuple[AnyFact, ...])
+_NAMED = msgspec.msgpack.Decoder(dict[str, tuple[str, ...]])
 _WAYS = msgspec.msgpack.Decoder(_Ways)
 _ENTERED = msgspec.msgpack.Decoder(list[tuple[str, str, str, list[int]]])
-_EFFECTS = msgspec.msgpack.Decoder(list[tuple[str, Given, list[tuple[Effect, Reason]]]])
+_EFFECTS = msgspec.msgpack.Decoder(list[tuple[Given, list[tuple[Effect, Reason]]]])
 
 
 def save(name: str, world: World) -> None:
     """Keep a world under the name of its scope; finds out what it lacks first."""
-    raw = msgspec.Raw
+    keys = list(world.functions())
+    facts, effects = world.book.all(), world.effects
+    effects.all()
     stored = Stored(
         world.library.blobs,
         tuple(sorted(world.whole)),
-        {path: dict(found) for path, found in world.library.texts.items()},
-        raw(_ENCODER.encode(world.library.declared)),
-        raw(_ENCODER.encode(world.links.wired)),
-        raw(_ENCODER.encode([(key, given, record) for (key, given), record in world.locking.records.items()])),
-        raw(_ENCODER.encode(world.locking.choices)),
-        raw(_ENCODER.encode(world.book.all())),
-        raw(_ENCODER.encode(list(world.effects.parts()))),
-        raw(_ENCODER.encode(_numbered(world.contexts.all()))),
+        {path: _sealed(dict(found)) for path, found in world.library.texts.items()},
+        {path: _sealed(unit) for path, unit in world.library.declared.items()},
+        _sealed(world.links.wired),
+        _sealed(world.links.order),
+        _sealed({key: _sealed(list(world.locking.records.of(key).items())) for key in keys}),
+        _sealed(world.locking.choices),
+        _sealed({key: _sealed(found) for key, found in facts.items() if found}),
+        _sealed({kind.__name__: of_kind for kind, of_kind in world.book.kinds.items()}),
+        _sealed({key: _sealed(effects.parts(key)) for key in keys}),
+        _sealed(_numbered(world.contexts.all())),
     )
     with contextlib.suppress(OSError):
         _write(_path(name), _ENCODER.encode(stored))
+
+
+def _sealed(value: object) -> memoryview:
+    return memoryview(_ENCODER.encode(value))
 
 
 def load(name: str) -> World | None:
     """The world that was kept for a scope, in whatever state its files were; None without a usable one."""
     path = _path(name)
     try:
-        with _uncollected():
-            stored = _STORED.decode(path.read_bytes())
-            library = Library(_DECLARED.decode(stored.declared), stored.blobs, lambda _: Unit())
-            library.texts.update(stored.texts)
-            world = World(library, stored.whole, kept=_Sections(stored))
+        stored = _STORED.decode(path.read_bytes())
+        library = Library(Sealed(stored.declared, _UNIT.decode), stored.blobs, lambda _: Unit())
+        library.texts = Sealed(stored.texts, _TEXTS.decode)
+        world = World(library, stored.whole, kept=_Sections(stored))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     with contextlib.suppress(OSError):
@@ -116,68 +130,56 @@ class _Sections(Kept):
         """What each function does with functions."""
         return _WIRED.decode(self._stored.wired)
 
+    def order(self) -> list[list[str]]:
+        """Functions that call one another in a cycle, callees first."""
+        return _ORDER.decode(self._stored.order)
+
     def locking(self, world: World) -> Locking:
         """Lock records."""
-        with _uncollected():
-            records = {(key, given): r for key, given, r in _RECORDS.decode(self._stored.records)}
-        return Locking.restored(world.links, records, _CHOICES.decode(self._stored.choices))
+        parts = _PARTS.decode(self._stored.records)
+        choices = _CHOICES.decode(self._stored.choices)
+        return Locking.restored(
+            world.links, lambda key: dict(_RECORDS.decode(parts[key])) if key in parts else {}, choices
+        )
 
-    def facts(self) -> Mapping[str, tuple[Fact, ...]]:
+    def facts(self) -> Before[tuple[Fact, ...]]:
         """Facts of each function."""
-        with _uncollected():
-            return _FACTS.decode(self._stored.facts)
+        parts = _PARTS.decode(self._stored.facts)
+        return lambda key: {(): _FACTS.decode(parts[key]) if key in parts else ()}
 
-    def effects(self) -> Mapping[tuple[str, Given], dict[Effect, Reason]]:
+    def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
+        """Which functions have facts of a kind."""
+        return {KINDS[name]: keys for name, keys in _NAMED.decode(self._stored.kinds).items()}
+
+    def effects(self) -> Before[dict[Effect, Reason]]:
         """Effects of each function."""
-        with _uncollected():
-            return {(key, given): dict(parts) for key, given, parts in _EFFECTS.decode(self._stored.effects)}
+        parts = _PARTS.decode(self._stored.effects)
+
+        def known(key: str) -> dict[Given, dict[Effect, Reason]]:
+            return {g: dict(found) for g, found in _EFFECTS.decode(parts[key])} if key in parts else {}
+
+        return known
 
     def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
         """Contexts of each function."""
-        return _Named(_WAYS.decode(self._stored.contexts))
+        ways = _WAYS.decode(self._stored.contexts)
+        keys = ways.keys
+
+        def opened(part: memoryview) -> tuple[Entered, ...]:
+            return tuple(
+                Entered(context, runner, slot, tuple(keys[n] for n in chain))
+                for context, runner, slot, chain in _ENTERED.decode(part)
+            )
+
+        return Sealed(ways.found, opened)
 
 
 def _numbered(contexts: Mapping[str, tuple[Entered, ...]]) -> _Ways:
     numbers = {key: number for number, key in enumerate(contexts)}
     return _Ways(
         tuple(numbers),
-        {
-            key: msgspec.Raw(_ENCODER.encode([(*e[:3], [numbers[k] for k in e.chain]) for e in found]))
-            for key, found in contexts.items()
-        },
+        {key: _sealed([(*e[:3], [numbers[k] for k in e.chain]) for e in found]) for key, found in contexts.items()},
     )
-
-
-class _Named(Mapping[str, tuple[Entered, ...]]):
-    """Contexts that are decoded when they are asked for."""
-
-    def __init__(self, ways: _Ways) -> None:
-        self._keys, self._found = ways.keys, ways.found
-
-    def __getitem__(self, key: str) -> tuple[Entered, ...]:
-        keys = self._keys
-        return tuple(
-            Entered(context, runner, slot, tuple(keys[n] for n in chain))
-            for context, runner, slot, chain in _ENTERED.decode(self._found[key])
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection: what is decoded here has no cycles."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 @cache

@@ -11,8 +11,9 @@ from reviewbot.facts.body import Body
 from reviewbot.facts.dominance import Dominance
 from reviewbot.facts.expr import bare, show
 from reviewbot.facts.flow import walk
+from reviewbot.facts.inherited import Given
 from reviewbot.facts.link import Links
-from reviewbot.facts.locking import Given, Locking
+from reviewbot.facts.locking import Locking
 from reviewbot.facts.records import NOTHING, At, Record
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
 from reviewbot.types import Place

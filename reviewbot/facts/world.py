@@ -15,10 +15,11 @@ from reviewbot.facts.contexts import Contexts, Entered
 from reviewbot.facts.effects import Effect, Effects, Reason
 from reviewbot.facts.entry import Entries, Entry, call_sites
 from reviewbot.facts.evolve import Step
+from reviewbot.facts.inherited import Before, Given, unknown
 from reviewbot.facts.kinds import Bind, Fact, Flush, Held, Lock, Slot, Wait, Write
 from reviewbot.facts.library import Library, loader
 from reviewbot.facts.link import Links, components
-from reviewbot.facts.locking import Given, Locking
+from reviewbot.facts.locking import Locking
 from reviewbot.facts.names import Names
 from reviewbot.facts.served import Served, served
 from reviewbot.facts.view import View
@@ -36,13 +37,19 @@ class Kept(Protocol):
     def wired(self) -> Mapping[str, Wired]:
         """What each function does with functions."""
 
+    def order(self) -> list[list[str]]:
+        """Functions that call one another in a cycle, callees first."""
+
     def locking(self, world: World) -> Locking:
         """Lock records."""
 
-    def facts(self) -> Mapping[str, tuple[Fact, ...]]:
+    def facts(self) -> Before[tuple[Fact, ...]]:
         """Facts of each function."""
 
-    def effects(self) -> Mapping[tuple[str, Given], dict[Effect, Reason]]:
+    def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
+        """Which functions have facts of a kind."""
+
+    def effects(self) -> Before[dict[Effect, Reason]]:
         """Effects of each function."""
 
     def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
@@ -76,7 +83,11 @@ class World:
         self.names: Names
         if before is None or change is None:
             self.names = Names(library)
-            self.links = Links.of(self.names, self.whole, kept.wired() if kept else None)
+            self.links = (
+                Links.known(self.names, self.whole, kept.wired(), kept.order)
+                if kept
+                else Links.of(self.names, self.whole)
+            )
         else:
             self.names = Names.after(before.names, library) if change.same else Names(library)
             self.links = Links.after(before.links, self.names, self.whole, change.dirty, change.moved)
@@ -130,7 +141,7 @@ class World:
     def book(self) -> Book:
         """Facts of all functions."""
         if self._before is None or self._change is None:
-            return Book(self, self._kept.facts() if self._kept else None)
+            return Book(self, self._kept.facts(), self._kept.kinds) if self._kept else Book(self)
         return Book.after(self, self._before.book, self._change.moved)
 
     @cached_property
@@ -144,7 +155,7 @@ class World:
     def effects(self) -> Effects:
         """What functions do in all."""
         if self._before is None or self._change is None:
-            return Effects(self, self._kept.effects() if self._kept else None)
+            return Effects(self, self._kept.effects() if self._kept else unknown)
         return Effects.after(self, self._before.effects, self._change.moved)
 
     # --- functions

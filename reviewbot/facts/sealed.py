@@ -1,0 +1,39 @@
+"""A table whose values are decoded when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import TypeVar
+
+V = TypeVar("V")
+
+
+class Sealed(MutableMapping[str, V]):
+    """Name -> value. `items` are values, or their encoded bytes, for which `decode` is then called once."""
+
+    def __init__(self, items: Mapping[str, V | memoryview], decode: Callable[[memoryview], V]) -> None:
+        self._items, self._decode = dict(items), decode
+
+    def __getitem__(self, name: str) -> V:
+        found = self._items[name]
+        if isinstance(found, memoryview):
+            found = self._items[name] = self._decode(found)
+        return found
+
+    def __setitem__(self, name: str, value: V) -> None:
+        self._items[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._items[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __copy__(self) -> Sealed[V]:
+        return Sealed(self._items, self._decode)
