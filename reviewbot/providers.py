@@ -141,7 +141,7 @@ class Providers(Part):
         Drivers of one directory have nothing in common but the structures of the kernel.
         """
         owned = owner(edge.lock.lock)
-        if not owned or owned in self._own:
+        if not owned or self._declares(owned):
             return True
         files = [{k.partition(":")[0] for k in chain} for chain in (edge.chain, actor.chain)]
         programs = [{scope.program(file) for file in side} - {""} for side in files]
@@ -150,14 +150,12 @@ class Providers(Part):
     def far(self, lock: str) -> int:
         """How many calls further down a lock may be taken to be the one that is meant."""
         owned = owner(lock)
-        ours = not owned or lock in KERNEL.written or owned in self._own
+        ours = not owned or lock in KERNEL.written or self._declares(owned)
         return FAR if ours or (lock in KERNEL.lock_classes and KERNEL.lock_classes[lock] in KERNEL.latches) else NEAR
 
-    @cached_property
-    def _own(self) -> set[str]:
-        """Structs that this code has, and not the kernel for everybody."""
-        units = self.world.names.units.items()
-        return {struct.name for path, unit in units if not path.startswith("include/") for struct in unit.structs}
+    def _declares(self, struct: str) -> bool:
+        """Whether a struct is one of this code."""
+        return any(not path.startswith("include/") for path in self.world.names.declaring(struct))
 
     def context(self, key: str) -> str:
         """The context of a root."""

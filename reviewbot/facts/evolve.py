@@ -26,8 +26,6 @@ class Step(NamedTuple):
 
     dirty: frozenset[str]
     moved: Mapping[str, int]
-    same: bool
-    """No declaration changed: names mean what they meant."""
 
 
 def step(old: Library, new: Library, changed: Iterable[str], after: Source, wired: Mapping[str, object]) -> Step:
@@ -46,11 +44,10 @@ def step(old: Library, new: Library, changed: Iterable[str], after: Source, wire
             if linked := {word for word, shared in words.items() if shared}:
                 for other in new.declared:
                     wanted.setdefault(other, set()).update(linked)
-    for path, mentioned in wanted.items():
-        unit = new.declared.get(path, Unit())
-        if any(f"{path}:{f.name}" in wired for f in unit.functions):
-            dirty |= _mentioning(path, unit, mentioned, after)
-    return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty}, not wanted)
+    linked_in = {key.rpartition(":")[0] for key in wired if not key.endswith(":")}
+    for path in wanted.keys() & linked_in:
+        dirty |= _mentioning(path, new.declared.get(path, Unit()), wanted[path], after)
+    return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty})
 
 
 def _including(path: str, library: Library) -> set[str]:

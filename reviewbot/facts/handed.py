@@ -158,7 +158,7 @@ class Handing:
             found = self._users[path] = {}
             tables = {t for tables in self._filled(path).values() for t in tables}
             for name, function in self.links.names.library.functions(path).items():
-                key = self.links.names.own_functions.get((path, name))
+                key = self.links.names.own_function(name, path)
                 if key in self.links.wired:
                     for table in _handed_on(function, tables):
                         found.setdefault(table, set()).add(key)

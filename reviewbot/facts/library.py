@@ -26,6 +26,8 @@ class Library:
         """Loads the unit of a path."""
         self.texts: MutableMapping[str, Mapping[str, int]] = {}
         """Path -> a hash of the text of each function, by name: what is not there may have changed."""
+        self.replacing: frozenset[str] = frozenset()
+        """Paths that are not what they were in the library that it was made from."""
         self._functions: dict[str, dict[str, Function]] = {}
 
     @classmethod
@@ -52,7 +54,8 @@ class Library:
             library.texts,
             library._functions,
         )
-        for path in (*gone, *units):
+        library.replacing = frozenset((*gone, *units))
+        for path in library.replacing:
             for table in tables:
                 table.pop(path, None)
         for path, unit in units.items():

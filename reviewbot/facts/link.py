@@ -195,7 +195,7 @@ class Links:
                 name = self.names.functions[started.handler].name
                 found.setdefault(started.handler, set()).add(Root("thread", name))
         for name, context in KERNEL.entered.items():
-            if (key := self.names.shared_functions.get(name)) is not None:
+            if (key := self.names.shared_function(name)) is not None:
                 found.setdefault(key, set()).add(Root(context, "", name))
         return found
 

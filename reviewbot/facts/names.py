@@ -5,7 +5,8 @@ A name is looked up in the file first, then among what headers and non-static de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from reviewbot.csource.ir import (
     AddressOf,
@@ -25,6 +26,7 @@ from reviewbot.csource.ir import (
 )
 from reviewbot.facts.expr import bare, number
 from reviewbot.facts.library import Library, index
+from reviewbot.facts.tags import Tags
 
 NOTYPE = Type("")
 WELL_KNOWN = {"current": Type("task_struct", 1)}
@@ -32,78 +34,113 @@ WELL_KNOWN = {"current": Type("task_struct", 1)}
 _DEPTH = 8
 
 
-class Names:
-    """Tables of everything that the units of a library declare."""
+class _File:
+    """Tables of what one file declares: what others see first, or what counts in the file itself."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    @cached_property
+    def functions(self) -> dict[str, Function]:
+        return index(self._unit)
+
+    @cached_property
+    def structs(self) -> dict[str, Struct]:
+        return {s.name: s for s in self._unit.structs}
+
+    @cached_property
+    def largest(self) -> dict[str, Struct]:
+        found: dict[str, Struct] = {}
+        for struct in self._unit.structs:
+            if struct.name not in found or len(struct.members) > len(found[struct.name].members):
+                found[struct.name] = struct
+        return found
+
+    @cached_property
+    def typedefs(self) -> dict[str, Type]:
+        return dict(self._unit.typedefs[::-1])
+
+    @cached_property
+    def defines(self) -> dict[str, str]:
+        return dict(self._unit.defines)
+
+    @cached_property
+    def first_defines(self) -> dict[str, str]:
+        return dict(self._unit.defines[::-1])
+
+    @cached_property
+    def variables(self) -> dict[str, Variable]:
+        return {v.name: v for v in self._unit.variables}
+
+    @cached_property
+    def shared_variables(self) -> dict[str, Variable]:
+        return {v.name: v for v in self._unit.variables[::-1] if not v.static}
+
+    @cached_property
+    def results(self) -> dict[str, Type]:
+        return {name: result for name, result, _ in self._unit.prototypes[::-1]}
+
+
+class _Files:
+    """The files of a library, each taken apart when something of it is first asked for."""
+
+    def __init__(self, library: Library, known: Mapping[str, _File] | None = None) -> None:
+        self._declared, self.known = library.declared, dict(known or {})
+
+    def __getitem__(self, path: str) -> _File:
+        found = self.known.get(path)
+        if found is None:
+            found = self.known[path] = _File(self._declared[path])
+        return found
+
+
+class _Functions(Mapping[str, Function]):
+    """Key -> function without its body."""
+
+    def __init__(self, file: Mapping[str, str], files: _Files) -> None:
+        self._file, self._files = file, files
+
+    def __getitem__(self, key: str) -> Function:
+        return self._files[self._file[key]].functions[key.rpartition(":")[2]]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file)
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+
+class Names:
+    """What names mean over the units of a library. `tags` say where they are declared, where that is known."""
+
+    def __init__(self, library: Library, tags: Tags | None = None, known: Mapping[str, _File] | None = None) -> None:
         self.library = library
-        self.functions: dict[str, Function] = {}
+        self.tags = tags or Tags.of(library.declared)
+        self.file = self.tags.keys()
+        """Key of a function -> its file."""
+        self._files = _Files(library, known)
+        self.functions: Mapping[str, Function] = _Functions(self.file, self._files)
         """Key (`file:name`) -> the function without its body; `body` has it."""
-        self.file: dict[str, str] = {}
-        self.shared_functions: dict[str, str] = {}
-        self.own_functions: dict[tuple[str, str], str] = {}
-        self._structs: dict[str, tuple[str, Struct]] = {}
-        self._own_structs: dict[tuple[str, str], Struct] = {}
+        self._structs: dict[str, tuple[str, Struct] | None] = {}
         self._members: dict[tuple[str, str], Mapping[str, Variable]] = {}
-        self._typedefs: dict[str, Type] = {}
-        self._defines: dict[str, str] = {}
-        self._own_defines: dict[tuple[str, str], str] = {}
-        self._variables: dict[str, tuple[str, Variable]] = {}
-        self._own_variables: dict[tuple[str, str], Variable] = {}
+        self._typedefs: dict[str, Type | None] = {}
         self._results: dict[str, Type] = {}
-        self._enums: set[str] = set()
-        units = library.declared
-        for path in sorted(units, key=lambda p: (not p.endswith(".h"), p)):
-            self._add(path, units[path])
 
     @classmethod
     def after(cls, before: Names, library: Library) -> Names:
-        """The names of a library in which everything is declared as before, on other lines."""
-        names = cls.__new__(cls)
-        names.__dict__.update(before.__dict__)
-        names.library, names.functions, names._enums = library, dict(before.functions), set(before._enums)
-        for path, unit in library.declared.items():
-            if unit is not before.library.declared.get(path):
-                names.functions.update((f"{path}:{name}", f) for name, f in index(unit).items())
-                names._enums.update(unit.enums)
-        return names
+        """The names of a library that was made from the one before by replacing some files."""
+        old = {p: before.units[p] for p in library.replacing if p in before.units}
+        new = {p: library.declared[p] for p in library.replacing if p in library.declared}
+        known = {p: file for p, file in before._files.known.items() if p not in library.replacing}
+        return cls(library, before.tags.replaced(old, new), known)
 
     def body(self, key: str) -> Function:
         """The function with its body."""
         stub = self.functions[key]
         return self.library.functions(self.file[key]).get(stub.name, stub)
-
-    def _add(self, path: str, unit: Unit) -> None:
-        header = path.endswith(".h")
-        for function in unit.functions:
-            key = f"{path}:{function.name}"
-            if key in self.functions and not self.functions[key].unreadable:
-                continue  # #if arms: the first definition stands
-            self.functions[key] = function
-            self.file[key] = path
-            self.own_functions[path, function.name] = key
-            if header or not (function.static or function.macro):
-                self.shared_functions.setdefault(function.name, key)
-            if not function.static and not function.macro and not header:
-                self.shared_functions[function.name] = key
-        for struct in unit.structs:
-            self._own_structs[path, struct.name] = struct
-            other = self._structs.get(struct.name)
-            if struct.members and (other is None or len(struct.members) > len(other[1].members)):
-                self._structs[struct.name] = path, struct
-        for name, type_ in unit.typedefs:
-            self._typedefs.setdefault(name, type_)
-        for name, text in unit.defines:
-            self._own_defines[path, name] = text
-            if header:
-                self._defines.setdefault(name, text)
-        for variable in unit.variables:
-            self._own_variables[path, variable.name] = variable
-            if not variable.static:
-                self._variables.setdefault(variable.name, (path, variable))
-        for name, result, _ in unit.prototypes:
-            self._results.setdefault(name, result)
-        self._enums.update(unit.enums)
 
     @property
     def units(self) -> Mapping[str, Unit]:
@@ -112,24 +149,50 @@ class Names:
 
     # --- lookups
 
+    def own_function(self, name: str, file: str) -> str | None:
+        """Key of a file's own function."""
+        key = f"{file}:{name}"
+        return key if key in self.file else None
+
+    def shared_function(self, name: str) -> str | None:
+        """Key of the function of a name that every file can call: one that is defined outside of headers if there is."""
+        files = self.tags.files("functions", name)
+        if not files:
+            return None
+        return f"{files[0 if files[-1].endswith('.h') else -1]}:{name}"
+
     def function(self, name: str, file: str) -> str | None:
         """Key of the function that a call of `name` in `file` reaches, or None when its body is not at hand."""
-        return self.own_functions.get((file, name)) or self.shared_functions.get(name)
+        return self.own_function(name, file) or self.shared_function(name)
 
     def resolve(self, type_: Type, file: str = "") -> Type:
         """The type with typedefs followed, except where the typedef's name is a struct too."""
         for _ in range(_DEPTH):
-            if type_.name in self._structs or (target := self._typedefs.get(type_.name)) is None:
+            if self.has_struct(type_.name) or (target := self._typedef(type_.name)) is None:
                 return type_
             type_ = Type(target.name, target.pointers + type_.pointers, target.array or type_.array, target.function)
         return type_
 
+    def _typedef(self, name: str) -> Type | None:
+        if name not in self._typedefs:
+            path = self.tags.first("typedefs", name)
+            self._typedefs[name] = self._files[path].typedefs[name] if path else None
+        return self._typedefs[name]
+
+    def _struct(self, name: str) -> tuple[str, Struct] | None:
+        """The declaration of a struct with the most members, with its file."""
+        if name not in self._structs:
+            files = self.tags.files("structs", name)
+            declared = ((path, self._files[path].largest[name]) for path in files)
+            self._structs[name] = max(declared, key=lambda d: len(d[1].members), default=None)
+        return self._structs[name]
+
     def members(self, struct: str, file: str) -> Mapping[str, Variable]:
         """Member name -> member; empty for a struct that is not at hand."""
-        own = self._own_structs.get((file, struct))
-        found = (file, own) if own is not None else self._structs.get(struct)
-        if found is None and (target := self._typedefs.get(struct)) is not None:
-            found = self._structs.get(target.name)
+        own = self._files[file].structs.get(struct) if file in self.units else None
+        found = (file, own) if own is not None else self._struct(struct)
+        if found is None and (target := self._typedef(struct)) is not None:
+            found = self._struct(target.name)
         if found is None:
             return {}
         path, declared = found
@@ -145,11 +208,19 @@ class Names:
 
     def has_struct(self, name: str) -> bool:
         """Whether the struct's members are at hand."""
-        return name in self._structs
+        return self.tags.has("structs", name)
+
+    def declaring(self, struct: str) -> list[str]:
+        """The files that declare a struct's members."""
+        return self.tags.files("structs", struct)
 
     def define(self, name: str, file: str) -> str | None:
         """Replacement text of an object-like macro, or None."""
-        return self._own_defines.get((file, name)) or self._defines.get(name)
+        own = self._files[file].defines.get(name) if file in self.units else None
+        if own:
+            return own
+        path = self.tags.first("defines", name)
+        return self._files[path].first_defines[name] if path else None
 
     def value(self, text: str, file: str) -> int | None:
         """The number that a literal or a macro of a literal stands for, or None."""
@@ -168,24 +239,25 @@ class Names:
 
     def variable(self, name: str, file: str) -> tuple[str, Variable | None]:
         """Identity and declaration of a file-scope variable; the bare name when it is declared nowhere at hand."""
-        own = self._own_variables.get((file, name))
+        own = self._files[file].variables.get(name) if file in self.units else None
         if own is not None and own.static:
             return f"{file}:{name}", own
-        found = self._variables.get(name)
-        if found is not None:
-            return name, found[1]
-        return name, own
+        path = self.tags.first("variables", name)
+        return (name, self._files[path].shared_variables[name]) if path else (name, own)
 
     def is_enum(self, name: str) -> bool:
         """Whether the name is an enumerator."""
-        return name in self._enums
+        return self.tags.has("enums", name)
 
     def result(self, name: str, file: str) -> Type:
         """Type that a function returns, or NOTYPE."""
         key = self.function(name, file)
         if key is not None and not self.functions[key].macro:
             return self.functions[key].result
-        return self._results.get(name, NOTYPE)
+        if name not in self._results:
+            path = self.tags.first("prototypes", name)
+            self._results[name] = self._files[path].results[name] if path else NOTYPE
+        return self._results[name]
 
 
 class Scope:

@@ -30,6 +30,7 @@ from reviewbot.facts.library import Library
 from reviewbot.facts.locking import Locking
 from reviewbot.facts.records import Record
 from reviewbot.facts.sealed import Sealed
+from reviewbot.facts.tags import Tags
 from reviewbot.facts.wiring import Wired
 from reviewbot.facts.world import Kept, World
 from reviewbot.kernel import KERNEL
@@ -45,6 +46,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
     whole: tuple[str, ...]
     texts: dict[str, memoryview]
     declared: dict[str, memoryview]
+    tags: memoryview
     wired: memoryview
     order: memoryview
     records: memoryview
@@ -66,6 +68,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 _STORED = msgspec.msgpack.Decoder(Stored)
 _TEXTS = msgspec.msgpack.Decoder(dict[str, int])
 _UNIT = msgspec.msgpack.Decoder(Unit)
+_TAGS = msgspec.msgpack.Decoder(Tags)
 _WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
 _ORDER = msgspec.msgpack.Decoder(list[list[str]])
 _PARTS = msgspec.msgpack.Decoder(dict[str, memoryview])
@@ -88,6 +91,7 @@ def save(name: str, world: World) -> None:
         tuple(sorted(world.whole)),
         {path: _sealed(dict(found)) for path, found in world.library.texts.items()},
         {path: _sealed(unit) for path, unit in world.library.declared.items()},
+        _sealed(world.names.tags),
         _sealed(world.links.wired),
         _sealed(world.links.order),
         _sealed({key: _sealed(list(world.locking.records.of(key).items())) for key in keys}),
@@ -125,6 +129,10 @@ class _Sections(Kept):
 
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
+
+    def tags(self) -> Tags:
+        """Where names are declared."""
+        return _TAGS.decode(self._stored.tags)
 
     def wired(self) -> Mapping[str, Wired]:
         """What each function does with functions."""

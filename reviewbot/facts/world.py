@@ -22,6 +22,7 @@ from reviewbot.facts.link import Links, components
 from reviewbot.facts.locking import Locking
 from reviewbot.facts.names import Names
 from reviewbot.facts.served import Served, served
+from reviewbot.facts.tags import Tags
 from reviewbot.facts.view import View
 from reviewbot.facts.wiring import Root, Wired
 from reviewbot.kernel import KERNEL
@@ -33,6 +34,9 @@ _BIOS = frozenset(name for group in KERNEL.api.write if group.bios for name in g
 
 class Kept(Protocol):
     """What is known of a world already, each part given when it is asked for."""
+
+    def tags(self) -> Tags:
+        """Where names are declared."""
 
     def wired(self) -> Mapping[str, Wired]:
         """What each function does with functions."""
@@ -82,14 +86,14 @@ class World:
         self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
         self.names: Names
         if before is None or change is None:
-            self.names = Names(library)
+            self.names = Names(library, kept.tags() if kept else None)
             self.links = (
                 Links.known(self.names, self.whole, kept.wired(), kept.order)
                 if kept
                 else Links.of(self.names, self.whole)
             )
         else:
-            self.names = Names.after(before.names, library) if change.same else Names(library)
+            self.names = Names.after(before.names, library)
             self.links = Links.after(before.links, self.names, self.whole, change.dirty, change.moved)
 
     @classmethod
@@ -175,8 +179,9 @@ class World:
     @cached_property
     def _keys(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
-        for key, function in self.names.functions.items():
-            found[function.name] = (*found.get(function.name, ()), key)
+        for key in self.names.file:
+            name = key.rpartition(":")[2]
+            found[name] = (*found.get(name, ()), key)
         return found
 
     def functions(self, path: str = "") -> Iterator[str]:
