@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from reviewbot.csource.ir import AddressOf, Call, Field
 from reviewbot.facts.expr import show
 from reviewbot.facts.kinds import CallTo, Fact, Slot, Submit
+from reviewbot.facts.names import name_of
 from reviewbot.facts.view import View
 from reviewbot.facts.wiring import is_slot
 from reviewbot.kernel import schema
@@ -29,11 +30,11 @@ def facts(view: View) -> Iterator[Fact]:
             node = view.links.through(view.key, call)
             if node is None:
                 continue
-            targets = tuple(view.links.names.functions[t].name for t in view.links.reached(view.key, call))
+            targets = tuple(name_of(t) for t in view.links.reached(view.key, call))
             through = node if is_slot(node) else f"${node.rpartition('#')[2]}"
             yield CallTo(**view.site(made), through=through, targets=targets, constants=_constants(view, call))
     for placed in view.links.wired[view.key].placed:
-        handler = view.links.names.functions[placed.handler].name
+        handler = name_of(placed.handler)
         yield Slot(function=view.name, at=view.place(placed.line), slot=placed.slot, handler=handler)
 
 

@@ -18,6 +18,7 @@ from reviewbot.facts.feasible import Feasible
 from reviewbot.facts.handed import Handing
 from reviewbot.facts.kinds import Context, Fact
 from reviewbot.facts.link import Links, below
+from reviewbot.facts.names import name_of
 from reviewbot.facts.wiring import Root
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
@@ -152,7 +153,7 @@ class Contexts:
     def _above(self, at: _State) -> Iterator[tuple[_State, tuple[str, ...]]]:
         """Who hands its context on to a function: the state, and the functions from there down to (not with) `at`."""
         links = self.links
-        if links.names.functions[at.key].name in KERNEL.services:
+        if name_of(at.key) in KERNEL.services:
             return
         for caller in sorted(links.callers.get(at.key, ())):
             if (at.inside and links.names.file[caller] != at.inside) or caller in at.others:
@@ -178,5 +179,5 @@ class Contexts:
                 at=Place(names.file[key], function.line, function.name),
                 context=e.context,
                 runner=e.runner,
-                chain=tuple(names.functions[k].name for k in e.chain),
+                chain=tuple(name_of(k) for k in e.chain),
             )

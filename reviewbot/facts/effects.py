@@ -30,6 +30,7 @@ from reviewbot.facts.kinds import (
     Wake,
 )
 from reviewbot.facts.link import Agenda, components
+from reviewbot.facts.names import name_of
 from reviewbot.facts.part import Part
 from reviewbot.facts.view import Made, View
 from reviewbot.kernel import KERNEL
@@ -356,7 +357,7 @@ class Effects(Part):
             reason = self.of(key, given).get(effect)
             if reason is None:
                 break
-            out.append(Place(names.file[key], reason.line, names.functions[key].name))
+            out.append(Place(names.file[key], reason.line, name_of(key)))
             if not reason.callee or reason.inner is None:
                 break
             key, effect, given = reason.callee, reason.inner, reason.given

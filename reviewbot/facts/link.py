@@ -16,7 +16,7 @@ from typing import TypeVar
 from reviewbot.csource.ir import Call
 from reviewbot.facts import objects
 from reviewbot.facts.body import Body
-from reviewbot.facts.names import Names
+from reviewbot.facts.names import Names, name_of
 from reviewbot.facts.wiring import (
     RUNS,
     Bound,
@@ -192,7 +192,7 @@ class Links:
                 context = {"work": "work", "irq_work": "hardirq"}.get(bound.runner, "softirq")
                 found.setdefault(bound.handler, set()).add(Root(context, bound.work))
             for started in wired.started:
-                name = self.names.functions[started.handler].name
+                name = name_of(started.handler)
                 found.setdefault(started.handler, set()).add(Root("thread", name))
         for name, context in KERNEL.entered.items():
             if (key := self.names.shared_function(name)) is not None:

@@ -34,6 +34,11 @@ WELL_KNOWN = {"current": Type("task_struct", 1)}
 _DEPTH = 8
 
 
+def name_of(key: str) -> str:
+    """Name of the function with a key, `file:name`."""
+    return key.rpartition(":")[2]
+
+
 class _File:
     """Tables of what one file declares: what others see first, or what counts in the file itself."""
 
@@ -101,7 +106,7 @@ class _Functions(Mapping[str, Function]):
         self._file, self._files = file, files
 
     def __getitem__(self, key: str) -> Function:
-        return self._files[self._file[key]].functions[key.rpartition(":")[2]]
+        return self._files[self._file[key]].functions[name_of(key)]
 
     def __contains__(self, key: object) -> bool:
         return key in self._file

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect
 from reviewbot.facts.kinds import Queue, Wait
+from reviewbot.facts.names import name_of
 from reviewbot.facts.objects import known
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
@@ -94,7 +95,7 @@ def served(world: World) -> Iterator[Served]:
                         continue
                     done.add((fact.work, fact.workqueue, handler))
                     waited.add(fact.work)
-                    chain = tuple(world.function(k).name for k in entered.chain)
+                    chain = tuple(name_of(k) for k in entered.chain)
                     yield Served(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
         if len(waited) == before:
             break
@@ -105,7 +106,7 @@ def served(world: World) -> Iterator[Served]:
             progress = tuple(p for p in progress_of(handler) if _near(p))
             if progress and (fact.work, fact.workqueue, handler) not in done:
                 done.add((fact.work, fact.workqueue, handler))
-                name = world.function(key).name
+                name = name_of(key)
                 yield Served(fact.work, fact.workqueue, "", fact, (name,), handler, progress)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewbot.facts.kinds import Fact, Thread
+from reviewbot.facts.names import name_of
 from reviewbot.facts.view import View
 from reviewbot.kernel import schema
 
@@ -18,6 +19,6 @@ def facts(view: View) -> Iterator[Fact]:
                     function=view.name,
                     at=view.place(made.call.line),
                     object=view.result(made.call),
-                    handler=view.links.names.functions[started.handler].name,
+                    handler=name_of(started.handler),
                     call=made.call.callee,
                 )

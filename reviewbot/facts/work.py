@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewbot.facts.kinds import Bind, Fact, Queue
+from reviewbot.facts.names import name_of
 from reviewbot.facts.view import View
 from reviewbot.kernel import schema
 
@@ -16,6 +17,6 @@ def facts(view: View) -> Iterator[Fact]:
         queue = view.object(made.call, effect.workqueue, effect.object)
         yield Queue(**view.site(made), workqueue=queue, work=work)
     for bound in view.links.wired[view.key].bound:
-        handler = view.links.names.functions[bound.handler].name
+        handler = name_of(bound.handler)
         at = view.place(bound.line)
         yield Bind(function=view.name, at=at, work=bound.work, handler=handler, runner=bound.runner)

@@ -20,7 +20,7 @@ from reviewbot.facts.kinds import Bind, Fact, Flush, Held, Lock, Slot, Wait, Wri
 from reviewbot.facts.library import Library, loader
 from reviewbot.facts.link import Links, components
 from reviewbot.facts.locking import Locking
-from reviewbot.facts.names import Names
+from reviewbot.facts.names import Names, name_of
 from reviewbot.facts.served import Served, served
 from reviewbot.facts.tags import Tags
 from reviewbot.facts.view import View
@@ -180,7 +180,7 @@ class World:
     def _keys(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for key in self.names.file:
-            name = key.rpartition(":")[2]
+            name = name_of(key)
             found[name] = (*found.get(name, ()), key)
         return found
 
@@ -257,10 +257,10 @@ class World:
         wired = self.links.wired.get(f"{path}:")
         if wired is not None:
             for placed in wired.placed:
-                handler = self.names.functions[placed.handler].name
+                handler = name_of(placed.handler)
                 yield Slot(function="", at=Place(path, placed.line), slot=placed.slot, handler=handler)
             for bound in wired.bound:
-                handler, at = self.names.functions[bound.handler].name, Place(path, bound.line)
+                handler, at = name_of(bound.handler), Place(path, bound.line)
                 yield Bind(function="", at=at, work=bound.work, handler=handler, runner=bound.runner)
 
     def _matters(self, write: Write) -> bool:
