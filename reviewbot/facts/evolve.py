@@ -8,7 +8,6 @@ function that it calls did. Everything else is taken over, its lines moved.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -16,9 +15,10 @@ from reviewbot.csource.ir import Function, Type, Unit, Variable
 from reviewbot.facts.expr import show
 from reviewbot.facts.library import Library, index
 from reviewbot.facts.link import below
+from reviewbot.facts.texts import WORD, Text
 from reviewbot.types import Source
 
-WORD = re.compile(rb"[A-Za-z_]\w*")
+_UNKNOWN = Text()
 
 
 class Step(NamedTuple):
@@ -35,7 +35,7 @@ def step(old: Library, new: Library, changed: Iterable[str], after: Source, wire
     wanted: dict[str, set[bytes]] = {}
     for path in changed:
         one, two = old.declared.get(path, Unit()), new.declared.get(path, Unit())
-        functions = _functions(path, one, two, old.texts.get(path, {}), new.texts.get(path, {}))
+        functions = _functions(path, one, two, *(side.texts.get(path, _UNKNOWN).functions for side in (old, new)))
         dirty |= functions.dirty | {f"{path}:"}
         moved.update(functions.moved)
         if words := _words(path, one, two):
@@ -46,7 +46,8 @@ def step(old: Library, new: Library, changed: Iterable[str], after: Source, wire
                     wanted.setdefault(other, set()).update(linked)
     linked_in = {key.rpartition(":")[0] for key in wired if not key.endswith(":")}
     for path in wanted.keys() & linked_in:
-        dirty |= _mentioning(path, new.declared.get(path, Unit()), wanted[path], after)
+        if new.texts.get(path, _UNKNOWN).may_have(wanted[path]):
+            dirty |= _mentioning(path, new.declared.get(path, Unit()), wanted[path], after)
     return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty})
 
 
@@ -56,8 +57,8 @@ def _including(path: str, library: Library) -> set[str]:
     if path.startswith("include/"):
         return {path, *library.declared}
     by_name: dict[str, list[str]] = {}
-    for other, unit in library.declared.items():
-        for name in unit.includes:
+    for other in library.declared:
+        for name in library.texts[other].includes if other in library.texts else library.declared[other].includes:
             by_name.setdefault(posixpath.basename(name), []).append(other)
     return below([path], lambda at: by_name.get(posixpath.basename(at), ()))
 
@@ -145,7 +146,7 @@ def _differing(one: Mapping[str, object], two: Mapping[str, object]) -> list[str
 def _mentioning(path: str, unit: Unit, words: set[bytes], source: Source) -> set[str]:
     """Functions of a file whose text has one of the words, and its file scope when that has."""
     content = source.read(path) or b""
-    if not any(word in content for word in words) or words.isdisjoint(WORD.findall(content)):
+    if words.isdisjoint(WORD.findall(content)):
         return set()
     lines = content.split(b"\n")
     found = {f"{path}:"}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from copy import copy
-from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Function, Unit
 from reviewbot.types import ReviewError, Source
+
+if TYPE_CHECKING:
+    from reviewbot.facts.texts import Text
 
 
 class Library:
@@ -24,8 +26,8 @@ class Library:
         self.blobs = dict(blobs)
         self.load = load
         """Loads the unit of a path."""
-        self.texts: MutableMapping[str, Mapping[str, int]] = {}
-        """Path -> a hash of the text of each function, by name: what is not there may have changed."""
+        self.texts: MutableMapping[str, Text] = {}
+        """Path -> what of its text is kept for comparing."""
         self.replacing: frozenset[str] = frozenset()
         """Paths that are not what they were in the library that it was made from."""
         self._functions: dict[str, dict[str, Function]] = {}
@@ -97,18 +99,6 @@ def text_of(source: Source | None, path: str, blob: str) -> bytes | None:
         return source.read(path) if source is not None and source.blob(path) == blob else None
     except (OSError, ValueError, ReviewError):  # the repository behind it has been closed
         return None
-
-
-def texts(source: Source, units: Mapping[str, Unit]) -> dict[str, Mapping[str, int]]:
-    """A hash of the text of each function of some files, path -> name -> hash."""
-    found: dict[str, Mapping[str, int]] = {}
-    for path, content in source.read_many(units).items():
-        lines = content.split(b"\n")
-        found[path] = {
-            name: int.from_bytes(blake2b(b"\n".join(lines[f.line - 1 : f.end]), digest_size=8).digest())
-            for name, f in index(units[path]).items()
-        }
-    return found
 
 
 def stub(unit: Unit) -> Unit:

@@ -31,6 +31,7 @@ from reviewbot.facts.locking import Locking
 from reviewbot.facts.records import Record
 from reviewbot.facts.sealed import Sealed
 from reviewbot.facts.tags import Tags
+from reviewbot.facts.texts import Text
 from reviewbot.facts.wiring import Wired
 from reviewbot.facts.world import Kept, World
 from reviewbot.kernel import KERNEL
@@ -66,7 +67,7 @@ class _Ways(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _STORED = msgspec.msgpack.Decoder(Stored)
-_TEXTS = msgspec.msgpack.Decoder(dict[str, int])
+_TEXT = msgspec.msgpack.Decoder(Text)
 _UNIT = msgspec.msgpack.Decoder(Unit)
 _TAGS = msgspec.msgpack.Decoder(Tags)
 _WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
@@ -89,7 +90,7 @@ def save(name: str, world: World) -> None:
     stored = Stored(
         world.library.blobs,
         tuple(sorted(world.whole)),
-        {path: _sealed(dict(found)) for path, found in world.library.texts.items()},
+        {path: _sealed(text) for path, text in world.library.texts.items()},
         {path: _sealed(unit) for path, unit in world.library.declared.items()},
         _sealed(world.names.tags),
         _sealed(world.links.wired),
@@ -115,7 +116,7 @@ def load(name: str) -> World | None:
     try:
         stored = _STORED.decode(path.read_bytes())
         library = Library(Sealed(stored.declared, _UNIT.decode), stored.blobs, lambda _: Unit())
-        library.texts = Sealed(stored.texts, _TEXTS.decode)
+        library.texts = Sealed(stored.texts, _TEXT.decode)
         world = World(library, stored.whole, kept=_Sections(stored))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

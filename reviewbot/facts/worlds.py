@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Unit
 from reviewbot.facts import evolve, store
-from reviewbot.facts.library import Library, loader, read, texts
+from reviewbot.facts.library import Library, loader, read
 from reviewbot.facts.scope import included, scope
+from reviewbot.facts.texts import texts
 from reviewbot.facts.world import World
 from reviewbot.types import Source
 

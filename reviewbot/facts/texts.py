@@ -1,0 +1,48 @@
+"""What of a file's text is kept to tell, when another state of a file comes, which functions have to be looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from zlib import crc32
+
+import msgspec
+
+from reviewbot.csource.ir import Unit
+from reviewbot.facts.library import index
+from reviewbot.types import Source
+
+WORD = re.compile(rb"[A-Za-z_]\w*")
+
+
+class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A file's text, for comparing."""
+
+    functions: dict[str, int] = {}
+    """A hash of the text of each function, by name: what is not there may have changed."""
+    includes: tuple[str, ...] = ()
+    words: bytes | None = None
+    """Hashes of all its words, four bytes each; None where they are not known."""
+
+    def may_have(self, words: Iterable[bytes]) -> bool:
+        """Whether the file may have one of some words."""
+        found = self.words
+        return found is None or any(_hash(word) in found for word in words)
+
+
+def texts(source: Source, units: Mapping[str, Unit]) -> dict[str, Text]:
+    """The texts of some files, path -> text."""
+    found: dict[str, Text] = {}
+    for path, content in source.read_many(units).items():
+        lines, unit = content.split(b"\n"), units[path]
+        functions = {
+            name: int.from_bytes(blake2b(b"\n".join(lines[f.line - 1 : f.end]), digest_size=8).digest())
+            for name, f in index(unit).items()
+        }
+        found[path] = Text(functions, unit.includes, b"".join(map(_hash, set(WORD.findall(content)))))
+    return found
+
+
+def _hash(word: bytes) -> bytes:
+    return crc32(word).to_bytes(4)
