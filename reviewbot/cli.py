@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
     Set REVIEWBOT_DEBUG=1 to see the traceback of a fault of ours.
     """
-    gc.set_threshold(1_000_000, 20, 100)  # a review makes millions of values and hardly a cycle
+    gc.set_threshold(5_000_000, 20, 100)  # a review makes millions of values and hardly a cycle
     code = run(sys.argv[1:] if argv is None else argv)
     with suppress(OSError):
         sys.stdout.flush()

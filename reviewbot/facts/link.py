@@ -56,6 +56,8 @@ class Links:
         self.same: Links | None = None
         """The graph that it was made from, where both are the same but for lines."""
         self._order: Callable[[], list[list[str]]] | None = None
+        self.types: dict[str, frozenset[str]] = {}
+        """Function -> types of its variables, as far as somebody has asked."""
 
     @classmethod
     def of(cls, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> Links:
@@ -66,11 +68,16 @@ class Links:
 
     @classmethod
     def known(
-        cls, names: Names, whole: Iterable[str], wired: Mapping[str, Wired], order: Callable[[], list[list[str]]]
+        cls,
+        names: Names,
+        whole: Iterable[str],
+        wired: Mapping[str, Wired],
+        order: Callable[[], list[list[str]]],
+        types: Mapping[str, frozenset[str]],
     ) -> Links:
         """A graph that was made before, of which it is known what each function does and in what order they come."""
         links = cls(names, whole, wired)
-        links._order = order
+        links._order, links.types = order, dict(types)
         return links
 
     @classmethod
@@ -87,6 +94,7 @@ class Links:
                 if key not in dirty and (key in names.functions or key.endswith(":"))
             },
         )
+        links.types = {key: types for key, types in before.types.items() if key not in dirty}
         if links._shaped_like(before, dirty):
             links.same = before
         else:
@@ -274,7 +282,13 @@ class Links:
     def _about(self, slot: str, owner: str) -> tuple[str, ...]:
         """Functions of a slot that are about a struct: they have a variable that points to one."""
         handlers = sorted(self.targets.get(slot, ()))
-        return tuple(h for h in handlers if any(t.name == owner for t in self.body(h).locals.values()))
+        return tuple(h for h in handlers if owner in self._types(h))
+
+    def _types(self, key: str) -> frozenset[str]:
+        found = self.types.get(key)
+        if found is None:
+            found = self.types[key] = frozenset(t.name for t in self.body(key).locals.values())
+        return found
 
     @_shared
     def order(self) -> list[list[str]]:

@@ -50,6 +50,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tags: memoryview
     wired: memoryview
     order: memoryview
+    types: memoryview
     records: memoryview
     choices: memoryview
     facts: memoryview
@@ -72,6 +73,7 @@ _UNIT = msgspec.msgpack.Decoder(Unit)
 _TAGS = msgspec.msgpack.Decoder(Tags)
 _WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
 _ORDER = msgspec.msgpack.Decoder(list[list[str]])
+_TYPES = msgspec.msgpack.Decoder(dict[str, frozenset[str]])
 _PARTS = msgspec.msgpack.Decoder(dict[str, memoryview])
 _RECORDS = msgspec.msgpack.Decoder(list[tuple[Given, Record]])
 _CHOICES = msgspec.msgpack.Decoder(dict[str, tuple[tuple[str, str], ...]])
@@ -95,6 +97,7 @@ def save(name: str, world: World) -> None:
         _sealed(world.names.tags),
         _sealed(world.links.wired),
         _sealed(world.links.order),
+        _sealed(world.links.types),
         _sealed({key: _sealed(list(world.locking.records.of(key).items())) for key in keys}),
         _sealed(world.locking.choices),
         _sealed({key: _sealed(found) for key, found in facts.items() if found}),
@@ -142,6 +145,10 @@ class _Sections(Kept):
     def order(self) -> list[list[str]]:
         """Functions that call one another in a cycle, callees first."""
         return _ORDER.decode(self._stored.order)
+
+    def types(self) -> Mapping[str, frozenset[str]]:
+        """Types of the variables of some functions."""
+        return _TYPES.decode(self._stored.types)
 
     def locking(self, world: World) -> Locking:
         """Lock records."""

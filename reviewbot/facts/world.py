@@ -44,6 +44,9 @@ class Kept(Protocol):
     def order(self) -> list[list[str]]:
         """Functions that call one another in a cycle, callees first."""
 
+    def types(self) -> Mapping[str, frozenset[str]]:
+        """Types of the variables of some functions."""
+
     def locking(self, world: World) -> Locking:
         """Lock records."""
 
@@ -88,7 +91,7 @@ class World:
         if before is None or change is None:
             self.names = Names(library, kept.tags() if kept else None)
             self.links = (
-                Links.known(self.names, self.whole, kept.wired(), kept.order)
+                Links.known(self.names, self.whole, kept.wired(), kept.order, kept.types())
                 if kept
                 else Links.of(self.names, self.whole)
             )
