@@ -159,7 +159,8 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
     for key in changed(after, names):
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
             continue
-        if unread(after, key) - unread(before, key):
+        locks = after.locking.record(key)
+        if not (locks.at or locks.left) or unread(after, key) - unread(before, key):
             continue
         found: dict[str, tuple[str, str, frozenset[str]]] = {}
         for correlate in (True, False):
