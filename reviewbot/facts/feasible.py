@@ -14,7 +14,7 @@ from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name,
 from reviewbot.facts import gfp
 from reviewbot.facts.body import Body
 from reviewbot.facts.dominance import Dominance
-from reviewbot.facts.expr import ANY, ZERO, bare, show, sign, test
+from reviewbot.facts.expr import ANY, ZERO, bare, sign, test
 from reviewbot.facts.link import Links
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import Allocate, Wait
@@ -69,7 +69,7 @@ class Feasible:
         if self._passes(key) != other._passes(key):
             return {key}
         mine, others = set(self.links.callees_of(key)), set(other.links.callees_of(key))
-        return mine ^ others | {c for c in mine & others if _text(self._of(key, c)) != _text(other._of(key, c))}
+        return mine ^ others | {c for c in mine & others if _said(self._of(key, c)) != _said(other._of(key, c))}
 
     def _passes(self, key: str) -> tuple[object, ...]:
         """What of a function is looked at in chains through it, but for the calls that it makes."""
@@ -77,7 +77,8 @@ class Feasible:
         own = frozenset(p.name for p in body.function.parameters if p.name in body.values)
         values = [bare(e.right) for e in body.events() if isinstance(e, Assign)]
         tables = tuple(v.base.name for v in values if isinstance(v, AddressOf) and isinstance(v.base, Name))
-        return own, tables, self.links.wired[key].shape[2:]
+        wired = self.links.wired[key]._replace(flows=())  # these change who is called, here or elsewhere, or nothing
+        return own, tables, wired.shape[2:]
 
     def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:
         """Whether a call is made with these parameters, and what it hands on."""
@@ -133,8 +134,17 @@ class Feasible:
         return tuple(sorted(found.items()))
 
 
-def _text(spots: Sequence[Spot]) -> list[tuple[object, ...]]:
-    return [([*map(show, spot.call.args)], spot.needs, spot.slept) for spot in spots]
+def _said(spots: Sequence[Spot]) -> list[tuple[object, ...]]:
+    """What is looked at of the places of a call, by `Handing` as well."""
+    return [([*map(_handed, spot.call.args)], spot.needs, spot.slept) for spot in spots]
+
+
+def _handed(arg: Expr) -> tuple[str, int]:
+    """Of an argument the variable that it is, or whose address, and its signs."""
+    plain = bare(arg)
+    named = plain.base if isinstance(plain, AddressOf) else plain
+    address = "&" if named is not plain else ""
+    return (f"{address}{named.name}" if isinstance(named, Name) else ""), sign(plain)
 
 
 def _need(when: Expr, taken: bool) -> Need:

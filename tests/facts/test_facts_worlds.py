@@ -104,6 +104,8 @@ PLAIN = ("if (wait) deep(d);", "shallow(0, 1);", "INIT_WORK(&d->work, work);")
         ("d->count = 2;", *PLAIN[1:]),
         (PLAIN[0], "shallow(0, 0);", PLAIN[2]),
         (PLAIN[0], "deep(0);", PLAIN[2]),
+        (PLAIN[0], "shallow(0, 1); deep(0);", PLAIN[2]),
+        (PLAIN[0], "int zero = 0; shallow(0, zero);", PLAIN[2]),
         (*PLAIN[:2], ""),
         (*PLAIN[:2], PLAIN[2] + " d->count = 3;"),
     ],
@@ -120,6 +122,22 @@ def test_contexts_of_a_world_that_is_led_on_are_those_of_a_new_one(now: tuple[st
         "softirq",
         "work",
     }
+
+
+def test_a_chain_is_believed_as_long_as_its_functions_are_what_they_were() -> None:
+    """What is kept on disk says that a timer gets to deep(); a step later it does not, and then one more calls deep()."""
+    other = ("if (!wait) deep(d);", *PLAIN[1:])
+    more = (*other[:2], PLAIN[2] + " deep(d);")
+    path = "drivers/chain/x.c"  # a folder of its own on the disk
+    kept, second, third = (MemorySource({path: (STACK % parts).encode()}) for parts in (PLAIN, other, more))
+    worlds.find(kept, (path,))
+    worlds.forget()
+    world = worlds.find(second, (path,))
+    led_on = worlds.evolved(world, third, {path: third.blob(path)})
+    anew = worlds.make(third, {path: third.blob(path) or ""})
+    assert led_on.steps == 2
+    assert led_on.entered(f"{path}:deep") == anew.entered(f"{path}:deep")
+    assert {e.context for e in anew.entered(f"{path}:deep")} == {"work"}
 
 
 def test_a_member_is_known_to_those_who_include_its_header() -> None:
