@@ -11,7 +11,7 @@ import time
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count, islice
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ import msgspec
 from reviewbot.sim.automaton import Automaton, OutOfRange, apply, is_open
 from reviewbot.sim.generate import generate
 from reviewbot.sim.reduce import Moves, fused, plain
-from reviewbot.sim.table import Table
+from reviewbot.sim.table import look_up
 
 BATCH = 1024
 """States between two looks at the limits."""
@@ -84,18 +84,23 @@ class Space(msgspec.Struct, eq=False):
         """A state by its number."""
         return (self.order[number] // self.factor).to_bytes(len(self.automaton.initial), "big")
 
+    def numbers(self) -> Iterable[int]:
+        """All states, each as one number, in their order."""
+        return self.order if self.factor == 1 else (key // self.factor for key in self.order)
+
     def onward(self, number: int) -> array[int]:
         """The states that a state leads to."""
         return self.targets[self.starts[number] : self.starts[number + 1]]
 
     def way(self, number: int) -> list[int]:
         """The numbers of the states on a shortest way to a state, from the initial one to it."""
-        firsts = [0]  # the edge that led to each state first: in this order they have their numbers
+        firsts, known = [0], 1  # the edge that led to each state first: in this order they have their numbers
         for edge, target in enumerate(self.targets):
-            if len(firsts) > number:
-                break
-            if target == len(firsts):
+            if target == known:
                 firsts.append(edge)
+                known += 1
+                if target == number:
+                    break
         way = [number]
         while way[-1]:
             way.append(bisect_right(self.starts, firsts[way[-1]]) - 1)
@@ -129,7 +134,7 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
     order.append(int.from_bytes(automaton.initial, "big") * space.factor)
     index[order[0]]
     few = LOOKED_UP * sum(len(ways) for places in space.moves for ways in places)
-    expand: Callable[[int, int], None] = Table(space, index)
+    expand = look_up(space, index)
     until, begin, made = time.process_time() + limits.seconds, 0, False
     while begin < len(order) and not space.reason:
         if begin >= few and not made:

@@ -15,7 +15,7 @@ from math import inf
 
 import msgspec
 
-from reviewbot.sim.automaton import ALWAYS, Automaton, Cond, Edge, Guard, Work, holds, is_open
+from reviewbot.sim.automaton import ALWAYS, Automaton, Class, Cond, Edge, Guard, Work, holds, is_open
 from reviewbot.sim.explore import OutOfTime, Space, timed
 from reviewbot.sim.future import Effect, Future, Spot
 from reviewbot.sim.graph import bottoms, circles
@@ -94,7 +94,7 @@ def _last(space: Space, graph: WaitFor, dead: dict[int, int], settled: list[int]
 
 def _complete(space: Space, graph: WaitFor, dead: dict[int, int], knot: Knot) -> int:
     """The first state where all members of a knot are dead, and wait for nobody else who is dead there."""
-    mask = sum(graph.bits[node] for node in knot.members if isinstance(node, Spot))
+    mask = sum(graph.bit(node) for node in knot.members if isinstance(node, Spot))
     works = [node for node in knot.members if isinstance(node, Work)]
     first = -1
     for state, there in dead.items():
@@ -112,7 +112,8 @@ def _dead(space: Space, graph: WaitFor, until: float) -> dict[int, int]:
         away = (state for state in ends if space.automaton.away(space.state(state)))
         return {state: graph.occupied(space.state(state)) for state in away}
     doomed, starts, targets = _doomed(space, until), space.starts, space.targets
-    future = {state: graph.moving(space.moves, space.state(state)) for state in timed(doomed, until)}
+    tasks = {state: graph.tasks(space.moves, space.state(state)) for state in timed(doomed, until)}
+    future = {state: moving for state, (_, moving) in tasks.items()}
     changed = True
     while changed:
         changed = False
@@ -122,7 +123,7 @@ def _dead(space: Space, graph: WaitFor, until: float) -> dict[int, int]:
                 mask |= future[after]
             if mask != before:
                 future[state], changed = mask, True
-    dead = {state: graph.occupied(space.state(state)) & ~future[state] for state in doomed}
+    dead = {state: occupied & ~future[state] for state, (occupied, _) in tasks.items()}
     return {state: mask for state, mask in dead.items() if mask & graph.away}
 
 
@@ -146,14 +147,14 @@ def _doomed(space: Space, until: float) -> list[int]:
         doomed = still
 
 
-def _at_home(space: Space) -> Iterator[bool]:
+def _at_home(space: Space) -> list[bool]:
     """For each state whether everybody is at home."""
     automaton = space.automaton
     if any(len(c.home) != 1 for c in automaton.classes):
-        return (automaton.at_home(space.state(state)) for state in range(len(space.order)))
+        return [automaton.at_home(space.state(state)) for state in range(len(space.order))]
     home = b"".join(place.to_bytes(c.width, "big") * c.n for c in automaton.classes for place in c.home)
     places, there = (1 << 8 * len(home)) - 1, int.from_bytes(home, "big")  # places come last
-    return (key // space.factor & places == there for key in space.order)
+    return [state & places == there for state in space.numbers()]
 
 
 class WaitFor:
@@ -161,19 +162,19 @@ class WaitFor:
 
     def __init__(self, automaton: Automaton) -> None:
         self.automaton = automaton
-        self.bits = {
-            Spot(number, place): 1 << i
-            for i, (number, place) in enumerate(
-                (number, place) for number, c in enumerate(automaton.classes) for place in range(len(c.edges))
-            )
-        }
-        self.rows = [
-            (c, [self.bits[Spot(number, place)] for place in range(len(c.edges))])
-            for number, c in enumerate(automaton.classes)
-        ]
-        self.away = sum(bit for spot, bit in self.bits.items() if not self.at_home(spot))
+        self.rows: list[tuple[Class, list[int]]] = []
+        """Each class, and a bit for each of its places."""
+        self.away, bit = 0, 1
+        for c in automaton.classes:
+            self.rows.append((c, [bit << place for place in range(len(c.edges))]))
+            self.away |= sum(bit << place for place in range(len(c.edges)) if place not in c.home)
+            bit <<= len(c.edges)
         self.future = Future(automaton)
         self.threads = self.future.threads
+
+    def bit(self, spot: Spot) -> int:
+        """The bit of a place in a mask."""
+        return self.rows[spot.number][1][spot.place]
 
     @cached_property
     def meant(self) -> Future:
@@ -201,14 +202,17 @@ class WaitFor:
                 mask |= bits[place]
         return mask
 
-    def moving(self, moves: Moves, state: bytes) -> int:
-        """The places that a task can leave in the state, as a bit mask."""
-        mask = 0
+    def tasks(self, moves: Moves, state: bytes) -> tuple[int, int]:
+        """The places where there are tasks, and those that a task can leave in the state, as bit masks."""
+        occupied = moving = 0
         for (c, bits), ways in zip(self.rows, moves, strict=True):
             for place in c.places(state):
-                if not mask & bits[place] and any(is_open(move.guard, state) for move in ways[place]):
-                    mask |= bits[place]
-        return mask
+                occupied |= bits[place]
+                for move in ways[place]:
+                    if is_open(move.guard, state):
+                        moving |= bits[place]
+                        break
+        return occupied, moving
 
     def queued(self, state: bytes) -> bytes:
         """How often each work is queued."""
@@ -227,10 +231,10 @@ class WaitFor:
     def knots(self, state: bytes, dead: int, strict: bool = True) -> list[Knot]:
         """The circles among the dead that nobody else could break. `strict` False takes the others' word for it."""
         spots = self.spots(state)
-        alive = [spot for spot in spots if not self.bits[spot] & dead]
+        alive = [spot for spot in spots if not self.bit(spot) & dead]
         members: dict[Node, tuple[Node, ...]] = {}
         for spot in spots:
-            if self.bits[spot] & dead and not self.at_home(spot):
+            if self.bit(spot) & dead and not self.at_home(spot):
                 members[spot] = ()
         for work in self.automaton.works:
             if state[work.pending] and not self._can_be_taken(work, state, alive):
@@ -254,7 +258,7 @@ class WaitFor:
 
     def closed(self, knot: Knot, state: bytes, dead: int) -> bool:
         """Whether no dead task outside of the knot would bring what its members wait for."""
-        spots = (spot for spot in self.spots(state) if self.bits[spot] & dead and not self.at_home(spot))
+        spots = (spot for spot in self.spots(state) if self.bit(spot) & dead and not self.at_home(spot))
         others = [spot for spot in spots if spot not in knot.members]
         return not any(True for node in knot.members for _ in self.providers(node, state, others))
 

@@ -80,6 +80,16 @@ def test_the_graph_is_whole() -> None:
     assert (len(space.order), 0) == plain_search(space.automaton)
 
 
+@pytest.mark.parametrize("reduce", [True, False])
+@pytest.mark.parametrize("looked_up", [0, 1_000_000])
+def test_a_class_without_tasks(reduce: bool, looked_up: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reviewbot.sim.explore.LOOKED_UP", looked_up)
+    space = explore(compile_model(throttle(held=True, writers=0)), Limits(), reduce=reduce)
+    assert space.complete
+    assert "constructor" in space.marks
+    assert knots(space) == []
+
+
 def test_sleepers_are_counted_and_woken_together() -> None:
     """Changes that read other cells: three sleep, one wakes all of them at once."""
     ready, queue = Var("ready"), WaitQueue("queue")
