@@ -137,9 +137,9 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
     wanted = [(state, knot) for state, knot in counting if not through or through & knot.names]
     if wanted and not missing:
         state, knot = wanted[0]
-        depth = len(space.way(state)) - 1
-        told = trace(space, state, knot, graph)
-        return Result("stuck", states, "", told, knot, every, edges, depth, complete=space.complete)
+        way = space.path(state)
+        told = trace(space, way, knot, graph)
+        return Result("stuck", states, "", told, knot, every, edges, len(way) - 1, complete=space.complete)
     if not space.complete:
         return Result("inconclusive", states, space.reason, knots=every, edges=edges)
     if counting:

@@ -129,7 +129,7 @@ def _dead(space: Space, graph: WaitFor, until: float) -> dict[int, int]:
 
 def _doomed(space: Space, until: float) -> list[int]:
     """The states from which no state with everybody at home can be reached; all others are free of dead tasks."""
-    good, starts, targets = bytearray(_at_home(space)), space.starts, space.targets
+    good, starts, targets = _at_home(space), space.starts.tolist(), space.targets
     doomed = [state for state in range(len(good) - 1, -1, -1) if not good[state]]
     while True:
         if time.process_time() > until:
@@ -138,7 +138,7 @@ def _doomed(space: Space, until: float) -> list[int]:
         for state in doomed:
             for after in targets[starts[state] : starts[state + 1]]:
                 if good[after]:
-                    good[state] = 1
+                    good[state] = True
                     break
             else:
                 still.append(state)

@@ -22,11 +22,10 @@ class ReplayError(Exception):
     """The search claims a step that the automaton does not have: a fault of ours."""
 
 
-def replay(space: Space, state: int) -> list[Run]:
-    """Execute a shortest way to a state, edge by edge, on the automaton without reductions. Errors: ReplayError."""
+def replay(space: Space, way: list[bytes]) -> list[Run]:
+    """Execute a way of the search, edge by edge, on the automaton without reductions. Errors: ReplayError."""
     automaton, now = space.automaton, space.automaton.initial
     runs: list[Run] = []
-    way = space.path(state)
     for before, after in pairwise(way):
         task, move = _mover(space, before, after, now, runs[-1].task if runs else None)
         c = automaton.classes[task.number]
@@ -72,13 +71,13 @@ def ordered(automaton: Automaton, state: bytes) -> bytes:
     return bytes(result)
 
 
-def trace(space: Space, state: int, knot: Knot, graph: WaitFor | None = None) -> Trace:
-    """The schedule into a knot, and who then waits for whom.
+def trace(space: Space, way: list[bytes], knot: Knot, graph: WaitFor | None = None) -> Trace:
+    """The schedule into a knot, and who then waits for whom. way: `Space.path` to the state where it is complete.
 
     Steps are single; a step that is not worth telling has no text and is left out. Where a task of the knot comes to
     wait for good, that is a step of its own. Errors: ReplayError.
     """
-    return _Teller(space, replay(space, state), knot, graph or WaitFor(space.automaton)).trace()
+    return _Teller(space, replay(space, way), knot, graph or WaitFor(space.automaton)).trace()
 
 
 class _Teller:

@@ -92,7 +92,7 @@ def test_searches_agree_on_random_models(model: Model) -> None:
     assert reduced.marks == whole.marks
     for space, some in ((reduced, found), (whole, found_whole)):
         for state, knot in some:
-            assert trace(space, state, knot).knot
+            assert trace(space, space.path(state), knot).knot
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
