@@ -38,8 +38,9 @@ class Providers(Part):
     def holders(self) -> dict[str, list[str]]:
         """Lock -> keys of the functions that hold it at some call of theirs."""
         found: dict[str, list[str]] = {}
+        locking = self._locking()
         for key in self.world.functions():
-            if not self.world.names.functions[key].macro:
+            if key in locking and not self.world.names.functions[key].macro:
                 places = self.world.locking.record(key).at.values()
                 for lock in dict.fromkeys(h.lock for at in places for h in at.held):
                     found.setdefault(lock, []).append(key)
@@ -47,6 +48,19 @@ class Providers(Part):
             for root in roots:
                 for lock in KERNEL.slots[root.slot].holds if root.slot in KERNEL.slots else ():
                     _put(found, lock.partition(" ")[0], key)
+        return found
+
+    def _locking(self) -> set[str]:
+        """Functions that may hold something at a call: those that take it, and the callers of those that leave it held."""
+        found = {key for key, _ in self.world.all(Lock)}
+        todo = list(found)
+        while todo:
+            key = todo.pop()
+            record = self.world.locking.record(key)
+            if record.changes or record.escapes:
+                above = self.world.links.callers.get(key, set()) - found
+                found |= above
+                todo += above
         return found
 
     @cached_property
