@@ -105,9 +105,12 @@ class _Tasks:
             if (cells := state & reads) not in moves:
                 moves[cells] = list(self.open(place, content))
             for target, by in moves[cells]:
-                after = self.row.pack(*sorted((*places[:nth], target, *places[nth + 1 :])))
-                gone = (int.from_bytes(after, "big") << self.shift) - here
-                found.append((by + gone) * self.factor)
+                if self.n == 1:
+                    by += (target - place) << self.shift
+                else:
+                    after = self.row.pack(*sorted((*places[:nth], target, *places[nth + 1 :])))
+                    by += (int.from_bytes(after, "big") << self.shift) - here
+                found.append(by * self.factor)
         return mask
 
     def open(self, place: int, state: bytes) -> Iterator[tuple[int, int]]:
