@@ -343,8 +343,8 @@ class Effects(Part):
             bound = what if same else args.bind(what)
             if bound.startswith(objects.UNKNOWN) and kind in ("lock", "wake", "queue", "flush"):
                 continue
-            if reason.dropped:
-                reason = reason._replace(dropped=frozenset(args.bind(d) for d in reason.dropped))
+            if reason.dropped and (dropped := frozenset(map(args.bind, reason.dropped))) != reason.dropped:
+                reason = reason._replace(dropped=dropped)
             detail = args.bind(detail) if "$" in detail else detail
             out.append((effect if same else Effect(kind, bound, detail), effect, reason))
         return out
