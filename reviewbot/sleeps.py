@@ -11,13 +11,13 @@ from reviewbot.edges import REAL
 from reviewbot.facts.contexts import Entered
 from reviewbot.facts.effects import Effect, own
 from reviewbot.facts.entry import Entry
-from reviewbot.facts.expr import show, test
 from reviewbot.facts.kinds import Lock, Site, Unlock, Wait
 from reviewbot.facts.objects import Scope, known, scope
 from reviewbot.facts.wiring import Root
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.providers import FAR
+from reviewbot.sure import doubtful, named, on_request
 from reviewbot.types import Place, Value
 from reviewbot.waitfor import Edge, changed, edges, lock_class, providers
 
@@ -144,6 +144,7 @@ def _under(world: World, key: str) -> Iterator[Edge]:
 def _atomic(world: World, key: str) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
     near = (edge for edge in _under(world, key) if len(edge.down) <= FAR and not _released(world, edge))
+    near = (edge for edge in near if not doubtful(world, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(world, k) for k in edge.chain))
 
 
@@ -189,18 +190,7 @@ def _stands_off(world: World, last: Place, lock: str) -> bool:
         if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
             return True
     taken = {f.lock for f in world.own_facts(key) if isinstance(f, Lock)}
-    return lock not in taken and _on_request(world, key, last.line)
-
-
-def _on_request(world: World, key: str, line: int) -> bool:
-    """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag)."""
-    if key not in world.names.functions:
-        return False
-    view = world.view(key)
-    blocks = {made.block for made in view.made if made.call.line == line}
-    asked = {show(test(when).value) for b in blocks for when, _ in view.dominance.conditions(b)}
-    flags = {p.name for p in view.body.function.parameters if not p.type.pointers}
-    return not asked.isdisjoint(flags)
+    return lock not in taken and on_request(world, last)
 
 
 def _call(world: World, at: Place) -> str:
@@ -260,7 +250,7 @@ def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupt
 
 def interrupts(world: World, key: str) -> list[str]:
     """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
-    return [e.context for e in world.entered(key) if _comes_between(e)]
+    return [e.context for e in world.entered(key) if _comes_between(e) and named(world, e.chain)]
 
 
 def _comes_between(root: Entered | Root) -> bool:

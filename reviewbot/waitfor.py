@@ -23,6 +23,7 @@ from reviewbot.facts.records import NAMES, left_by
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.providers import FAR, barred, chosen, lock_class, providers, wants
+from reviewbot.sure import doubtful
 from reviewbot.types import Place
 
 HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
@@ -88,9 +89,11 @@ def close(world: World, edge: Edge) -> Circle | None:
     if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else DEEP):
         return None
     if effect.kind == "lock" and effect.object == lock.lock:
-        return _again(edge, holder)
+        return _again(edge, holder) if not doubtful(world, edge) else None
     if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
         return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
+    if doubtful(world, edge):
+        return None
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     if effect.kind == "lock":
         near = [a for a in actors if len(a.down) <= found.far(lock.lock)]

@@ -48,10 +48,25 @@ class Entries(Part):
         """The ways into a function, shortest chain first; one with nothing held stands for callers not at hand."""
         if key not in self._found:
             for component in components(self._open, [key]):
-                for member in component:
-                    if member not in self._found:
-                        self._found[member] = self._choose(member)
+                self._settle(component)
         return self._found[key]
+
+    def _settle(self, component: list[str]) -> None:
+        """The ways into functions that call one another: each time round they are a call longer, so that in the end they
+        do not depend on where it began."""
+        self._found.update(dict.fromkeys(component, ()))
+        inside, todo = frozenset(component), frozenset(component)
+        for _ in range(DEEP + 2):
+            changed = set()
+            for member in component:
+                if member in todo and (ways := self._choose(member)) != self._found[member]:
+                    self._found[member] = ways
+                    changed.add(member)
+            todo = frozenset(c for key in changed for c in self.world.links.callees_of(key) if c in inside)
+            if not todo:
+                break
+        for member in component:
+            self._found[member] = self._found[member] or (Entry((), (member,)),)
 
     def _open(self, key: str) -> list[str]:
         """Callers that have to be looked at first."""
@@ -63,7 +78,6 @@ class Entries(Part):
             before = ways.get(held)
             if before is None or (len(above), above) < (len(before), before):
                 ways[held] = above
-        ways = ways or {(): ()}
         chosen = sorted(ways.items(), key=lambda way: (len(way[1]), way[1])) if len(ways) > 1 else ways.items()
         return tuple(Entry(held, (*above, key)) for held, above in islice(chosen, MOST))
 
@@ -81,7 +95,7 @@ class Entries(Part):
             outside = False
             own = tuple(sorted(h for h in held if known(h.lock))) if held else ()
             calls = links.names_it(caller, key) or any(map(is_slot, links.wired[caller].nodes))
-            for entry in self._found.get(caller) or (Entry((), (caller,)),):
+            for entry in self._found[caller]:
                 above = entry.chain
                 if key in above or len(above) > DEEP or not (calls or self._hand(above, key)):
                     continue

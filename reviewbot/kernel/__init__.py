@@ -190,6 +190,11 @@ class Kernel:
         return _names(x.never for x in self.api.flow)
 
     @cached_property
+    def last(self) -> frozenset[str]:
+        """Calls that are true for who gives back the last reference to an object."""
+        return _names(x.last for x in self.api.flow)
+
+    @cached_property
     def entered(self) -> Mapping[str, str]:
         """Function of the kernel's core -> the context that it is entered in."""
         return {name: group.context for group in self.tables.named for name in group.functions}

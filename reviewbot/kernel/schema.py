@@ -238,6 +238,7 @@ class Flow(Group, frozen=True):
     error_or_null_test: tuple[str, ...] = ()
     error_value: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
 
 
 class Contract(Group, frozen=True):
