@@ -594,3 +594,22 @@ static void b(struct dev *d) { mutex_lock(&d->lock); put(d, second); mutex_unloc
 """
     held = {f: [e.locks() for e in world(text).entry(f"drivers/md/small.c:{f}")] for f in ("first", "second")}
     assert held == {"first": [{"dev.fast"}], "second": [{"dev.lock"}]}
+
+
+def test_ways_into_functions_that_call_one_another_do_not_depend_on_who_is_asked_first() -> None:
+    text = """
+static void one(struct dev *d, int n);
+static void three(struct dev *d, int n) { if (n) one(d, n - 1); }
+static void two(struct dev *d, int n) { three(d, n); }
+static void one(struct dev *d, int n) { two(d, n); }
+void plain(struct dev *d) { one(d, 3); }
+void locked(struct dev *d) { mutex_lock(&d->lock); three(d, 3); mutex_unlock(&d->lock); }
+"""
+    keys = [f"drivers/md/small.c:{name}" for name in ("one", "two", "three")]
+    found = []
+    for first in keys:
+        w = world(text)
+        w.entry(first)
+        found.append([w.entry(key) for key in keys])
+    assert found[0] == found[1] == found[2]
+    assert [{e.locks() for e in ways} for ways in found[0]] == [{frozenset(), frozenset({"dev.lock"})}] * 3
