@@ -6,16 +6,19 @@ for several functions: whether this very run comes by then nobody can say from t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from reviewbot.csource.ir import Call, Expr, Name
 from reviewbot.edges import Edge
-from reviewbot.facts.expr import ZERO, bare, parts, test
+from reviewbot.facts.expr import ZERO, bare, parts, sign, test
 from reviewbot.facts.world import World
-from reviewbot.kernel import KERNEL
+from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.types import Place
 
+_MAKES = re.compile(r"(^|_)(new|alloc|create|kzalloc|kmalloc)(_|$)")
+"""Names of functions whose result is an object that nobody else knows yet."""
 FURTHEST = 8
 """Most functions from the one that takes a lock to the one that waits: on a longer way there are conditions that do not
 go together."""
@@ -54,13 +57,13 @@ def _is_flag(value: Expr, flags: set[str]) -> bool:
 
 
 def doubtful(world: World, edge: Edge) -> bool:
-    """Whether a run may well not get from the lock to the wait: they are far apart, or somebody has to give back the
-    last reference to an object in between.
+    """Whether a run may well not get from the lock to the wait, or not wait there: they are far apart, somebody has to
+    give back the last reference to an object in between, or what is locked was made on the way.
 
     Who holds a lock usually has a reference of his own, or the object is still in a list that has one.
     """
     chain = edge.chain[_taker(world, edge) :]
-    if len(chain) + len(edge.down) > FURTHEST:
+    if len(chain) + len(edge.down) > FURTHEST or (edge.effect.kind == "lock" and _made_here(world, edge)):
         return True
     above = (_asked(world, caller, callee=callee) for caller, callee in pairwise(chain))
     below = (_asked(world, f"{at.file}:{at.function}", line=at.line) for at in (edge.place, *edge.down))
@@ -69,6 +72,32 @@ def doubtful(world: World, edge: Edge) -> bool:
         for asked in (*above, *below)
         for value, signs in asked
     )
+
+
+def _made_here(world: World, edge: Edge) -> bool:
+    """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
+    callee, position = "", 0
+    for at in reversed((edge.place, *edge.down)):
+        key = f"{at.file}:{at.function}"
+        if key not in world.names.functions:
+            return False
+        view = world.view(key)
+        calls = [m.call for m in view.made if m.call.line == at.line]
+        if callee:
+            args = [c.args[position] for c in calls if callee in view.links.reached(key, c) and position < len(c.args)]
+        else:
+            args = [
+                c.args[0]
+                for c in calls
+                if c.args and any(isinstance(e, LockCall) for e in KERNEL.effects.get(c.callee, ()))
+            ]
+        if not args or not isinstance(root := [*parts(args[0])][-1], Name):
+            return False
+        if root.name not in view.body.parameters or root.name in view.body.values:
+            made = [bare(value) for _, value in view.body.values.get(root.name, ()) if sign(value) != ZERO]
+            return bool(made) and all(isinstance(v, Call) and _MAKES.search(v.callee) for v in made)
+        callee, position = key, view.body.parameters[root.name]
+    return False
 
 
 def _taker(world: World, edge: Edge) -> int:

@@ -105,3 +105,22 @@ void both(struct job *j) { end(j); }
     assert not named(w, (end, f"{FILE}:read_done"))
     assert named(w, (go, f"{FILE}:slow"))
     assert named(w, (f"{FILE}:both", end))
+
+
+@pytest.mark.parametrize(("got", "doubt"), [("dev_new(parent)", True), ("dev_find(parent)", False), ("parent", False)])
+def test_the_lock_of_what_was_just_made(got: str, doubt: bool) -> None:
+    w = world(f"""
+struct dev *dev_new(struct dev *parent);
+struct dev *dev_find(struct dev *parent);
+static void dev_fill(struct dev *d) {{ mutex_lock(&d->other); d->flag = 1; mutex_unlock(&d->other); }}
+void dev_open(struct dev *parent) {{
+	struct dev *d = NULL;
+
+	mutex_lock(&parent->lock);
+	d = {got};
+	dev_fill(d);
+	mutex_unlock(&parent->lock);
+}}
+""")
+    (edge,) = waits(w, "dev_open")
+    assert doubtful(w, edge) is doubt
