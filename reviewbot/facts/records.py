@@ -114,19 +114,23 @@ def _some(paths: set[Held], locks: set[str]) -> tuple[HeldLock, ...]:
 
 
 def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
-    """What returns leave, per class; throttles and latches apart from locks, because they agree less often."""
+    """What returns leave, per class; throttles, latches and scopes apart from locks, because they agree less often."""
     by_class: dict[tuple[int, int], set[Held]] = {}
     for signs, states in exits.items():
         for one in (ZERO, MINUS, PLUS, VOID):
             if signs & one:
                 for state in states:
                     left = [t for t in state if _leaves(t)]
-                    for kind in (LOCK, LATCH, THROTTLE):
+                    for kind in (LOCK, LATCH, THROTTLE, SCOPE):
                         by_class.setdefault((one, kind), set()).add(tuple(t for t in left if _kind(t) == kind))
     out = []
     for (result, kind), states in sorted(by_class.items()):
         if kind != LOCK and states == {()}:
             continue
+        if kind == SCOPE:
+            states = {_scopes(states)}
+            if states == {()}:
+                continue
         agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
         tokens: dict[tuple[str, bool], Token] = {}
         for state in sorted(states):
@@ -143,6 +147,14 @@ def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
     return tuple(out)
 
 
+def _scopes(states: set[Held]) -> Held:
+    """The scopes that are entered on all paths, and those that are left on some: who leaves one under a condition is
+    only called by who is inside."""
+    entered = set.intersection(*({t.lock for t in state if t.mine} for state in states))
+    tokens = {(t.lock, t.mine): t for state in sorted(states) for t in state}
+    return tuple(t for (lock, mine), t in sorted(tokens.items()) if not mine or lock in entered)
+
+
 def _leaves(token: Token) -> bool:
     """Whether a lock that is left held means anything to a caller."""
     # of a lock known by its type alone nobody can say whose it is: it may have come back from a call, taken
@@ -152,11 +164,13 @@ def _leaves(token: Token) -> bool:
 _THROTTLES = frozenset((group.klass, group.mode) for group in KERNEL.api.lock if group.throttle)
 
 
-LOCK, LATCH, THROTTLE = range(3)
+LOCK, LATCH, THROTTLE, SCOPE = range(4)
 
 
 def _kind(token: Token) -> int:
-    return THROTTLE if throttles(token) else LATCH if token.klass in KERNEL.latches else LOCK
+    if throttles(token):
+        return THROTTLE
+    return LATCH if token.klass in KERNEL.latches else SCOPE if token.klass == "scope" else LOCK
 
 
 def throttles(token: Token) -> bool:
@@ -167,19 +181,21 @@ def throttles(token: Token) -> bool:
 def net(left: tuple[Left, ...], keep: bool = False) -> tuple[Change, ...]:
     """What callers see: per return class what all paths agree on, classes that do the same taken together."""
     merged: dict[tuple[tuple[Token, ...], tuple[Token, ...]], int] = {}
-    latches = {x.result: x for x in left if any(_kind(t) == LATCH for t in (*x.takes, *x.drops))}
+    apart = [
+        {x.result: x for x in left if any(_kind(t) == kind for t in (*x.takes, *x.drops))} for kind in (LATCH, SCOPE)
+    ]
     for x in left:
         if any(_kind(t) != LOCK for t in (*x.takes, *x.drops)):
             continue
         takes = x.takes if x.agreed else ()
         drops = _mine(x.drops) if x.agreed else ()
         signs = ANY if x.result == VOID and not keep else x.result
-        latch = latches.get(x.result)
-        if latch is None or not latch.agreed:
-            merged[drops, takes] = merged.get((drops, takes), 0) | signs
-        if latch is not None:
-            both = (*drops, *_mine(latch.drops)), (*takes, *latch.takes)
-            merged[both] = merged.get(both, 0) | signs
+        ways = [(drops, takes)]
+        for more in (found[x.result] for found in apart if x.result in found):
+            both = [((*d, *_mine(more.drops)), (*t, *more.takes)) for d, t in ways]
+            ways = both if more.agreed else [*ways, *both]
+        for way in ways:
+            merged[way] = merged.get(way, 0) | signs
     if set(merged) == {((), ())} and not keep:
         return ()
     return tuple(Change(signs, drops, takes) for (drops, takes), signs in sorted(merged.items(), key=lambda i: i[1]))
