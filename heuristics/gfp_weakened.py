@@ -10,7 +10,7 @@ Reported when
     a new call on the I/O path allocates with more than GFP_NOIO.
 Not reported
     Constructors, ioctls and init code without such locks; calls that a scope of the callers covers; a lock that only
-    readers share.
+    readers share; masks with __GFP_NOLOCKDEP, by which the author says that reclaim does no harm there.
 Known gaps
     Locks that other directories hold, a filesystem's own kind of lock; masks out of tables.
 """
@@ -60,7 +60,7 @@ class GfpWeakened(Rule):
     def check(self, diff: Diff) -> Iterator[Finding]:
         for key in diff.touched:
             before = asks(diff.before.world, key) if key in diff.before.world.names.functions else ()
-            after = asks(diff.after.world, key)
+            after = tuple(ask for ask in asks(diff.after.world, key) if "__GFP_NOLOCKDEP" not in ask.gfp)
             found = [*weaker(before, after), *((None, ask) for ask in _new(diff, key, after))]
             for was, ask in sorted(found, key=lambda pair: (pair[1].guessed, -pair[1].rank)):
                 needs = "FS" if was and was.klass == "nofs" else "IO"

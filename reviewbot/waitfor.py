@@ -86,6 +86,8 @@ def close(world: World, edge: Edge) -> Circle | None:
     holder = edge.actor(found.context(edge.chain[0]))
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return None  # a page, of whatever file
+    if effect.kind == "lock" and lock_class(world, effect.object) == "tree":
+        return None  # a node, of whatever tree
     if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else DEEP):
         return None
     if effect.kind == "lock" and effect.object == lock.lock:
