@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -86,31 +86,37 @@ _EFFECTS = msgspec.msgpack.Decoder(list[tuple[Given, list[tuple[Effect, Reason]]
 
 def save(name: str, world: World) -> None:
     """Keep a world under the name of its scope; finds out what it lacks first."""
-    keys = list(world.functions())
-    facts, effects = world.book.all(), world.effects
-    effects.all()
-    stored = Stored(
-        world.library.blobs,
-        tuple(sorted(world.whole)),
-        {path: _sealed(text) for path, text in world.library.texts.items()},
-        {path: _sealed(unit) for path, unit in world.library.declared.items()},
-        _sealed(world.names.tags),
-        _sealed(world.links.wired),
-        _sealed(world.links.order),
-        _sealed(world.links.types),
-        _sealed({key: _sealed(list(world.locking.records.of(key).items())) for key in keys}),
-        _sealed(world.locking.choices),
-        _sealed({key: _sealed(found) for key, found in facts.items() if found}),
-        _sealed({kind.__name__: of_kind for kind, of_kind in world.book.kinds.items()}),
-        _sealed({key: _sealed(effects.parts(key)) for key in keys}),
-        _sealed(_numbered(world.contexts.all())),
-    )
+    world.effects.all()
     with contextlib.suppress(OSError):
-        _write(_path(name), _ENCODER.encode(stored))
+        _write(_path(name), _encoded(world))
 
 
-def _sealed(value: object) -> memoryview:
-    return memoryview(_ENCODER.encode(value))
+def _encoded(world: World) -> Iterator[bytes]:
+    """A Stored, field by field in its order: they need not all be in memory at the same time."""
+    keys = list(world.functions())
+    yield bytes([0x90 | len(Stored.__struct_fields__)])  # msgpack: an array of so many, at most 15
+    yield _packed(world.library.blobs)
+    yield _packed(sorted(world.whole))
+    yield _packed({path: _packed(text) for path, text in world.library.texts.items()})
+    yield _packed({path: _packed(unit) for path, unit in world.library.declared.items()})
+    yield _section(world.names.tags)
+    yield _section(world.links.wired)
+    yield _section(world.links.order)
+    yield _section(world.links.types)
+    yield _section({key: _packed(list(world.locking.records.of(key).items())) for key in keys})
+    yield _section(world.locking.choices)
+    yield _section({key: _packed(found) for key, found in world.book.all().items() if found})
+    yield _section({kind.__name__: of_kind for kind, of_kind in world.book.kinds.items()})
+    yield _section({key: _packed(world.effects.parts(key)) for key in keys})
+    yield _section(_numbered(world.contexts.all()))
+
+
+def _packed(value: object) -> bytes:
+    return _ENCODER.encode(value)
+
+
+def _section(value: object) -> bytes:
+    return _packed(_packed(value))
 
 
 def load(name: str) -> World | None:
@@ -194,7 +200,10 @@ def _numbered(contexts: Mapping[str, tuple[Entered, ...]]) -> _Ways:
     numbers = {key: number for number, key in enumerate(contexts)}
     return _Ways(
         tuple(numbers),
-        {key: _sealed([(*e[:3], [numbers[k] for k in e.chain]) for e in found]) for key, found in contexts.items()},
+        {
+            key: memoryview(_packed([(*e[:3], [numbers[k] for k in e.chain]) for e in found]))
+            for key, found in contexts.items()
+        },
     )
 
 
@@ -213,21 +222,21 @@ def _path(name: str) -> Path:
     return Path(platformdirs.user_cache_dir("reviewbot")) / "worlds" / version() / scope
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, parts: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for folder in path.parent.parent.iterdir():
         if folder != path.parent:
             shutil.rmtree(folder)
-    left = MOST - len(data)
-    for old in sorted(path.parent.iterdir(), key=lambda f: -f.stat().st_mtime):
-        left -= old.stat().st_size
-        if left < 0:
-            old.unlink()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            file.writelines(parts)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+    left = MOST
+    for old in sorted(path.parent.iterdir(), key=lambda f: -f.stat().st_mtime):
+        left -= old.stat().st_size
+        if left < 0:
+            old.unlink()
