@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 from reviewbot.facts.effects import Effect, own
@@ -130,13 +131,10 @@ def edges(
     if world.function(key).unreadable or world.function(key).macro:
         return
     ways = tuple(sorted(world.entry(key), key=lambda way: (len(way.held), len(way.chain))))
-    known_: dict[tuple[tuple[Held, ...], frozenset[str]], list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]] = {}
 
+    @cache
     def under(here: tuple[Held, ...], dropped: frozenset[str]) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
-        found = known_.get((here, dropped))
-        if found is None:
-            found = known_[here, dropped] = _under(ways, here, dropped, classes, lock)
-        return found
+        return _under(ways, here, dropped, classes, lock)
 
     for fact in world.own_facts(key):
         if isinstance(fact, Site):
