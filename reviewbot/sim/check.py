@@ -12,9 +12,10 @@ import msgspec
 
 from reviewbot.sim.automaton import Automaton
 from reviewbot.sim.compile import compile_model
-from reviewbot.sim.explore import Limits, OutOfTime, Space, explore
+from reviewbot.sim.explore import Limits, OutOfTime, explore
 from reviewbot.sim.knot import Knot, WaitFor, knots
 from reviewbot.sim.program import Model, Resource, Unbalanced
+from reviewbot.sim.space import Space
 from reviewbot.sim.trace import trace
 from reviewbot.types import Trace
 

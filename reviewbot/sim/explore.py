@@ -8,8 +8,6 @@ up in a table at first (`reviewbot.sim.table`); for many states the automaton be
 from __future__ import annotations
 
 import time
-from array import array
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
@@ -19,7 +17,8 @@ import msgspec
 
 from reviewbot.sim.automaton import Automaton, OutOfRange, apply, is_open
 from reviewbot.sim.generate import generate
-from reviewbot.sim.reduce import Moves, fused, plain
+from reviewbot.sim.reduce import fused, plain
+from reviewbot.sim.space import Space
 from reviewbot.sim.table import look_up
 
 BATCH = 1024
@@ -28,10 +27,6 @@ LOOKED_UP = 50
 """States for each move of the automaton that are expanded by look-ups, before a function is made of it."""
 PER_STATE = 28 + 12 + 4 + 8 + 56 + 32 + 4
 """Bytes a state costs besides its content: key, rounding, spread, list, table, its index, start."""
-SPREAD = 0x278DDE6D
-"""A state times this is its key where nothing is left out. Python's hash of a state itself is its last bytes mostly, and
-those are few: a table of a million states is asked at seven places to find one, at one or two with this (Knuth, TAOCP 3,
-6.4). It is a digit of Python's long numbers, by which they are divided fast."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -44,71 +39,6 @@ class Limits(msgspec.Struct, frozen=True):
     states: int = 1_000_000
     seconds: float = 60.0
     bytes: int = 1 << 30
-
-
-class Space(msgspec.Struct, eq=False):
-    """The states that a search has reached, numbered in breadth-first order."""
-
-    automaton: Automaton
-    moves: Moves
-    ordered: bool
-    """Whether the tasks of a class are sorted."""
-    order: list[int] = []
-    """The key of each state: all its bytes as one big-endian number, so that a step is one addition, times `factor`."""
-    starts: array[int] = msgspec.field(default_factory=lambda: array("I", [0]))
-    targets: array[int] = msgspec.field(default_factory=lambda: array("I"))
-    """State i leads to targets[starts[i]:starts[i + 1]]."""
-    marks: set[str] = msgspec.field(default_factory=set)
-    """Marks that were reached."""
-    reason: str = ""
-    """Why the search is not complete."""
-    broken: bool = False
-    """A cell has left its range: nothing that was found counts."""
-
-    @property
-    def factor(self) -> int:
-        """A state times this is its key: without reductions there are so many that their keys have to be spread."""
-        return 1 if self.ordered else SPREAD
-
-    @property
-    def complete(self) -> bool:
-        """Whether every reachable state is there, with all its ways on."""
-        return not self.reason
-
-    @property
-    def expanded(self) -> int:
-        """How many states have their ways on, from the first."""
-        return len(self.starts) - 1
-
-    def state(self, number: int) -> bytes:
-        """A state by its number."""
-        return (self.order[number] // self.factor).to_bytes(len(self.automaton.initial), "big")
-
-    def numbers(self) -> Iterable[int]:
-        """All states, each as one number, in their order."""
-        return self.order if self.factor == 1 else (key // self.factor for key in self.order)
-
-    def onward(self, number: int) -> array[int]:
-        """The states that a state leads to."""
-        return self.targets[self.starts[number] : self.starts[number + 1]]
-
-    def way(self, number: int) -> list[int]:
-        """The numbers of the states on a shortest way to a state, from the initial one to it."""
-        firsts, known = [0], 1  # the edge that led to each state first: in this order they have their numbers
-        for edge, target in enumerate(self.targets):
-            if target == known:
-                firsts.append(edge)
-                known += 1
-                if target == number:
-                    break
-        way = [number]
-        while way[-1]:
-            way.append(bisect_right(self.starts, firsts[way[-1]]) - 1)
-        return way[::-1]
-
-    def path(self, number: int) -> list[bytes]:
-        """The states on a shortest way to a state."""
-        return [self.state(at) for at in self.way(number)]
 
 
 class OutOfTime(Exception):

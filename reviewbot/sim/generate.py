@@ -8,13 +8,11 @@ that is known beforehand, and its guard reads single bytes. A cell that leaves 0
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reviewbot.sim.automaton import MOST, Automaton, Change, Class, Cond, Guard
 from reviewbot.sim.reduce import Move
-
-if TYPE_CHECKING:
-    from reviewbot.sim.explore import Space
+from reviewbot.sim.space import Space
 
 MOST_CACHED = 20_000
 """Rows of places that are remembered for one way of a class."""

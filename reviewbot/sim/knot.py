@@ -16,12 +16,13 @@ from math import inf
 import msgspec
 
 from reviewbot.sim.automaton import ALWAYS, Automaton, Class, Cond, Edge, Guard, Work, holds, is_open
-from reviewbot.sim.explore import OutOfTime, Space, timed
+from reviewbot.sim.explore import OutOfTime, timed
 from reviewbot.sim.future import Effect, Future, Spot
 from reviewbot.sim.graph import bottoms, circles
 from reviewbot.sim.locks import Cpu
 from reviewbot.sim.program import Act, Resource
 from reviewbot.sim.reduce import Moves
+from reviewbot.sim.space import Space
 from reviewbot.types import Wait
 
 Node = Spot | Work

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from reviewbot.sim.automaton import MOST, Change, is_open
 from reviewbot.sim.reduce import Move
-
-if TYPE_CHECKING:
-    from reviewbot.sim.explore import Space
+from reviewbot.sim.space import Space
 
 MOST_KNOWN = 20_000
 """Entries of one table, which then begins anew."""

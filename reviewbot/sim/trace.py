@@ -10,10 +10,10 @@ from __future__ import annotations
 from itertools import pairwise
 
 from reviewbot.sim.automaton import Automaton, Class, Work, apply, fire, is_open
-from reviewbot.sim.explore import Space
 from reviewbot.sim.future import Spot
 from reviewbot.sim.knot import Knot, WaitFor
 from reviewbot.sim.reduce import Move
+from reviewbot.sim.space import Space
 from reviewbot.sim.waiting import Run, Task, Waiting
 from reviewbot.types import Place, Step, Trace
 
