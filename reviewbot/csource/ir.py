@@ -263,3 +263,13 @@ class Unit(Node, frozen=True):
     """Error nodes left."""
 
     kinds: ClassVar[tuple[str, ...]] = ("functions", "structs", "variables", "slots")
+
+
+def by_name(unit: Unit) -> dict[str, Function]:
+    """Functions of a unit by name; of several with one name (#if arms) the first that can be read."""
+    found: dict[str, Function] = {}
+    for function in unit.functions:
+        before = found.get(function.name)
+        if before is None or (before.unreadable and not function.unreadable):
+            found[function.name] = function
+    return found

@@ -11,9 +11,9 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from reviewbot.csource.ir import Function, Type, Unit, Variable
+from reviewbot.csource.ir import Function, Type, Unit, Variable, by_name
 from reviewbot.facts.expr import show
-from reviewbot.facts.library import Library, index
+from reviewbot.facts.library import Library
 from reviewbot.facts.link import below
 from reviewbot.facts.texts import WORD, Text
 from reviewbot.types import Source
@@ -71,7 +71,7 @@ class _Compared(NamedTuple):
 def _functions(path: str, one: Unit, two: Unit, text_one: Mapping[str, int], text_two: Mapping[str, int]) -> _Compared:
     """Which functions of a file are other than before, and how far the others moved."""
     found = _Compared(set(), {})
-    were, are = index(one), index(two)
+    were, are = by_name(one), by_name(two)
     for name in were.keys() | are.keys():
         key = f"{path}:{name}"
         if (
@@ -150,7 +150,7 @@ def _mentioning(path: str, unit: Unit, words: set[bytes], source: Source) -> set
         return set()
     lines = content.split(b"\n")
     found = {f"{path}:"}
-    for name, function in index(unit).items():
+    for name, function in by_name(unit).items():
         text = b"\n".join(_slice(function, lines))
         if not words.isdisjoint(WORD.findall(text)):
             found.add(f"{path}:{name}")

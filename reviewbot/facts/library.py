@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from reviewbot.csource.cache import Cache
-from reviewbot.csource.ir import Function, Unit
+from reviewbot.csource.ir import Function, Unit, by_name
+from reviewbot.facts.texts import Text
 from reviewbot.types import ReviewError, Source
-
-if TYPE_CHECKING:
-    from reviewbot.facts.texts import Text
 
 
 class Library:
@@ -41,7 +39,7 @@ class Library:
         """Functions of a file with their bodies, by name."""
         found = self._functions.get(path)
         if found is None:
-            found = index(self.load(path))
+            found = by_name(self.load(path))
             if found:  # a file that could not be read now may be read later
                 self._functions[path] = found
         return found
@@ -62,7 +60,7 @@ class Library:
                 table.pop(path, None)
         for path, unit in units.items():
             library.declared[path], library.blobs[path] = stub(unit), blobs[path]
-            library._functions[path] = index(unit)
+            library._functions[path] = by_name(unit)
         return library
 
 
@@ -105,13 +103,3 @@ def stub(unit: Unit) -> Unit:
     """The unit with functions that have no blocks and no locals."""
     bare = tuple(msgspec.structs.replace(f, blocks=(), locals=()) for f in unit.functions)
     return msgspec.structs.replace(unit, functions=bare)
-
-
-def index(unit: Unit) -> dict[str, Function]:
-    """Functions of a unit by name; of several with one name (#if arms) the first that can be read."""
-    found: dict[str, Function] = {}
-    for function in unit.functions:
-        before = found.get(function.name)
-        if before is None or (before.unreadable and not function.unreadable):
-            found[function.name] = function
-    return found

@@ -23,9 +23,10 @@ from reviewbot.csource.ir import (
     Type,
     Unit,
     Variable,
+    by_name,
 )
 from reviewbot.facts.expr import bare, number
-from reviewbot.facts.library import Library, index
+from reviewbot.facts.library import Library
 from reviewbot.facts.tags import Tags
 
 NOTYPE = Type("")
@@ -47,7 +48,7 @@ class _File:
 
     @cached_property
     def functions(self) -> dict[str, Function]:
-        return index(self._unit)
+        return by_name(self._unit)
 
     @cached_property
     def structs(self) -> dict[str, Struct]:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from reviewbot.csource.ir import Unit
-from reviewbot.facts.library import index
+from reviewbot.csource.ir import Unit, by_name
 
 ROLES = ("functions", "structs", "typedefs", "defines", "variables", "prototypes", "enums")
 """What a name can be; a file's own statics and macros are looked up in the file and have no tag."""
@@ -73,7 +72,7 @@ class Tags(msgspec.Struct, array_like=True):
         if number is None:
             number = len(self.paths)
             self.paths.append(path)
-        self.own[path] = [*index(unit)]
+        self.own[path] = [*by_name(unit)]
         for role, name in _declared(path, unit):
             files = [*self.roles[role].get(name, ())]
             insort(files, number, key=lambda n: rank(self.paths[n]))

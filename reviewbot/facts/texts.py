@@ -9,8 +9,7 @@ from zlib import crc32
 
 import msgspec
 
-from reviewbot.csource.ir import Unit
-from reviewbot.facts.library import index
+from reviewbot.csource.ir import Unit, by_name
 from reviewbot.types import Source
 
 WORD = re.compile(rb"[A-Za-z_]\w*")
@@ -38,7 +37,7 @@ def texts(source: Source, units: Mapping[str, Unit]) -> dict[str, Text]:
         lines, unit = content.split(b"\n"), units[path]
         functions = {
             name: int.from_bytes(blake2b(b"\n".join(lines[f.line - 1 : f.end]), digest_size=8).digest())
-            for name, f in index(unit).items()
+            for name, f in by_name(unit).items()
         }
         found[path] = Text(functions, unit.includes, b"".join(map(_hash, set(WORD.findall(content)))))
     return found
