@@ -14,6 +14,7 @@ from typing import ClassVar
 import msgspec
 
 from reviewbot.csource.ir import Const
+from reviewbot.facts import worlds
 from reviewbot.facts.asks import Ask, asks, nth, weaker, which
 from reviewbot.facts.bios import OWN_LIST, merges, offloads, tries
 from reviewbot.facts.collection import Facts
@@ -191,7 +192,7 @@ class Version:
     @cached_property
     def world(self) -> World:
         """The program around the change."""
-        return World.of(self._source, self._all, self._reach.files if self._reach else ())
+        return worlds.around(self._source, self._all, self._reach.files if self._reach else ())
 
     @cached_property
     def facts(self) -> Facts:

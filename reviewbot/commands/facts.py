@@ -59,21 +59,21 @@ def _inside(what: str, tree: Path | None) -> str:
 
 
 def _of_file(source: Source, path: str) -> Facts:
-    from reviewbot.facts import World
+    from reviewbot.facts import worlds
 
-    return World.of(source, [path]).facts([path])
+    return worlds.around(source, [path]).facts([path])
 
 
 def _of_patch(repository: Tree, what: str, base: str) -> tuple[Facts, Facts]:
     """What the patch takes away, and what it adds."""
     from reviewbot import lore
-    from reviewbot.facts import World
+    from reviewbot.facts import worlds
 
     change = repository.apply(lore.fetch(what), base or None)
     before, after = repository.sources(change)
     paths = [p for f in change.files if not f.binary for p in dict.fromkeys((f.old_path or f.path, f.path))]
-    old = World.of(before, paths)
-    new = old.evolve(after, paths)
+    old = worlds.around(before, paths)
+    new = worlds.led_on(old, after, paths)
     facts_before, facts_after = old.facts(paths), new.facts(paths)
     return facts_before - facts_after, facts_after - facts_before
 

@@ -1,6 +1,6 @@
 """What the code says: from units of C to facts, per function and through calls.
 
-    world = World.of(source, paths)          # the files beside `paths`, and the headers that they include
+    world = worlds.around(source, paths)          # the files beside `paths`, and the headers that they include
     facts = world.facts(paths)               # all facts of these files: a Facts
     facts[Lock], facts.of("name")            # by kind, by function
     after.facts(paths) - before.facts(paths) # what a change adds; the other way round: takes away

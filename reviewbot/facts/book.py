@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -24,18 +24,16 @@ from reviewbot.facts import (
 )
 from reviewbot.facts.inherited import Before, Given, Inherited, unknown
 from reviewbot.facts.kinds import Fact, Wait
-from reviewbot.facts.part import Part
+from reviewbot.facts.link import Links
+from reviewbot.facts.locking import Locking
 from reviewbot.facts.view import View
 from reviewbot.types import Place
-
-if TYPE_CHECKING:
-    from reviewbot.facts.world import World
 
 F = TypeVar("F", bound=Fact)
 PRODUCERS = (locks, waits, wakes, allocations, masks, pools, clients, workqueues, work, threads, calls)
 
 
-class Book(Part):
+class Book:
     """Facts by function key and the constants it is called with.
 
     `kept` are facts that are known already, `kinds` says which functions have some of a kind, where that is known.
@@ -43,23 +41,31 @@ class Book(Part):
 
     def __init__(
         self,
-        world: World,
+        links: Links,
+        locking: Locking,
         kept: Before[tuple[Fact, ...]] = unknown,
         kinds: Callable[[], Mapping[type[Fact], tuple[str, ...]]] | None = None,
     ) -> None:
-        super().__init__(world)
+        self._links, self._locking = links, locking
+        self.remade: frozenset[str] = frozenset()
+        """Functions whose facts are not those of the program before."""
         self._facts = Inherited(kept)
         self._kinds = kinds
         self._views: dict[tuple[str, Given], View] = {}
         self._having: dict[type[Fact], tuple[tuple[str, Fact], ...]] = {}
-        self._before: tuple[Book, frozenset[str]] | None = None
-        """The facts of the world before, and whose facts had to be made again."""
+        self._before: Book | None = None
+        """The facts of the program before."""
 
     @classmethod
-    def after(cls, world: World, before: Book, moved: Mapping[str, int]) -> Book:
-        """The facts of a world that differs from the one before: those that still hold, moved with their functions."""
-        book = cls(world)
-        stale, wired, had = book.stale(before), world.links.wired, before._facts
+    def after(
+        cls, links: Links, locking: Locking, before: Book, dirty: frozenset[str], moved: Mapping[str, int]
+    ) -> Book:
+        """The facts of a program that differs from the one before: those that still hold, moved with their functions.
+
+        dirty: functions that are not what they were; moved: by how many lines the others moved.
+        """
+        book = cls(links, locking)
+        stale, wired, had = book._stale(before, dirty), links.wired, before._facts
 
         def kept(key: str) -> dict[Given, tuple[Fact, ...]]:
             if key in stale or key not in wired:
@@ -68,16 +74,15 @@ class Book(Part):
             return {g: tuple(shifted(f, lines) for f in facts) if lines else facts for g, facts in had.of(key).items()}
 
         book._facts = Inherited(kept)
-        book._before = before, stale
+        book._before, book.remade = before, stale
         return book
 
-    def stale(self, before: Book) -> frozenset[str]:
+    def _stale(self, before: Book, dirty: frozenset[str]) -> frozenset[str]:
         """Functions whose facts have to be made again."""
-        world = self.world
-        stale = set(world.dirty) | world.locking.redone
-        for key in world.dirty:  # a predicate is looked at down to the functions that it calls
-            for caller in world.links.callers.get(key, ()):
-                stale |= {c for c in (caller, *world.links.callers.get(caller, ())) if before.sleeps(c)}
+        stale, callers = set(dirty) | self._locking.redone, self._links.callers
+        for key in dirty:  # a predicate is looked at down to the functions that it calls
+            for caller in callers.get(key, ()):
+                stale |= {c for c in (caller, *callers.get(caller, ())) if before.sleeps(c)}
         return frozenset(stale)
 
     def sleeps(self, key: str) -> bool:
@@ -88,7 +93,7 @@ class Book(Part):
         """A function as producers see it."""
         found = self._views.get((key, given))
         if found is None:
-            found = self._views[key, given] = View(self.world.links, self.world.locking, key, given)
+            found = self._views[key, given] = View(self._links, self._locking, key, given)
         return found
 
     def of(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
@@ -96,7 +101,7 @@ class Book(Part):
         found = self._facts.get(key, given)
         if found is None:
             made: list[Fact] = []
-            if not self.world.names.functions[key].unreadable:
+            if not self._links.names.functions[key].unreadable:
                 view = self.view(key, given)
                 for producer in PRODUCERS:
                     made += producer.facts(view)
@@ -107,7 +112,7 @@ class Book(Part):
 
     def all(self) -> Mapping[str, tuple[Fact, ...]]:
         """Facts of all functions, by key."""
-        return {key: self.of(key) for key in self.world.functions()}
+        return {key: self.of(key) for key in self._links.functions()}
 
     def having(self, kind: type[F]) -> tuple[tuple[str, F], ...]:
         """Every fact of a kind, with the key of its function."""
@@ -122,7 +127,7 @@ class Book(Part):
         """Kind of fact -> the functions that have some, in the order of the program."""
         if self._kinds is not None:
             return self._kinds()
-        return self._by_kind(self.world.functions()) if self._before is None else self._kinds_after(*self._before)
+        return self._by_kind(self._links.functions()) if self._before is None else self._kinds_after(self._before)
 
     def _by_kind(self, keys: Iterable[str]) -> dict[type[Fact], tuple[str, ...]]:
         found: dict[type[Fact], dict[str, None]] = {}
@@ -131,8 +136,8 @@ class Book(Part):
                 found.setdefault(type(fact), {})[key] = None
         return {kind: tuple(of_kind) for kind, of_kind in found.items()}
 
-    def _kinds_after(self, before: Book, stale: frozenset[str]) -> dict[type[Fact], tuple[str, ...]]:
-        was, now = before.world.links.wired, self.world.links.wired
+    def _kinds_after(self, before: Book) -> dict[type[Fact], tuple[str, ...]]:
+        was, now, stale = before._links.wired, self._links.wired, self.remade
         place = {key: number for number, key in enumerate(now)}
         new = self._by_kind(key for key in now if (key in stale or key not in was) and not key.endswith(":"))
         old = {kind: [k for k in of_kind if k in now and k not in stale] for kind, of_kind in before.kinds.items()}

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from reviewbot.facts import gfp, objects
 from reviewbot.facts.allocations import scopes
 from reviewbot.facts.body import Body
+from reviewbot.facts.book import Book
 from reviewbot.facts.inherited import Before, Given, Inherited, unknown
 from reviewbot.facts.kinds import (
     Allocation,
@@ -29,16 +30,13 @@ from reviewbot.facts.kinds import (
     Wait,
     Wake,
 )
-from reviewbot.facts.link import Agenda, components
+from reviewbot.facts.link import Agenda, Links, components
+from reviewbot.facts.locking import Locking
 from reviewbot.facts.names import name_of
-from reviewbot.facts.part import Part
 from reviewbot.facts.view import Made, View
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Contract
 from reviewbot.types import Place
-
-if TYPE_CHECKING:
-    from reviewbot.facts.world import World
 
 MOST = 400
 """Most effects that one function is followed for."""
@@ -142,28 +140,30 @@ def _symbolic(mask: str, inside: Iterable[str]) -> str:
     return str(gfp.parse(mask + lost)) if lost else mask
 
 
-class Effects(Part):
+class Effects:
     """Effects of all functions of a program, found when asked for, callees first."""
 
-    def __init__(self, world: World, kept: Before[dict[Effect, Reason]] = unknown) -> None:
+    def __init__(
+        self, links: Links, locking: Locking, book: Book, kept: Before[dict[Effect, Reason]] = unknown
+    ) -> None:
         """`kept` are effects that are known already."""
-        super().__init__(world)
+        self._links, self._locking, self._book = links, locking, book
         self._found = Inherited(kept)
         self._given_to: dict[str, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
         self._asking: dict[str, bool] = {}
 
     @classmethod
-    def after(cls, world: World, before: Effects, moved: Mapping[str, int]) -> Effects:
-        """The effects of a world that differs from the one before: those that still hold, and what changes above."""
-        links, had = world.links, before._found
+    def after(cls, links: Links, locking: Locking, book: Book, before: Effects, moved: Mapping[str, int]) -> Effects:
+        """The effects of a program that differs from the one before: those that still hold, and what changes above."""
+        had = before._found
 
         def kept(key: str) -> dict[Given, dict[Effect, Reason]]:
             lines = moved.get(key, 0)
             return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in links.wired else {}
 
-        effects = cls(world, kept)
-        agenda = Agenda(links, world.book.stale(before.world.book))
+        effects = cls(links, locking, book, kept)
+        agenda = Agenda(links, book.remade)
         for group, members in agenda:
             known = [(key, given) for key in members for given in had.of(key)]
             cycle = len(group) > 1 and all(had.get(key) is not None for key in members)
@@ -185,7 +185,7 @@ class Effects(Part):
 
         The lines are those of now.
         """
-        if key not in before.world.links.wired:
+        if key not in before._links.wired:
             return False
         was, now = list(before._does(key, given)), list(self._does(key, given))
         if [(e, r._replace(line=0)) for e, r in was] != [(e, r._replace(line=0)) for e, r in now]:
@@ -199,9 +199,9 @@ class Effects(Part):
 
     def all(self) -> Mapping[str, Mapping[Effect, Reason]]:
         """Effects of all functions, by key."""
-        for component in self.world.links.order:
+        for component in self._links.order:
             self._component(component)
-        return {key: self.of(key) for key in self.world.functions()}
+        return {key: self.of(key) for key in self._links.functions()}
 
     def of(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
         """Effects of a function, as called with these constants."""
@@ -223,7 +223,7 @@ class Effects(Part):
 
     def _open(self, key: str) -> list[str]:
         """Callees that have to be looked at first."""
-        return [c for c in self.world.links.callees_of(key) if self._found.get(c) is None]
+        return [c for c in self._links.callees_of(key) if self._found.get(c) is None]
 
     def _component(self, component: list[str]) -> None:
         """The effects of functions that call one another: who calls one that has changed is looked at again."""
@@ -250,7 +250,7 @@ class Effects(Part):
         if len(component) == 1:
             return component
         inside = frozenset(component)
-        return next(components(lambda key: [c for c in self.world.links.callees_of(key) if c in inside], [min(inside)]))
+        return next(components(lambda key: [c for c in self._links.callees_of(key) if c in inside], [min(inside)]))
 
     def _upset(self, changed: str, inside: frozenset[str]) -> set[str]:
         """Who rests on the effects of a function, within a cycle: its callers, and theirs where they call with
@@ -258,7 +258,7 @@ class Effects(Part):
         found: set[str] = set()
         level = [changed]
         while level:
-            for caller in self.world.links.callers.get(level.pop(), ()):
+            for caller in self._links.callers.get(level.pop(), ()):
                 if caller in inside and caller not in found:
                     found.add(caller)
                     if given := self._given_to.pop(caller, None):
@@ -277,9 +277,9 @@ class Effects(Part):
 
     def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Reason]]:
         """The effects of a function: its own, then those of each call."""
-        view = self.world.view(key, given)
+        view = self._book.view(key, given)
         missed = view.missed if given and self._asks_otherwise(key) else frozenset()
-        facts: Iterable[Fact] = self.world.own_facts(key, given)
+        facts: Iterable[Fact] = self._book.of(key, given)
         if missed:
             elsewhere = {(m.call.line, m.call.callee) for m in view.made if m.number in missed}
             facts = [f for f in facts if not (isinstance(f, Site) and (f.at.line, f.call) in elsewhere)]
@@ -290,7 +290,7 @@ class Effects(Part):
             if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
             targets = view.links.reached(key, made.call)
-            if not targets or len(targets) > FEW or self.world.has_context(key, made.call):
+            if not targets or len(targets) > FEW or self._links.has_context(key, made.call):
                 continue
             here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
             for target in targets:
@@ -310,8 +310,8 @@ class Effects(Part):
         """Whether a function has several ways to ask for memory itself."""
         found = self._asking.get(key)
         if found is None:
-            known = key in self.world.links.wired and not self.world.locking.plan(key).plain
-            ways = {e for e in own(self.world.own_facts(key)) if e.kind == "memory"} if known else set()
+            known = key in self._links.wired and not self._locking.plan(key).plain
+            ways = {e for e in own(self._book.of(key)) if e.kind == "memory"} if known else set()
             found = self._asking[key] = len(ways) > 1
         return found
 
@@ -352,7 +352,7 @@ class Effects(Part):
     def chain(self, key: str, effect: Effect, given: Given = ()) -> tuple[Place, ...]:
         """The calls from a function down to the line that has the effect."""
         out: list[Place] = []
-        names = self.world.names
+        names = self._links.names
         while len(out) < 40:
             reason = self.of(key, given).get(effect)
             if reason is None:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from reviewbot.facts.kinds import Held
-from reviewbot.facts.link import components
+from reviewbot.facts.link import Links, components
+from reviewbot.facts.locking import Locking
 from reviewbot.facts.objects import known
-from reviewbot.facts.part import Part
 from reviewbot.facts.wiring import is_slot
 from reviewbot.kernel import KERNEL, lock_words
-
-if TYPE_CHECKING:
-    from reviewbot.facts.world import World
 
 MOST = 6
 """Most alternatives of one function; beyond, the ones with the longest chains are left out."""
@@ -37,12 +34,13 @@ class Entry(NamedTuple):
         return frozenset(h.lock for h in self.held)
 
 
-class Entries(Part):
-    """Ways into the functions of a world, found when asked for."""
+class Entries:
+    """Ways into the functions of a program, found when asked for."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, links: Links, locking: Locking) -> None:
+        self._links, self._locking = links, locking
         self._found: dict[str, tuple[Entry, ...]] = {}
+        self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
 
     def of(self, key: str) -> tuple[Entry, ...]:
         """The ways into a function, shortest chain first; one with nothing held stands for callers not at hand."""
@@ -62,7 +60,7 @@ class Entries(Part):
                 if member in todo and (ways := self._choose(member)) != self._found[member]:
                     self._found[member] = ways
                     changed.add(member)
-            todo = frozenset(c for key in changed for c in self.world.links.callees_of(key) if c in inside)
+            todo = frozenset(c for key in changed for c in self._links.callees_of(key) if c in inside)
             if not todo:
                 break
         for member in component:
@@ -70,7 +68,7 @@ class Entries(Part):
 
     def _open(self, key: str) -> list[str]:
         """Callers that have to be looked at first."""
-        return sorted(c for c in self.world.links.callers.get(key, ()) if c not in self._found)
+        return sorted(c for c in self._links.callers.get(key, ()) if c not in self._found)
 
     def _choose(self, key: str) -> tuple[Entry, ...]:
         ways: dict[tuple[Held, ...], tuple[str, ...]] = {}
@@ -83,15 +81,15 @@ class Entries(Part):
 
     def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
         """What is held on each way in, and the functions above."""
-        world = self.world
-        links, function = world.links, world.function(key)
+        links = self._links
+        function = links.names.functions[key]
         outside = True
         for root in sorted(links.roots.get(key, ())):
             slot = KERNEL.slots.get(root.slot)
             holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
             yield holds, ()
             outside = False
-        for caller, held, dropped in world.calls_of(key):
+        for caller, held, dropped in self.calls_of(key):
             outside = False
             own = tuple(sorted(h for h in held if known(h.lock))) if held else ()
             calls = links.names_it(caller, key) or any(map(is_slot, links.wired[caller].nodes))
@@ -110,7 +108,7 @@ class Entries(Part):
 
     def _hand(self, chain: tuple[str, ...], key: str) -> bool:
         """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
-        wired = self.world.links.wired
+        wired = self._links.wired
         return len(chain) < 2 or any(put == key for above in chain for _, put in wired[above].puts)
 
     def surely(self, key: str) -> frozenset[str]:
@@ -118,18 +116,23 @@ class Entries(Part):
         ways = [entry.locks() for entry in self.of(key)]
         return frozenset.intersection(*ways) if ways else frozenset()
 
+    def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
+        """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
+        found = self._sites.get(key)
+        if found is None:
+            found = self._sites[key] = list(self._calls_of(key))
+        return found
 
-def call_sites(world: World, key: str) -> Iterator[tuple[str, tuple[Held, ...], frozenset[str]]]:
-    """Calls that name a function: caller, what it holds there, what it has dropped of its own caller's locks."""
-    links = world.links
-    for caller in sorted(links.callers.get(key, ())):
-        record, wired = world.locking.record(caller), links.wired[caller]
-        arguments = [node for node in wired.nodes if not is_slot(node)] if wired.nodes else []
-        handed = [node for node in arguments if key in links.targets.get(node, ())] if arguments else []
-        if not record.at:
-            for _ in range(wired.direct.count(key) + len(handed)):
-                yield caller, (), frozenset()
-            continue
-        for name, held, dropped in record.under:
-            if name == key or name in handed:
-                yield caller, held, frozenset(dropped)
+    def _calls_of(self, key: str) -> Iterator[tuple[str, tuple[Held, ...], frozenset[str]]]:
+        links = self._links
+        for caller in sorted(links.callers.get(key, ())):
+            record, wired = self._locking.record(caller), links.wired[caller]
+            arguments = [node for node in wired.nodes if not is_slot(node)] if wired.nodes else []
+            handed = [node for node in arguments if key in links.targets.get(node, ())] if arguments else []
+            if not record.at:
+                for _ in range(wired.direct.count(key) + len(handed)):
+                    yield caller, (), frozenset()
+                continue
+            for name, held, dropped in record.under:
+                if name == key or name in handed:
+                    yield caller, held, frozenset(dropped)

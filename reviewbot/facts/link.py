@@ -222,6 +222,15 @@ class Links:
         """Function (`path:` for a file's scope) -> functions that it puts into slots."""
         return {key: wired.placed for key, wired in self.wired.items() if wired.placed}
 
+    def functions(self) -> Iterator[str]:
+        """Keys of all functions of the program, in the order of its files."""
+        return (key for key in self.wired if not key.endswith(":"))
+
+    def has_context(self, key: str, call: Call) -> bool:
+        """Whether a call of a function goes through a slot that has a context of its own."""
+        node = self.through(key, call)
+        return isinstance(node, str) and node in KERNEL.slots
+
     @_shared
     def queued(self) -> dict[str, set[str]]:
         """Work item -> workqueues it is queued on."""

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.facts import lexical
+from reviewbot.facts import lexical, worlds
 from reviewbot.facts.atlas import Atlas
 from reviewbot.facts.kinds import Bind, Workqueue
 from reviewbot.facts.kinds import Flush as Flushed
 from reviewbot.facts.kinds import Queue as Queued
 from reviewbot.facts.lexical import Defined, Words
 from reviewbot.facts.scope import family
-from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import Allocate, Flush, Queue, Submit, Wait, Wake
 from reviewbot.types import Change, Progress, Source
@@ -60,7 +59,7 @@ class Reach:
     @cached_property
     def files(self) -> tuple[str, ...]:
         """None for a change of no fact that a rule asks more about: then nothing has to be known from elsewhere."""
-        old, new = World.of(self._before, self._paths), World.of(self._after, self._paths)
+        old, new = worlds.around(self._before, self._paths), worlds.around(self._after, self._paths)
         was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
         if not any(isinstance(fact, _ASKED) for fact in (*(now - was), *(was - now))):
             return ()

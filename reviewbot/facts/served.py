@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from reviewbot.facts.contexts import Entered
-from reviewbot.facts.effects import Effect
+from reviewbot.facts.book import Book
+from reviewbot.facts.contexts import Contexts, Entered
+from reviewbot.facts.effects import Effect, Effects
 from reviewbot.facts.kinds import Queue, Wait
+from reviewbot.facts.link import Links
 from reviewbot.facts.names import name_of
 from reviewbot.facts.objects import known
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
-
-if TYPE_CHECKING:
-    from reviewbot.facts.world import World
 
 _ORDER = {"io_path": 0, "completion": 1, "reclaim": 2, "writeback": 3, "work": 4, "softirq": 5}
 TIMER = "timer"
@@ -53,9 +52,9 @@ class Served(NamedTuple):
         return any(e.kind in ("finish", "submit", "io") for e, _ in self.progress)
 
 
-def served(world: World) -> Iterator[Served]:
-    """All work items of a world that I/O waits for, in the order of the code."""
-    bound = [b for b in world.links.bound if b.runner in ("work", "timer")]
+def served(links: Links, book: Book, contexts: Contexts, effects: Effects) -> Iterator[Served]:
+    """All work items of a program that I/O waits for, in the order of the code."""
+    bound = [b for b in links.bound if b.runner in ("work", "timer")]
     handlers: dict[str, set[str]] = {}
     own: dict[tuple[str, str], set[str]] = {}
     for b in bound:
@@ -67,23 +66,23 @@ def served(world: World) -> Iterator[Served]:
             key,
             fact,
             sorted(own.get((fact.work, key), handlers[fact.work])),
-            sorted(world.entered(key), key=lambda e: _ORDER.get(e.context, 9)),
+            sorted(contexts.of(key), key=lambda e: _ORDER.get(e.context, 9)),
         )
-        for key, fact in world.all(Queue)
+        for key, fact in book.having(Queue)
         if known(fact.work) and known(fact.workqueue) and fact.work in handlers
     ]
-    awaited = _awaited(world)
+    awaited = _awaited(book, contexts)
 
     @cache
     def progress_of(handler: str) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
-        return _progress(world, handler, awaited)
+        return _progress(effects, handler, awaited)
 
     waited: set[str] = set()
     done: set[tuple[str, str, str]] = set()
     while True:
         before = len(waited)
-        for _, fact, runs, contexts in places:
-            for entered in contexts:
+        for _, fact, runs, ways in places:
+            for entered in ways:
                 if not _matters(entered, waited):
                     continue
                 if fact.workqueue == TIMER:
@@ -99,7 +98,7 @@ def served(world: World) -> Iterator[Served]:
                     yield Served(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
         if len(waited) == before:
             break
-    if not any(root.context == "io_path" for roots in world.links.roots.values() for root in roots):
+    if not any(root.context == "io_path" for roots in links.roots.values() for root in roots):
         return  # what is called a request here is none of the block layer's
     for key, fact, runs, _ in places:
         for handler in runs if fact.work not in waited and fact.workqueue != TIMER else ():
@@ -121,22 +120,22 @@ def _matters(entered: Entered, waited: set[str]) -> bool:
     )
 
 
-def _awaited(world: World) -> frozenset[str]:
+def _awaited(book: Book, contexts: Contexts) -> frozenset[str]:
     """Events, completions and bits that something on the I/O path sleeps for."""
     found: set[str] = set()
-    for key in world.sleepers:
-        if any(KERNEL.contexts[e.context].path for e in world.entered(key)):
-            found.update(f.object for f in world.own_facts(key) if isinstance(f, Wait) and not f.timeout)
+    for key in dict.fromkeys(key for key, _ in book.having(Wait)):
+        if any(KERNEL.contexts[e.context].path for e in contexts.of(key)):
+            found.update(f.object for f in book.of(key) if isinstance(f, Wait) and not f.timeout)
     return frozenset(f for f in found if known(f))
 
 
-def _progress(world: World, handler: str, awaited: frozenset[str]) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+def _progress(effects: Effects, handler: str, awaited: frozenset[str]) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
     found = [
         effect
-        for effect in world.does(handler)
+        for effect in effects.of(handler)
         if (effect.kind == "finish" and effect.detail in ENDS)
         or effect.kind in ("submit", "io")
         or (effect.kind == "wake" and (effect.detail == "run" or effect.object in awaited))
     ]
     found.sort(key=lambda e: (("finish", "submit", "io", "wake").index(e.kind), e))
-    return tuple((effect, world.effects.chain(handler, effect)) for effect in found[:8])
+    return tuple((effect, effects.chain(handler, effect)) for effect in found[:8])

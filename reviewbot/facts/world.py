@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Protocol, TypeVar
+from weakref import ref
 
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Call, Function, Unit
@@ -13,7 +14,7 @@ from reviewbot.facts.book import Book
 from reviewbot.facts.collection import Facts
 from reviewbot.facts.contexts import Contexts, Entered
 from reviewbot.facts.effects import Effect, Effects, Reason
-from reviewbot.facts.entry import Entries, Entry, call_sites
+from reviewbot.facts.entry import Entries, Entry
 from reviewbot.facts.evolve import Step
 from reviewbot.facts.inherited import Before, Given, unknown
 from reviewbot.facts.kinds import Bind, Fact, Flush, Held, Lock, Slot, Wait, Write
@@ -28,6 +29,7 @@ from reviewbot.facts.wiring import Root, Wired
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Source
 
+C = TypeVar("C", bound="Component")
 F = TypeVar("F", bound=Fact)
 _BIOS = frozenset(name for group in KERNEL.api.write if group.bios for name in group.calls)
 
@@ -63,6 +65,23 @@ class Kept(Protocol):
         """Contexts of each function."""
 
 
+class Component:
+    """Cache component of a world: kept by the world (`World.component`), with a weak reference back.
+
+    It goes when the world goes: there is no cycle that only a collection of garbage finds.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = ref(world)
+
+    @property
+    def world(self) -> World:
+        """The world that it is of."""
+        world = self._world()
+        assert world is not None
+        return world
+
+
 class World:
     """A program over the files of a library. Functions go by key, `file:name`.
 
@@ -86,7 +105,7 @@ class World:
         """How many worlds it was led on through."""
         self._before, self._change, self._kept = before, change, kept
         self._collected: dict[frozenset[str], Facts] = {}
-        self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
+        self._components: dict[type[Component], Component] = {}
         self.names: Names
         if before is None or change is None:
             self.names = Names(library, kept.tags() if kept else None)
@@ -103,23 +122,6 @@ class World:
     def of_units(cls, units: Mapping[str, Unit]) -> World:
         """The world of units in memory, path -> unit."""
         return cls(Library.of_units(units), units)
-
-    @classmethod
-    def of(cls, source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> World:
-        """The world around some files of a source: their families of folders and the headers that these include.
-
-        more: files from elsewhere that belong to it, too.
-        """
-        from reviewbot.facts import worlds
-
-        paths, more = tuple(paths), tuple(more)
-        return worlds.reaching(source, paths, more) if more else worlds.find(source, paths)
-
-    def evolve(self, source: Source, paths: Iterable[str]) -> World:
-        """The world of the same files in another source that differs from this one's in `paths` at most."""
-        from reviewbot.facts import worlds
-
-        return worlds.evolved(self, source, {p: source.blob(p) for p in paths if p.endswith((".c", ".h"))})
 
     def read_from(self, source: Source) -> None:
         """Have the files read from a source in which they are the same."""
@@ -148,8 +150,9 @@ class World:
     def book(self) -> Book:
         """Facts of all functions."""
         if self._before is None or self._change is None:
-            return Book(self, self._kept.facts(), self._kept.kinds) if self._kept else Book(self)
-        return Book.after(self, self._before.book, self._change.moved)
+            known = (self._kept.facts(), self._kept.kinds) if self._kept else ()
+            return Book(self.links, self.locking, *known)
+        return Book.after(self.links, self.locking, self._before.book, self.dirty, self._change.moved)
 
     @cached_property
     def contexts(self) -> Contexts:
@@ -162,8 +165,16 @@ class World:
     def effects(self) -> Effects:
         """What functions do in all."""
         if self._before is None or self._change is None:
-            return Effects(self, self._kept.effects() if self._kept else unknown)
-        return Effects.after(self, self._before.effects, self._change.moved)
+            known = self._kept.effects() if self._kept else unknown
+            return Effects(self.links, self.locking, self.book, known)
+        return Effects.after(self.links, self.locking, self.book, self._before.effects, self._change.moved)
+
+    def component(self, kind: type[C]) -> C:
+        """What this world keeps of one kind for those who ask about it, made when it is first asked for."""
+        found = self._components.get(kind)
+        if found is None:
+            found = self._components[kind] = kind(self)
+        return found  # type: ignore[return-value]
 
     # --- functions
 
@@ -191,7 +202,7 @@ class World:
         """Keys of the functions of a file, or of all."""
         if path:
             return iter(self._in_file.get(path, ()))
-        return (key for key in self.links.wired if not key.endswith(":"))
+        return self.links.functions()
 
     @cached_property
     def _in_file(self) -> dict[str, list[str]]:
@@ -210,8 +221,7 @@ class World:
 
     def has_context(self, key: str, call: Call) -> bool:
         """Whether a call goes through a slot that has a context of its own."""
-        node = self.links.through(key, call)
-        return isinstance(node, str) and node in KERNEL.slots
+        return self.links.has_context(key, call)
 
     def below(self, key: str) -> list[list[str]]:
         """Cycles of calls at and below a function, callees first."""
@@ -296,14 +306,11 @@ class World:
 
     @cached_property
     def _entries(self) -> Entries:
-        return Entries(self)
+        return Entries(self.links, self.locking)
 
     def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
         """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
-        found = self._sites.get(key)
-        if found is None:
-            found = self._sites[key] = list(call_sites(self, key))
-        return found
+        return self._entries.calls_of(key)
 
     @cached_property
     def awaited(self) -> frozenset[str]:
@@ -334,7 +341,7 @@ class World:
 
     @cached_property
     def _served(self) -> tuple[Served, ...]:
-        return tuple(served(self))
+        return tuple(served(self.links, self.book, self.contexts, self.effects))
 
     def does(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
         """Everything that a function does, through its calls."""

@@ -27,6 +27,20 @@ _reaching: dict[str, World] = {}
 """The last world with files beyond its folders."""
 
 
+def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> World:
+    """The world around some files of a source: their families of folders and the headers that these include.
+
+    more: files from elsewhere that belong to it, too.
+    """
+    paths, more = tuple(paths), tuple(more)
+    return reaching(source, paths, more) if more else find(source, paths)
+
+
+def led_on(world: World, source: Source, paths: Iterable[str]) -> World:
+    """The world of the same files in another source that differs from this one's in `paths` at most."""
+    return evolved(world, source, {p: source.blob(p) for p in paths if p.endswith((".c", ".h"))})
+
+
 def find(source: Source, paths: tuple[str, ...]) -> World:
     """The world around some files of a source."""
     files = scope(paths, source)

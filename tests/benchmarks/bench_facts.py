@@ -17,8 +17,8 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 from reviewbot import lore
+from reviewbot.facts import worlds
 from reviewbot.facts.records import Record, throttles
-from reviewbot.facts.world import World
 from reviewbot.source import FolderSource
 from reviewbot.tree import Tree
 
@@ -45,7 +45,7 @@ def balance(tree: str) -> None:
     touch, bad = 0, []
     source = FolderSource(tree)
     for path in MD:
-        world = World.of(source, [path])
+        world = worlds.around(source, [path])
         for key in world.functions():
             stub = world.names.functions[key]
             if stub.macro or stub.unreadable or not key.startswith("drivers/md") or world.locking.plan(key).plain:
@@ -63,7 +63,7 @@ def every(tree: str, scope: str) -> None:
     source = FolderSource(tree)
     for path in SCOPES[scope]:
         if source.blob(path):
-            world = World.of(source, [path])
+            world = worlds.around(source, [path])
             world.facts()
             world.effects.all()
 
@@ -75,7 +75,7 @@ def patch(tree: str, mail: str) -> None:
         change = repository.apply(series, None, "HEAD")
         paths = [p for f in change.files for p in (f.old_path, f.path) if p]
         start, used = perf_counter(), process_time()
-        before, after = (World.of(source, paths) for source in repository.sources(change))
+        before, after = (worlds.around(source, paths) for source in repository.sources(change))
         changed = len(after.facts(paths) - before.facts(paths)), len(before.facts(paths) - after.facts(paths))
         report(start, used, f"{changed[0]} facts more, {changed[1]} less; ")
 

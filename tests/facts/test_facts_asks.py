@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from reviewbot.facts import worlds
 from reviewbot.facts.asks import asks, nth, resolved, weaker, which
 from reviewbot.facts.effects import Effect
 from reviewbot.facts.kinds import Mask
@@ -29,7 +30,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The world of the C text that the test's docstring is."""
     text = HEAD + (request.function.__doc__ or "") + TAIL
     with Tree.from_files({PATH: text.encode()}) as tree:
-        yield World.of(tree.at("HEAD"), [PATH])
+        yield worlds.around(tree.at("HEAD"), [PATH])
 
 
 def key(name: str) -> str:

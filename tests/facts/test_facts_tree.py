@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reviewbot.facts import worlds
 from reviewbot.facts.kinds import Client, Gate, Link, Reserve, Wait, Workqueue
 from reviewbot.facts.world import World
 from reviewbot.source import FolderSource
@@ -14,7 +15,7 @@ from reviewbot.source import FolderSource
 
 @pytest.fixture(scope="module")
 def md(kernel_tree: Callable[..., Path]) -> World:
-    return World.of(FolderSource(kernel_tree("6.12", small=True)), ["drivers/md/dm.c"])
+    return worlds.around(FolderSource(kernel_tree("6.12", small=True)), ["drivers/md/dm.c"])
 
 
 def test_a_workqueue_of_each_device_with_its_rescuer(md: World) -> None:
