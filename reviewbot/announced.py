@@ -6,7 +6,6 @@ from collections.abc import Collection, Hashable, Iterable, Iterator
 from functools import cached_property
 from itertools import islice, pairwise
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from reviewbot.csource.ir import Assign, Call, Expr
 from reviewbot.effects import Extractor, Op, Program, Unreadable
@@ -18,9 +17,8 @@ from reviewbot.facts.effects import Effect
 from reviewbot.facts.expr import PLUS, ZERO, parts
 from reviewbot.facts.kinds import Fact, Queue, Site, Wait, Wake, Write
 from reviewbot.facts.objects import known, member
-from reviewbot.facts.part import Part
 from reviewbot.facts.predicates import reads, senses
-from reviewbot.facts.world import World
+from reviewbot.facts.world import Component, World
 from reviewbot.kernel import schema
 from reviewbot.sleeps import Kept
 from reviewbot.types import Place
@@ -70,7 +68,7 @@ class Missed(Kept, frozen=True):
         return self.way[0].rpartition(":")[2]
 
 
-class Index(Part):
+class Index(Component):
     """Who writes, wakes and sleeps in a world."""
 
     def __init__(self, world: World) -> None:
@@ -160,15 +158,9 @@ class Index(Part):
         return told.op in ENDS or not self.waking(told.wake)
 
 
-_INDEX: WeakKeyDictionary[World, Index] = WeakKeyDictionary()
-
-
 def index(world: World) -> Index:
     """The index of a world, made once."""
-    found = _INDEX.get(world)
-    if found is None:
-        found = _INDEX[world] = Index(world)
-    return found
+    return world.component(Index)
 
 
 class Announcing(Extractor):

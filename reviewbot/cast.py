@@ -7,13 +7,12 @@ gets through is taken to bring what is waited for, so the only way to get stuck 
 from __future__ import annotations
 
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 import msgspec
 
 from reviewbot.effects import Extractor, Op, Program, TooLarge, Unreadable
 from reviewbot.facts.objects import short, spoken
-from reviewbot.facts.world import World
+from reviewbot.facts.world import Component, World
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Wait
 from reviewbot.sim import (
@@ -91,9 +90,12 @@ MOST_PLACES = 400
 """Places of a program that the simulator is given; a larger one is not searched to the end."""
 
 
-_PROGRAMS: WeakKeyDictionary[World, dict[tuple[Circle, Actor, bool], tuple[Program, Held] | Unreadable]] = (
-    WeakKeyDictionary()
-)
+class Programs(Component):
+    """The programs of the tasks of circles that were read off the code of a world so far."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.of: dict[tuple[Circle, Actor, bool], tuple[Program, Held] | Unreadable] = {}
 
 
 def words(identity: str, others: tuple[str, ...] = ()) -> str:
@@ -208,7 +210,7 @@ class Cast:
 
     def _program(self, actor: Actor) -> tuple[Program, Held]:
         """As `_extracted`, once for each circle of a world: what would be safe is asked of the same programs."""
-        known = _PROGRAMS.setdefault(self.world, {})
+        known = self.world.component(Programs).of
         name = self.circle, actor, self.extractor.lean
         if name not in known:
             try:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Op, Return
 from reviewbot.facts import objects
 from reviewbot.facts.body import Body
 from reviewbot.facts.expr import bare, show, test
 from reviewbot.facts.kinds import Flush, Site, Wait, Wake
-from reviewbot.facts.part import Part
 from reviewbot.facts.plan import Plan, Values
 from reviewbot.facts.wiring import visited
-from reviewbot.facts.world import World
+from reviewbot.facts.world import Component, World
 from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract
 from reviewbot.types import Place
@@ -72,7 +70,7 @@ class Seen(NamedTuple):
     """Through a slot that has a context of its own."""
 
 
-class Reader(Part):
+class Reader(Component):
     """One function made ready for the walk; `reader` gives it."""
 
     def __init__(self, world: World, key: str) -> None:
@@ -177,13 +175,20 @@ class Reader(Part):
         return tuple(out)
 
 
-_TESTS: WeakKeyDictionary[World, dict[tuple[str, int], frozenset[str]]] = WeakKeyDictionary()
-_READERS: WeakKeyDictionary[World, dict[str, Reader]] = WeakKeyDictionary()
+class Readers(Component):
+    """The functions of a world that were made ready so far, and the parameters that functions were seen to test."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.of: dict[str, Reader] = {}
+        """By key."""
+        self.tests: dict[tuple[str, int], frozenset[str]] = {}
+        """By key and number of calls; see `tests`."""
 
 
 def reader(world: World, key: str) -> Reader:
     """A function made ready, once for all that walk it."""
-    readers = _READERS.setdefault(world, {})
+    readers = world.component(Readers).of
     found = readers.get(key)
     if found is None:
         found = readers[key] = Reader(world, key)
@@ -204,7 +209,7 @@ def handed(world: World, key: str, call: Call, deep: int) -> list[Expr]:
 
 def tests(world: World, key: str, deep: int) -> frozenset[str]:
     """The parameters that a function tests, or hands to one that does, so many calls deep."""
-    known = _TESTS.setdefault(world, {})
+    known = world.component(Readers).tests
     found = known.get((key, deep))
     if found is None:
         body = world.body(key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from weakref import WeakKeyDictionary
 
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.edges import Actor, Edge, edges
@@ -13,8 +12,7 @@ from reviewbot.facts.effects import Effect
 from reviewbot.facts.expr import bare, show
 from reviewbot.facts.kinds import Lock, Wake, Write
 from reviewbot.facts.objects import owner
-from reviewbot.facts.part import Part
-from reviewbot.facts.world import World
+from reviewbot.facts.world import Component, World
 from reviewbot.kernel import KERNEL
 
 MACHINE = frozenset({"completion", "io_path", "work", "thread", "softirq", "hardirq", "reclaim", "writeback"})
@@ -27,7 +25,7 @@ NEAR = 1
 """The same for a lock of a structure of the kernel's, of which code has many: further away it is another one's."""
 
 
-class Providers(Part):
+class Providers(Component):
     """Indices over a world: who takes a lock, who wakes, who runs; made once."""
 
     def __init__(self, world: World) -> None:
@@ -195,15 +193,9 @@ def _both_read(first: str, second: str) -> bool:
     return first == second == "r"
 
 
-_CACHE: WeakKeyDictionary[World, Providers] = WeakKeyDictionary()
-
-
 def providers(world: World) -> Providers:
     """The indices of a world."""
-    found = _CACHE.get(world)
-    if found is None:
-        found = _CACHE[world] = Providers(world)
-    return found
+    return world.component(Providers)
 
 
 def wants(world: World, key: str, lock: str) -> set[str]:
