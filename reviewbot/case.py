@@ -25,14 +25,17 @@ A mark stands under the line of the diff that it speaks of, as a reviewer answer
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from reviewbot.types import ReviewError, Value
+from reviewbot.types import Outcome, ReviewError, Side, Value, Verdict
 
 SECTION = re.compile(r"^-- (?P<name>\S(?:.*\S)?) --$")
 MARK = re.compile(r'^#~ (?:(?P<how>ok|todo|fact) )?(?P<what>[^"\s]+|(?<=fact ).*?)(?: "(?P<regex>.*)")?$')
 FACT = re.compile(r"^#~ fact (?P<text>.+)$")
 HEADER = re.compile(r"^(?P<key>[A-Z]\w+):\s+(?P<value>.*)$")
+SPOKEN = (Outcome.CONFIRMED, Outcome.FIXED)
+"""What a mark can stand for: the other outcomes are told to nobody but the maintainer."""
 
 
 class Mark(Value, frozen=True):
@@ -46,6 +49,9 @@ class Mark(Value, frozen=True):
     line: int
     """Line of the file after for a `+` line, before for a `-` line; 0 for `ok` marks outside of a hunk."""
     sign: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else "the case"
 
 
 class Case(Value, frozen=True):
@@ -119,9 +125,79 @@ def _mark(line: str, file: str, sign: str, number: int, name: str) -> Mark:
     mark = MARK.match(line)
     if mark is None:
         raise ReviewError(f'case {name}: `{line}` is no mark: write `#~ rule "regex"`, `#~ ok rule` or `#~ fact text`')
+    try:
+        re.compile(mark["regex"] or "")
+    except re.error as error:
+        raise ReviewError(f"case {name}: the regex of `{line}` is none: {error}") from error
     return Mark(
         kind=mark["how"] or "finding", what=mark["what"], regex=mark["regex"] or "", file=file, line=number, sign=sign
     )
+
+
+def faults(case: Case, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """Where a review says something else than the marks of its case: one line each, with both places. Empty when right.
+
+    Marks of facts are no part of a review and not looked at.
+    """
+    spoken = [v for v in verdicts if v.outcome in SPOKEN]
+    wanted = [m for m in case.marks if m.kind == "finding"]
+    stray = [v for v in spoken if not any(_fits(v, m) for m in wanted)]
+    lines = []
+    for mark in wanted:
+        if not any(_fits(v, mark) for v in spoken):
+            near = _nearest(mark, stray) or _nearest(mark, [v for v in verdicts if v.outcome not in SPOKEN])
+            stray = [v for v in stray if v is not near]
+            lines.append(f"{mark.what}: {_missed(mark, near)}")
+    lines += [f'{v.finding.rule}: reported at {v.finding.at} ("{v.finding.message}"), no mark there' for v in stray]
+    lines += _unwanted(case, spoken)
+    said, header = {str(v.outcome) for v in spoken} or {"none"}, case.header("Verdict")
+    if not lines and said != {header}:
+        lines.append(f"the review is {' and '.join(sorted(said))}, the case says `Verdict: {header}`")
+    return tuple(lines)
+
+
+def _fits(verdict: Verdict, mark: Mark) -> bool:
+    at = verdict.finding.at
+    return (
+        (verdict.finding.rule, at.file, at.line, _sign(verdict)) == (mark.what, mark.file, mark.line, mark.sign)
+    ) and re.search(mark.regex, verdict.finding.message) is not None
+
+
+def _sign(verdict: Verdict) -> str:
+    return "+" if verdict.finding.side is Side.AFTER else "-"
+
+
+def _nearest(mark: Mark, verdicts: Sequence[Verdict]) -> Verdict | None:
+    """The verdict of the mark's rule that is closest to it: it is most likely the one that was meant."""
+
+    def distance(verdict: Verdict) -> tuple[bool, int]:
+        return verdict.finding.at.file != mark.file, abs(verdict.finding.at.line - mark.line)
+
+    return min((v for v in verdicts if v.finding.rule == mark.what), key=distance, default=None)
+
+
+def _missed(mark: Mark, near: Verdict | None) -> str:
+    if near is None:
+        return f"not reported, mark at {mark}"
+    at = near.finding.at
+    if near.outcome not in SPOKEN:
+        return f"{near.outcome} at {at} ({near.reason or 'no reason given'}), mark at {mark}"
+    if at.file != mark.file:
+        return f"reported at {at}, mark at {mark}"
+    if at.line != mark.line:
+        return f"reported at :{at.line}, mark at :{mark.line} of {mark.file}"
+    if _sign(near) != mark.sign:
+        return f"reported at the `{_sign(near)}` line {at}, mark at the `{mark.sign}` line"
+    return f'reported at {at} with "{near.finding.message}", mark wants "{mark.regex}"'
+
+
+def _unwanted(case: Case, spoken: Sequence[Verdict]) -> Iterator[str]:
+    for mark in case.marks:
+        if mark.kind == "todo" and any(_fits(v, mark) for v in spoken):
+            yield f"{mark.what}: reported at {mark}, where the mark is a `todo`: make it a real one"
+        for verdict in spoken:
+            if mark.kind == "ok" and verdict.finding.rule == mark.what:
+                yield f"{mark.what}: reported at {verdict.finding.at}, and `ok {mark.what}` says that it must not be"
 
 
 def with_goldens(text: str, goldens: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reviewbot import case as cases
 from reviewbot.case import Mark
-from reviewbot.types import ReviewError
+from reviewbot.types import Finding, Outcome, Place, ReviewError, Side, Verdict
 
 CASE = f"""\
 A flush moves under the lock.
@@ -190,3 +190,87 @@ def test_loading_a_folder(tmp_path: Path) -> None:
     assert [case.name for case in cases.load(tmp_path)] == ["a/one", "b/two"]
     assert cases.folder().name in ("corpus", "_corpus")
     assert len(cases.load()) >= 5
+
+
+ONE = f"""\
+A flush moves under the lock.
+
+Verdict:  confirmed
+
+-- a.c --
+int a;
+-- patch --
+From: A Developer <dev@example.org>
+Subject: [PATCH] a
+
+---
+--- a/a.c
++++ b/a.c
+@@ -14,2 +14,3 @@ int f(void)
+ one
++two
+#~ flush-under-lock "while holding &f->lock"
++three
+--{" "}
+2.43.0
+"""
+PLACED = {"rule": "flush-under-lock", "file": "a.c", "line": 15, "side": Side.AFTER}
+SAID = "f() flushes while holding &f->lock"
+
+
+def told(message: str = SAID, outcome: Outcome = Outcome.CONFIRMED, reason: str = "", **other: object) -> Verdict:
+    """A verdict on the marked line of ONE, or as far from it as `other` says."""
+    place = PLACED | other
+    at = Place(str(place["file"]), int(str(place["line"])), "f")
+    side = Side(place["side"])
+    return Verdict(Finding(str(place["rule"]), at, message, side=side), outcome, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "line"),
+    [
+        (told(line=16), "flush-under-lock: reported at :16, mark at :15 of a.c"),
+        (told(file="b.c"), "flush-under-lock: reported at b.c:15, mark at a.c:15"),
+        (told(side=Side.BEFORE), "flush-under-lock: reported at the `-` line a.c:15, mark at the `+` line"),
+        (
+            told("f() flushes a queue"),
+            'flush-under-lock: reported at a.c:15 with "f() flushes a queue", mark wants "while holding &f->lock"',
+        ),
+        (
+            told(outcome=Outcome.INCONCLUSIVE, reason="too many states"),
+            "flush-under-lock: inconclusive at a.c:15 (too many states), mark at a.c:15",
+        ),
+        (told(outcome=Outcome.FIXED), "the review is fixed, the case says `Verdict: confirmed`"),
+    ],
+    ids=["line", "file", "side", "words", "outcome", "verdict"],
+)
+def test_a_fault_has_both_places(verdict: Verdict, line: str) -> None:
+    assert cases.faults(cases.parse(ONE, "x"), [verdict]) == (line,)
+
+
+def test_what_is_not_said_and_what_has_no_mark() -> None:
+    case = cases.parse(ONE, "x")
+    assert cases.faults(case, [told()]) == ()
+    assert cases.faults(case, []) == ("flush-under-lock: not reported, mark at a.c:15",)
+    stray = told(rule="lock-order")
+    assert cases.faults(case, [told(), stray]) == (f'lock-order: reported at a.c:15 ("{SAID}"), no mark there',)
+    assert cases.faults(case, [stray, told(line=10), told(line=16)]) == (
+        "flush-under-lock: reported at :16, mark at :15 of a.c",
+        f'lock-order: reported at a.c:15 ("{SAID}"), no mark there',
+        f'flush-under-lock: reported at a.c:10 ("{SAID}"), no mark there',
+    )
+
+
+def test_marks_that_forbid() -> None:
+    forbidden = cases.parse(ONE.replace("#~ flush-under-lock", "#~ ok lock-order\n#~ flush-under-lock"), "x")
+    assert cases.faults(forbidden, [told(), told(rule="lock-order")])[1:] == (
+        "lock-order: reported at a.c:15, and `ok lock-order` says that it must not be",
+    )
+    known = cases.parse(ONE.replace("#~ flush", "#~ todo flush").replace("Verdict:  confirmed", "Verdict:  none"), "x")
+    assert cases.faults(known, []) == ()
+    assert "where the mark is a `todo`: make it a real one" in cases.faults(known, [told()])[-1]
+
+
+def test_a_regex_that_is_none() -> None:
+    with pytest.raises(ReviewError, match=r"case x: the regex of `#~ flush-under-lock \"\*lock\"` is none: nothing to"):
+        cases.parse(ONE.replace("while holding &f->lock", "*lock"), "x")

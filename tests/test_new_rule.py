@@ -72,6 +72,31 @@ def test_the_rule_reports_where_its_case_says(written: ModuleType, checkout: Pat
     assert [mark.kind for mark in silent.marks] == ["ok"]
 
 
+def test_a_broken_mark_is_told_by_both_lines(written: ModuleType, checkout: Path) -> None:
+    path = checkout / "corpus" / NAME / "first.case"
+    mark = next(line for line in path.read_text().splitlines(keepends=True) if line.startswith("#~"))
+    text = path.read_text().replace(mark, "").replace("+\te->users++;\n", f"+\te->users++;\n{mark}", 1)
+    case = cases.parse(text, "broken")
+    assert cases.faults(case, examine_case(case).verdicts) == (
+        f"{NAME}: reported at :13, mark at :12 of drivers/block/example.c",
+    )
+
+
+def test_a_lock_of_another_class_is_called_by_its_name(
+    written: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (checkout / "corpus" / NAME / "first.case").read_text()
+    for old, new in (("struct semaphore", "struct mutex"), ("down(", "mutex_lock("), ("up(", "mutex_unlock(")):
+        text = text.replace(old, new)
+    case = cases.parse(text, "mutex")
+    assert examine_case(case).verdicts == ()
+    monkeypatch.setitem(written.KINDS, "mutex", "mutex")
+    review = examine_case(case)
+    assert cases.faults(case, review.verdicts) == ()
+    assert "blocks in mutex_lock(&example->slots)" in " ".join(review.replies[0].body.split())
+    assert "down" not in review.replies[0].body
+
+
 def test_the_rule_is_documented_as_every_rule_is(written: ModuleType) -> None:
     doc = str(written.__doc__)
     for heading in ("Why it hangs", "Reported when", "Not reported", "Known gaps"):
