@@ -235,6 +235,34 @@ def test_a_queue_beside_the_io_path_may_lose_its_rescuer(box: Sandbox, tmp_path:
     assert answer.verdict == "ack"
 
 
+# --- lines and logs for other programs -------------------------------------------------------------------------------
+
+
+def test_terse(box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    code, out, err = box.check(box.write("one.eml", patch), "--terse", tree=tree)
+    assert (code, err) == (1, "")
+    assert re.fullmatch(r"drivers/md/dm-sieve\.c:83: nack: \S.* \[wq-mem-reclaim\]\n", out)
+    assert box.check(box.write("two.eml", mail(innocent())), "--terse") == (0, "", "")
+    code, out, err = box.check(box.write("three.eml", "From: a@example.org\n\nno patch\n"), "--terse")
+    assert (code, out) == (4, "")
+    assert line_of(err)
+
+
+def test_sarif_beside_each_kind_of_output(box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    name = box.write("one.eml", patch)
+    for options in ((), ("--json",), ("--terse",)):
+        code, out, _ = box.check(name, "--sarif", "out.sarif", *options, tree=tree)
+        [run] = json.loads((box.here / "out.sarif").read_text())["runs"]
+        assert (code, len(run["results"])) == (1, 1)
+        assert "drivers/md/dm-sieve.c" in out
+    for text in ("From: a@example.org\n\nno patch\n", mail("diff --git a/x.txt b/x.txt\n--- a/x.txt\n+++ b/x.txt\n")):
+        assert box.check(box.write("bad.eml", text), "--sarif", "out.sarif")[0] == 4
+        [run] = json.loads((box.here / "out.sarif").read_text())["runs"]
+        assert (run["results"], run["invocations"][0]["executionSuccessful"]) == ([], False)
+
+
 # --- ways to name a series -------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -28,6 +29,13 @@ EXIT = {Decision.ACK: 0, Decision.NACK: 1, Decision.COMMENT: 3, Decision.UNREVIE
 )
 @click.option("--inbox", metavar="URL", default="", help="Public-inbox to fetch from (default: lore).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON and nothing else.")
+@click.option("--terse", is_flag=True, help="A line for each finding, `file:line: nack: text [rule]`, and no mail.")
+@click.option(
+    "--sarif",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the findings there as SARIF 2.1.0, too: for GitHub, GitLab and editors.",
+)
 @click.option(
     "--draft",
     metavar="DEST",
@@ -49,6 +57,8 @@ def check(
     base: str,
     inbox: str,
     as_json: bool,
+    terse: bool,
+    sarif: Path | None,
     draft: str,
     sender: str,
     no_color: bool,
@@ -68,22 +78,29 @@ def check(
         raise click.UsageError("name one message-id, file or Maildir, or a --range of the tree")
     if as_json and draft == "-":
         raise click.UsageError("--json and --draft - both want stdout: name a file or a Maildir for the draft")
+    if terse and (as_json or draft == "-"):
+        raise click.UsageError("--terse, --json and --draft - all want stdout: choose one of them")
     started = perf_counter()
     options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
     try:
         series = _fetch(what, range_, tree or Path(), inbox)
     except Unreviewed as error:
+        nothing = flow.unfetched(what or range_ or "", error)
+        _write_sarif([nothing], sarif)
         if not as_json:
             raise
-        _print_json(flow.unfetched(what or range_ or "", error))
+        _print_json(nothing)
         return EXIT[Decision.UNREVIEWED]
     shown = _show if sys.stderr.isatty() and not as_json else None
     result = flow.review(series, options, fetched=perf_counter() - started, progress=shown)
     flow.remember(result, options)
+    _write_sarif([result], sarif)
     if as_json:
         _print_json(result)
     elif result.decision is Decision.UNREVIEWED:
         raise Unreviewed(result.reason)
+    elif terse:
+        _print_terse([result])
     elif draft == "-":
         print("\n".join(summary(result)), file=sys.stderr)
     else:
@@ -141,6 +158,20 @@ def _print_json(result: Review) -> None:
     from reviewbot.output import as_json
 
     sys.stdout.write(msgspec.json.encode(as_json(result)).decode() + "\n")
+
+
+def _print_terse(results: Sequence[Review]) -> None:
+    from reviewbot.terse import terse
+
+    for line in terse(results):
+        print(line)
+
+
+def _write_sarif(results: Sequence[Review], file: Path | None) -> None:
+    if file is not None:
+        from reviewbot import sarif
+
+        sarif.write(results, file)
 
 
 def _print_text(result: Review, color: bool) -> None:
