@@ -76,7 +76,9 @@ def run(argv: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")
         return 130
-    except (BrokenPipeError, SystemExit):  # nobody reads on; click and rich leave by themselves then
+    except (BrokenPipeError, SystemExit) as left:  # nobody reads on; click and rich leave by themselves then
+        if isinstance(left, SystemExit) and not left.code:
+            return 0  # a shell's question for completions is answered
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     except Exception as error:

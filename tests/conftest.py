@@ -66,7 +66,9 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--bless", action="store_true", help="rewrite the goldens of corpus/ (the @ sections only)")
+    parser.addoption(
+        "--bless", action="store_true", help="rewrite the goldens of corpus/ (the @ sections only) and the man pages"
+    )
 
 
 def pytest_configure() -> None:
