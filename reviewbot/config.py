@@ -115,6 +115,24 @@ class Follow(Table, frozen=True):
     """Longest pause while a server does not answer; the pause doubles up to it."""
 
 
+class Patchwork(Table, frozen=True):
+    """`[patchwork]`: a server that gets a check for each patch that was reviewed. Off without an address."""
+
+    url: str = ""
+    """`https://patchwork.example.org`. The token is in REVIEWBOT_PATCHWORK_TOKEN or in `token_file`."""
+    project: str = ""
+    """Link name of the project whose patches are meant; empty for every project that has the mail."""
+    context: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,255}$")] = "reviewbot"
+    """The name of the check."""
+    token_file: str = ""
+    target_url: str = ""
+    """Where a check leads; `{id}` stands for the patch's message-id."""
+
+    def __post_init__(self) -> None:
+        if self.url and not re.match(r"https://[^\s/]+|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", self.url):
+            raise ValueError(f"`url` is no https:// address, and a token does not go out in clear: {self.url}")
+
+
 class Config(Table, frozen=True, rename={"lists": "list", "trees": "tree"}):
     """The whole file."""
 
@@ -123,6 +141,7 @@ class Config(Table, frozen=True, rename={"lists": "list", "trees": "tree"}):
     drafts: Drafts = Drafts()
     limits: Limits = Limits()
     follow: Follow = Follow()
+    patchwork: Patchwork = Patchwork()
     state: str = ""
     """State folder; empty for the user's (`~/.local/state/reviewbot`), or what STATE_DIRECTORY (systemd) says."""
     database: str = ""

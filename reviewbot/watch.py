@@ -77,6 +77,7 @@ def poll(
     box = Box(Ledger(store), config)
     if review:
         faults += _review(config, store, box, show, decisions, reviewer)
+        faults += _checked(config)
     try:
         box.settle()
     except Unstored:
@@ -144,6 +145,15 @@ def _review(config: Config, store: Store, box: Box, show: Show, decisions: Count
             return [*worker.faults, f"reviews stopped: {error}"]
 
 
+def _checked(config: Config) -> list[str]:
+    """Tell Patchwork what was reviewed, where it is configured."""
+    if not config.patchwork.url:
+        return []
+    from reviewbot.patchwork import Outbox
+
+    return Outbox(config).deliver()
+
+
 def _summary(
     config: Config,
     store: Store,
@@ -185,6 +195,8 @@ def all_done(
 def _due(config: Config, store: Store, summary: Summary, review: bool) -> float:
     """When the next poll has something to do even if no mail came: seconds since 1970."""
     if review and (summary.states.get(State.READY) or summary.states.get(State.WORKING)):
+        return 0.0
+    if review and any((config.folder() / "patchwork").glob("*.json")) and config.patchwork.url:
         return 0.0
     waits = [s.first_seen + config.limits.wait_hours * HOUR for s in store.series(series.c.state == State.WAITING)]
     later = [t for t in waits if t > summary.finished]

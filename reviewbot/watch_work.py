@@ -12,6 +12,7 @@ from reviewbot import drafts
 from reviewbot.config import Config, TreeRule, address
 from reviewbot.key import draft_name, finding_key, is_ours
 from reviewbot.lore import Incomplete, Limits, Outage, Reader, UnknownMessage
+from reviewbot.patchwork import Outbox
 from reviewbot.review import Options
 from reviewbot.store import Kind, MailRow, SeriesRow, State, Store
 from reviewbot.store_drafts import DraftRow, Held, Judged, Ledger
@@ -167,6 +168,8 @@ class Worker:
                 attestation=done.attestation,
             )
             ended = self._end(claimed, State.DONE, review.reason, result)
+            if ended == review.decision:
+                Outbox(self.config).put(claimed.key, review)
             if ended == review.decision and worth_a_draft(review, self.config.drafts.of):
                 for reply in review.replies:
                     self._enter(claimed, reply, ledger)

@@ -23,6 +23,7 @@ def test_the_example_is_right_and_changes_no_default_but_those_it_shows() -> Non
     assert [x.name for x in example.lists] == ["dm-devel"]
     assert example.lists[0].review
     assert not example.drafts.send
+    assert not example.patchwork.url
 
 
 def uncommented() -> str:
@@ -44,6 +45,7 @@ def test_the_example_has_every_key() -> None:
         "drafts": config.Drafts,
         "limits": config.Limits,
         "follow": config.Follow,
+        "patchwork": config.Patchwork,
     }
     for table, kind in kinds.items():
         found = told if not table else told[table]

@@ -74,7 +74,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "b4": {"reviewbot/lore", "reviewbot/drafts"},
     "liblore": {"reviewbot/lore", "reviewbot/watch"},
-    "requests": {"reviewbot/lore"},
+    "requests": {"reviewbot/lore", "reviewbot/patchwork.py"},
     "git": {"reviewbot/tree.py", "reviewbot/epochs.py"},
     "tree_sitter": {"reviewbot/csource"},
     "tree_sitter_c": {"reviewbot/csource"},

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import responses
 from inbox import START, Inbox, mail, patch, posted
+from responses.matchers import query_param_matcher
 from servers import answering
 
-from reviewbot.config import Config, Drafts, Limits, MailingList, TreeRule
+from reviewbot.config import Config, Drafts, Limits, MailingList, Patchwork, TreeRule
 from reviewbot.key import message_id
 from reviewbot.store import Kind, State, Store
 from reviewbot.store_drafts import Held, Judged, Ledger
 from reviewbot.store_schema import mail as mail_table
 from reviewbot.store_schema import series as series_table
 from reviewbot.types import ReviewError
-from reviewbot.watch import follow, poll
+from reviewbot.watch import all_done, follow, poll
 from reviewbot.watch_idle import Summary
 from reviewbot.watch_lists import ListFolder
 
@@ -74,6 +77,32 @@ def test_a_series_becomes_a_draft_once(desk: MakeDesk) -> None:
     assert (second.mails, second.decisions, second.drafts, second.waiting) == (0, {}, 0, 1)
 
 
+@responses.activate
+def test_patchwork_gets_a_check_of_each_patch_when_it_is_configured(
+    desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REVIEWBOT_PATCHWORK_TOKEN", "5ecre7")
+    d = desk(patchwork=Patchwork(url="https://patchwork.example.org"))
+    d.inbox.deliver(*posted("one", 2, 1, "lock"))
+    api = "https://patchwork.example.org/api/patches/"
+    responses.get(api, status=503)
+    summary = d.poll()
+    assert (summary.decisions, summary.drafts) == ({"nack": 1}, 1)
+    assert [f.partition(": ")[2] for f in summary.faults] == ["Patchwork at patchwork.example.org answers 503"]
+    assert all_done(d.config, d.store, summary)[0] == 0.0
+    responses.reset()
+    for number in (1, 2):
+        name = f"one-v1-{number}@dev.example"
+        query = [query_param_matcher({"msgid": name})]
+        responses.get(api, json=[{"id": number, "msgid": f"<{name}>"}], match=query)
+        responses.post(f"{api}{number}/checks/", json={}, status=201)
+    assert d.poll().faults == ()
+    made = [json.loads(c.request.body or "")["state"] for c in responses.calls if c.request.method == "POST"]
+    assert made == ["success", "fail"]
+    assert d.poll().faults == ()
+    assert len(responses.calls) == 4
+
+
 def test_a_series_without_fault_gets_no_draft(desk: MakeDesk) -> None:
     d = desk()
     d.inbox.deliver(patch("good@dev.example"))
@@ -99,7 +128,7 @@ def test_a_cover_letter_is_waited_for_and_not_for_ever(desk: MakeDesk, monkeypat
     d.inbox.deliver(one, two)
     assert d.poll().decisions == {}
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 3601)
+    monkeypatch.setattr(time, "time", lambda: now + 4000)
     assert d.poll().decisions == {"nack": 1}
 
 
@@ -113,7 +142,7 @@ def test_a_series_that_came_in_part_is_fetched_whole(
         d = desk(archive=url)
         d.inbox.deliver(cover, one)
         assert d.poll().decisions == {}
-        monkeypatch.setattr(time, "time", lambda: now + 3601)
+        monkeypatch.setattr(time, "time", lambda: now + 4000)
         assert d.poll().decisions == {"nack": 1}
 
 
@@ -125,7 +154,7 @@ def test_what_the_archive_does_not_have_either_is_reviewed_when_it_comes(
     d = desk(archive="http://127.0.0.1:1/all")
     d.inbox.deliver(cover, one)
     d.poll()
-    monkeypatch.setattr(time, "time", lambda: now + 3601)
+    monkeypatch.setattr(time, "time", lambda: now + 4000)
     summary = d.poll()
     assert summary.decisions == {"not fetched": 1}
     assert "cannot be reached" in summary.faults[0]

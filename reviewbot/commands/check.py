@@ -49,6 +49,7 @@ EXIT = {Decision.ACK: 0, Decision.NACK: 1, Decision.COMMENT: 3, Decision.UNREVIE
     default="",
     help="Draft for this person (default: user.name and user.email of git).",
 )
+@click.option("--patchwork", is_flag=True, help="Make a check of each patch on the Patchwork of your configuration.")
 @click.option("--no-color", is_flag=True, help="Plain text only.")
 def check(
     what: str | None,
@@ -61,6 +62,7 @@ def check(
     sarif: Path | None,
     draft: str,
     sender: str,
+    patchwork: bool,
     no_color: bool,
 ) -> int:
     """Review one series and print the verdict and the draft.
@@ -114,7 +116,18 @@ def check(
                 print(f"draft: {place}", file=sys.stderr)
         if not result.replies:
             print(f"no draft for a {result.decision.value}: what was not replayed is not claimed", file=sys.stderr)
+    if patchwork:
+        _make_checks([result])
     return EXIT[result.decision]
+
+
+def _make_checks(results: Sequence[Review]) -> None:
+    from reviewbot import config
+    from reviewbot.patchwork import post
+
+    settings = config.load().patchwork
+    made = sum(post(result, settings) for result in results)
+    print(f"patchwork: {made} check{'' if made == 1 else 's'} made", file=sys.stderr)
 
 
 def _fetch(what: str | None, range_: str | None, folder: Path, inbox: str) -> Series:
