@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import checking
@@ -85,6 +86,30 @@ def test_every_option_of_check_is_described() -> None:
 def test_the_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_documents_beside_it_agree_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"SPDX-License-Identifier: {project['license']}\n" in (ROOT / "LICENSE.md").read_text()
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest
+    assert newest[1] == project["version"]
+    told = commands((ROOT / "CONTRIBUTING.md").read_text())
+    ran = re.findall(r"^\.venv/bin/((?:mypy|ruff).*?)(?: --check \.)?$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert ran
+    assert all(any(line.startswith(one) for line in told) for one in ran)
+    for document in ("CONTRIBUTING.md", "CHANGELOG.md", "LICENSE.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / document).read_text()):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_top_level_stays_short() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not tracked:
+        pytest.skip("no git checkout")
+    top = {name.split("/")[0] for name in tracked.split("\n") if name and not name.startswith(".")}
+    folders = {"reviewbot", "heuristics", "corpus", "tests", "deploy", "pyproject.toml"}
+    assert {name for name in top - folders if not re.fullmatch(r"[A-Z]+\.md", name)} == set()
 
 
 def test_the_reply_is_the_one_of_the_corpus() -> None:
