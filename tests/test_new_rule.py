@@ -102,6 +102,9 @@ def test_the_rule_is_documented_as_every_rule_is(written: ModuleType) -> None:
     for heading in ("Why it hangs", "Reported when", "Not reported", "Known gaps"):
         assert f"\n{heading}\n    " in doc
     assert len(Path(str(written.__file__)).read_text().splitlines()) < 70
+    [rule] = rules.find().rules
+    assert rule.needs
+    assert len(rule.checked.split()) > 1
 
 
 def test_style_of_what_it_writes(checkout: Path) -> None:
