@@ -34,7 +34,7 @@ def named(world: World, chain: Sequence[str]) -> bool:
 
 def _known(world: World, caller: str, callee: str) -> bool:
     links = world.links
-    nodes = {node for node in links.wired[caller].nodes if callee in links.targets.get(node, ())}
+    nodes = {node for node in links.wiring(caller).nodes if callee in links.targets.get(node, ())}
     tables = (placed for key, placed in links.placed_in.items() if key.endswith(":"))
     filled = any(p.handler == callee and p.slot in nodes for placed in tables for p in placed)
     return not nodes or filled or any(links.targets[node] == {callee} for node in nodes)

@@ -97,11 +97,12 @@ class Book:
         return found
 
     def of(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
-        """Facts of one function, in the order of the text; none for an unreadable one."""
+        """Facts of one function, in the order of the text; none for one that is unreadable or not there."""
         found = self._facts.get(key, given)
         if found is None:
             made: list[Fact] = []
-            if not self._links.names.functions[key].unreadable:
+            function = self._links.names.functions.get(key)
+            if function is not None and not function.unreadable:
                 view = self.view(key, given)
                 for producer in PRODUCERS:
                     made += producer.facts(view)

@@ -33,7 +33,7 @@ def facts(view: View) -> Iterator[Fact]:
             targets = tuple(name_of(t) for t in view.links.reached(view.key, call))
             through = node if is_slot(node) else f"${node.rpartition('#')[2]}"
             yield CallTo(**view.site(made), through=through, targets=targets, constants=_constants(view, call))
-    for placed in view.links.wired[view.key].placed:
+    for placed in view.links.wiring(view.key).placed:
         handler = name_of(placed.handler)
         yield Slot(function=view.name, at=view.place(placed.line), slot=placed.slot, handler=handler)
 

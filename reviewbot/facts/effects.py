@@ -204,9 +204,11 @@ class Effects:
         return {key: self.of(key) for key in self._links.functions()}
 
     def of(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
-        """Effects of a function, as called with these constants."""
+        """Effects of a function, as called with these constants; none for one that is not there."""
         found = self._found.get(key, given)
         if found is None:
+            if key not in self._links.names.file:
+                return {}
             if given:
                 self._given_to.setdefault(key, []).append(given)
                 self._found.put(key, given, self._found.get(key) or {})  # should it call itself

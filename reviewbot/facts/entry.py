@@ -43,7 +43,12 @@ class Entries:
         self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
 
     def of(self, key: str) -> tuple[Entry, ...]:
-        """The ways into a function, shortest chain first; one with nothing held stands for callers not at hand."""
+        """The ways into a function, shortest chain first; one with nothing held stands for callers not at hand.
+
+        There is none into a function that is not there.
+        """
+        if key not in self._links.names.file:
+            return ()
         if key not in self._found:
             for component in components(self._open, [key]):
                 self._settle(component)
@@ -92,7 +97,7 @@ class Entries:
         for caller, held, dropped in self.calls_of(key):
             outside = False
             own = tuple(sorted(h for h in held if known(h.lock))) if held else ()
-            calls = links.names_it(caller, key) or any(map(is_slot, links.wired[caller].nodes))
+            calls = links.names_it(caller, key) or any(map(is_slot, links.wiring(caller).nodes))
             for entry in self._found[caller]:
                 above = entry.chain
                 if key in above or len(above) > DEEP or not (calls or self._hand(above, key)):
@@ -108,8 +113,8 @@ class Entries:
 
     def _hand(self, chain: tuple[str, ...], key: str) -> bool:
         """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
-        wired = self._links.wired
-        return len(chain) < 2 or any(put == key for above in chain for _, put in wired[above].puts)
+        links = self._links
+        return len(chain) < 2 or any(put == key for above in chain for _, put in links.wiring(above).puts)
 
     def surely(self, key: str) -> frozenset[str]:
         """Locks that every way in holds."""
@@ -126,7 +131,7 @@ class Entries:
     def _calls_of(self, key: str) -> Iterator[tuple[str, tuple[Held, ...], frozenset[str]]]:
         links = self._links
         for caller in sorted(links.callers.get(key, ())):
-            record, wired = self._locking.record(caller), links.wired[caller]
+            record, wired = self._locking.record(caller), links.wiring(caller)
             arguments = [node for node in wired.nodes if not is_slot(node)] if wired.nodes else []
             handed = [node for node in arguments if key in links.targets.get(node, ())] if arguments else []
             if not record.at:

@@ -29,7 +29,8 @@ class Step(NamedTuple):
 
 
 def step(old: Library, new: Library, changed: Iterable[str], after: Source, wired: Mapping[str, object]) -> Step:
-    """Compare two libraries that differ in the files `changed`; `after` is the new source."""
+    """Compare two libraries that differ in the files `changed`, some of which may be in the new one only; `after` is the
+    new source."""
     dirty: set[str] = set()
     moved: dict[str, int] = {}
     wanted: dict[str, set[bytes]] = {}
@@ -44,7 +45,7 @@ def step(old: Library, new: Library, changed: Iterable[str], after: Source, wire
             if linked := {word for word, shared in words.items() if shared}:
                 for other in new.declared:
                     wanted.setdefault(other, set()).update(linked)
-    linked_in = {key.rpartition(":")[0] for key in wired if not key.endswith(":")}
+    linked_in = {key.rpartition(":")[0] for key in wired}
     for path in wanted.keys() & linked_in:
         if new.texts.get(path, _UNKNOWN).may_have(wanted[path]):
             dirty |= _mentioning(path, new.declared.get(path, Unit()), wanted[path], after)

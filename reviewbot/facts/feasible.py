@@ -77,7 +77,7 @@ class Feasible:
         own = frozenset(p.name for p in body.function.parameters if p.name in body.values)
         values = [bare(e.right) for e in body.events() if isinstance(e, Assign)]
         tables = tuple(v.base.name for v in values if isinstance(v, AddressOf) and isinstance(v.base, Name))
-        wired = self.links.wired[key]._replace(flows=())  # these change who is called, here or elsewhere, or nothing
+        wired = self.links.wiring(key)._replace(flows=())  # these change who is called, here or elsewhere, or nothing
         return own, tables, wired.shape[2:]
 
     def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:

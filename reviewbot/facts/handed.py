@@ -60,7 +60,7 @@ class Handing:
 
     def _find(self, caller: str, handler: str) -> Iterator[Way]:
         links = self.links
-        nodes = [n for n in links.wired[caller].nodes if handler in links.targets.get(n, ())]
+        nodes = [n for n in links.wiring(caller).nodes if handler in links.targets.get(n, ())]
         if not nodes:  # by contract: the slot of the object's own kind
             yield Way((caller,))
             return

@@ -53,6 +53,8 @@ class Links:
         self.whole = frozenset(whole)
         self.wired = dict(wired or {})
         self._bodies: dict[str, Body] = {}
+        self._apart: dict[str, Wired] = {}
+        """What functions that are not linked do with functions, as far as somebody has asked."""
         self.same: Links | None = None
         """The graph that it was made from, where both are the same but for lines."""
         self._order: Callable[[], list[list[str]]] | None = None
@@ -128,7 +130,7 @@ class Links:
             wired = self.wired.get(key)
             if wired is None:
                 wired = self.wired[key] = self.wire(key)
-            for other in (*wired.direct, *(handler for _, handler in wired.puts)):
+            for other in wired.functions:
                 if other not in seen:
                     seen.add(other)
                     todo.append(other)
@@ -146,6 +148,13 @@ class Links:
         elif not self.names.functions[key].unreadable:
             wiring.function(self.body(key))
         return wiring.done()
+
+    def wiring(self, key: str) -> Wired:
+        """What a function does with functions, also one that nothing reaches; nothing for one that is not there."""
+        found = self.wired.get(key) or self._apart.get(key)
+        if found is None:
+            found = self._apart[key] = self.wire(key) if key in self.names.file else Wired()
+        return found
 
     # --- where function pointers are
 
@@ -249,7 +258,7 @@ class Links:
 
     def called(self, key: str) -> tuple[str, ...]:
         """Functions that one function can call."""
-        wired = self.wired[key]
+        wired = self.wiring(key)
         if not wired.nodes and not wired.runs:
             return wired.direct
         found = dict.fromkeys(wired.direct)
@@ -270,7 +279,7 @@ class Links:
 
     def names_it(self, caller: str, callee: str) -> bool:
         """Whether the caller calls the callee by name."""
-        return callee in self.wired[caller].direct
+        return callee in self.wiring(caller).direct
 
     def through(self, key: str, call: Call) -> str | None:
         """For a call through a pointer: the node that the pointer comes from; else None."""
@@ -306,7 +315,8 @@ class Links:
 
     def callees_of(self, key: str) -> tuple[str, ...]:
         """Functions that one function can call; none for one that is not at hand."""
-        return self.callees.get(key, ())
+        found = self.callees.get(key)
+        return found if found is not None else self.called(key)
 
     def group(self, key: str) -> tuple[str, ...]:
         """The function, with those that it calls and is called by in a cycle."""

@@ -159,8 +159,8 @@ class Locking:
         """Locks of a function, as called with these constants."""
         found = self.records.get(key, given)
         if found is None:
-            function = self.links.names.functions[key]
-            if key in self._busy or function.unreadable:
+            function = self.links.names.functions.get(key)
+            if function is None or function.unreadable or key in self._busy:
                 return EMPTY
             self._busy.add(key)
             try:

@@ -108,6 +108,16 @@ class Wired(NamedTuple):
     handed: tuple[Handed, ...] = ()
 
     @property
+    def functions(self) -> Iterator[str]:
+        """Keys of all functions that it has to do with: called, handed on, or given to somebody who enters them."""
+        yield from self.direct
+        yield from (handler for _, handler in self.puts)
+        yield from (handler for handler, _ in self.roots)
+        yield from (bound.handler for bound in self.bound)
+        yield from (started.handler for started in self.started)
+        yield from (handed.what for handed in self.handed if handed.known)
+
+    @property
     def shape(self) -> tuple[object, ...]:
         """All of it but lines."""
         bound = tuple((b.work, b.handler, b.runner) for b in self.bound)

@@ -98,7 +98,7 @@ class World:
         kept: Kept | None = None,
     ) -> None:
         self.library = library
-        self.whole = frozenset(whole)
+        self.whole = frozenset(path for path in whole if path in library.declared)
         self.source: Source | None = None
         """Where the files can be read, as long as it is open."""
         self.steps: int = before.steps + 1 if before is not None else 0
@@ -234,7 +234,7 @@ class World:
         return self.book.view(key, given)
 
     def own_facts(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
-        """Facts of one function but its contexts, in the order of the text; none for an unreadable one.
+        """Facts of one function but its contexts, in the order of the text; none for one unreadable or not there.
 
         Here every write to a shared object is a fact; `facts` keeps those that some sleep tests.
         """

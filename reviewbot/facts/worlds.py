@@ -117,7 +117,8 @@ def evolved(world: World, source: Source, changed: Mapping[str, str | None], who
     changed = {p: b for p, b in changed.items() if world.library.blobs.get(p) != b}
     present = {p: b for p, b in changed.items() if b is not None}
     gone = {p for p, b in changed.items() if b is None}
-    wanted = (world.whole | set(whole) | {p for p in present if not p.startswith("include/")}) - gone
+    there = (world.library.blobs.keys() | present.keys()) - gone
+    wanted = there & (world.whole | set(whole) | {p for p in present if not p.startswith("include/")})
     if not changed and wanted == world.whole:
         return world
     cache = Cache()
@@ -126,7 +127,8 @@ def evolved(world: World, source: Source, changed: Mapping[str, str | None], who
     library = world.library.replaced({**units, **headers}, {**present, **blobs}, gone)
     library.load = loader(source, library.blobs, cache)  # linking asks for bodies already
     library.texts.update(texts(source, {**units, **headers}))
-    change = evolve.step(world.library, library, changed, source, world.links.wired)
+    # a header that comes into the world says what names mean that were unknown to the functions that use them
+    change = evolve.step(world.library, library, {*changed, *blobs}, source, world.links.wired)
     after = World(library, wanted, world, change)
     after.read_from(source)
     return after

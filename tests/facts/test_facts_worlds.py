@@ -151,3 +151,92 @@ def test_a_member_is_known_to_those_who_include_its_header() -> None:
     longer = {"drivers/a/own.h": b"struct own { long count; };\n"}
     led_on = worlds.find(MemorySource(files | longer), ("drivers/a/x.c",))
     assert led_on.dirty == {"drivers/a/x.c:put", "drivers/a/y.c:got"}
+
+
+# --- who may be asked
+
+TINY = b"""static inline void tiny(struct shared *s)
+{
+	mutex_lock(&s->lock);
+	mutex_unlock(&s->lock);
+}
+"""
+CALLS_TINY = b'#include "shared.h"\nvoid first(struct shared *s)\n{\n\ttiny(s);\n}\n'
+
+
+def test_a_header_that_another_file_brings_is_known_to_all_who_use_it() -> None:
+    """A function calls what no header at hand has; then a file comes that includes the header."""
+    files = {"drivers/a/shared.h": SHARED, "drivers/a/first.c": CALLS_TINY, "include/linux/tiny.h": TINY}
+    brings = b"#include <linux/tiny.h>\nint more;\n"
+    before, after = MemorySource(files), MemorySource(files | {"drivers/a/brings.c": brings})
+    caller, key = "drivers/a/first.c:first", "include/linux/tiny.h:tiny"
+    first = worlds.make(before, {p: before.blob(p) or "" for p in files if not p.startswith("include/")})
+    assert first.callees(caller) == ()
+    led_on = worlds.evolved(first, after, {"drivers/a/brings.c": after.blob("drivers/a/brings.c")})
+    anew = worlds.make(after, {p: after.blob(p) or "" for p in (*files, "drivers/a/brings.c")})
+    assert led_on.own_facts(key) == anew.own_facts(key)
+    assert led_on.callees(caller) == anew.callees(caller) == (key,)
+    assert {e.kind for e in led_on.does(caller)} == {"lock"}
+
+
+def test_a_file_that_one_side_lacks_has_no_functions_there() -> None:
+    """What the change reaches beyond its folders is brought in on both sides; a new file is on one of them only."""
+    before = MemorySource(FILES)
+    world = worlds.reaching(before, ("drivers/new/n.c", "drivers/new/n.h"), ("drivers/a/user.c",))
+    assert world.whole == {"drivers/a/user.c"}
+    assert [*world.functions("drivers/new/n.c")] == []
+    assert world.own_facts("drivers/a/user.c:helper")
+    assert worlds.evolved(world, before, {}, ("drivers/new/n.c",)) is world
+    after = MemorySource(FILES | {"drivers/new/n.c": OTHER, "drivers/new/n.h": b""})
+    led_on = worlds.reaching(after, ("drivers/new/n.c", "drivers/new/n.h"), ("drivers/a/user.c",))
+    assert {"drivers/a/user.c", "drivers/new/n.c", "drivers/new/n.h"} == led_on.whole
+    assert {e.kind for e in led_on.does("drivers/new/n.c:other")} == {"lock"}
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "static void set(struct o *o) { INIT_WORK(&o->work, tiny); }",
+        "static void set(struct o *o) { o->call(tiny); }",
+        "static void set(struct o *o) { call_rcu(&o->head, tiny); }",
+        'static void set(struct o *o) { o->thread = kthread_run(tiny, o, "t"); }',
+        "static void set(struct o *o) { }",
+    ],
+    ids=["work", "through a pointer", "rcu", "thread", "nobody"],
+)
+def test_an_inline_function_is_known_however_it_is_used(user: str) -> None:
+    files = {"drivers/a/u.c": f"#include <linux/tiny.h>\n{user}\n".encode(), "include/linux/tiny.h": TINY}
+    source, key = MemorySource(files), "include/linux/tiny.h:tiny"
+    world = worlds.make(source, {"drivers/a/u.c": source.blob("drivers/a/u.c") or ""})
+    assert [type(fact).__name__ for fact in world.own_facts(key)] == ["Lock", "Unlock"]
+    assert {e.kind for e in world.does(key)} == {"lock"}
+    assert world.entry(key)
+    assert (key in world.links.wired) == ("{ }" not in user)
+
+
+def test_of_a_function_that_is_not_there_nothing_is_known() -> None:
+    """It may be one of the other side of a change."""
+    source = MemorySource(FILES)
+    world = worlds.make(source, {p: source.blob(p) or "" for p in FILES})
+    key = "drivers/a/user.c:of_the_other_side"
+    assert not world.own_facts(key)
+    assert not world.does(key)
+    assert not world.entry(key)
+    assert not world.surely_held(key)
+    assert not world.may_leave(key)
+    assert not world.entered(key)
+    assert not world.callees(key)
+    assert not world.links.callees_of(key)
+    assert not world.links.names_it(key, "drivers/a/user.c:helper")
+
+
+def test_a_file_with_nothing_but_tables_lets_go_of_what_is_gone() -> None:
+    table = b'#include "shared.h"\nstruct user_ops { void (*run)(struct shared *s); };\n'
+    table += b"const struct user_ops user_ops = { .run = ready };\n"
+    files = FILES | {"drivers/a/table.c": table}
+    before = MemorySource(files)
+    after = MemorySource(files | {"drivers/a/user.c": USER.replace(b"void ready", b"void steady")})
+    first = worlds.make(before, {p: before.blob(p) or "" for p in files})
+    assert first.links.targets["user_ops.run"] == {"drivers/a/user.c:ready"}
+    led_on = worlds.evolved(first, after, {"drivers/a/user.c": after.blob("drivers/a/user.c")})
+    assert not led_on.links.targets.get("user_ops.run")
