@@ -15,6 +15,7 @@ from reviewbot.types import (
     Address,
     Change,
     Decision,
+    Fault,
     Finding,
     Mail,
     Outcome,
@@ -55,6 +56,8 @@ class Examined(Value, frozen=True):
     timing: tuple[tuple[str, float], ...]
     failed: tuple[str, ...] = ()
     """The rules that crashed or could not be loaded: what they look at was not checked."""
+    faults: tuple[Fault, ...] = ()
+    """The crashes among these."""
 
     @property
     def decision(self) -> Decision:
@@ -98,6 +101,7 @@ def review(
         verdicts=examined.verdicts,
         checked=examined.checked,
         notes=(*examined.notes, *(f"the series touches {path}" for path in change.flags)),
+        faults=examined.faults,
     )
     with clock("reply"):
         replies = draft(result, sender)
@@ -109,12 +113,14 @@ def examine(
 ) -> Examined:
     """Run the rules over a change and the simulator over their findings; a crash in one rule is a note on that rule."""
     from reviewbot import judge, rules
+    from reviewbot.faults import fault
     from reviewbot.rule import Diff
 
     clock = Clock()
     loaded = rules.find()
     notes = [*loaded.broken]
     failed = [*loaded.broken]
+    faults: list[Fault] = []
     chosen = [r for r in loaded.rules if not only or r.id in only]
     with clock("facts"):
         diff = Diff.of(change, before, after, progress)
@@ -132,6 +138,7 @@ def examine(
             if os.environ.get("REVIEWBOT_DEBUG"):
                 raise
             failed.append(rule.id)
+            faults.append(fault(error, rule.id))
             notes.append(f"rule {rule.id} failed: {type(error).__name__}: {error}")
     return Examined(
         verdicts=tuple(judge.settle(verdicts)),
@@ -139,6 +146,7 @@ def examine(
         checked=tuple(dict.fromkeys(checked)),
         timing=clock.read(total=False),
         failed=tuple(failed),
+        faults=tuple(faults),
     )
 
 

@@ -353,6 +353,16 @@ class Reply(Value, frozen=True):
         return next((v for k, v in self.headers if k.lower() == name.lower()), "")
 
 
+class Fault(Value, frozen=True):
+    """A crash as it may be shown to anybody: its type and the line of ours that it came from, never its message."""
+
+    type: str
+    at: str = ""
+    """`reviewbot/file.py:line`; empty when no line of ours is known."""
+    rule: str = ""
+    """The rule that crashed; empty when all of the review did."""
+
+
 class Review(Value, frozen=True):
     """Everything that one run found out about a series."""
 
@@ -369,3 +379,5 @@ class Review(Value, frozen=True):
     replies: tuple[Reply, ...] = ()
     timing: tuple[tuple[str, float], ...] = ()
     """Seconds per stage."""
+    faults: tuple[Fault, ...] = ()
+    """The crashes of rules that `notes` tell of."""
