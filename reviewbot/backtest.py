@@ -1,8 +1,8 @@
 """Labelled patches and whole files of a later release -> how often each rule was right.
 
 A labelled case is a line of JSON: `id`, `patch` (a path beside the index), `base_patch` (applied first), `tree` (a name
-that `--tree NAME=REPOSITORY` binds), `label` (deadlock, clean, fix), `class`, `why`. A rule sees nothing of it but the
-patch.
+that `--tree NAME=REPOSITORY` binds), `label` (deadlock, clean, fix), `class`, `why`, and for totals `files`, `confidence`
+and `comment_leak`. A rule sees nothing of it but the patch.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from reviewbot.types import Address, Outcome, ReviewError, Value, Verdict
+from reviewbot.types import Address, Outcome, Review, ReviewError, Value, Verdict
 
 if TYPE_CHECKING:
     from reviewbot.lore import Reader
+    from reviewbot.review import Examined
     from reviewbot.tree import Tree
 
+T = TypeVar("T")
 WORKERS = max(1, min(2, os.cpu_count() or 1))
 RIGHT = {"deadlock": {"nack"}, "clean": {"ack", "comment", "unreviewed"}, "fix": {"ack", "comment", "unreviewed"}}
 CHUNK = 12
@@ -46,6 +48,12 @@ class Labelled(msgspec.Struct, frozen=True):
     cls: str = msgspec.field(default="", name="class")
     base_patch: str = ""
     why: str = ""
+    files: tuple[str, ...] = ()
+    """The files that the patch changes."""
+    confidence: str = ""
+    """`low` where the label itself is doubtful."""
+    comment_leak: bool | None = None
+    """Whether the diff itself shows a comment that names the deadlock."""
 
 
 class Spoken(Value, frozen=True):
@@ -102,17 +110,12 @@ def read_index(path: Path) -> list[Labelled]:
 def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: Reader | None = None) -> Scored:
     """Review one case on its tree; what goes wrong is in the result, never raised. opened: the tree of a name; it stays
     open. reader: see `lore.parse`."""
-    from reviewbot import lore, review
-
     start = perf_counter()
     reason, decision = "", "unreviewed"
     notes: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     try:
-        first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
-        series = lore.parse((folder / case.patch).read_bytes(), case.id, reader=reader)
-        options = review.Options(first=first, sender=NOBODY)
-        result = review.review(series, options, opened=opened(case.tree))
+        result = reviewed(case, folder, opened, reader)
         decision, reason, notes, verdicts = result.decision.value, result.reason, result.notes, result.verdicts
     except (ReviewError, OSError) as error:
         reason = str(error)
@@ -129,6 +132,16 @@ def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: R
         notes=notes,
         why=case.why,
     )
+
+
+def reviewed(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: Reader | None = None) -> Review:
+    """The review of one case on its tree; see `score`. Raises ReviewError and OSError for a case without one."""
+    from reviewbot import lore, review
+
+    first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
+    series = lore.parse((folder / case.patch).read_bytes(), case.id, reader=reader)
+    options = review.Options(first=first, sender=NOBODY)
+    return review.review(series, options, opened=opened(case.tree))
 
 
 def spoken(verdict: Verdict) -> Spoken:
@@ -149,10 +162,25 @@ def run(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path], work
     missing = sorted({c.tree for c in cases} - set(trees))
     if missing:
         raise ReviewError(f"no repository for tree {missing[0]}: name it with --tree {missing[0]}=PATH")
-    groups: dict[tuple[str, str], list[Labelled]] = defaultdict(list)
-    for case in cases:
-        groups[case.tree, _folder(folder / case.patch)].append(case)
-    yield from _spread(_score_all, groups.values(), (folder, trees), workers)
+    yield from _spread(_score_all, chunks(cases, folder), (folder, trees), workers)
+
+
+def chunks(cases: Iterable[Labelled], folder: Path) -> list[list[Labelled]]:
+    """The cases in parts, of which each is for one process at a time: a part is about the same code."""
+    return _chunks(cases, lambda case: (case.tree, _folder(folder / case.patch)))
+
+
+def flood_chunks(paths: Iterable[str]) -> list[list[str]]:
+    """The files of a flood in parts, of which each is for one process at a time."""
+    return _chunks(paths, lambda path: path.rpartition("/")[0])
+
+
+def _chunks(items: Iterable[T], about: Callable[[T], object]) -> list[list[T]]:
+    groups: dict[object, list[T]] = defaultdict(list)
+    for item in items:
+        groups[about(item)].append(item)
+    found = [group[i : i + CHUNK] for group in groups.values() for i in range(0, len(group), CHUNK)]
+    return sorted(found, key=len, reverse=True)  # long ones first keep all cores busy to the end
 
 
 def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Scored]:
@@ -173,23 +201,21 @@ def opener(trees: Mapping[str, Path]) -> Iterator[Callable[[str], Tree]]:
 
 
 def _spread(
-    function: Callable[..., Iterator[Scored]],
-    groups: Iterable[Sequence[object]],
-    rest: Sequence[object],
-    workers: int,
+    function: Callable[..., Iterator[Scored]], chunks: Iterable[Sequence[object]], rest: Sequence[object], workers: int
 ) -> Iterator[Scored]:
-    """Call `function(items, *rest)` for all items on some processes; a group is about the same code, so it goes to the
-    same process."""
-    chunks = [group[i : i + CHUNK] for group in groups for i in range(0, len(group), CHUNK)]
+    """Call `function(items, *rest)` for all parts on some processes."""
     if workers == 1:
         for chunk in chunks:
             yield from function(chunk, *rest)
         return
-    chunks.sort(key=len, reverse=True)  # long ones first keep all cores busy to the end
-    here = gc.get_threshold()  # as the command line has it
-    with ProcessPoolExecutor(workers, get_context("spawn"), gc.set_threshold, here) as pool:
+    with processes(workers) as pool:
         for job in as_completed([pool.submit(_all, function, chunk, rest) for chunk in chunks]):
             yield from job.result()
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """Some processes for reviews."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), gc.set_threshold, gc.get_threshold())
 
 
 def _all(function: Callable[..., Iterator[Scored]], chunk: Sequence[object], rest: Sequence[object]) -> list[Scored]:
@@ -221,18 +247,12 @@ def flood_paths(old: Path, new: Path, under: Sequence[str]) -> list[str]:
 
 def flood_one(path: str, old: Path, new: Path) -> Scored:
     """Put one file of the new tree on the old one as if it were a patch, and review that."""
-    from reviewbot import review
-    from reviewbot.tree import Tree
-
     start = perf_counter()
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = ()
     reason, decision = "", "fault"
     try:
-        with Tree.open(old) as a, Tree.open(new) as b:
-            text = b.at("HEAD").read(path) or b""
-            change = a.replace({path: text})
-            examined = review.examine(change, *a.sources(change))
+        examined = flooded(path, old, new)
         verdicts, notes = examined.verdicts, examined.notes
         decision = examined.decision.value
     except Exception as error:  # counted and shown: the flood goes on
@@ -249,12 +269,20 @@ def flood_one(path: str, old: Path, new: Path) -> Scored:
     )
 
 
+def flooded(path: str, old: Path, new: Path) -> Examined:
+    """What the rules say of one file of the new tree, put on the old one."""
+    from reviewbot import review
+    from reviewbot.tree import Tree
+
+    with Tree.open(old) as a, Tree.open(new) as b:
+        text = b.at("HEAD").read(path) or b""
+        change = a.replace({path: text})
+        return review.examine(change, *a.sources(change))
+
+
 def flood(paths: Sequence[str], old: Path, new: Path, workers: int = WORKERS) -> Iterator[Scored]:
     """Review years of merged changes, a file at a time."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        groups[path.rpartition("/")[0]].append(path)
-    yield from _spread(_flood_all, groups.values(), (old, new), workers)
+    yield from _spread(_flood_all, flood_chunks(paths), (old, new), workers)
 
 
 def _flood_all(paths: Sequence[str], old: Path, new: Path) -> Iterator[Scored]:

@@ -1,29 +1,41 @@
-"""How often each rule was right, as the last recorded backtest measured it."""
+"""How often each rule was right, as the last recorded backtests measured it: on cases that it was developed with, and on
+others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from math import sqrt
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 FILE = "precision.json"
 MAY_NACK = 0.9
 """A rule below this share of right NACKs may comment, not NACK."""
+ENOUGH = 10
+"""With fewer NACKs on cases that nobody looked at, a rule counts as not measured on them."""
+On = Literal["seen", "unseen"]
+"""The cases that were measured on: those that the rules were developed with, or others."""
 
 
-class Measured(msgspec.Struct, frozen=True):
+class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
     """NACKs of one rule over labelled patches."""
 
     right: int
     wrong: int
+    on: On = "seen"
 
     @property
     def share(self) -> float | None:
         """Right NACKs of all; None without any."""
-        return self.right / (self.right + self.wrong) if self.right + self.wrong else None
+        return self.right / self.number if self.number else None
+
+    @property
+    def number(self) -> int:
+        """How many NACKs were looked at."""
+        return self.right + self.wrong
 
 
 class Counted(Protocol):
@@ -37,6 +49,9 @@ class Counted(Protocol):
     def wrong(self) -> int: ...
 
 
+Recorded = dict[On, dict[str, Measured]]
+
+
 def file() -> Path:
     """The record, beside the rules that it speaks of."""
     import heuristics
@@ -44,13 +59,22 @@ def file() -> Path:
     return Path(heuristics.__path__[0]) / FILE
 
 
-@cache
-def load() -> dict[str, Measured]:
-    """Rule id -> what was measured. Empty when nothing has been recorded yet."""
+def recorded() -> Recorded:
+    """What was recorded of both kinds of cases: rule id -> its NACKs. Empty when there is nothing that can be read."""
     try:
-        return msgspec.json.decode(file().read_bytes(), type=dict[str, Measured])
+        return msgspec.json.decode(file().read_bytes(), type=Recorded)
     except (OSError, msgspec.MsgspecError):
         return {}
+
+
+@cache
+def load() -> dict[str, Measured]:
+    """Rule id -> the figures that count: those on unseen cases where there are enough, else those on seen ones."""
+    found = dict(recorded().get("seen", {}))
+    for rule, measured in recorded().get("unseen", {}).items():
+        if measured.number >= ENOUGH:
+            found[rule] = msgspec.structs.replace(measured, on="unseen")
+    return found
 
 
 def may_nack(rule: str) -> bool:
@@ -59,11 +83,26 @@ def may_nack(rule: str) -> bool:
     return measured is None or measured.share is None or measured.share >= MAY_NACK
 
 
-def record(rows: Iterable[Counted]) -> Path:
-    """Write the rows of a backtest; returns the file. Read by `load` from the next run on."""
-    table = {row.name: Measured(right=row.found, wrong=row.wrong) for row in rows}
+def record(rows: Iterable[Counted], on: On) -> Path:
+    """Write the rows of a backtest on one kind of cases, and leave the other as it is; returns the file.
+
+    Read by `load` from the next run on.
+    """
+    kept = recorded()
+    kept[on] = {row.name: Measured(right=row.found, wrong=row.wrong) for row in rows}
     partial = file().with_suffix(".tmp")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(table)) + b"\n")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
     partial.replace(file())
     load.cache_clear()
     return file()
+
+
+def interval(count: int, of: int) -> tuple[float, float] | None:
+    """The 95 % confidence interval of a share (Wilson's score); None without any case."""
+    if not of:
+        return None
+    z = 1.959964
+    share, spread = count / of, z * z / of
+    middle = share + spread / 2
+    half = z * sqrt(share * (1 - share) / of + spread / of / 4)
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))

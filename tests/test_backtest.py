@@ -153,6 +153,7 @@ def test_a_crash_is_counted_and_does_not_end_it(bench: Bench, monkeypatch: pytes
         (["{folder}/none.jsonl"], "cannot read the index"),
         (["{folder}/bad.jsonl"], "bad.jsonl:2 is no labelled case: "),
         (["{index}", "--json", "{folder}/none/out.json"], "there is no folder"),
+        (["--flood", "{folder}", "{folder}", "--record", "seen"], "--record and --flood: of merged changes"),
     ],
 )
 def test_wrong_use(argv: list[str], says: str, bench: Bench, capsys: Capture) -> None:
@@ -169,18 +170,19 @@ def test_record(bench: Bench, capsys: Capture, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(precision, "file", lambda: bench.folder / "precision.json")
     precision.load.cache_clear()
     try:
-        assert cli.run(bench.argv("--record")) == 0
+        assert cli.run(bench.argv("--record", "seen")) == 0
         assert f"recorded in {bench.folder}/precision.json" in capsys.readouterr().out
         recorded = json.loads((bench.folder / "precision.json").read_bytes())
-        assert recorded["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
+        assert recorded["seen"]["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
 
-        precision.record([backtest.Row("wq-mem-reclaim", 9, 1, 8)])  # wrong far too often: it may only comment
+        precision.record([backtest.Row("wq-mem-reclaim", 9, 1, 8)], "seen")  # wrong far too often: it may only comment
         cli.run(bench.argv("--json", str(bench.folder / "out.json")))
         cases = {case["id"]: case for case in json.loads((bench.folder / "out.json").read_bytes())["cases"]}
         assert cases["lost"]["verdict"] == "comment"
         assert cases["lost"]["rules"] == ["wq-mem-reclaim"]  # and is measured all the same
-        cli.run(bench.argv("--record"))
-        assert json.loads((bench.folder / "precision.json").read_bytes())["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
+        cli.run(bench.argv("--record", "seen"))
+        recorded = json.loads((bench.folder / "precision.json").read_bytes())
+        assert recorded["seen"]["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
     finally:
         precision.load.cache_clear()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import types
@@ -228,11 +229,53 @@ def test_the_list(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     assert "90% (9 of 10)" in out
 
 
-def test_one_rule(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_rule(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = {RULES[0].id: precision.Measured(9, 1), RULES[1].id: precision.Measured(20, 0, on="unseen")}
+    monkeypatch.setattr(precision, "load", lambda: measured)
     assert cli.run(["rules", RULES[0].id]) == 0
     out = capsys.readouterr().out
     assert all(heading in out for heading in HEADINGS)
-    assert "Measured: " in out
+    says = "Measured: 90% (9 of 10), on cases that the rules were developed with; on others not measured"
+    assert says in out
+    assert cli.run(["rules", RULES[1].id]) == 0
+    out = capsys.readouterr().out
+    assert "Measured: 100% (20 of 20), on cases that the rules were not developed with\n" in out
+    assert cli.run(["rules", RULES[2].id]) == 0
+    assert "Measured: not measured\n" in capsys.readouterr().out
+
+
+def test_what_a_share_was_measured_on_stands_beside_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    measured = {RULES[0].id: precision.Measured(9, 1), RULES[1].id: precision.Measured(20, 0, on="unseen")}
+    monkeypatch.setattr(precision, "load", lambda: measured)
+    assert cli.run(["rules"]) == 0
+    out = capsys.readouterr().out
+    assert "90% (9 of 10), seen" in out
+    assert "100% (20 of 20), unseen" in out
+    assert "\nseen: measured on cases that the rules were developed with; on others not measured" in out
+    assert "\nunseen: measured on cases that the rules were not developed with.\n" in out
+
+
+def test_rules_as_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = {RULES[0].id: precision.Measured(8, 2), RULES[1].id: precision.Measured(0, 0)}
+    monkeypatch.setattr(precision, "load", lambda: measured)
+    assert cli.run(["rules", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["schema"], found["broken"]) == (1, [])
+    assert [entry["rule"] for entry in found["rules"]] == [rule.id for rule in RULES]
+    first, second = found["rules"][:2]
+    assert first["measured"] == {"right": 8, "wrong": 2, "share": 0.8, "on": "seen"}
+    assert (first["may_nack"], second["may_nack"]) == (False, True)
+    assert second["measured"] is None
+    assert all(entry["documentation"].startswith(entry["title"]) for entry in found["rules"])
+    assert all(heading in first["documentation"] for heading in HEADINGS)
+    assert cli.run(["rules", RULES[2].id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rules"] == [found["rules"][2]]
+    assert cli.run(["rules", "no-such-rule", "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
 
 
 # --- precision -------------------------------------------------------------------------------------------------------
@@ -254,11 +297,26 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_what_is_recorded_decides_who_may_nack(recorded: Path) -> None:
     assert precision.load() == {}
     assert precision.may_nack("good")
-    assert precision.record([Row("good", 9, 1), Row("bad", 8, 1), Row("new", 0, 0)]) == recorded
+    assert precision.record([Row("good", 9, 1), Row("bad", 8, 1), Row("new", 0, 0)], "seen") == recorded
     assert [precision.may_nack(name) for name in ("good", "bad", "new", "unknown")] == [True, False, True, True]
     assert precision.load()["good"].share == 0.9
     assert precision.load()["new"].share is None
     assert [p.name for p in recorded.parent.iterdir()] == ["precision.json"]
+
+
+def test_unseen_cases_count_before_seen_ones_where_there_are_enough(recorded: Path) -> None:
+    precision.record([Row("a", 20, 0), Row("b", 20, 0), Row("c", 20, 0)], "seen")
+    precision.record([Row("a", 0, 9), Row("b", 5, 5), Row("d", 3, 0)], "unseen")
+    assert {rule: (m.right, m.on) for rule, m in precision.load().items()} == {
+        "a": (20, "seen"),
+        "b": (5, "unseen"),
+        "c": (20, "seen"),
+    }
+    assert [precision.may_nack(rule) for rule in "abcd"] == [True, False, True, True]
+    precision.record([Row("b", 1, 0)], "seen")
+    assert precision.recorded().keys() == {"seen", "unseen"}
+    assert (precision.load()["b"].right, precision.load()["b"].on) == (5, "unseen")
+    assert "a" not in precision.load()
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"x": 1}', '{"x": {"right": "many", "wrong": 0}}'])
@@ -269,4 +327,6 @@ def test_a_damaged_record_is_none(text: str, recorded: Path) -> None:
 
 def test_the_record_that_is_shipped_names_rules() -> None:
     precision.load.cache_clear()
-    assert set(precision.load()) <= {rule.id for rule in RULES}
+    names = {rule for on in precision.recorded().values() for rule in on}
+    assert names
+    assert names <= {rule.id for rule in RULES}

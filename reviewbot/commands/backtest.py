@@ -6,10 +6,21 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 
 import rich_click as click
 
 from reviewbot.backtest import Scored
+from reviewbot.precision import On
+
+if TYPE_CHECKING:
+    from reviewbot.totals import Totals
+
+T = TypeVar("T")
+
+
+FLOODED = ("drivers/md", "block", "drivers/block")
+NOTHING = "name an index of labelled cases, or --flood OLD NEW"
 
 
 @click.command()
@@ -35,7 +46,15 @@ from reviewbot.backtest import Scored
 )
 @click.option("--workers", type=int, default=0, help="Processes (default: the cores, at most 2).")
 @click.option(
-    "--record", is_flag=True, help="Keep the measured precision of each rule for `reviewbot rules` and the verdicts."
+    "--totals",
+    is_flag=True,
+    help="Print and write nothing but counts and seconds, for cases that nobody may look at.",
+)
+@click.option(
+    "--record",
+    type=click.Choice(get_args(On)),
+    help="Keep the measured precision of each rule for `reviewbot rules` and the verdicts: were the rules developed with "
+    "these cases (seen) or not (unseen)?",
 )
 def backtest(
     index: Path | None,
@@ -45,21 +64,26 @@ def backtest(
     flood: tuple[Path, Path] | None,
     paths: Sequence[str],
     workers: int,
-    record: bool,
+    totals: bool,
+    record: On | None,
 ) -> int:
     """Score the rules on INDEX, a file of labelled patches, and list every wrong answer with its reason.
 
     Exit code 0 when no innocent patch was NACKed, else 1.
     """
-    import msgspec
-
     from reviewbot import backtest as tests
 
+    if totals and only:
+        raise click.UsageError("--only and --totals: the totals of cases that are picked out tell what they are")
+    if record and flood:
+        raise click.UsageError("--record and --flood: of merged changes it is not known which NACKs are right")
     workers = workers or tests.WORKERS
     if json_file and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
+    if totals:
+        return _totals(index, dict(_bind(text) for text in trees), flood, paths, workers, json_file, record)
     if flood:
-        files = tests.flood_paths(*flood, paths or ("drivers/md", "block", "drivers/block"))
+        files = tests.flood_paths(*flood, paths or FLOODED)
         results = _progress(tests.flood(files, *flood, workers), len(files))
     elif index:
         bound = dict(_bind(text) for text in trees)
@@ -67,17 +91,75 @@ def backtest(
         cases = [c for c in tests.read_index(index) if wanted.search(f"{c.id} {c.label} {c.cls}")]
         results = _progress(tests.run(cases, index.parent, bound, workers), len(cases))
     else:
-        raise click.UsageError("name an index of labelled cases, or --flood OLD NEW")
+        raise click.UsageError(NOTHING)
     if json_file:
-        partial = json_file.with_name(json_file.name + ".tmp")
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(tests.as_json(results))))
-        partial.replace(json_file)
+        _write(json_file, tests.as_json(results))
     _show(results)
     if record:
         from reviewbot import precision
 
-        print(f"\nrecorded in {precision.record(tests.by_rule(results))}")
+        print(f"\nrecorded in {precision.record(tests.by_rule(results), record)}")
     return int(any(r.verdict == "nack" for r in results if r.label in ("clean", "fix")))
+
+
+def _totals(
+    index: Path | None,
+    trees: dict[str, Path],
+    flood: tuple[Path, Path] | None,
+    paths: Sequence[str],
+    workers: int,
+    json_file: Path | None,
+    record: On | None,
+) -> int:
+    """The same with nothing but counts and seconds; what goes wrong on the way is said without its message."""
+    from reviewbot import backtest as tests
+    from reviewbot import precision, totals, totals_table
+    from reviewbot.faults import fault
+    from reviewbot.tree import Tree
+    from reviewbot.types import ReviewError
+
+    for path in flood or trees.values():
+        with Tree.open(path):
+            pass  # while it can be said which one cannot be opened
+    if not flood and (index is None or not index.is_file()):
+        raise click.UsageError(f"cannot read the index {index}" if index else NOTHING)
+    try:
+        with totals.silence() as said:
+            if flood:
+                files = tests.flood_paths(*flood, paths or FLOODED)
+                found = _sum(totals.flood(files, *flood, workers), len(files), said)
+            else:
+                assert index is not None
+                cases = totals.read_index(index)
+                found = _sum(totals.run(cases, index.parent, trees, workers), len(cases), said)
+    except totals.Refused:
+        raise
+    except Exception as error:
+        crash = fault(error)
+        raise ReviewError(f"the cases could not be scored: {crash.type} at {crash.at or 'a line not ours'}") from None
+    if json_file:
+        _write(json_file, totals_table.as_json(found))
+    totals_table.show(found)
+    if record:
+        print(f"\nrecorded in {precision.record(totals_table.by_rule(found), record)}")
+    return int(found.count("nack", labels=totals.INNOCENT) > 0)
+
+
+def _sum(results: Iterable[Totals], total: int, said: TextIO) -> Totals:
+    from reviewbot.totals import Totals
+
+    found = Totals()
+    for one in _progress(results, total, said):
+        found.add(one)
+    return found
+
+
+def _write(file: Path, value: dict[str, Any]) -> None:
+    import msgspec
+
+    partial = file.with_name(file.name + ".tmp")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(value)))
+    partial.replace(file)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -94,12 +176,12 @@ def _bind(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _progress(results: Iterable[Scored], total: int) -> list[Scored]:
+def _progress(results: Iterable[T], total: int, said: TextIO | None = None) -> list[T]:
     from rich.console import Console
     from rich.progress import track
 
-    console = Console(stderr=True)
-    return [*track(results, total=total, console=console, description="reviewing", disable=not sys.stderr.isatty())]
+    console = Console(file=said or sys.stderr)
+    return [*track(results, total=total, console=console, description="reviewing", disable=not console.is_terminal)]
 
 
 def _show(results: Sequence[Scored]) -> None:
