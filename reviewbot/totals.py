@@ -152,8 +152,9 @@ def _spoken(totals: Totals, of: Group, result: Review | Examined) -> None:
     totals.fixes[of] += bool(fixed)
     for rule in fixed:
         totals.rules[Ruled(of.core, _rule(rule), "fix")] += 1
-    for rule in {s.rule for s in said if s.proven} if of.label != "merged" else ():
-        totals.rules[Ruled(of.core, _rule(rule), "right" if of.label == "deadlock" else "wrong")] += 1
+    if (right := of.label == "deadlock") or of.label in INNOCENT:
+        for rule in {s.rule for s in said if s.proven}:
+            totals.rules[Ruled(of.core, _rule(rule), "right" if right else "wrong")] += 1
 
 
 def _rule(name: str) -> str:
