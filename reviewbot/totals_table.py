@@ -100,7 +100,8 @@ def _cases(totals: Totals, by: Callable[[Group], Mapping[str, str]], apart: bool
             row(group)["cases"] += n
             row(group)[verdict] = row(group).get(verdict, 0) + n
     for group, n in totals.fixes.items():
-        row(group)["fixes"] += n
+        if bool(group.apart) is apart:
+            row(group)["fixes"] += n
     for group, seconds in totals.seconds.items():
         if bool(group.apart) is apart:
             row(group)["seconds"] = round(row(group)["seconds"] + seconds, 3)

@@ -256,6 +256,15 @@ def test_totals_for_the_record(index: Index, monkeypatch: pytest.MonkeyPatch) ->
         precision.load.cache_clear()
 
 
+def test_a_fix_that_is_recognised_counts_once() -> None:
+    found, fix = Totals(), Group(True, "fix", "rescuer")
+    found.verdicts[fix, "ack"], found.fixes[fix], found.seconds[fix] = 2, 1, 0.5
+    value = totals_table.as_json(found)
+    assert value["apart"] == []
+    [row] = value["labels"]
+    assert (row["cases"], row["ack"], row["fixes"], row["seconds"]) == (2, 2, 1, 0.5)
+
+
 def test_figures_of_a_rule_are_those_of_both_places() -> None:
     found = Totals()
     found.rules.update({Ruled(True, "a", "right"): 2, Ruled(False, "a", "right"): 1, Ruled(False, "a", "wrong"): 3})
