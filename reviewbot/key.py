@@ -17,7 +17,15 @@ _OURS = re.compile(rf"^<?([0-9a-f]{{{LENGTH}}}-[0-9]{{1,4}})\.reviewbot@[^\s<>]+
 
 def series_key(series: Series) -> str:
     """24 hex digits that stand for one version of a series: hash of author, lead message-id and version."""
-    return key_of(series.lead.author.email, series.lead.message_id, series.version)
+    return key_of(series.lead.author.email, identity(series), series.version)
+
+
+def identity(series: Series) -> str:
+    """The message-id of the lead mail; for a series without one (diffs, commits of a tree) a hash of what it holds."""
+    if series.lead.message_id:
+        return series.lead.message_id
+    parts = (part for p in series.patches for part in (p.mail.subject.encode("utf-8", "replace"), p.diff))
+    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def key_of(author: str, lead: str, version: int) -> str:

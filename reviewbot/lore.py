@@ -39,7 +39,18 @@ from reviewbot.lore_protocol import (
 from reviewbot.text import clean
 from reviewbot.types import ReviewError, Series, Unreviewed
 
-__all__ = ["LORE", "Incomplete", "Limits", "NoPatch", "Outage", "Reader", "UnknownMessage", "fetch", "parse"]
+__all__ = [
+    "LORE",
+    "Incomplete",
+    "Limits",
+    "NoPatch",
+    "Outage",
+    "Reader",
+    "UnknownMessage",
+    "fetch",
+    "fetch_all",
+    "parse",
+]
 
 LORE = "https://lore.kernel.org/all"
 """Where messages are fetched from unless another public-inbox is named."""
@@ -57,6 +68,22 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
+def fetch_all(
+    source: str, *, inbox: str = LORE, stdin: bytes | None = None, limits: Limits | None = None
+) -> list[Series | ReviewError]:
+    """The series that `source` stands for: one for a message-id, each of those in a file or folder, the oldest first.
+
+    In: as for `fetch`. Out: a series (its newest complete version; with the numbers of the patches that are missing
+    where it is not complete), or an error in the place of one that cannot be read. Raises as `fetch`.
+    """
+    limits = limits or Limits()
+    raws = tuple(_local(source, stdin, limits))
+    if not raws:
+        return [fetch(source, inbox=inbox, limits=limits)]
+    with Reader(limits) as reader:
+        return reader.all(raws, source="standard input" if source == "-" else source)
+
+
 def fetch(
     source: str,
     *,
@@ -65,7 +92,7 @@ def fetch(
     revision: int | None = None,
     limits: Limits | None = None,
 ) -> Series:
-    """The series that `source` stands for.
+    """The one series that `source` stands for; patches of it may be missing.
 
     `source` is a message-id (with or without `<>`), a URL with one in it (which never chooses the server), a file
     (mail, mbox, diff, each also gzipped), a Maildir, a folder of patch files, or `-` for `stdin` (read from standard
@@ -80,7 +107,8 @@ def fetch(
     raws = tuple(_local(source, stdin, limits))
     with Reader(limits) as reader:
         if raws:
-            return reader.series(raws, source="standard input" if source == "-" else source, revision=revision)
+            name = "standard input" if source == "-" else source
+            return reader.series(raws, source=name, revision=revision, partial=True)
         asked, inbox = message_id(source), _inbox(inbox)
         name = f"<{asked}> from {inbox.partition('://')[2]}"
         mbox = _kept(inbox, asked)
@@ -90,21 +118,19 @@ def fetch(
         try:
             return reader.series((mbox,), source=name, asked=asked, revision=revision)
         except Incomplete as error:
-            mbox += _others(reader, error, inbox)
-        series = reader.series((mbox,), source=name, asked=asked, revision=revision)
-        _keep(inbox, asked, mbox)
+            more = _others(reader, error, inbox)
+        series = reader.series((mbox + more,), source=name, asked=asked, revision=revision, partial=True)
+        if more:
+            _keep(inbox, asked, mbox + more)
         return series
 
 
 def _others(reader: Reader, error: Incomplete, inbox: str) -> bytes:
     """Some post a series without References, each patch a thread by itself: what the archive finds of the others."""
-    found = b""
     if error.query:
         with suppress(Unreviewed):
-            found = reader.search(error.query, inbox)
-    if not found:
-        raise error
-    return found
+            return reader.search(error.query, inbox)
+    return b""
 
 
 def parse(
@@ -114,15 +140,18 @@ def parse(
     revision: int | None = None,
     limits: Limits | None = None,
     reader: Reader | None = None,
+    alone: bool = False,
 ) -> Series:
     """The series in the bytes of a mail, an mbox or a diff; `source` names them in messages. Raises as `fetch`.
 
-    reader: one that is open and stays so, for whoever reads many.
+    reader: one that is open and stays so, for whoever reads many. alone: what is there is all that is meant, so that
+    nothing of the series is missing.
     """
-    if reader is not None:
-        return reader.series((raw,), source=source, revision=revision)
-    with Reader(limits) as own:
-        return own.series((raw,), source=source, revision=revision)
+    if reader is None:
+        with Reader(limits) as own:
+            return parse(raw, source, revision=revision, reader=own, alone=alone)
+    series = reader.series((raw,), source=source, revision=revision, partial=True)
+    return msgspec.structs.replace(series, missing=()) if alone else series
 
 
 def message_id(source: str) -> str:
@@ -172,15 +201,33 @@ class Reader:
         late = f"{inbox.partition('://')[2]} did not answer within {self.limits.seconds:g} s: try again later"
         return self._ask(Request(query=query, inbox=inbox), "", Outage(late)).mbox
 
-    def series(self, raws: Sequence[bytes], *, source: str, asked: str = "", revision: int | None = None) -> Series:
+    def series(
+        self,
+        raws: Sequence[bytes],
+        *,
+        source: str,
+        asked: str = "",
+        revision: int | None = None,
+        partial: bool = False,
+    ) -> Series:
         """The series in raw mails (or mboxes, or diffs), such as a thread from an archive; `asked` is the id of one of
-        its patches, its cover letter or a reply to them, empty for the newest version there is. Raises as `fetch`."""
+        its patches, its cover letter or a reply to them, empty for the newest version there is. Raises as `fetch`,
+        and Incomplete where patches are missing and it was not asked for what there is (`partial`)."""
         source = clean(source)
-        request = Request(raws=tuple(raws), asked=asked, revision=revision, source=source)
-        late = Unreviewed(f"{source} takes longer than {self.limits.seconds:g} s to read, and is left alone")
-        series = self._ask(request, source, late).series
+        request = Request(raws=tuple(raws), asked=asked, revision=revision, partial=partial, source=source)
+        series = self._ask(request, source, self._late_for(source)).series
         assert series is not None
         return series
+
+    def all(self, raws: Sequence[bytes], *, source: str, every: bool = False) -> list[Series | ReviewError]:
+        """Each series in raw mails, or the error in its place; `every`: each version of each. Raises as `fetch`."""
+        source = clean(source)
+        request = Request(raws=tuple(raws), all=True, every=every, source=source)
+        answers = self._ask(request, source, self._late_for(source)).all
+        return [answer.series or _failure(answer) for answer in answers]
+
+    def _late_for(self, source: str) -> Unreviewed:
+        return Unreviewed(f"{source} takes longer than {self.limits.seconds:g} s to read, and is left alone")
 
     def close(self) -> None:
         """End the child and remove its profile."""
@@ -217,10 +264,7 @@ class Reader:
             raise self._ended(process, source or "the answer", late)
         answer = msgspec.json.decode(line, type=Answer)
         if answer.failure:
-            error = KINDS[answer.failure](clean(answer.text))
-            if isinstance(error, Incomplete):
-                error.query = answer.query
-            raise error
+            raise _failure(answer)
         return answer
 
     def _give_up(self, process: subprocess.Popen[bytes]) -> None:
@@ -260,6 +304,13 @@ class Reader:
                     env=_environment(home),
                 )
         return self._process
+
+
+def _failure(answer: Answer) -> ReviewError:
+    error = KINDS[answer.failure](clean(answer.text))
+    if isinstance(error, Incomplete):
+        error.query = answer.query
+    return error
 
 
 def _environment(home: str) -> dict[str, str]:

@@ -22,10 +22,12 @@ from liblore.utils import split_mbox_as_bytes
 
 from reviewbot import lore_http, lore_mail
 from reviewbot.lore_protocol import KINDS, Answer, Incomplete, Limits, Request
-from reviewbot.lore_series import assemble
-from reviewbot.types import Address, Mail, ReviewError, Series, Unreviewed
+from reviewbot.lore_series import assemble, assemble_all
+from reviewbot.types import Address, Mail, ReviewError, Unreviewed
 
 _FROM = re.compile(rb"^From \S[^\n]*\d\d:\d\d:\d\d[^\n]*\d{4}", re.MULTILINE)
+_LOOSE = re.compile(rb"(?:\A|(?<=\n\n))From [^\n]*\n(?=(?:[!-9;-~]+:|>?From )[^\n]*\n)")
+"""Where a mail begins in an mbox whose lines have no date, or one that is written in another way."""
 _GIT = re.compile(rb"From ([0-9a-f]{40} Mon Sep 17 00:00:00 2001|git@z Thu Jan  1 00:00:00 1970)")
 
 
@@ -63,18 +65,26 @@ def allow(seconds: int) -> None:
 def respond(line: bytes, limits: Limits) -> bytes:
     """The answer to one request, both as JSON. Never raises: a failure is an answer."""
     request = msgspec.json.decode(line, type=Request)
-    what, query = request.source or f"the thread of <{request.asked}>", ""
+    what = request.source or f"the thread of <{request.asked}>"
     try:
-        return msgspec.json.encode(fetch(request, limits) if request.inbox else Answer(series=read(request, limits)))
+        return msgspec.json.encode(fetch(request, limits) if request.inbox else read(request, limits))
     except ReviewError as error:
-        name = type(error).__name__
-        failure, text = name if name in KINDS else Unreviewed.__name__, str(error)
-        query = error.query if isinstance(error, Incomplete) else ""
+        answer = failed(error)
     except MemoryError:
-        failure, text = Unreviewed.__name__, f"{what} takes more than {limits.memory >> 20} MB of memory to read"
+        answer = failed(Unreviewed(f"{what} takes more than {limits.memory >> 20} MB of memory to read"))
     except Exception as error:  # a mail found a fault of ours or of a library: one line in the parent
-        failure, text = Unreviewed.__name__, f"{what} cannot be read ({type(error).__name__}: {str(error)[:200]})"
-    return msgspec.json.encode(Answer(failure=failure, text=text.encode("utf-8", "replace").decode(), query=query))
+        answer = failed(Unreviewed(f"{what} cannot be read ({type(error).__name__}: {str(error)[:200]})"))
+    return msgspec.json.encode(answer)
+
+
+def failed(error: ReviewError) -> Answer:
+    """A failure as an answer."""
+    name = type(error).__name__
+    return Answer(
+        failure=name if name in KINDS else Unreviewed.__name__,
+        text=str(error).encode("utf-8", "replace").decode(),
+        query=error.query if isinstance(error, Incomplete) else "",
+    )
 
 
 def fetch(request: Request, limits: Limits) -> Answer:
@@ -84,7 +94,7 @@ def fetch(request: Request, limits: Limits) -> Answer:
     return Answer(mbox=lore_http.thread(request.asked, request.inbox, limits))
 
 
-def read(request: Request, limits: Limits) -> Series:
+def read(request: Request, limits: Limits) -> Answer:
     """The series that a request's mails hold. Raises as `lore_series.assemble`; a bad mail spoils only itself."""
     mails: list[bytes] = []
     by_git = True
@@ -95,12 +105,19 @@ def read(request: Request, limits: Limits) -> Series:
     posts = [post(mail, limits) for mail in mails]
     # A series has one sender; only where git wrote the files, or there are no headers, is From no sender.
     written = by_git or not any(p.mail.author.email or p.mail.message_id for p in posts)
-    return assemble(
-        posts,
-        source=request.source,
-        asked=request.asked,
-        revision=request.revision,
-        one_sender=bool(request.asked) or not written,
+    one_sender = bool(request.asked) or not written
+    if request.all:
+        found = assemble_all(posts, source=request.source, one_sender=one_sender, every=request.every)
+        return Answer(all=tuple(failed(one) if isinstance(one, ReviewError) else Answer(series=one) for one in found))
+    return Answer(
+        series=assemble(
+            posts,
+            source=request.source,
+            asked=request.asked,
+            revision=request.revision,
+            one_sender=one_sender,
+            partial=request.partial,
+        )
     )
 
 
@@ -118,7 +135,7 @@ def split(raw: bytes, source: str, limits: Limits) -> tuple[Sequence[bytes], boo
         return [raw], False
     lines = _FROM.findall(raw)
     if not lines:
-        return [raw.partition(b"\n")[2]], False
+        return [one for one in _LOOSE.split(raw) if one.strip()], False
     return split_mbox_as_bytes(raw), all(_GIT.match(line) for line in lines)
 
 

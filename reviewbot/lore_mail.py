@@ -20,7 +20,7 @@ import msgspec
 from liblore.series import parse_patch_subject
 
 from reviewbot.text import addresses, clean, clean_lines, decode, header_text, mailbox, message_ids, unfold
-from reviewbot.types import Address, Mail, Value
+from reviewbot.types import Address, Mail, Prerequisite, Value
 
 MOST_PARTS = 100
 """Parts of a message that are looked at."""
@@ -31,11 +31,18 @@ HEADING = 64 << 10
 MOST_PATCHES = 9999
 """Highest patch number and version that is taken for one; `git format-patch` has no bound."""
 
+MOST_PREREQUISITES = 1000
+"""Prerequisites that are taken from one mail."""
+
 _HEADER = re.compile(rb"(?im)^(from|subject|date|message-id|to):")
 _FIRST_LINE = re.compile(rb"(from [^\n]*\n)?[!-9;-~]+:", re.IGNORECASE)
 _DIFF = re.compile(rb"^(diff --git [^\n]|--- [^\n]+\n\+\+\+ [^\n]+\n@@ -)", re.MULTILINE)
+_TAGS = re.compile(r"[^\[\]]{0,80}(\[[^\]]*\]\s*)+")
+_NUMBERED = re.compile(r"\b\d+ ?/ ?\d{5,}\b|\b\d{5,} ?/ ?\d+\b")
+_VERSIONED = re.compile(r"(?<![a-z])(?:patch)?(v\d{5,})\b", re.IGNORECASE)
 _BASE = re.compile(rb"^base-commit: ([0-9a-f]{40})\s*$", re.MULTILINE)
 _CHANGE = re.compile(rb"^change-id: (\S{1,200})\s*$", re.MULTILINE)
+_PRIOR = re.compile(rb"^prerequisite-(message|change|patch)-id:[ \t]*(\S{1,900})[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
 
 class Post(Value, frozen=True):
@@ -59,6 +66,7 @@ class Post(Value, frozen=True):
     """Ids of the messages above it, the nearest first."""
     base_commit: str = ""
     change_id: str = ""
+    prerequisites: tuple[Prerequisite, ...] = ()
     fault: str = ""
     """Why only the headers were read: `is 21 MB`."""
 
@@ -85,7 +93,7 @@ def read(raw: bytes) -> Post:
     message = email.message_from_bytes(plain, policy=email.policy.compat32)
     text, diff = _split(list(_texts(message)))
     post = _heading(message, clean_lines(text))
-    if not diff and not post.cover:
+    if (not diff and not post.cover) or post.fault:
         return post
     if plain != raw:
         text, kept = _split(list(_texts(email.message_from_bytes(raw, policy=email.policy.compat32))))
@@ -99,6 +107,7 @@ def read(raw: bytes) -> Post:
         raw=_plain_mail(post.mail, text, kept),
         base_commit=base[1].decode() if base else "",
         change_id=clean(decode(change[1])) if change else "",
+        prerequisites=_prerequisites(everything),
     )
 
 
@@ -130,8 +139,8 @@ def _heading(message: Message, body: str) -> Post:
 
     subject = header_text(first("subject"))
     parsed = parse_patch_subject(subject[:1000])
-    if max(parsed.version, parsed.counter, parsed.expected) > MOST_PATCHES:
-        raise ValueError("no such numbering")
+    fault = _absurd(subject) if parsed.is_patch else ""
+    sane = not fault and max(parsed.version, parsed.counter, parsed.expected) <= MOST_PATCHES
     answered = message_ids(unfold(first("in-reply-to")))[:1]
     references = message_ids(unfold(first("references")))
     mail = Mail(
@@ -149,15 +158,38 @@ def _heading(message: Message, body: str) -> Post:
     )
     return Post(
         mail=mail,
-        version=parsed.version,
-        number=parsed.counter,
-        expected=max(parsed.expected, 1),
-        counted=not parsed.counters_inferred,
+        version=parsed.version if sane else 1,
+        number=parsed.counter if sane else 1,
+        expected=max(parsed.expected, 1) if sane else 1,
+        counted=sane and not parsed.counters_inferred,
         tagged=parsed.is_patch,
         reply=parsed.is_reply,
         when=_when(first("date")),
         parents=tuple(dict.fromkeys((*answered, *reversed(references)))),
+        fault=fault,
     )
+
+
+def _absurd(subject: str) -> str:
+    """What is wrong with a version, or with an n/m, that no series has; empty where nothing is."""
+    tags = _TAGS.match(subject[:1000])
+    prefix = tags[0] if tags else ""
+    if found := _NUMBERED.search(prefix):
+        return f"is numbered {found[0][:40]} in its subject: no series has more than {MOST_PATCHES} patches"
+    if found := _VERSIONED.search(prefix):
+        return f"is {found[1][:40]} by its subject: there is no version above v{MOST_PATCHES}"
+    return ""
+
+
+def _prerequisites(text: bytes) -> tuple[Prerequisite, ...]:
+    """What has to be applied first, in the order in which the mail says so."""
+    found: dict[Prerequisite, None] = {}
+    for kind, value in _PRIOR.findall(text)[:MOST_PREREQUISITES]:
+        id_, version = clean(decode(value)).strip("<>"), 0
+        if kind.lower() == b"change" and (said := re.fullmatch(r"(.+):v?(\d{1,4})", id_)):
+            id_, version = said[1], int(said[2])
+        found[Prerequisite(kind=f"{kind.decode().lower()}-id", id=id_, version=version)] = None
+    return tuple(found)
 
 
 def _people(values: list[str]) -> tuple[Address, ...]:
@@ -271,4 +303,5 @@ def _bare(raw: bytes, plain: bytes) -> Post:
         raw=raw if diff else b"",
         base_commit=base[1].decode() if base else "",
         change_id=clean(decode(change[1])) if change else "",
+        prerequisites=_prerequisites(plain) if diff else (),
     )

@@ -66,6 +66,12 @@ class Request(Value, frozen=True):
     inbox: str = ""
     query: str = ""
     revision: int | None = None
+    partial: bool = False
+    """A series that lacks patches is given as it is."""
+    all: bool = False
+    """Each series of the mails."""
+    every: bool = False
+    """With `all`: each version of each of them."""
     source: str = ""
 
 
@@ -73,6 +79,8 @@ class Answer(Value, frozen=True):
     """What the child made of a request: a series, an mbox, or a failure (a name of KINDS, with `Incomplete.query`)."""
 
     series: Series | None = None
+    all: tuple[Answer, ...] = ()
+    """For a request for `all`: an answer for each."""
     mbox: bytes = b""
     failure: str = ""
     text: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reviewbot.key import identity
 from reviewbot.reply import replay_id
 from reviewbot.text import clean
 from reviewbot.types import Outcome, Review, Verdict
@@ -38,7 +39,7 @@ def as_json(review: Review) -> dict[str, Any]:
 def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
     finding, trace = verdict.finding, verdict.trace
     return {
-        "id": replay_id(review.series.lead.message_id, finding),
+        "id": replay_id(identity(review.series), finding),
         "rule": finding.rule,
         "outcome": str(verdict.outcome),
         "patch": finding.patch,

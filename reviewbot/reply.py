@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from reviewbot.key import message_id, series_key
+from reviewbot.key import identity, message_id, series_key
 from reviewbot.schedule import WIDTH, knot, schedule
 from reviewbot.text import clean, mailbox
 from reviewbot.types import (
@@ -46,9 +46,12 @@ MOST_NAMED = 3
 MOST_CC, MOST_REFERENCES = 60, 40
 
 
-def replay_id(message_id: str, finding: Finding) -> str:
-    """Eight hex digits that name a finding for `reviewbot explain`: the same for the same mail and finding, always."""
-    text = "\0".join((message_id, finding.rule, finding.object, finding.at.file, finding.at.function, finding.message))
+def replay_id(named: str, finding: Finding) -> str:
+    """Eight hex digits that name a finding for `reviewbot explain`: the same for the same mail and finding, always.
+
+    `named` is what `key.identity` says of the series.
+    """
+    text = "\0".join((named, finding.rule, finding.object, finding.at.file, finding.at.function, finding.message))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -76,7 +79,7 @@ def _nack(review: Review, number: int, verdicts: Sequence[Verdict], sender: Addr
         others=_others(verdicts),
         series=len(review.series.patches) > 1,
         quote=lambda v: quote(_files(review, number), _in_patch(review, number, v.finding)),
-        ids=[replay_id(review.series.lead.message_id, first.finding)],
+        ids=[replay_id(identity(review.series), first.finding)],
     )
     return Reply(
         headers=headers(patch.mail, sender, _own_id(review, number, sender)), body=_tidy(body), verdicts=tuple(verdicts)
@@ -97,7 +100,7 @@ def _ack(review: Review, sender: Address | None) -> Reply:
         checked=_checked(review),
         reason=review.reason,
         quote=lambda v: quote(_files(review, number), _in_patch(review, number, v.finding)),
-        ids=[replay_id(lead.message_id, v.finding) for v in fixed[:1]],
+        ids=[replay_id(identity(review.series), v.finding) for v in fixed[:1]],
     )
     return Reply(
         headers=headers(mail, sender, _own_id(review, number if fixed else 0, sender)),

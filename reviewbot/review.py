@@ -195,13 +195,14 @@ def runs_folder() -> Path:
 def remember(result: Review, options: Options) -> None:
     """Keep each finding that has a schedule, by its id, so that `reviewbot explain ID` can replay it. Best effort."""
     from reviewbot.explain import Run
+    from reviewbot.key import identity
     from reviewbot.reply import replay_id
 
     folder = runs_folder()
     for verdict in result.verdicts:
         if verdict.trace is None:
             continue
-        name = replay_id(result.series.lead.message_id, verdict.finding)
+        name = replay_id(identity(result.series), verdict.finding)
         base = result.change.base if result.change else ""
         run = Run(name, verdict, str(Path(options.tree).resolve()), base, result.series)
         try:

@@ -77,6 +77,23 @@ class Patch(Value, frozen=True):
     """The whole message, cleaned of transfer encoding, for a second try with --keep-cr and for `git am` users."""
 
 
+class Prerequisite(Value, frozen=True):
+    """What a series says has to be applied before it, as b4 and `git format-patch --base` write it."""
+
+    kind: str
+    """`message-id`, `change-id` or `patch-id`."""
+    id: str
+    version: int = 0
+    """Of a change-id; 0 where none is named."""
+    state: str = ""
+    """`applied`, `in the base`, or `missing`; empty as long as nobody has looked."""
+    why: str = ""
+    """Why it is missing."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}{f' v{self.version}' if self.version else ''}"
+
+
 class Series(Value, frozen=True):
     """A patch series as posted: one version by one author, in order."""
 
@@ -84,6 +101,12 @@ class Series(Value, frozen=True):
     version: int = 1
     expected: int = 1
     """How many patches the series says it has."""
+    missing: tuple[int, ...] = ()
+    """Numbers of the patches that are not here; empty where one patch was asked for by itself."""
+    chosen: str = ""
+    """Which version this is of those that were there, and why this one; empty where there was no choice."""
+    prerequisites: tuple[Prerequisite, ...] = ()
+    """In the order in which they have to be applied."""
     cover: Mail | None = None
     change_id: str = ""
     base_commit: str = ""
@@ -173,6 +196,8 @@ class Change(Value, frozen=True):
     """Base against the end of the series."""
     patches: tuple[tuple[FileChange, ...], ...] = ()
     """Per patch, against the one before it."""
+    prerequisites: tuple[Prerequisite, ...] = ()
+    """What became of those of the series; what was applied is part of the base."""
     flags: tuple[str, ...] = ()
     """Paths that a reviewer wants to see first: `.gitattributes`, `.gitmodules`, `.b4-config`, scripts."""
 
@@ -363,15 +388,27 @@ class Fault(Value, frozen=True):
     """The rule that crashed; empty when all of the review did."""
 
 
+class Unread(Value, frozen=True):
+    """A function that the series changes and that could not be read; the whole file where `function` is empty."""
+
+    file: str
+    function: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.function}() in {self.file}" if self.function else self.file
+
+
 class Review(Value, frozen=True):
     """Everything that one run found out about a series."""
 
     series: Series
     decision: Decision
     reason: str = ""
-    """Why a series is unreviewed, or what limits an ack."""
+    """Why a series is unreviewed, what limits an ack, or why a series without a finding is not acked."""
     change: Change | None = None
     verdicts: tuple[Verdict, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    """What the series changes and could not be read."""
     checked: tuple[str, ...] = ()
     """What an ack may claim was looked at, a phrase each."""
     notes: tuple[str, ...] = ()

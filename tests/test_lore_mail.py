@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from reviewbot.lore_mail import Post, heading, read
-from reviewbot.types import Address
+from reviewbot.types import Address, Prerequisite
 
 
 def git_mailinfo(raw: bytes, folder: Path) -> bytes:
@@ -211,10 +211,35 @@ def test_change_id() -> None:
 
 
 def test_numbers_that_nobody_counts_to_are_refused() -> None:
-    with pytest.raises(ValueError, match="numbering"):
-        read(m.patch(f"PATCH v{'9' * 50}", id="a@b.example"))
-    with pytest.raises(ValueError, match="numbering"):
-        heading(m.patch("PATCH v10000", id="a@b.example"), "is large")
+    for tag, says in (
+        ("PATCH v9999999999", "is v9999999999 by its subject: there is no version above v9999"),
+        ("PATCHv10000", "is v10000 by its subject: there is no version above v9999"),
+        ("RFC][PATCH 3/10000", "is numbered 3/10000 in its subject: no series has more than 9999 patches"),
+        ("PATCH 12345/2", "is numbered 12345/2 in its subject: no series has more than 9999 patches"),
+    ):
+        post = read(m.patch(tag, id="a@b.example"))
+        assert (post.fault, post.diff, post.patch, post.counted) == (says, b"", False, False)
+        assert (post.version, post.number, post.expected) == (1, 1, 1)
+    assert heading(m.patch("PATCH v10000", id="a@b.example"), "is large").fault == "is large"
+    assert read(m.patch("PATCH 1/2", "dm example: 1/20000 v99999", id="a@b.example")).patch
+
+
+def test_prerequisites_in_the_order_in_which_they_are_applied() -> None:
+    said = (
+        "prerequisite-change-id: 20261102-example-0a1b2c:v3\n"
+        "prerequisite-message-id: <20261102-x@dev.example>\n"
+        f"prerequisite-patch-id: {'ab' * 20}\n"
+        f"prerequisite-patch-id: {'ab' * 20}\n"
+        "> prerequisite-patch-id: quoted\n"
+    )
+    post = read(m.mail("[PATCH 0/2] x", f"What for.\n\n---\n{said}", id="a@b.example"))
+    assert post.prerequisites == (
+        Prerequisite(kind="change-id", id="20261102-example-0a1b2c", version=3),
+        Prerequisite(kind="message-id", id="20261102-x@dev.example"),
+        Prerequisite(kind="patch-id", id="ab" * 20),
+    )
+    bare = read(f"{m.DIFF}-- \n2.43.0\n\nbase-commit: {'1' * 40}\nprerequisite-patch-id: {'cd' * 20}\n".encode())
+    assert bare.prerequisites == (Prerequisite(kind="patch-id", id="cd" * 20),)
 
 
 def test_a_cover_letter_with_an_interdiff_stays_a_cover_letter() -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reviewbot.lore_mail import read
+from reviewbot.lore_mail import heading, read
 from reviewbot.lore_protocol import Incomplete, NoPatch
-from reviewbot.lore_series import assemble
+from reviewbot.lore_series import assemble, assemble_all
+from reviewbot.lore_thread import MOST_POSTINGS
 from reviewbot.types import ReviewError, Series
 
 
@@ -21,6 +22,10 @@ def of(mails: list[bytes], asked: str = "", revision: int | None = None, one_sen
         revision=revision,
         one_sender=one_sender,
     )
+
+
+def all_of(mails: list[bytes]) -> list[Series | ReviewError]:
+    return assemble_all([read(one) for one in mails], source="box")
 
 
 def ids(series: Series) -> list[str]:
@@ -186,10 +191,101 @@ def test_missing_patches_are_named() -> None:
         of(mails[:1], "m-0@dev.example")
 
 
-def test_a_patch_in_a_file_by_itself_is_taken_by_itself() -> None:
-    series = of([V1[2]])
+def test_a_patch_in_a_file_by_itself_lacks_the_others() -> None:
+    with pytest.raises(Incomplete, match="patches 1, 3 of 3 missing"):
+        of([V1[2]])
+    [series] = all_of([V1[2]])
+    assert isinstance(series, Series)
     assert ids(series) == ["v1-2"]
-    assert (series.patches[0].number, series.expected) == (2, 3)
+    assert (series.patches[0].number, series.expected, series.missing) == (2, 3, (1, 3))
+
+
+def versions(found: list[Series | ReviewError]) -> list[tuple[list[str], str]]:
+    """Which patches each series has, and why these."""
+    return [(ids(one), one.chosen) if isinstance(one, Series) else ([], str(one)) for one in found]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_newest_complete_version_whatever_the_order_of_the_mails(turned: bool) -> None:
+    order = -1 if turned else 1
+    one, two = m.patch("PATCH", id="a@dev.example"), m.patch("PATCH v2", id="b@dev.example", above=["a@dev.example"])
+    assert versions(all_of([one, two][::order])) == [(["b"], "v2, the newest complete one of v1 and v2")]
+    both = [["v2-1", "v2-2", "v2-3"], "v2, the newest complete one of v1 and v2"]
+    assert [list(x) for x in versions(all_of([*V1, *V2][::order]))] == [both]
+    short = versions(all_of([*V1, *V2[:3]][::order]))
+    assert short == [(["v1-1", "v1-2", "v1-3"], "v1, because v2 lacks patch 3 of 3")]
+    neither = versions(all_of([*V1[:3], *V2[:3]][::order]))
+    assert neither == [(["v2-1", "v2-2"], "v2, the newest one of v1 and v2")]
+    large = heading(m.patch("PATCH v2", id="l@dev.example", above=["a@dev.example"]), "is 21 MB large")
+    [kept] = assemble_all([read(one), large][::order], source="box")
+    assert isinstance(kept, Series)
+    assert (ids(kept), kept.chosen) == (["a"], "v1, because v2 is 21 MB large")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_strangers_answer_is_not_the_series_even_where_it_comes_first(turned: bool) -> None:
+    late = m.patch("PATCH v9", "dm example: mine", id="z9@other.example", above=["v1-0@dev.example"], author=m.ZED)
+    [(found, why)] = versions(all_of([late, *V1][:: -1 if turned else 1]))
+    assert (found, why) == (
+        ["v1-1", "v1-2", "v1-3"],
+        "without `[PATCH v9] dm example: mine` by Zed Stranger",
+    )
+
+
+def test_versions_that_are_not_in_one_thread() -> None:
+    apart = m.series("w2", 3, 2)
+    assert versions(all_of([*apart, *V1]))[0][0] == ["w2-1", "w2-2", "w2-3"]
+    one = m.patch("PATCH", "dm example: a", id="a@dev.example")
+    other = m.patch("PATCH v2", "dm example: b", id="b@dev.example")
+    assert versions(all_of([one, other])) == [(["a"], ""), (["b"], "")]
+    tagged = [m.patch_body(tail="\nchange-id: c-1\n"), m.patch_body(tail="\nchange-id: c-1\n")]
+    one = m.patch("PATCH", "dm example: a", id="a@dev.example", body=tagged[0])
+    other = m.patch("PATCH v2", "dm example: b", id="b@dev.example", body=tagged[1])
+    assert [found for found, _ in versions(all_of([other, one]))] == [["b"]]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_independent_patches_are_a_series_each(turned: bool) -> None:
+    mails = [
+        m.patch("PATCH", "dm example: one", id="one@dev.example"),
+        m.patch("PATCH", "dm other: two", id="two@dev.example"),
+        *m.series("z", 2, author=m.ZED),
+        m.mail("Hello", "no patch", id="t@x.example"),
+    ]
+    assert versions(all_of(mails[:: -1 if turned else 1])) == [(["one"], ""), (["two"], ""), (["z-1", "z-2"], "")]
+
+
+def test_what_cannot_be_read_of_several_series_is_an_error_in_its_place() -> None:
+    absurd = m.patch("PATCH 999999999/1000000000", id="x@dev.example")
+    good = m.patch("PATCH", "dm other: two", id="two@dev.example")
+    found = versions(all_of([absurd, good]))
+    assert found[1] == (["two"], "")
+    assert found[0][1].endswith("is numbered 999999999/1000000000 in its subject: no series has more than 9999 patches")
+
+
+def test_git_format_patch_of_one_branch_and_of_two() -> None:
+    def diff(path: str, old: str, new: str) -> str:
+        return m.DIFF.replace("example", path).replace("2" * 40, new * 40).replace("1" * 40, old * 40)
+
+    def patch(title: str, *what: str) -> bytes:
+        return m.patch("PATCH", title, body=m.patch_body(diff=diff(*what)))
+
+    one, then = patch("a", "example", "1", "2"), patch("b", "example", "2", "3")
+    apart, again = patch("c", "other", "1", "2"), patch("d", "example", "1", "4")
+    found = assemble_all([read(x) for x in (one, apart, then, again)], source="box", one_sender=False)
+    titles = [[p.mail.subject for p in x.patches] for x in found if isinstance(x, Series)]
+    assert titles == [["[PATCH] a", "[PATCH] b"], ["[PATCH] c"], ["[PATCH] d"]]
+    two = [m.patch(f"PATCH {n}/2", f"{name} {n}") for name in ("x", "y") for n in (1, 2)]
+    found = assemble_all([read(x) for x in two], source="box", one_sender=False)
+    titles = [[p.mail.subject for p in x.patches] for x in found if isinstance(x, Series)]
+    assert titles == [["[PATCH 1/2] x 1", "[PATCH 2/2] x 2"], ["[PATCH 1/2] y 1", "[PATCH 2/2] y 2"]]
+
+
+def test_very_many_series_in_one_file_are_refused() -> None:
+    posts = [read(m.patch("PATCH", f"dm example: {n}", id=f"{n}@dev.example")) for n in range(MOST_POSTINGS + 1)]
+    assert len(assemble_all(posts[1:], source="box")) == MOST_POSTINGS
+    with pytest.raises(ReviewError, match="holds more than 200 series"):
+        assemble_all(posts, source="box")
 
 
 def test_copies_from_several_lists_count_once() -> None:

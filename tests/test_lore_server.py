@@ -131,8 +131,11 @@ def test_three_kinds_of_failure(inbox: str) -> None:
         down = f"http://127.0.0.1:{closed.getsockname()[1]}/dm"
         with pytest.raises(lore.Outage, match=r"cannot be reached \(connection refused\): try again later"):
             lore.fetch("v1-1@dev.example", inbox=down)
-    with pytest.raises(lore.Incomplete, match="patch 2 of 2 missing"):
-        lore.fetch("short-1@dev.example", inbox=inbox)
+
+
+def test_a_series_of_which_the_archive_has_a_part(inbox: str) -> None:
+    found = lore.fetch("short-1@dev.example", inbox=inbox)
+    assert ([p.number for p in found.patches], found.expected, found.missing) == ([1], 2, (2,))
 
 
 def test_a_server_that_says_nothing_is_given_up(inbox: str) -> None:
