@@ -55,6 +55,14 @@ class Index:
         entries = ((path, now.entry(path)) for path in self._named)
         raise Unreviewed(misfit(forms[0], now, {path for path, e in entries if e and not e.regular}))
 
+    def undo(self, forms: list[bytes]) -> bool:
+        """Take a patch back that is in there, in one of its forms; False, and nothing done, where it is not."""
+        for diff in forms:
+            if tree := self._try(diff, merge=False, reverse=True):
+                self._trees.append(tree)
+                return True
+        return False
+
     def difference(self, old: int, new: int) -> bytes:
         """What `git diff-tree` says between two of the trees, for `diff.records` and `diff.changes`."""
         output = self._git.call("diff-tree", *DIFF, self._trees[old], self._trees[new])
@@ -66,12 +74,13 @@ class Index:
     def _source(self, tree: str = "") -> GitSource:
         return GitSource(self._git, tree or self._trees[-1])
 
-    def _try(self, diff: bytes, merge: bool) -> str:
-        """The tree that the diff makes of the last one; empty when git refuses it, or merges nothing into nothing."""
+    def _try(self, diff: bytes, merge: bool, reverse: bool = False) -> str:
+        """The tree that the diff, or the diff read backwards (`reverse`), makes of the last one; empty when git refuses
+        it, or merges nothing into nothing."""
         if self._at != self._trees[-1]:
             self._git.call("read-tree", self._trees[-1])
         self._at = ""
-        way = ["--3way"] if merge else []
+        way = [*["--3way"] * merge, *["--reverse"] * reverse]
         if self._git.maybe("apply", "--cached", *way, "--whitespace=nowarn", "-", data=diff) is None:
             return ""
         self._at = self._git.call("write-tree").decode().strip()

@@ -37,10 +37,11 @@ from reviewbot.lore_protocol import (
     UnknownMessage,
 )
 from reviewbot.text import clean
-from reviewbot.types import ReviewError, Series, Unreviewed
+from reviewbot.types import Prerequisite, ReviewError, Series, Unreviewed
 
 __all__ = [
     "LORE",
+    "Finder",
     "Incomplete",
     "Limits",
     "NoPatch",
@@ -120,9 +121,64 @@ def fetch(
         except Incomplete as error:
             more = _others(reader, error, inbox)
         series = reader.series((mbox + more,), source=name, asked=asked, revision=revision, partial=True)
-        if more:
+        if more and not series.missing:
             _keep(inbox, asked, mbox + more)
         return series
+
+
+class Finder:
+    """Where the prerequisites of a series may be: among the mails of the file that it came from, and in an archive.
+
+    In: what `fetch_all` was given; `inbox` empty for no archive. Use it as a context manager: it keeps a child.
+    """
+
+    def __init__(
+        self, source: str, *, inbox: str = "", stdin: bytes | None = None, limits: Limits | None = None
+    ) -> None:
+        self._source, self._stdin = source, stdin
+        self._inbox = _inbox(inbox) if inbox else ""
+        self._reader = Reader(limits)
+        self._own: list[Series] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._reader.close()
+
+    def __call__(self, wanted: Prerequisite) -> list[Series]:
+        """Series among which the prerequisite may be. Raises Unreviewed where they cannot be had, as `fetch`."""
+        found = [s for s in self._here() if wanted.kind == "patch-id" or _named(wanted, s)]
+        if found and wanted.kind != "patch-id":
+            return found
+        if not self._inbox:
+            if not found:
+                here = "standard input" if self._source == "-" else clean(self._source)
+                raise UnknownMessage(f"not in {here}; an archive to look in is named by --inbox")
+            return found
+        if not _ID.fullmatch(wanted.id) or '"' in wanted.id:
+            return found
+        if wanted.kind == "message-id":
+            mbox = self._reader.thread(wanted.id, self._inbox)
+            return [self._reader.series((mbox,), source=f"<{wanted.id}>", asked=wanted.id, partial=True)]
+        query = f"patchid:{wanted.id}" if wanted.kind == "patch-id" else f'nq:"change-id:{wanted.id}"'
+        mbox = self._reader.search(query, self._inbox)
+        return [*found, *self._read((mbox,), wanted.id)] if mbox else found
+
+    def _here(self) -> list[Series]:
+        if self._own is None:
+            raws = tuple(_local(self._source, self._stdin, self._reader.limits)) if self._source else ()
+            self._own = self._read(raws, self._source) if raws else []
+        return self._own
+
+    def _read(self, raws: tuple[bytes, ...], source: str) -> list[Series]:
+        found = self._reader.all(raws, source=source, every=True)
+        return [one for one in found if isinstance(one, Series)]
+
+
+def _named(wanted: Prerequisite, series: Series) -> bool:
+    mails = (series.lead, *(p.mail for p in series.patches))
+    return series.change_id == wanted.id if wanted.kind == "change-id" else wanted.id in {m.message_id for m in mails}
 
 
 def _others(reader: Reader, error: Incomplete, inbox: str) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from liblore.utils import DEFAULT_LISTID_PREFERENCE as LISTS
 
+from reviewbot.gaps import ranges
 from reviewbot.lore_mail import Post
 from reviewbot.lore_protocol import Incomplete
 from reviewbot.lore_thread import DAY, Thread, name
@@ -224,15 +225,3 @@ def _query(post: Post) -> str:
         return ""
     since, until = (time.strftime("%Y%m%d", time.gmtime(post.when + days * DAY)) for days in (-1, 1))
     return f"s:PATCH f:{address} d:{since}..{until}"
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """`patch 2`, `patches 1, 4-7`: at most five ranges."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and spans[-1][1] == number - 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans[:5]) + (" ..." if len(spans) > 5 else "")
-    return f"{'patch' if len(numbers) == 1 else 'patches'} {text}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from reviewbot.gaps import gaps
 from reviewbot.key import identity
 from reviewbot.reply import replay_id
 from reviewbot.text import clean
-from reviewbot.types import Outcome, Review, Verdict
+from reviewbot.types import Decision, Outcome, Prerequisite, Review, Verdict
 
 SCHEMA = 1
 STAGES = ("fetch", "apply", "facts", "rules", "simulate", "reply", "total")
@@ -25,14 +26,28 @@ def as_json(review: Review) -> dict[str, Any]:
             "version": review.series.version,
             "author": clean(f"{lead.author.name} <{lead.author.email}>" if lead.author.email else lead.author.name),
             "patches": len(review.series.patches),
+            "missing": list(review.series.missing),
+            "chosen": review.series.chosen or None,
+            "prerequisites": [_prerequisite(p) for p in review.prerequisites],
         },
-        "base": {"commit": review.change.base, "how": review.change.how} if review.change else None,
+        "base": {"commit": review.change.commit, "how": review.change.how} if review.change else None,
         "verdict": str(review.decision),
         "reason": review.reason or None,
         "findings": [_finding(review, v) for v in review.verdicts],
+        "unread": [{"file": one.file, "function": one.function} for one in review.unread],
         "checked": list(review.checked),
         "notes": list(review.notes),
         "timing": {stage: round(timing.get(stage, 0.0), 4) for stage in STAGES},
+    }
+
+
+def _prerequisite(one: Prerequisite) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "id": one.id,
+        "version": one.version or None,
+        "state": one.state or None,
+        "reason": clean(one.why) or None,
     }
 
 
@@ -42,7 +57,7 @@ def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
         "id": replay_id(identity(review.series), finding),
         "rule": finding.rule,
         "outcome": str(verdict.outcome),
-        "patch": finding.patch,
+        "patch": review.series.at(finding.patch).number,
         "file": finding.at.file,
         "line": finding.at.line,
         "side": finding.side.value,
@@ -65,12 +80,22 @@ def summary(review: Review) -> list[str]:
     lead = review.series.lead
     lines = [f"{review.decision.value}: {clean(lead.subject) or review.series.source}"]
     if review.change:
-        lines.append(f"  base {review.change.base[:12]} ({review.change.how})")
+        lines.append(f"  base {review.change.commit[:12]} ({review.change.how})")
+    if review.series.chosen:
+        lines.append(f"  reviewed: {clean(review.series.chosen)}")
+    lines += [f"  {_told(one)}" for one in review.prerequisites]
     if review.reason:
         lines.append(f"  {review.reason}")
+    elif review.decision is not Decision.UNREVIEWED:
+        lines += [f"  not seen: {gap}" for gap in gaps(review.series, review.prerequisites, review.unread)]
     lines += [f"  {line(v)}" for v in review.verdicts]
     lines += [f"  note: {clean(note)}" for note in review.notes]
     return lines
+
+
+def _told(one: Prerequisite) -> str:
+    state = {"applied": "applied first", "": "not looked for"}.get(one.state, one.state)
+    return clean(f"prerequisite {one} {state}{f': {one.why}' if one.why else ''}")
 
 
 def line(verdict: Verdict) -> str:

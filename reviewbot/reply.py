@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from reviewbot.gaps import gaps
 from reviewbot.key import identity, message_id, series_key
 from reviewbot.schedule import WIDTH, knot, schedule
 from reviewbot.text import clean, mailbox
@@ -71,13 +72,14 @@ def draft(review: Review, sender: Address | None = None) -> tuple[Reply, ...]:
 
 
 def _nack(review: Review, number: int, verdicts: Sequence[Verdict], sender: Address | None) -> Reply:
-    patch = next((p for p in review.series.patches if p.number == number), review.series.patches[0])
+    patch = review.series.at(number)
     first = verdicts[0]
     body = _template("nack.txt.j2").render(
         mail=patch.mail,
         first=first,
         others=_others(verdicts),
         series=len(review.series.patches) > 1,
+        gaps=gaps(review.series, review.prerequisites, review.unread),
         quote=lambda v: quote(_files(review, number), _in_patch(review, number, v.finding)),
         ids=[replay_id(identity(review.series), first.finding)],
     )
@@ -92,7 +94,7 @@ def _ack(review: Review, sender: Address | None) -> Reply:
     mail, number = lead, 1
     if fixed:
         number = fixed[0].finding.patch
-        mail = next((p.mail for p in review.series.patches if p.number == number), lead)
+        mail = review.series.at(number).mail
     body = _template("ack.txt.j2").render(
         mail=mail,
         fixed=fixed,
@@ -113,7 +115,8 @@ def _checked(review: Review) -> str:
     """What was looked at: what the rules found to look at in the change, in which files, of which tree."""
     change = review.change
     several = "series" if len(review.series.patches) > 1 else "patch"
-    tree = f"in the tree at {change.base[:12]} with the {several} applied" if change and change.base else ""
+    first = "its prerequisites and " if any(p.state == "applied" for p in review.prerequisites) else ""
+    tree = f"in the tree at {change.commit[:12]} with {first}the {several} applied" if change and change.base else ""
     if not review.checked:
         return (
             f"Nothing in it takes a lock, sleeps, allocates, queues work or submits I/O; checked {tree}".rstrip() + "."

@@ -25,12 +25,14 @@ from reviewbot.types import (
     ReviewError,
     Series,
     Source,
+    Unread,
     Unreviewed,
     Value,
     Verdict,
 )
 
 if TYPE_CHECKING:
+    from reviewbot.prior import Find, Prior
     from reviewbot.tree import Tree
 
 
@@ -54,6 +56,7 @@ class Examined(Value, frozen=True):
     notes: tuple[str, ...]
     checked: tuple[str, ...]
     timing: tuple[tuple[str, float], ...]
+    unread: tuple[Unread, ...] = ()
     failed: tuple[str, ...] = ()
     """The rules that crashed or could not be loaded: what they look at was not checked."""
     faults: tuple[Fault, ...] = ()
@@ -63,7 +66,7 @@ class Examined(Value, frozen=True):
     def decision(self) -> Decision:
         """What is said of the series: what was checked by half is never acked."""
         said = decide(self.verdicts)
-        return Decision.COMMENT if self.failed and said is Decision.ACK else said
+        return Decision.COMMENT if (self.failed or self.unread) and said is Decision.ACK else said
 
 
 def review(
@@ -72,33 +75,43 @@ def review(
     fetched: float = 0.0,
     progress: Progress | None = None,
     opened: Tree | None = None,
+    find: Find | None = None,
 ) -> Review:
     """Review a fetched series on a tree; `fetched` is the seconds that fetching took. Never raises for a bad series.
 
     progress: told how many of how many files have been indexed, while a tree is looked through for the first time.
-    opened: the tree, for whoever reviews many on it; it stays open.
+    opened: the tree, for whoever reviews many on it; it stays open. find: where prerequisites of the series are had.
     """
+    from reviewbot.gaps import gaps
+    from reviewbot.prior import gather
     from reviewbot.reply import draft
     from reviewbot.tree import Tree
 
     clock = Clock(fetch=fetched)
+    prior: list[Prior] = []
     with nullcontext(opened) if opened is not None else Tree.open(Path(options.tree)) as tree:
         try:
             with clock("apply"):
-                change = tree.apply(series, options.base or None, options.branch, first=options.first)
+                prior = gather(series, find, tree.patch_id) if series.prerequisites else []
+                change = tree.apply(series, options.base or None, options.branch, options.first, prior)
                 in_scope(change)
         except Unreviewed as error:
-            return Review(series=series, decision=Decision.UNREVIEWED, reason=str(error), timing=clock.read())
+            reason = "; ".join((str(error), *gaps(series, [p.prerequisite for p in prior])))
+            return Review(series=series, decision=Decision.UNREVIEWED, reason=reason, timing=clock.read())
         before, after = tree.sources(change)
         examined = examine(change, before, after, options.rules, progress)
         sender = options.sender or tree.identity()
     for stage, seconds in examined.timing:
         clock.add(stage, seconds)
+    lacks = gaps(series, change.prerequisites, examined.unread)
+    partly = bool(lacks) and decide(examined.verdicts) is Decision.ACK  # an ack says only what was read
     result = Review(
         series=series,
-        decision=examined.decision,
+        decision=Decision.COMMENT if partly else examined.decision,
+        reason="; ".join(lacks) if partly else "",
         change=change,
         verdicts=examined.verdicts,
+        unread=examined.unread,
         checked=examined.checked,
         notes=(*examined.notes, *(f"the series touches {path}" for path in change.flags)),
         faults=examined.faults,
@@ -115,6 +128,7 @@ def examine(
     from reviewbot import judge, rules
     from reviewbot.faults import fault
     from reviewbot.rule import Diff
+    from reviewbot.unread import unread
 
     clock = Clock()
     loaded = rules.find()
@@ -124,6 +138,8 @@ def examine(
     chosen = [r for r in loaded.rules if not only or r.id in only]
     with clock("facts"):
         diff = Diff.of(change, before, after, progress)
+        units = [(source, version.unit) for source, version in ((before, diff.before), (after, diff.after))]
+        not_read = unread(change, units)
     verdicts: list[Verdict] = []
     checked: list[str] = []
     for rule in chosen:
@@ -142,9 +158,10 @@ def examine(
             notes.append(f"rule {rule.id} failed: {type(error).__name__}: {error}")
     return Examined(
         verdicts=tuple(judge.settle(verdicts)),
-        notes=(*notes, *diff.notes),
+        notes=tuple(notes),
         checked=tuple(dict.fromkeys(checked)),
         timing=clock.read(total=False),
+        unread=not_read,
         failed=tuple(failed),
         faults=tuple(faults),
     )
@@ -152,7 +169,7 @@ def examine(
 
 def in_scope(change: Change) -> None:
     """Raises Unreviewed for a change that touches no C code."""
-    if not any(f.path.endswith((".c", ".h")) and not f.binary for f in change.files):
+    if not any(f.path.endswith((".c", ".h")) for f in change.files):
         touched = ", ".join(f.path for f in change.files[:3]) or "no file"
         raise Unreviewed(f"out of scope: the series changes no C code ({touched})")
 
@@ -203,7 +220,7 @@ def remember(result: Review, options: Options) -> None:
         if verdict.trace is None:
             continue
         name = replay_id(identity(result.series), verdict.finding)
-        base = result.change.base if result.change else ""
+        base = result.change.commit if result.change else ""
         run = Run(name, verdict, str(Path(options.tree).resolve()), base, result.series)
         try:
             folder.mkdir(parents=True, exist_ok=True)

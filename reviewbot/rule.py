@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import msgspec
 
-from reviewbot.csource.ir import Const
+from reviewbot.csource.ir import Const, Unit
 from reviewbot.facts import worlds
 from reviewbot.facts.asks import Ask, asks, nth, weaker, which
 from reviewbot.facts.bios import OWN_LIST, merges, offloads, tries
@@ -194,6 +194,10 @@ class Version:
         """The program around the change."""
         return worlds.around(self._source, self._all, self._reach.files if self._reach else ())
 
+    def unit(self, path: str) -> Unit | None:
+        """What a file says, its functions without their bodies; None where it cannot be read."""
+        return self.world.names.units.get(path)
+
     @cached_property
     def facts(self) -> Facts:
         """Facts of the touched files; none where this side has none of them."""
@@ -247,17 +251,6 @@ class Diff:
         reach = Reach(change, before, after, paths, progress)
         first = Version(before, paths, reach=reach)
         return cls(change, first, Version(after, paths, first, reach))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What could not be read, for the maintainer."""
-        names = [
-            self.after.world.function(key).name
-            for path in self.after.paths
-            for key in self.after.world.functions(path)
-            if self.after.world.function(key).unreadable
-        ]
-        return (f"not readable, so nothing is said of it: {', '.join(names[:5])}",) if names else ()
 
     @cached_property
     def added(self) -> Facts:

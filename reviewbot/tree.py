@@ -13,12 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from reviewbot.base import matching
 from reviewbot.diff import changes, preimages, records
 from reviewbot.index import DIFF, Index
+from reviewbot.prior import Prior
 from reviewbot.source import Entry, GitSource
 from reviewbot.text import clean
-from reviewbot.types import Address, Change, ReviewError, Series, Source, Unreviewed
+from reviewbot.types import Address, Change, Prerequisite, ReviewError, Series, Source, Unreviewed
 
 try:
     import git
@@ -27,6 +30,9 @@ except ImportError as error:  # GitPython looks for the program as soon as it is
 
 TIMEOUT = 60
 """Seconds that one git command may take."""
+
+HISTORY, SECONDS = 1000, 20
+"""Commits of a history in which a prerequisite is looked for by its patch-id, and how long that may take."""
 
 FLAGGED = frozenset((".gitattributes", ".gitmodules", ".b4-config"))
 """Files that change what git or b4 do with the tree."""
@@ -41,6 +47,7 @@ class Tree:
     def __init__(self, name: str, git_dir: Path | None = None, common: Path | None = None) -> None:
         self._name = name
         self._git = Scratch(name, git_dir, common)
+        self._ids: dict[str, frozenset[str]] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
@@ -120,32 +127,36 @@ class Tree:
         base: str | None = None,
         branch: str = "HEAD",
         first: Sequence[Series | bytes] = (),
+        prior: Sequence[Prior] = (),
     ) -> Change:
         """Apply a series as `git am` would, to a commit found in this order: `base`, else the series' base-commit,
         else the commit whose files are those that the patches start from, else `branch`.
 
-        In: `first` are patches (a series, or the bytes of a diff) that belong to the base. Out: the change, with `how`
-        the base was found. Raises Unreviewed with the file and hunk when it applies to none of these commits,
-        ReviewError for an unknown `base` or `branch`.
+        In: `first` are patches (a series, or the bytes of a diff) that belong to the base. So do the prerequisites
+        (`prior`) after them, but for those that the base has; one that does not apply is left out. Out: the change,
+        with `how` the base was found, and what became of the prerequisites. Raises Unreviewed with the file and hunk
+        when it applies to none of these commits, ReviewError for an unknown `base` or `branch`.
         """
         patches = [_forms(patch.diff, patch.raw) for patch in series.patches]
-        prior = [forms for item in first for forms in _prior(item)]
+        given = [forms for item in first for forms in _prior(item)]
         fault: Unreviewed | None = None
-        for commit, how in self._bases(series, base, branch, by_blobs=not prior):
+        for commit, how in self._bases(series, base, branch, by_blobs=not given):
             try:
-                start = self._with(commit, prior)
+                start, settled = self._prepared(self._with(commit, given), prior)
                 done = self._apply(start, patches)
                 steps = [done.difference(i, i + 1) for i in range(len(patches))]
                 whole = steps[0] if len(steps) == 1 else done.difference(0, -1)
             except Unreviewed as error:
                 fault = fault or Unreviewed(f"does not apply to {commit[:12]} ({how}): {error}")
-                continue
+                continue  # a base that lacks a prerequisite is still one to try
             return Change(
                 base=start,
                 how=how + " (3way)" * done.merged,
                 files=changes(whole),
                 patches=tuple(changes(step) for step in steps),
+                prerequisites=settled,
                 flags=_flags(steps),
+                onto=commit if start != commit else "",
             )
         assert fault
         raise fault
@@ -209,13 +220,62 @@ class Tree:
         if not prior:
             return commit
         try:
-            done = self._apply(commit, prior)
-            entries, _ = records(done.difference(0, -1))
+            return self._applied(commit, prior)
         except Unreviewed as error:
             raise Unreviewed(f"of what has to be applied first, {error}") from None
+
+    def _applied(self, commit: str, patches: list[list[bytes]]) -> str:
+        """A commit in the scratch repository with the patches on top of another; raises Unreviewed."""
+        entries, _ = records(self._apply(commit, patches).difference(0, -1))
         changed: dict[str, Entry | bytes | None] = {entry.old_path: None for entry in entries}
         changed |= {e.path: Entry(e.modes[1], e.ids[1]) for e in entries if e.modes[1] != "000000"}
         return self._git.commit(commit, changed)
+
+    def patch_id(self, diff: bytes) -> str:
+        """What identifies a patch wherever it was applied (`git patch-id --stable`); empty for what is no diff."""
+        return (self._git.maybe("patch-id", "--stable", data=diff) or b"").decode().partition(" ")[0]
+
+    def _prepared(self, commit: str, prior: Sequence[Prior]) -> tuple[str, tuple[Prerequisite, ...]]:
+        """The commit with the prerequisites that it lacks on top of it, and what became of each."""
+        settled = []
+        for item in prior:
+            state, why = "applied", item.prerequisite.why
+            if item.patches:
+                try:
+                    commit, state = self._with_prerequisite(commit, _prior(Series(patches=item.patches)))
+                except Unreviewed as error:
+                    state, why = "missing", f"it does not apply: {error}"
+            elif item.prerequisite.kind == "patch-id" and item.prerequisite.id in self._patch_ids(commit):
+                state, why = "in the base", ""
+            else:
+                state = "missing"
+            settled.append(msgspec.structs.replace(item.prerequisite, state=state, why=why))
+        return commit, tuple(settled)
+
+    def _with_prerequisite(self, commit: str, patches: list[list[bytes]]) -> tuple[str, str]:
+        """The commit with these patches, but for those that it has; raises Unreviewed where one does not apply."""
+        if self._has(commit, patches):
+            return commit, "in the base"
+        lacking = [forms for forms in patches if not self._has(commit, [forms])]
+        done = self._applied(commit, lacking)
+        return done, "applied"
+
+    def _has(self, commit: str, patches: list[list[bytes]]) -> bool:
+        """Whether patches can all be taken back from a commit, the last one first."""
+        try:
+            index = Index(self._git, self._root(commit), patches)
+        except Unreviewed:
+            return False
+        return all(index.undo(forms) for forms in reversed(patches))
+
+    def _patch_ids(self, commit: str) -> frozenset[str]:
+        """Patch ids of the newest commits of a history; none where that takes too long."""
+        if commit not in self._ids:
+            show = ("-c", "log.showRoot=false", "log", "-p", "--no-merges", "--no-color", f"-n{HISTORY}")
+            log = self._git.maybe(*show, "--no-ext-diff", "--no-textconv", commit, "--", timeout=SECONDS) or b""
+            rows = (self._git.maybe("patch-id", "--stable", data=log) or b"").split(b"\n")
+            self._ids[commit] = frozenset(row.partition(b" ")[0].decode() for row in rows)
+        return self._ids[commit]
 
 
 class _Late(ReviewError):

@@ -121,6 +121,10 @@ class Series(Value, frozen=True):
         """The message that stands for the series: the cover letter, else the first patch."""
         return self.cover or self.patches[0].mail
 
+    def at(self, position: int) -> Patch:
+        """The patch at a position from 1, as findings count; where patches are missing its number is another."""
+        return self.patches[position - 1] if 0 < position <= len(self.patches) else self.patches[0]
+
 
 # --- what it changes -------------------------------------------------------------------------------------------------
 
@@ -189,7 +193,7 @@ class Change(Value, frozen=True):
     """A series applied to a base: what it did to each file, per patch and as a whole."""
 
     base: str
-    """Commit id the series was applied to."""
+    """Commit id the series was applied to; where patches had to be applied first, with these."""
     how: str
     """How the base was found: `given`, `base-commit`, `blobs`, `branch`; with ` (3way)` where a merge was needed."""
     files: tuple[FileChange, ...]
@@ -200,6 +204,13 @@ class Change(Value, frozen=True):
     """What became of those of the series; what was applied is part of the base."""
     flags: tuple[str, ...] = ()
     """Paths that a reviewer wants to see first: `.gitattributes`, `.gitmodules`, `.b4-config`, scripts."""
+    onto: str = ""
+    """The commit of the user's repository below the base, where patches had to be applied first."""
+
+    @property
+    def commit(self) -> str:
+        """The commit of the user's repository that was reviewed on."""
+        return self.onto or self.base
 
     def origin(self, at: Place, side: Side) -> tuple[int, Place]:
         """Which patch wrote a line of the end state (side AFTER), or took away a line of the base (BEFORE).
@@ -418,3 +429,8 @@ class Review(Value, frozen=True):
     """Seconds per stage."""
     faults: tuple[Fault, ...] = ()
     """The crashes of rules that `notes` tell of."""
+
+    @property
+    def prerequisites(self) -> tuple[Prerequisite, ...]:
+        """Those of the series with what became of them, as far as it was looked."""
+        return self.change.prerequisites if self.change else self.series.prerequisites

@@ -163,7 +163,7 @@ class Worker:
                 reason=review.reason,
                 verdicts=review.verdicts,
                 notes=(*review.notes, *done.notes),
-                base=review.change.base if review.change else "",
+                base=review.change.commit if review.change else "",
                 since=since,
                 attestation=done.attestation,
             )

@@ -15,8 +15,9 @@ import lore_mails as m
 import pytest
 
 from reviewbot import lore
-from reviewbot.types import ReviewError
+from reviewbot.types import Prerequisite, ReviewError
 
+CHANGE = "20261102-served-0a1b2c"
 MAILS = [
     m.patch("PATCH", "dm example: alone", id="single/1+$x@dev.example"),
     m.reply("r1@rev.example", ["single/1+$x@dev.example"]),
@@ -32,6 +33,7 @@ MAILS = [
     ),
     m.patch("PATCH v9", "dm example: mine", id="z9@x.example", above=["v1-0@dev.example"], author=m.ZED),
     m.mail("A question", "Why?\n", id="question@dev.example"),
+    m.patch("PATCH", "dm prior: one", id="prior@dev.example", body=m.patch_body(tail=f"\nchange-id: {CHANGE}\n")),
     *m.series("short", 2)[:2],
     *(m.patch(f"PATCH {n}/2", f"dm example: loose {n}", id=f"loose-{n}@dev.example", author=m.MIK) for n in (1, 2)),
     m.patch("PATCH", id="name@bad.example", author="=?utf-8?q?Evil=0D=0ABcc=3A_v=40x=2Eexample?= <evil@bad.example>"),
@@ -110,11 +112,10 @@ def test_versions_in_one_thread(inbox: str) -> None:
 
 def test_patches_that_were_posted_without_references(inbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(100):  # the search index lags behind the mails
-        try:
-            series = lore.fetch("loose-2@dev.example", inbox=inbox)
+        series = lore.fetch("loose-2@dev.example", inbox=inbox)
+        if not series.missing:
             break
-        except lore.Incomplete:
-            time.sleep(0.2)
+        time.sleep(0.2)
     assert [p.mail.message_id for p in series.patches] == ["loose-1@dev.example", "loose-2@dev.example"]
     monkeypatch.setattr(lore.Reader, "search", lambda *_: pytest.fail("searched again"))
     assert lore.fetch("loose-2@dev.example", inbox=inbox) == series
@@ -131,6 +132,22 @@ def test_three_kinds_of_failure(inbox: str) -> None:
         down = f"http://127.0.0.1:{closed.getsockname()[1]}/dm"
         with pytest.raises(lore.Outage, match=r"cannot be reached \(connection refused\): try again later"):
             lore.fetch("v1-1@dev.example", inbox=down)
+
+
+def test_prerequisites_are_found_by_each_of_their_names(inbox: str) -> None:
+    git = ["git", "patch-id", "--stable"]
+    patch_id = subprocess.run(git, input=m.DIFF.encode(), check=True, capture_output=True).stdout.decode().split()[0]
+    with lore.Finder("", inbox=inbox) as find:
+        for kind, id_ in (("message-id", "prior@dev.example"), ("change-id", CHANGE), ("patch-id", patch_id)):
+            for _ in range(100):  # the search index lags behind the mails
+                found = find(Prerequisite(kind, id_))
+                if found:
+                    break
+                time.sleep(0.2)
+            assert "prior@dev.example" in {p.mail.message_id for s in found for p in s.patches}, kind
+        assert find(Prerequisite("change-id", "20261102-none-0a1b2c")) == []
+        with pytest.raises(lore.UnknownMessage):
+            find(Prerequisite("message-id", "none@dev.example"))
 
 
 def test_a_series_of_which_the_archive_has_a_part(inbox: str) -> None:

@@ -264,12 +264,6 @@ int mill_again(struct mill *m)
         assert side.rescuer("system_wq") is False
 
 
-def test_what_cannot_be_read_is_a_note() -> None:
-    odd = CODE + "static int odd(void)\n{\n\tif (1) { @@@ ] ;;; (\n\treturn 0;\n}\n"
-    with changed(CODE, odd) as change:
-        assert change.notes == ("not readable, so nothing is said of it: odd",)
-
-
 def test_scenes_by_name() -> None:
     scene = Scene.of("recursive_lock", dropped=False, lock="&m->lock", through=["&m->lock"])
     assert scene.spec == "recursive_lock dropped=no 'lock=&m->lock'"

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from reviewbot.types import Decision, Review, Series
+from reviewbot.types import Decision, Review, ReviewError, Series
+
+if TYPE_CHECKING:
+    from reviewbot.prior import Find
+    from reviewbot.review import Options
 
 EXIT = {Decision.ACK: 0, Decision.NACK: 1, Decision.COMMENT: 3, Decision.UNREVIEWED: 4}
+FAULT = 5
+WORST = (FAULT, 1, 4, 3, 0)
+"""Exit codes of several series: the first that occurs is that of the command."""
 
 
 @click.command()
@@ -68,13 +78,11 @@ def check(
     """Review one series and print the verdict and the draft.
 
     WHAT is a message-id, a lore URL (only the id is taken from it), an mbox, .eml or patch file, a Maildir, or - for
-    standard input. Exit codes: 0 ack, 1 nack, 2 wrong use, 3 comment, 4 unreviewed, 5 a fault of reviewbot.
+    standard input. Of a file with several series each is reviewed, in its newest complete version; with --json each is
+    a line. Exit codes: 0 ack, 1 nack, 2 wrong use, 3 comment, 4 unreviewed, 5 a fault of reviewbot;
+    of several series the first of 5, 1, 4, 3, 0 that occurs.
     """
-    from time import perf_counter
-
     from reviewbot import review as flow
-    from reviewbot.output import summary
-    from reviewbot.types import Unreviewed
 
     if bool(what) == bool(range_):
         raise click.UsageError("name one message-id, file or Maildir, or a --range of the tree")
@@ -82,42 +90,109 @@ def check(
         raise click.UsageError("--json and --draft - both want stdout: name a file or a Maildir for the draft")
     if terse and (as_json or draft == "-"):
         raise click.UsageError("--terse, --json and --draft - all want stdout: choose one of them")
-    started = perf_counter()
     options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
+    show = Show(as_json, terse, sarif, draft, patchwork, color=not no_color and sys.stdout.isatty())
+    asked = Asked(what or "", range_ or "", tree or Path(), inbox)
+    return _checked(asked, options, show)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be reviewed, as the command line says it."""
+
+    what: str
+    range: str
+    folder: Path
+    inbox: str
+    stdin: list[bytes] = field(default_factory=list)
+    """What was read from standard input, once it was."""
+
+    @property
+    def name(self) -> str:
+        """As a person calls it."""
+        return self.what or self.range
+
+
+@dataclass(frozen=True)
+class Show:
+    """How a review is shown, and where its drafts go."""
+
+    as_json: bool
+    terse: bool
+    sarif: Path | None
+    draft: str
+    patchwork: bool
+    color: bool
+
+
+def _checked(asked: Asked, options: Options, show: Show) -> int:
+    """Fetch, review and show each series; the exit code is the worst of theirs, by the order of WORST."""
+    from time import perf_counter
+
+    from reviewbot import review as flow
+    from reviewbot.types import Unreviewed
+
+    started = perf_counter()
     try:
-        series = _fetch(what, range_, tree or Path(), inbox)
+        found = _fetch(asked)
     except Unreviewed as error:
-        nothing = flow.unfetched(what or range_ or "", error)
-        _write_sarif([nothing], sarif)
-        if not as_json:
-            raise
-        _print_json(nothing)
-        return EXIT[Decision.UNREVIEWED]
-    shown = _show if sys.stderr.isatty() and not as_json else None
-    result = flow.review(series, options, fetched=perf_counter() - started, progress=shown)
-    flow.remember(result, options)
-    _write_sarif([result], sarif)
-    if as_json:
+        found = [error]
+    fetched = perf_counter() - started
+    codes: list[int] = []
+    results: list[Review] = []
+    with _finder(asked) as find:
+        for one in found:
+            try:
+                result = _reviewed(one, asked, options, show, fetched / len(found), find)
+                flow.remember(result, options)
+                results.append(result)
+                _write_sarif(results, show.sarif)  # before anything is shown, which may end here
+                codes.append(_shown(result, show, alone=len(found) == 1))
+            except ReviewError:
+                raise  # wrong use (no such tree or base, no place for the draft): it is so for all of them
+            except Exception as error:  # of several, the others are reviewed
+                if len(found) == 1 or os.environ.get("REVIEWBOT_DEBUG"):
+                    raise
+                _say(f"a fault of reviewbot itself: {type(error).__name__}: {error} (REVIEWBOT_DEBUG=1 shows where)")
+                codes.append(FAULT)
+    if show.patchwork:
+        _make_checks(results)
+    return min(codes, key=WORST.index)
+
+
+def _reviewed(
+    one: Series | ReviewError, asked: Asked, options: Options, show: Show, fetched: float, find: Find | None
+) -> Review:
+    """One series reviewed, or the review of what could not be read. Raises ReviewError for wrong use."""
+    from reviewbot import review as flow
+    from reviewbot.types import Unreviewed
+
+    if isinstance(one, Unreviewed):
+        return flow.unfetched(asked.name, one)
+    if isinstance(one, ReviewError):
+        raise one
+    told = _show if sys.stderr.isatty() and not show.as_json else None
+    return flow.review(one, options, fetched=fetched, progress=told, find=find)
+
+
+def _shown(result: Review, show: Show, alone: bool) -> int:
+    """Print a review, hand over its drafts, and say the exit code. Raises Unreviewed where the one series is so."""
+    from reviewbot.output import summary
+    from reviewbot.types import Unreviewed
+
+    if show.as_json:
         _print_json(result)
-    elif result.decision is Decision.UNREVIEWED:
+    elif result.decision is Decision.UNREVIEWED and alone:
         raise Unreviewed(result.reason)
-    elif terse:
+    elif show.terse:
         _print_terse([result])
-    elif draft == "-":
+    elif show.draft == "-":
         print("\n".join(summary(result)), file=sys.stderr)
     else:
-        _print_text(result, color=not no_color and sys.stdout.isatty())
-    if draft and result.decision is not Decision.UNREVIEWED:
-        from reviewbot import drafts
-
-        for reply in result.replies:
-            place = drafts.deliver(reply, draft)
-            if draft != "-":
-                print(f"draft: {place}", file=sys.stderr)
-        if not result.replies:
-            print(f"no draft for a {result.decision.value}: what was not replayed is not claimed", file=sys.stderr)
-    if patchwork:
-        _make_checks([result])
+        _print_text(result, show.color)
+    if show.draft and result.decision is not Decision.UNREVIEWED:
+        _deliver(result, show.draft)
+    sys.stdout.flush()
     return EXIT[result.decision]
 
 
@@ -130,22 +205,48 @@ def _make_checks(results: Sequence[Review]) -> None:
     print(f"patchwork: {made} check{'' if made == 1 else 's'} made", file=sys.stderr)
 
 
-def _fetch(what: str | None, range_: str | None, folder: Path, inbox: str) -> Series:
+def _deliver(result: Review, place: str) -> None:
+    from reviewbot import drafts
+
+    for reply in result.replies:
+        there = drafts.deliver(reply, place)
+        if place != "-":
+            print(f"draft: {there}", file=sys.stderr)
+    if not result.replies:
+        print(f"no draft for a {result.decision.value}: what was not replayed is not claimed", file=sys.stderr)
+
+
+def _fetch(asked: Asked) -> Sequence[Series | ReviewError]:
+    """Each series that was asked for. Raises as `lore.fetch_all`."""
     from reviewbot import lore
 
-    if range_:
+    if asked.range:
         from reviewbot.tree import Tree
 
-        with Tree.open(folder) as tree:
-            return lore.parse(tree.range_mbox(range_), range_)
-    assert what is not None
-    stdin = sys.stdin.buffer.read(lore.Limits().series + 1) if what == "-" else None
+        with Tree.open(asked.folder) as tree:
+            return [lore.parse(tree.range_mbox(asked.range), asked.range)]
+    if asked.what == "-":
+        asked.stdin.append(sys.stdin.buffer.read(lore.Limits().series + 1))
     ahead = Thread(target=_import)  # the child that fetches takes as long to start as this
     ahead.start()
     try:
-        return lore.fetch(what, inbox=inbox or lore.LORE, stdin=stdin)
+        return lore.fetch_all(asked.what, inbox=asked.inbox or lore.LORE, stdin=asked.stdin[0] if asked.stdin else None)
     finally:
         ahead.join()
+
+
+def _finder(asked: Asked) -> AbstractContextManager[Find | None]:
+    """Where prerequisites are looked for: beside the series, in the archive of a message-id, or in one that is named.
+
+    A file does not make us ask a server that nobody named.
+    """
+    from reviewbot import lore
+
+    if asked.range:
+        return nullcontext(None)
+    is_file = asked.what == "-" or os.path.exists(asked.what)
+    inbox = asked.inbox or ("" if is_file else lore.LORE)
+    return lore.Finder(asked.what if is_file else "", inbox=inbox, stdin=asked.stdin[0] if asked.stdin else None)
 
 
 def _import() -> None:
@@ -163,6 +264,10 @@ def _show(done: int, of: int) -> None:
     """A line while the tree is looked through for the first time; gone when that is done."""
     line = f"indexing the tree, once: {done} of {of} files"
     print("\r" + (line if done < of else " " * len(line) + "\r"), end="", file=sys.stderr, flush=True)
+
+
+def _say(message: str) -> None:
+    print(f"reviewbot: {' '.join(message.split())}", file=sys.stderr)
 
 
 def _print_json(result: Review) -> None:
