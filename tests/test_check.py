@@ -18,6 +18,7 @@ import pytest
 from checking import CODE, FILE, diff, innocent, listing, mail
 
 from reviewbot import cli
+from reviewbot.types import Review, Series
 
 Capture = pytest.CaptureFixture[str]
 
@@ -30,6 +31,7 @@ class SeriesOf(msgspec.Struct):
     version: int
     author: str
     patches: int
+    missing: list[int]
 
 
 class BaseOf(msgspec.Struct):
@@ -65,6 +67,11 @@ class FindingOf(msgspec.Struct):
     remedy: str | None
 
 
+class UnreadOf(msgspec.Struct):
+    file: str
+    function: str
+
+
 class TimingOf(msgspec.Struct):
     fetch: float
     apply: float
@@ -84,6 +91,7 @@ class Answer(msgspec.Struct):
     verdict: Literal["nack", "ack", "comment", "unreviewed"]
     reason: str | None
     findings: list[FindingOf]
+    unread: list[UnreadOf]
     timing: TimingOf
 
 
@@ -341,6 +349,139 @@ def test_a_base(box: Sandbox) -> None:
     assert box.answer(name).verdict == "unreviewed"
     answer = box.answer(name, "--base", "HEAD~1")
     assert (answer.verdict, answer.base) == ("ack", BaseOf(commit=old, how="given"))
+
+
+# --- what of it was seen ---------------------------------------------------------------------------------------------
+
+
+def mbox(*mails: str) -> str:
+    return "".join(f"From mboxrd@z Thu Jan  1 00:00:00 1970\n{one}\n" for one in mails)
+
+
+def test_a_patch_without_the_others_of_its_series(box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    lone = box.write("lone.eml", patch.replace("[PATCH]", "[PATCH 2/2]"))
+    answer = box.answer(lone, tree=tree)
+    assert (answer.verdict, answer.series.missing, answer.findings[0].patch) == ("nack", [1], 2)
+    code, out, _ = box.check(lone, tree=tree)
+    assert code == 1
+    assert "\n  not seen: patch 1 of 2 is missing\n" in out
+    assert "I have not seen all of it: patch 1 of 2 is missing." in " ".join(out.split())
+    fine = box.write("fine.eml", mail(innocent(), subject="[PATCH 2/3] dm mill: turn"))
+    answer = box.answer(fine)
+    assert (answer.verdict, answer.series.missing) == ("comment", [1, 3])
+    code, out, err = box.check(fine, "--draft", "reply.eml")
+    assert code == 3
+    assert "patches 1, 3 of 3 are missing" in out
+    assert err == "no draft for a comment: what was not replayed is not claimed\n"
+
+
+def test_the_right_patch_is_answered_where_one_before_it_is_missing(box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    file = "drivers/md/dm-sieve.c"
+    text = checking.git(tree, "show", f"HEAD:{file}")
+    first = mail(diff(text, f"/* Sieve. */\n{text}", file), id="above", subject="[PATCH 2/3] dm sieve: say it")
+    box.write("two.mbox", mbox(first, patch.replace("[PATCH]", "[PATCH 3/3]")))
+    code, out, _ = box.check("two.mbox", tree=tree)
+    assert code == 1
+    assert "In-Reply-To: <wq-mem-reclaim.lost-flag@example.org>\n" in out
+
+
+def test_a_function_that_cannot_be_read_is_in_a_nack_and_forbids_an_ack(box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    file = "drivers/md/dm-sieve.c"
+    text = checking.git(tree, "show", f"HEAD:{file}")
+    torn = text + "\nstatic void sieve_torn(struct sieve *s)\n{\n\tmutex_lock(&s->lock) @@ $ here;\n}\n"
+    second = mail(diff(text, torn, file), id="torn", subject="[PATCH 2/2] dm sieve: more")
+    both = box.write("two.mbox", mbox(patch.replace("[PATCH]", "[PATCH 1/2]"), second))
+    answer = box.answer(both, tree=tree)
+    assert (answer.verdict, answer.unread) == ("nack", [UnreadOf(file, "sieve_torn")])
+    _, out, _ = box.check(both, tree=tree)
+    assert f"sieve_torn() in {file} could not be read" in " ".join(out.split())
+    assert "I have not seen all of it: sieve_torn() in" in " ".join(out.split())
+    alone = box.write("torn.eml", second.replace("[PATCH 2/2]", "[PATCH]"))
+    answer = box.answer(alone, tree=tree)
+    assert (answer.verdict, answer.unread) == ("comment", [UnreadOf(file, "sieve_torn")])
+
+
+def test_a_nul_does_not_turn_a_nack_into_an_ack(box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    hidden = patch.replace(
+        'alloc_workqueue("ksieved", WQ_HIGHPRI, 0);\n', 'alloc_workqueue("ksieved", WQ_HIGHPRI, 0); \0\n'
+    )
+    assert "\0" in hidden
+    answer = box.answer(box.write("nul.eml", hidden), tree=tree)
+    assert (answer.verdict, answer.unread) == ("comment", [UnreadOf("drivers/md/dm-sieve.c", "")])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_versions_the_newer_one_is_reviewed(turned: bool, box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    file = "drivers/md/dm-sieve.c"
+    text = checking.git(tree, "show", f"HEAD:{file}")
+    newer = mail(diff(text, f"/* Sieve. */\n{text}", file), id="v2", subject="[PATCH v2] dm sieve: say it")
+    newer = newer.replace("Message-ID: <v2", "In-Reply-To: <wq-mem-reclaim.lost-flag@example.org>\nMessage-ID: <v2")
+    mails = [patch, newer.replace("3 Nov", "4 Nov")]
+    code, out, _ = box.check(box.write("two.mbox", mbox(*mails[:: -1 if turned else 1])), tree=tree)
+    assert code == 0
+    assert "\n  reviewed: v2, the newest complete one of v1 and v2\n" in out
+
+
+def test_two_series_in_one_mbox_are_told_apart(box: Sandbox, lost: tuple[Path, str]) -> None:
+    tree, patch = lost
+    other = mail("diff --git a/notes b/notes\nnew file mode 100644\n--- /dev/null\n+++ b/notes\n@@ -0,0 +1 @@\n+x\n")
+    absurd = mail(innocent(), id="absurd", subject="[PATCH 999999999/1000000000] dm mill: turn")
+    file = box.write("three.mbox", mbox(patch, other, absurd))
+    code, out, err = box.check(file, "--draft", "Drafts", tree=tree)
+    assert code == 1
+    heads = [line.partition(":")[0] for line in out.splitlines() if re.match(r"(nack|ack|comment|unreviewed): ", line)]
+    assert sorted(heads) == ["nack", "unreviewed", "unreviewed"]
+    assert "no series has more than 9999 patches" in out
+    assert err.count("draft: ") == len(list((box.here / "Drafts/cur").iterdir())) == 1
+    code, out, err = box.check(file, "--json", tree=tree)
+    assert (code, err) == (1, "")
+    found = [msgspec.json.decode(line, type=Answer, strict=True) for line in out.splitlines()]
+    assert sorted(one.verdict for one in found) == ["nack", "unreviewed", "unreviewed"]
+    two = box.write("two.mbox", mbox(mail(innocent(3), id="a"), mail(innocent(5), id="b", subject="[PATCH] other")))
+    code, out, _ = box.check(two, "--draft", "Both")
+    assert (code, len(re.findall("(?m)^ack: ", out))) == (0, 2)
+    assert len(list((box.here / "Both/cur").iterdir())) == 2
+
+
+def test_a_fault_in_one_of_several_series_leaves_the_others(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reviewbot import review
+
+    whole = review.review
+
+    def faulty(series: Series, *rest: object, **more: object) -> Review:
+        if series.lead.message_id.startswith("a@"):
+            raise ZeroDivisionError("a fault")
+        return whole(series, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(review, "review", faulty)
+    file = box.write("two.mbox", mbox(mail(innocent(3), id="a"), mail(innocent(5), id="b", subject="[PATCH] other")))
+    code, out, err = box.check(file)
+    assert (code, out.startswith("ack: [PATCH] other")) == (5, True)
+    assert line_of(err).startswith("a fault of reviewbot itself: ZeroDivisionError: a fault")
+
+
+def test_drafts_of_patches_without_an_id_are_different_mails(box: Sandbox) -> None:
+    ids = []
+    for number in (3, 5, 3):
+        box.write("x.diff", innocent(number))
+        box.check("x.diff", "--draft", "reply.eml")
+        ids.append(message_from_bytes((box.here / "reply.eml").read_bytes())["Message-ID"])
+        (box.here / "reply.eml").unlink()
+    assert ids[0] == ids[2] != ids[1]
+    (box.tree / FILE).write_text(CODE.replace("return 3;", "return 33;"))
+    checking.git(box.tree, "commit", "-q", "-a", "-m", "one")
+    (box.tree / FILE).write_text(CODE.replace("return 3;", "return 333;"))
+    checking.git(box.tree, "commit", "-q", "-a", "-m", "two")
+    for range_ in ("HEAD~2..HEAD~1", "HEAD~1..HEAD"):
+        box.check("--range", range_, "--draft", "reply.eml")
+        ids.append(message_from_bytes((box.here / "reply.eml").read_bytes())["Message-ID"])
+        (box.here / "reply.eml").unlink()
+    assert len(set(ids)) == 4
 
 
 # --- drafts ----------------------------------------------------------------------------------------------------------

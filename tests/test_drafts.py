@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbot import drafts
-from reviewbot.key import draft_name, finding_key, is_ours, key_of, message_id
-from reviewbot.types import Finding, Place, Reply, ReviewError
+from reviewbot.key import draft_name, finding_key, is_ours, key_of, message_id, series_key
+from reviewbot.types import Address, Finding, Mail, Patch, Place, Reply, ReviewError, Series
 
 KEY = key_of("ann@dev.example", "lead@dev.example", 2)
 HEADERS = (
@@ -252,3 +252,15 @@ def test_git_send_email_keeps_ids_and_recipients(tmp_path: Path) -> None:
     assert message["references"].split() == ["<lead@dev.example>", "<one@dev.example>"]
     assert "zed@" not in (tmp_path / "to").read_text()
     assert "ann@dev.example" in (tmp_path / "to").read_text()
+
+
+def test_ids_without_a_message_id_are_of_the_content() -> None:
+    def bare(diff: bytes, subject: str = "") -> Series:
+        mail = Mail(message_id="", subject=subject, author=Address("", ""), date="")
+        return Series(patches=(Patch(mail=mail, diff=diff),))
+
+    keys = [series_key(bare(b"a")), series_key(bare(b"b")), series_key(bare(b"a", "[PATCH] a"))]
+    assert len(set(keys)) == 3
+    assert keys[0] == series_key(bare(b"a"))
+    named = Series(patches=(Patch(mail=Mail("a@x", "s", Address("", "a@x"), ""), diff=b"a"),))
+    assert series_key(named) == key_of("a@x", "a@x", 1)

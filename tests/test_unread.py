@@ -63,10 +63,10 @@ def test_a_nul_is_named_wherever_it_stands() -> None:
 
 
 def test_a_function_that_the_parser_lost() -> None:
-    odd = "MILL_A(turner, m)\nMILL_B(stopper)\n{\n\tm->turns = 1;\n\tgo();\n}\n\n"
+    odd = 'MILL_TURNS("a", m)\n{\n\tm->turns = 1;\n\tgo();\n}\n\n'
     decision, unread = examined(odd.replace("m->turns = 1;", "mutex_lock(&m->lock);") + BASE, odd + BASE)
     assert decision is Decision.COMMENT
-    assert unread == [Unread(file=FILE, function="MILL_A")]
+    assert unread == [Unread(file=FILE, function="MILL_TURNS")]
 
 
 def test_a_conditional_that_nothing_closes() -> None:
