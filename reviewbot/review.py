@@ -47,6 +47,8 @@ class Options(Value, frozen=True):
     """Ids of the rules to run; empty for all."""
     first: tuple[bytes, ...] = ()
     """Patches to apply to the base before the series; they belong to the base."""
+    archive: str = ""
+    """The public-inbox that is asked for prerequisites of a series; empty for none."""
 
 
 class Examined(Value, frozen=True):
@@ -80,10 +82,10 @@ def review(
     """Review a fetched series on a tree; `fetched` is the seconds that fetching took. Never raises for a bad series.
 
     progress: told how many of how many files have been indexed, while a tree is looked through for the first time.
-    opened: the tree, for whoever reviews many on it; it stays open. find: where prerequisites of the series are had.
+    opened: the tree, for whoever reviews many on it; it stays open. find: where prerequisites of the series are had
+    (default: the archive that the options name).
     """
     from reviewbot.gaps import gaps
-    from reviewbot.prior import gather
     from reviewbot.reply import draft
     from reviewbot.tree import Tree
 
@@ -92,7 +94,7 @@ def review(
     with nullcontext(opened) if opened is not None else Tree.open(Path(options.tree)) as tree:
         try:
             with clock("apply"):
-                prior = gather(series, find, tree.patch_id) if series.prerequisites else []
+                prior = _prior(series, find, options.archive, tree)
                 change = tree.apply(series, options.base or None, options.branch, options.first, prior)
                 in_scope(change)
         except Unreviewed as error:
@@ -119,6 +121,19 @@ def review(
     with clock("reply"):
         replies = draft(result, sender)
     return msgspec.structs.replace(result, replies=replies, timing=clock.read())
+
+
+def _prior(series: Series, find: Find | None, archive: str, tree: Tree) -> list[Prior]:
+    """The prerequisites of a series, with their patches where these can be had."""
+    from reviewbot.lore import Finder
+    from reviewbot.prior import gather
+
+    if not series.prerequisites:
+        return []
+    if find is None and archive:
+        with Finder("", inbox=archive) as asked:
+            return gather(series, asked, tree.patch_id)
+    return gather(series, find, tree.patch_id)
 
 
 def examine(

@@ -226,6 +226,7 @@ def _options(rule: TreeRule, config: Config) -> Options:
         tree=str(Path(rule.path).expanduser()),
         branch=rule.branch,
         sender=address(who, "maintainer") if who else None,
+        archive=config.archive,
     )
 
 

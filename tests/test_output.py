@@ -15,11 +15,13 @@ from reviewbot.types import (
     Outcome,
     Patch,
     Place,
+    Prerequisite,
     Review,
     Series,
     Side,
     Step,
     Trace,
+    Unread,
     Verdict,
     Wait,
 )
@@ -55,6 +57,9 @@ def test_the_whole_of_it() -> None:
             "version": 2,
             "author": "Ann<U+202E> <ann@example.org>",
             "patches": 2,
+            "missing": [],
+            "chosen": None,
+            "prerequisites": [],
         },
         "base": {"commit": "0123456789abcdef", "how": "blobs"},
         "verdict": "nack",
@@ -82,6 +87,7 @@ def test_the_whole_of_it() -> None:
                 "reason": None,
             }
         ],
+        "unread": [],
         "checked": ["flushes"],
         "notes": ["a note"],
         "timing": {
@@ -136,3 +142,32 @@ def test_summary() -> None:
 def test_summary_of_a_series_without_subject_names_its_source() -> None:
     bare = Series(patches=(Patch(msgspec.structs.replace(MAIL, subject=""), b""),), source="x.diff")
     assert output.summary(Review(bare, Decision.ACK)) == ["ack: x.diff"]
+
+
+def test_what_was_not_seen_is_in_both_forms() -> None:
+    lost = Prerequisite("change-id", "mill-turns", 2, "missing", "not found")
+    had = Prerequisite("message-id", "a@x.example", state="applied")
+    patchy = msgspec.structs.replace(SERIES, missing=(1, 4, 5), expected=5, chosen="v2, because v3 lacks patch 1 of 3")
+    seen = msgspec.structs.replace(
+        review(VERDICT, unread=(Unread("a.c", "f"), Unread("b\x1b.c"))),
+        series=patchy,
+        change=msgspec.structs.replace(CHANGE, prerequisites=(had, lost), onto="fedcba9876543210"),
+    )
+    made = output.as_json(seen)
+    assert made["unread"] == [{"file": "a.c", "function": "f"}, {"file": "b\x1b.c", "function": ""}]
+    assert made["series"]["missing"] == [1, 4, 5]
+    assert made["series"]["chosen"] == "v2, because v3 lacks patch 1 of 3"
+    assert made["base"]["commit"] == "fedcba9876543210"
+    assert made["series"]["prerequisites"] == [
+        {"kind": "message-id", "id": "a@x.example", "version": None, "state": "applied", "reason": None},
+        {"kind": "change-id", "id": "mill-turns", "version": 2, "state": "missing", "reason": "not found"},
+    ]
+    assert output.summary(seen)[1:8] == [
+        "  base fedcba987654 (blobs)",
+        "  reviewed: v2, because v3 lacks patch 1 of 3",
+        "  prerequisite message-id a@x.example applied first",
+        "  prerequisite change-id mill-turns v2 missing: not found",
+        "  not seen: patches 1, 4-5 of 5 are missing",
+        "  not seen: prerequisite change-id mill-turns v2 is missing",
+        "  not seen: f() in a.c and b<U+001B>.c could not be read",
+    ]

@@ -41,7 +41,7 @@ def b4_check(tree: Path, inbox: str) -> int:
             head = heads.read(raw)
         series, base = _series(raw, head.id, head.expected, tree, inbox)
         whole = head.kind == "cover" or not head.counted
-        found = checks(_kept(series, tree, base), 0 if whole else head.number)
+        found = checks(_kept(series, tree, base, inbox), 0 if whole else head.number)
     except (ReviewError, Unreadable) as error:
         found = [unreviewed(str(error))]
     click.echo(msgspec.json.encode(found).decode())
@@ -70,7 +70,7 @@ def _series(raw: bytes, message_id: str, expected: int, tree: Path, inbox: str) 
     return lore.fetch(message_id, inbox=inbox or lore.LORE), ""
 
 
-def _kept(series: Series, tree: Path, base: str) -> Review:
+def _kept(series: Series, tree: Path, base: str, inbox: str) -> Review:
     """The review of a series, kept for some minutes: b4 asks for one patch after another."""
     import time
     from hashlib import sha256
@@ -88,7 +88,7 @@ def _kept(series: Series, tree: Path, base: str) -> Review:
             return msgspec.json.decode(file.read_bytes(), type=Review)
     except (OSError, msgspec.MsgspecError):
         pass
-    result = _review(series, tree, base)
+    result = _review(series, tree, base, inbox)
     with suppress(OSError):
         drafts.write(file, msgspec.json.encode(result))
         for old in file.parent.iterdir():
@@ -97,10 +97,10 @@ def _kept(series: Series, tree: Path, base: str) -> Review:
     return result
 
 
-def _review(series: Series, tree: Path, base: str) -> Review:
-    from reviewbot import review
+def _review(series: Series, tree: Path, base: str, inbox: str = "") -> Review:
+    from reviewbot import lore, review
 
-    options = review.Options(tree=str(tree), base=base)
+    options = review.Options(tree=str(tree), base=base, archive=inbox or lore.LORE)
     result = review.review(series, options)
     review.remember(result, options)
     return result
