@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from reviewbot import drafts
+from reviewbot.gaps import gaps
 from reviewbot.text import clean, clean_lines
 from reviewbot.types import Decision, FileChange, Outcome, Review, ReviewError, Side, Value, Verdict
 
@@ -137,6 +138,8 @@ def write_review(git_folder: Path, tip: str, review: Review, identity: str = IDE
 def series_text(review: Review) -> str:
     """The note on the series: the verdict, and what the maintainer should know but nobody is to be told."""
     lines = [f"{review.decision}{f': {review.reason}' if review.reason else ''}"]
+    if not review.reason and review.decision is not Decision.UNREVIEWED:
+        lines += [f"not seen: {gap}" for gap in gaps(review.series, review.prerequisites, review.unread)]
     if review.checked and review.decision is not Decision.UNREVIEWED:
         lines.append(f"Checked: {'; '.join(review.checked)}.")
     quiet = [v for v in review.verdicts if v.outcome is not Outcome.CONFIRMED]

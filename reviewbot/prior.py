@@ -16,6 +16,9 @@ DEPTH = 3
 MOST_PATCHES = 200
 """Patches that are applied before a series."""
 
+MOST_IDS = 1000
+"""Patches whose patch-id is made."""
+
 
 class Prior(Value, frozen=True):
     """A prerequisite with its patches; without any where it is missing, for the reason that it names."""
@@ -38,6 +41,7 @@ class _Search:
         self.find, self.patch_id = find, patch_id
         self.seen: set[Prerequisite] = set()
         self.brought: set[str] = set()
+        self.ids: dict[bytes, str] = {}
         self.patches = 0
 
     def of(self, series: Series, depth: int) -> Iterator[Prior]:
@@ -55,8 +59,14 @@ class _Search:
             if prerequisite.kind != "patch-id":
                 yield from self.of(found, depth + 1)
             self.patches += len(found.patches)
-            self.brought |= {self.patch_id(p.diff) for p in found.patches}
+            self.brought |= {self._id(p) for p in found.patches}
             yield Prior(prerequisite, found.patches)
+
+    def _id(self, patch: Patch) -> str:
+        """The patch-id; empty when so many were asked for that this is no search any more."""
+        if patch.diff not in self.ids and len(self.ids) < MOST_IDS:
+            self.ids[patch.diff] = self.patch_id(patch.diff)
+        return self.ids.get(patch.diff, "")
 
     def _found(self, wanted: Prerequisite, depth: int) -> Series:
         if len(self.seen) > MOST:
@@ -74,7 +84,7 @@ class _Search:
         if wanted.kind == "patch-id":
             for series in among:
                 for patch in series.patches:
-                    if self.patch_id(patch.diff) == wanted.id:
+                    if self._id(patch) == wanted.id:
                         return Series(patches=(patch,))
             raise ReviewError("not found")
         if wanted.kind == "change-id":

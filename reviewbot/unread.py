@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from reviewbot.csource.ir import Function, Unit
 from reviewbot.csource.lower import MAX_SIZE
 from reviewbot.types import Change, FileChange, Source, Unread
+
+if TYPE_CHECKING:
+    from reviewbot.csource.definitions import Written
 
 Units = Callable[[str], Unit | None]
 """The unit of a file of one side."""
@@ -40,6 +45,36 @@ def _with_nul(file: FileChange, sign: str) -> frozenset[int]:
     return frozenset(x.after if sign == "+" else x.before for x in lines)
 
 
+class Lines:
+    """Some lines of a file, by number."""
+
+    def __init__(self, lines: Iterable[int]) -> None:
+        self.sorted = sorted(lines)
+
+    def within(self, first: int, last: int) -> bool:
+        """Whether one of them is in a range."""
+        at = bisect_left(self.sorted, first)
+        return at < len(self.sorted) and self.sorted[at] <= last
+
+
+class Functions:
+    """The functions of a file (a macro is none), in the order of the text."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.all = sorted((f for f in unit.functions if not f.macro), key=lambda f: f.line)
+        self.starts = [f.line for f in self.all]
+        self.by_name = {f.name: f for f in self.all}
+
+    def at(self, line: int) -> Function | None:
+        """The one that a line is in."""
+        at = bisect_right(self.starts, line) - 1
+        return self.all[at] if at >= 0 and line <= self.all[at].end else None
+
+    def named(self, lines: Iterable[int]) -> dict[str, None]:
+        """The names of those that the lines are in."""
+        return dict.fromkeys(f.name for n in lines if (f := self.at(n)))
+
+
 def _in_file(path: str, source: Source, units: Units, lines: frozenset[int], nul: frozenset[int]) -> Iterator[Unread]:
     """What was not read of the changed lines of one side of a file."""
     if not lines:
@@ -52,45 +87,38 @@ def _in_file(path: str, source: Source, units: Units, lines: frozenset[int], nul
         if any(n <= len(rows) and rows[n - 1].strip() and not rows[n - 1].lstrip().startswith(b"#") for n in lines):
             yield Unread(file=path)
         return
-    functions = [f for f in unit.functions if not f.macro]
-    yield from (Unread(file=path, function=f.name) for f in functions if f.unreadable and _holds(f, lines))
-    if nul:
-        yield from _named(path, functions, nul) or [Unread(file=path)]
-    yield from _missed(path, text, unit, functions, lines)
+    functions, changed = Functions(unit), Lines(lines)
+    names = [f.name for f in functions.all if f.unreadable and changed.within(f.line, f.end)]
+    names += functions.named(nul)
+    if not all(functions.at(n) for n in nul):
+        names.append("")
+    names += _missed(text, unit, functions, changed)
+    yield from (Unread(file=path, function=name) for name in names)
 
 
-def _missed(
-    path: str, text: bytes, unit: Unit, functions: Sequence[Function], lines: frozenset[int]
-) -> Iterator[Unread]:
-    """Changed lines of functions that the parser has lost, in whole or in part."""
+def _missed(text: bytes, unit: Unit, functions: Functions, changed: Lines) -> Iterator[str]:
+    """The functions with a changed line that the parser has lost, in whole or in part; empty for the file."""
     from reviewbot.csource import definitions  # brings the parser
 
     clean = definitions.clean(text)
-    if unit.errors or not all(_inside(functions, n) for n in lines):
+    if unit.errors or not all(functions.at(n) for n in changed.sorted):
         for one in definitions.written(clean):
-            if any(one.line <= n <= one.end for n in lines):
-                same = [f for f in functions if f.name == one.name]
-                read = any(f.line <= one.body and one.end <= f.end for f in functions if not f.unreadable)
-                stub = not one.calls and any("#if" in f.attributes for f in same)
-                if not read and not stub and not any(f.unreadable for f in same):
-                    yield Unread(file=path, function=one.name)
+            if changed.within(one.line, one.end) and not _was_read(one, functions):
+                yield one.name
     for number in definitions.unmatched(clean):
-        inside = _inside(functions, number)
-        if not inside and number in lines:
-            yield Unread(file=path)
-        yield from (Unread(file=path, function=f.name) for f in inside if _holds(f, lines))
+        inside = functions.at(number)
+        if inside and changed.within(inside.line, inside.end):
+            yield inside.name
+        elif not inside and changed.within(number, number):
+            yield ""
     if unit.level > 1:
-        yield from _named(path, functions, lines & definitions.dropped(text))
+        left_out = definitions.dropped(text)
+        yield from functions.named(n for n in changed.sorted if n in left_out)
 
 
-def _inside(functions: Sequence[Function], line: int) -> list[Function]:
-    return [f for f in functions if f.line <= line <= f.end]
-
-
-def _holds(function: Function, lines: Iterable[int]) -> bool:
-    return any(function.line <= n <= function.end for n in lines)
-
-
-def _named(path: str, functions: Sequence[Function], lines: Iterable[int]) -> list[Unread]:
-    found = (f.name for n in lines for f in functions if f.line <= n <= f.end)
-    return [Unread(file=path, function=name) for name in dict.fromkeys(found)]
+def _was_read(one: Written, functions: Functions) -> bool:
+    """Whether the parser has all of a function, or says itself that it has not; or has a longer version of a stub."""
+    inside, same = functions.at(one.body), functions.by_name.get(one.name)
+    whole = inside is not None and one.end <= inside.end
+    stub = same is not None and not one.calls and "#if" in same.attributes
+    return whole or stub or (same is not None and same.unreadable)

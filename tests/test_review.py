@@ -253,9 +253,10 @@ def test_in_scope(paths: list[str], fine: bool) -> None:
             review.in_scope(change)
 
 
-def test_a_binary_file_with_the_name_of_c_is_out_of_scope() -> None:
-    with pytest.raises(Unreviewed, match=r"\(a\.c\)"):
-        review.in_scope(Change(base="", how="given", files=(FileChange("a.c", binary=True),)))
+def test_a_binary_file_is_in_scope_by_its_name() -> None:
+    review.in_scope(Change(base="", how="given", files=(FileChange("a.c", binary=True),)))  # told to be unread
+    with pytest.raises(Unreviewed, match=r"\(a\.bin\)"):
+        review.in_scope(Change(base="", how="given", files=(FileChange("a.bin", binary=True),)))
 
 
 # --- addresses, and what could not be fetched ------------------------------------------------------------------------

@@ -16,15 +16,16 @@ from reviewbot.csource.text import layers
 
 MOST_HEAD = 25
 """Lines that the head of a function may take."""
+LONGEST = 500
+"""Bytes of a line that may open a body at its end, and of a head."""
 
 _DIRECTIVE = re.compile(rb"\s*#")
 _CONDITIONAL = re.compile(rb"\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b")
 _NEVER = re.compile(rb"\s*#\s*if\s+0\s*$")
 _OPENS = re.compile(rb"[A-Za-z_].*\)[\w\s()]*\{\s*$")
 _WHOLE = re.compile(rb"[A-Za-z_][^;={]*\)[\w\s()]*\{.*\}\s*$")
-_TYPE = re.compile(
-    rb"(?:(?:static|const|typedef|extern)\s+)*(?:struct|union|enum)\s+\w*\s*(?:__\w+\s*(?:\(.*\)\s*)?)*$"
-)
+_INNER = re.compile(rb"\([^()]*+\)")
+_TYPE = re.compile(rb"(?:(?:static|const|typedef|extern)\s++)*+(?:struct|union|enum)\s++\w*+\s*+(?:__\w++\s*+)*+$")
 _NAMED = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
 _WORDS = frozenset((b"if", b"for", b"while", b"switch", b"return", b"sizeof", b"do", b"else"))
 
@@ -101,7 +102,7 @@ def _without_directives(lines: Sequence[bytes]) -> list[bytes]:
 def _head(lines: Sequence[bytes], number: int) -> tuple[str, int] | None:
     """Name and first line of the function whose body opens on a line; None where that opens something else."""
     line = lines[number]
-    if line[:1] != b"{" and not _OPENS.match(line) and not _WHOLE.match(line):
+    if line[:1] != b"{" and (len(line) > LONGEST or not (_OPENS.match(line) or _WHOLE.match(line))):
         return None
     start = number
     while start and number - start < MOST_HEAD:
@@ -110,7 +111,9 @@ def _head(lines: Sequence[bytes], number: int) -> tuple[str, int] | None:
             break
         start -= 1
     text = b" ".join([*lines[start:number], line.partition(b"{")[0]]).strip()
-    if b"=" in text or _TYPE.match(text):
+    if b"=" in text or len(text) > MOST_HEAD * LONGEST:
+        return None
+    if _TYPE.match(_INNER.sub(b"", _INNER.sub(b"", _INNER.sub(b"", text)))):
         return None
     names = [name for name in _NAMED.findall(text) if name not in _WORDS]
     names = [name for name in names if not name.startswith(b"__")] or names
