@@ -98,7 +98,8 @@ def review(
                 change = tree.apply(series, options.base or None, options.branch, options.first, prior)
                 in_scope(change)
         except Unreviewed as error:
-            reason = "; ".join((str(error), *gaps(series, [p.prerequisite for p in prior])))
+            series = msgspec.structs.replace(series, prerequisites=tuple(p.prerequisite for p in prior))
+            reason = "; ".join((str(error), *gaps(series, series.prerequisites)))
             return Review(series=series, decision=Decision.UNREVIEWED, reason=reason, timing=clock.read())
         before, after = tree.sources(change)
         examined = examine(change, before, after, options.rules, progress)

@@ -141,14 +141,17 @@ class Tree:
         given = [forms for item in first for forms in _prior(item)]
         fault: Unreviewed | None = None
         for commit, how in self._bases(series, base, branch, by_blobs=not given):
+            settled: tuple[Prerequisite, ...] = ()
             try:
                 start, settled = self._prepared(self._with(commit, given), prior)
                 done = self._apply(start, patches)
                 steps = [done.difference(i, i + 1) for i in range(len(patches))]
                 whole = steps[0] if len(steps) == 1 else done.difference(0, -1)
             except Unreviewed as error:
-                fault = fault or Unreviewed(f"does not apply to {commit[:12]} ({how}): {error}")
-                continue  # a base that lacks a prerequisite is still one to try
+                fault = fault or Unreviewed(
+                    f"does not apply to {commit[:12]} ({how}): {error}{_left_out(prior, settled)}"
+                )
+                continue
             return Change(
                 base=start,
                 how=how + " (3way)" * done.merged,
@@ -460,6 +463,12 @@ def _forms(diff: bytes, raw: bytes) -> list[bytes]:
 
 def _prior(item: Series | bytes) -> list[list[bytes]]:
     return [_forms(item, b"")] if isinstance(item, bytes) else [_forms(p.diff, p.raw) for p in item.patches]
+
+
+def _left_out(prior: Sequence[Prior], settled: Sequence[Prerequisite]) -> str:
+    """The prerequisites that are there and do not apply, for the line that says that a series does not."""
+    pairs = zip(prior, settled, strict=False)
+    return "".join(f"; prerequisite {p}: {p.why}" for item, p in pairs if item.patches and p.state == "missing")
 
 
 def _flags(steps: Sequence[bytes]) -> tuple[str, ...]:

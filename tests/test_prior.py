@@ -79,6 +79,7 @@ def test_without_it_the_line_says_which_one_is_missing(kind: str, tree: Path) ->
     assert result.decision is Decision.UNREVIEWED
     wanted = SAYS[kind].removeprefix("prerequisite-").replace(":v1", " v1").replace(": <", " ").replace(": ", " ")
     assert result.reason.endswith(f"; prerequisite {wanted.strip('>')} is missing")
+    assert [p.state for p in result.prerequisites] == ["missing"]
 
 
 @pytest.mark.parametrize("kind", SAYS)
@@ -106,7 +107,10 @@ def test_a_series_that_applies_without_them_is_a_comment_that_names_them(tree: P
         result = reviewed(tree, text, find)
     assert (result.decision, result.replies) == (Decision.COMMENT, ())
     assert result.reason == "prerequisites change-id gone v2 and message-id no@such.example are missing"
-    assert all(p.why.startswith("not in standard input; an archive to look in is named by --inbox") for p in result.prerequisites)
+    assert all(
+        p.why.startswith("not in standard input; an archive to look in is named by --inbox")
+        for p in result.prerequisites
+    )
 
 
 def test_one_that_does_not_apply_is_left_out_and_named(tree: Path) -> None:
@@ -119,6 +123,11 @@ def test_one_that_does_not_apply_is_left_out_and_named(tree: Path) -> None:
     [one] = result.prerequisites
     assert one.state == "missing"
     assert one.why.startswith("it does not apply: drivers/md/dm-mill.c, hunk at line ")
+    text = later("prerequisite-message-id: <first@example.org>")
+    with beside(text, odd) as find:
+        result = reviewed(tree, text, find)
+    assert result.decision is Decision.UNREVIEWED
+    assert "; prerequisite message-id first@example.org: it does not apply: drivers/md/dm-mill.c" in result.reason
 
 
 def test_prerequisites_of_prerequisites_come_before_them(tree: Path) -> None:

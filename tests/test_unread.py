@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
-from checking import FILE
+from checking import FILE, ROOT
 
 from reviewbot import review
 from reviewbot.csource import definitions
@@ -109,6 +112,34 @@ def test_ordinary_code_and_odd_lines_outside_of_functions_are_acked(after: str) 
 def test_an_unread_function_that_the_change_leaves_alone_does_not_count() -> None:
     torn = body("mutex_lock(&m->lock) @@ $ is gone;")
     assert examined(torn.replace("m->turns++;", "m->turns--;"), torn) == (Decision.ACK, [])
+
+
+HOSTILE = """
+import resource
+resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+from reviewbot.csource import definitions
+from reviewbot.csource.ir import Function, Type, Unit
+from reviewbot.unread import Functions, Lines, _was_read
+for text in (
+    b"x" + b")" * 500_000,
+    b"struct a " + b"__b()" * 90 + b"X {\\n" * 2000,
+    b"int f(void)\\n{\\n}\\n" * 100_000,
+    b"#ifdef A\\n" * 100_000 + b"x\\n" * 200_000,
+    b"a(b\\n" * 200_000 + b"{\\n",
+    (b"a" + b" )" * 240 + b"\\n") * 5000,
+):
+    definitions.written(text)
+    definitions.unmatched(text)
+made = [Function(f"f{n}", 3 * n + 1, 3 * n + 3, Type("int"), (), (), ()) for n in range(50_000)]
+functions, changed = Functions(Unit(functions=tuple(made))), Lines(range(1, 150_001))
+for one in definitions.written(b"".join(b"int f%d(void)\\n{\\n}\\n" % n for n in range(50_000))):
+    assert changed.within(one.line, one.end) and _was_read(one, functions)
+"""
+
+
+def test_hostile_text_is_looked_through_in_bounded_time() -> None:
+    done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_functions_by_their_layout() -> None:

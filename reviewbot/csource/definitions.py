@@ -84,18 +84,18 @@ def _written(lines: Sequence[bytes], begun: tuple[str, int, int], end: int) -> W
 def _without_directives(lines: Sequence[bytes]) -> list[bytes]:
     """The lines, those of preprocessor directives, and what is below `#if 0`, empty."""
     plain, going = [], False
-    off: list[bool] = []
+    arms: list[int] = []
+    off = 0  # how many of the arms that we are in are below `#if 0`
     for line in lines:
         is_directive = going or bool(_DIRECTIVE.match(line))
         if not going and (word := _CONDITIONAL.match(line)):
-            if word[1].startswith(b"if"):
-                off.append(bool(_NEVER.match(line)))
-            elif off and word[1] == b"endif":
-                off.pop()
-            elif off:
-                off[-1] = False
+            if not word[1].startswith(b"if") and arms:
+                off -= arms.pop()
+            if word[1] != b"endif":
+                arms.append(int(bool(_NEVER.match(line))))
+                off += arms[-1]
         going = is_directive and line.rstrip().endswith(b"\\")
-        plain.append(b"" if is_directive or any(off) else line)
+        plain.append(b"" if is_directive or off else line)
     return plain
 
 
