@@ -247,7 +247,8 @@ class Tree:
                 try:
                     commit, state = self._with_prerequisite(commit, _prior(Series(patches=item.patches)))
                 except Unreviewed as error:
-                    state, why = "missing", f"it does not apply: {error}"
+                    gone_on = {self.patch_id(p.diff) for p in item.patches} <= self._patch_ids(commit)
+                    state, why = ("in the base", "") if gone_on else ("missing", f"it does not apply: {error}")
             elif item.prerequisite.kind == "patch-id" and item.prerequisite.id in self._patch_ids(commit):
                 state, why = "in the base", ""
             else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import lore_mails as m
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reviewbot.lore_mail import heading, read
+from reviewbot.lore_mail import Post, heading, read
 from reviewbot.lore_protocol import Incomplete, NoPatch
 from reviewbot.lore_series import assemble, assemble_all
 from reviewbot.lore_thread import MOST_POSTINGS
@@ -412,3 +414,29 @@ def test_any_thread_gives_one_senders_patches_or_a_plain_error(
     assert len(series.thread) < len(mails)
     if one_sender:
         assert len({p.mail.author.email for p in series.patches}) == 1
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(threads(), st.booleans(), st.booleans(), st.randoms(use_true_random=False))
+def test_any_file_gives_series_that_share_no_patch_whatever_its_order(
+    mails: list[bytes], one_sender: bool, every: bool, chance: random.Random
+) -> None:
+    def found(posts: list[Post]) -> list[list[str]] | str:
+        try:
+            all_ = assemble_all(posts, source="box", one_sender=one_sender, every=every)
+        except ReviewError as error:
+            return str(error)
+        good = [one for one in all_ if isinstance(one, Series)]
+        assert all(p.diff for one in good for p in one.patches)
+        assert all(one.expected >= len(one.patches) for one in good)
+        return [[p.mail.message_id for p in one.patches] for one in good]
+
+    posts = [read(one) for one in mails]
+    first = found(posts)
+    if isinstance(first, list) and not every:
+        ids_ = [id_ for one in first for id_ in one if id_]
+        assert len(ids_) == len(set(ids_))
+    named = {p.mail.message_id for p in posts}
+    if one_sender and len(named) == len(posts) and "" not in named and all(p.mail.author.email for p in posts):
+        chance.shuffle(posts)
+        assert found(posts) == first

@@ -94,6 +94,16 @@ def test_what_the_base_has_is_not_applied_again(kind: str, tmp_path: Path) -> No
     assert not result.change.onto
 
 
+def test_what_the_base_has_and_went_on_from_is_in_the_base(tmp_path: Path) -> None:
+    has = checking.repository(tmp_path / "has", {FILE: CODE})
+    checking.git(has, "am", "-q", data=FIRST)
+    checking.git(has, "am", "-q", data=later())
+    text = mail(innocent(7), text=f"x\n\n{SAYS['message-id']}\n")
+    with beside(text, FIRST) as find:
+        result = reviewed(has, text, find)
+    assert (result.decision, [p.state for p in result.prerequisites]) == (Decision.ACK, ["in the base"])
+
+
 def test_a_patch_id_of_the_history_needs_no_mail(tmp_path: Path) -> None:
     has = checking.repository(tmp_path / "has", {FILE: CODE})
     checking.git(has, "am", "-q", data=FIRST)
