@@ -139,7 +139,7 @@ def reviewed(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader
     from reviewbot import lore, review
 
     first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
-    series = lore.parse((folder / case.patch).read_bytes(), case.id, reader=reader)
+    series = lore.parse((folder / case.patch).read_bytes(), case.id, reader=reader, alone=True)
     options = review.Options(first=first, sender=NOBODY)
     return review.review(series, options, opened=opened(case.tree))
 

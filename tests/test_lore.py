@@ -65,6 +65,12 @@ def test_a_mail_an_mbox_a_diff_and_standard_input(tmp_path: Path) -> None:
     assert series.patches[0].diff == m.DIFF.encode()
 
 
+def test_one_patch_of_several_may_be_all_that_is_meant(reader: lore.Reader) -> None:
+    second = m.series("s", 3)[2]
+    assert lore.parse(second, "x", reader=reader).missing == (1, 3)
+    assert lore.parse(second, "x", reader=reader, alone=True).missing == ()
+
+
 def test_a_maildir_and_a_folder_of_patch_files(tmp_path: Path) -> None:
     box = mailbox.Maildir(tmp_path / "box")
     for one in reversed(m.series("s", 3)):
