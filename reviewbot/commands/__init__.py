@@ -17,5 +17,6 @@ TABLE: dict[str, str] = {
     "b4-check": "b4",
     "b4-review": "b4",
     "demo": "demo",
+    "cache": "cache",
 }
 """Command -> module in this package. The click command in it has the same name, with `_` for `-`."""

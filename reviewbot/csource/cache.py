@@ -9,11 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
-import os
-import shutil
-import tempfile
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -21,16 +17,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
+from reviewbot import cache as kept
 from reviewbot.csource.ir import VERSION, Unit
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(Unit)
 MANY = 1_000_000
 """So many bytes of source to read are worth a second process."""
-OLD = 30 * 24 * 3600
-"""Folders of other versions go when nothing was written to them for so many seconds."""
 
 
 class Cache:
@@ -40,8 +34,7 @@ class Cache:
     """
 
     def __init__(self, folder: Path | None = None, processes: int = 2) -> None:
-        self.base = folder or Path(platformdirs.user_cache_dir("reviewbot")) / "csource"
-        self.folder = self.base / version()
+        self.folder = (folder or kept.folder() / "csource") / version()
         self.processes = processes
 
     def unit(self, blob: str, read: Callable[[], bytes]) -> Unit:
@@ -89,32 +82,17 @@ class Cache:
         return self.folder / blob[:2] / blob[2:]
 
     def _load(self, blob: str) -> Unit | None:
+        path = self._path(blob)
         try:
-            return DECODER.decode(zlib.decompress(self._path(blob).read_bytes()))
+            unit = DECODER.decode(zlib.decompress(path.read_bytes()))
         except (OSError, zlib.error, msgspec.MsgspecError, RecursionError):
             return None
+        kept.used(path)
+        return unit
 
     def _store(self, blob: str, data: bytes) -> None:
-        path = self._path(blob)
         with contextlib.suppress(OSError):
-            if not self.folder.exists():
-                self._sweep()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                os.replace(name, path)
-            except BaseException:
-                os.unlink(name)
-                raise
-
-    def _sweep(self) -> None:
-        """Drop the folders of versions that nobody uses any more."""
-        with contextlib.suppress(OSError):
-            for folder in self.base.iterdir():
-                if folder != self.folder and time.time() - folder.stat().st_mtime > OLD:
-                    shutil.rmtree(folder, ignore_errors=True)
+            kept.write(self._path(blob), [data])
 
 
 @cache

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-import platformdirs
 
+from reviewbot import cache
 from reviewbot.facts import lexical
 from reviewbot.facts.lexical import Words
 from reviewbot.kernel import KERNEL
@@ -66,13 +66,18 @@ class Atlas:
                 base = _open(place)
                 known = [_listing(base, id_) for id_ in ids.values() if id_]
                 if known and None not in known and not _loose(source, ids):
+                    cache.used(place)
                     return cls(base, dict(pair for listing in known if listing for pair in listing))
         listings = {folder: _c_files(source, folder) for folder in ids}
         count = sum(map(len, listings.values()))
         if count >= SMALL:
             try:
                 place.parent.mkdir(parents=True, exist_ok=True)
-                return cls(base := _open(place), _grow(base, source, ids, listings, progress))
+                before = place.stat().st_size if place.exists() else 0
+                base = _open(place)
+                paths = _grow(base, source, ids, listings, progress)
+                cache.grown(place, place.stat().st_size - before)
+                return cls(base, paths)
             except (sqlite3.Error, OSError, zlib.error, msgspec.MsgspecError):
                 with contextlib.suppress(OSError):
                     place.unlink()
@@ -125,15 +130,11 @@ def _place() -> Path:
     for part in ("reviewbot.facts/lexical.py", "reviewbot.facts/atlas.py", "reviewbot.kernel/syntax.toml"):
         package, _, name = part.partition("/")
         digest.update((files(package) / name).read_bytes())
-    return Path(platformdirs.user_cache_dir("reviewbot")) / "atlas" / f"{lexical.VERSION}-{digest.hexdigest()[:12]}"
+    return cache.folder() / "atlas" / f"{lexical.VERSION}-{digest.hexdigest()[:12]}"
 
 
 def _open(place: Path | None) -> sqlite3.Connection:
     """The tables, of a file or in memory. What is lost with the power is made again."""
-    if place is not None and not place.exists():
-        with contextlib.suppress(OSError):
-            for old in place.parent.iterdir():
-                old.unlink()
     base = sqlite3.connect(place or ":memory:", timeout=60)
     base.execute("pragma synchronous = off")
     base.executescript(_TABLES)

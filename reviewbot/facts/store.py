@@ -8,18 +8,15 @@ that cannot be written to.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
-import platformdirs
 
+from reviewbot import cache
 from reviewbot.csource.cache import version as csource_version
 from reviewbot.csource.ir import Unit
 from reviewbot.facts.contexts import Entered
@@ -35,9 +32,6 @@ from reviewbot.facts.texts import Text
 from reviewbot.facts.wiring import Wired
 from reviewbot.facts.world import Kept, World
 from reviewbot.kernel import KERNEL
-
-MOST = 2 << 30
-"""Bytes that all that is kept may take; what was not used for longest goes."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -88,7 +82,7 @@ def save(name: str, world: World) -> None:
     """Keep a world under the name of its scope; finds out what it lacks first."""
     world.effects.all()
     with contextlib.suppress(OSError):
-        _write(_path(name), _encoded(world))
+        cache.write(_path(name), _encoded(world))
 
 
 def _encoded(world: World) -> Iterator[bytes]:
@@ -129,8 +123,7 @@ def load(name: str) -> World | None:
         world = World(library, stored.whole, kept=_Sections(stored))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    with contextlib.suppress(OSError):
-        os.utime(path)
+    cache.used(path)
     return world
 
 
@@ -207,7 +200,7 @@ def _numbered(contexts: Mapping[str, tuple[Entered, ...]]) -> _Ways:
     )
 
 
-@cache
+@functools.cache
 def version() -> str:
     """Changes with the code that a stored world depends on, and with the kernel's knowledge."""
     digest = hashlib.sha1(f"{csource_version()} {KERNEL.digest}".encode(), usedforsecurity=False)
@@ -219,24 +212,4 @@ def version() -> str:
 
 def _path(name: str) -> Path:
     scope = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
-    return Path(platformdirs.user_cache_dir("reviewbot")) / "worlds" / version() / scope
-
-
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for folder in path.parent.parent.iterdir():
-        if folder != path.parent:
-            shutil.rmtree(folder)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(parts)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    left = MOST
-    for old in sorted(path.parent.iterdir(), key=lambda f: -f.stat().st_mtime):
-        left -= old.stat().st_size
-        if left < 0:
-            old.unlink()
+    return cache.folder() / "worlds" / version() / scope

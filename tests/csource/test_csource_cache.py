@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,15 +61,6 @@ def test_another_version_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Cache(tmp_path).unit(BLOB, lambda: SOURCE)
     monkeypatch.setattr(module, "version", lambda: "other")
     assert Cache(tmp_path).unit(BLOB, lambda: b"int x;") == lower(b"int x;")
-
-
-def test_versions_long_unused_go(tmp_path: Path) -> None:
-    for name, age in (("old", 40), ("young", 2)):
-        (tmp_path / name).mkdir()
-        then = time.time() - age * 24 * 3600
-        os.utime(tmp_path / name, (then, then))
-    Cache(tmp_path).unit(BLOB, lambda: SOURCE)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["young", version()])
 
 
 def test_a_disk_that_cannot_be_written_is_no_hindrance(tmp_path: Path) -> None:
