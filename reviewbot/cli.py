@@ -13,6 +13,7 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import Exit
 
+from reviewbot import stopping
 from reviewbot.commands import TABLE
 from reviewbot.types import ReviewError
 
@@ -37,10 +38,14 @@ class Commands(click.RichGroup):
         return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="reviewbot")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Review kernel patches for changes that can deadlock."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(ReviewError.exit_code)
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -49,7 +54,11 @@ def main(argv: list[str] | None = None) -> NoReturn:
     Set REVIEWBOT_DEBUG=1 to see the traceback of a fault of ours.
     """
     gc.set_threshold(5_000_000, 20, 100)  # a review makes millions of values and hardly a cycle
-    code = run(sys.argv[1:] if argv is None else argv)
+    try:
+        stopping.in_order()
+        code = run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # between two steps
+        code = stopping.CODE
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -75,7 +84,7 @@ def run(argv: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")
-        return 130
+        return stopping.CODE
     except (BrokenPipeError, SystemExit) as left:  # nobody reads on; click and rich leave by themselves then
         if isinstance(left, SystemExit) and not left.code:
             return 0  # a shell's question for completions is answered

@@ -153,8 +153,7 @@ class Finder:
             return found
         if not self._inbox:
             if not found:
-                here = "standard input" if self._source == "-" else clean(self._source)
-                raise UnknownMessage(f"not in {here}; an archive to look in is named by --inbox")
+                raise UnknownMessage("not among the mails it came with; an archive to look in is named by --inbox")
             return found
         if not _ID.fullmatch(wanted.id) or '"' in wanted.id:
             return found

@@ -49,6 +49,8 @@ class Options(Value, frozen=True):
     """Patches to apply to the base before the series; they belong to the base."""
     archive: str = ""
     """The public-inbox that is asked for prerequisites of a series; empty for none."""
+    beside: str = ""
+    """The file, folder or Maildir that a series came from, in which prerequisites are looked for; empty for none."""
 
 
 class Examined(Value, frozen=True):
@@ -83,7 +85,7 @@ def review(
 
     progress: told how many of how many files have been indexed, while a tree is looked through for the first time.
     opened: the tree, for whoever reviews many on it; it stays open. find: where prerequisites of the series are had
-    (default: the archive that the options name).
+    (default: what the options name).
     """
     from reviewbot.gaps import gaps
     from reviewbot.reply import draft
@@ -94,7 +96,7 @@ def review(
     with nullcontext(opened) if opened is not None else Tree.open(Path(options.tree)) as tree:
         try:
             with clock("apply"):
-                prior = _prior(series, find, options.archive, tree)
+                prior = _prior(series, find, options, tree)
                 change = tree.apply(series, options.base or None, options.branch, options.first, prior)
                 in_scope(change)
         except Unreviewed as error:
@@ -124,15 +126,15 @@ def review(
     return msgspec.structs.replace(result, replies=replies, timing=clock.read())
 
 
-def _prior(series: Series, find: Find | None, archive: str, tree: Tree) -> list[Prior]:
+def _prior(series: Series, find: Find | None, options: Options, tree: Tree) -> list[Prior]:
     """The prerequisites of a series, with their patches where these can be had."""
     from reviewbot.lore import Finder
     from reviewbot.prior import gather
 
     if not series.prerequisites:
         return []
-    if find is None and archive:
-        with Finder("", inbox=archive) as asked:
+    if find is None and (options.archive or options.beside):
+        with Finder(options.beside, inbox=options.archive) as asked:
             return gather(series, asked, tree.patch_id)
     return gather(series, find, tree.patch_id)
 
@@ -166,6 +168,8 @@ def examine(
                 verdicts += [judge.judge(rule, finding, diff) for finding in found]
             if rule.concerns(diff):
                 checked.append(rule.checked)
+        except MemoryError:
+            raise  # no fault of the rule
         except Exception as error:  # one rule's fault must not silence the others
             if os.environ.get("REVIEWBOT_DEBUG"):
                 raise

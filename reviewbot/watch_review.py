@@ -1,23 +1,26 @@
 """One review in a process of its own: what a series does to the reviewer, it does not do to the watcher.
 
-Started as `python -m reviewbot.watch_review`, a Job on stdin, a Done on stdout, both JSON. The watcher ends it, and all
-that it started, when it takes too long.
+Started as `python -m reviewbot.watch_review`, a Job on stdin, a Done on stdout, both JSON, by the watcher and by `check`;
+`bounded` says what it may use.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
-import resource
-import signal
-import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
+from reviewbot.bounded import Bounds, Child, Exceeded, Failed, confine
 from reviewbot.review import Options, remember
 from reviewbot.types import Decision, Reply, Review, ReviewError, Series, Unreviewed, Value
 from reviewbot.watch_manners import without_old_arguments
@@ -38,100 +41,155 @@ class Job(Value, frozen=True):
     """The lead mail as it came, for its attestation; empty for none."""
     megabytes: int = 4096
     seconds: float = 1800
+    progress: bool = False
+    """Show on standard error how far the index of a new tree is."""
+
+
+class Ended(StrEnum):
+    """How a job ended that has no review."""
+
+    REFUSED = "refused"
+    """It cannot be done at all now; the series is not to blame for it."""
+    UNREVIEWED = "unreviewed"
+    """This series cannot be reviewed, or not with what it may use."""
+    FAULT = "fault"
 
 
 class Done(Value, frozen=True):
-    """What became of a job: a review, or an `error`; `ours` says that the series is not to blame for it."""
+    """What became of a job: a review, or an `error` and of what kind it is."""
 
     review: Review | None = None
     notes: tuple[str, ...] = ()
     attestation: str = ""
     error: str = ""
-    ours: bool = False
-
-
-class Failed(Exception):
-    """A review that came to no end: the series is tried again, and set aside after some tries."""
+    ended: Ended = Ended.FAULT
 
 
 def run(job: Job) -> Done:
     """Review in a child process. Raises Failed when it crashes, takes too long or too much memory, and ReviewError when
     it could not begin (no such tree)."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "reviewbot.watch_review"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    try:
-        out, said = process.communicate(msgspec.json.encode(job), timeout=job.seconds)
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"not reviewed within {job.seconds:g} s") from error
-    finally:
-        _end(process)
-    if process.returncode:
-        code = process.returncode
-        how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
-        last = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-        raise Failed(f"the reviewer ended early ({how}) {last[0][:200]}".strip())
+    with Child(__name__) as child:
+        return _answer(child, job)
+
+
+def _answer(child: Child, job: Job) -> Done:
+    out = child.ask(msgspec.json.encode(job), Bounds(job.seconds, job.megabytes))
     try:
         done = msgspec.json.decode(out, type=Done)
     except msgspec.MsgspecError as error:
         raise Failed(f"the reviewer answered something else than a review: {error}") from error
-    if done.error and done.ours:
+    if done.error and done.ended is Ended.REFUSED:
         raise ReviewError(done.error)
     if done.error:
-        raise Failed(done.error)
+        raise (Failed if done.ended is Ended.FAULT else Exceeded)(done.error)
     return done
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the child and all of its own; it leads their process group."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            stream.close()
+class Reviewer:
+    """Reviews series for `check`, each in a child process that is started before it is needed.
+
+    Use it as a context manager. progress: show on standard error how far the index of a new tree is.
+    """
+
+    def __init__(self, bounds: Bounds, progress: bool = False) -> None:
+        self.bounds = bounds
+        self.progress = progress
+        self._shown = progress or bool(os.environ.get("REVIEWBOT_DEBUG"))
+        self._child: Child | None = Child(__name__, shown=self._shown)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._child is not None:
+            self._child.close()
+
+    def review(self, series: Series, options: Options, fetched: float = 0.0) -> Review:
+        """What `review.review` says of a series; `fetched` is the seconds that fetching took.
+
+        A review that uses up its bounds, or crashes, is *unreviewed*, with the reason. Raises ReviewError as that does,
+        and Failed for a fault of ours.
+        """
+        child, self._child = self._child or Child(__name__, shown=self._shown), None
+        try:
+            bounds = self.bounds
+            job = Job(
+                series, options, REVIEWER, megabytes=bounds.megabytes, seconds=bounds.seconds, progress=self.progress
+            )
+            result = _answer(child, job).review
+        except Exceeded as error:
+            return Review(series=series, decision=Decision.UNREVIEWED, reason=f"{error}{_remedy(str(error))}")
+        finally:
+            child.close()
+        assert result is not None
+        timing = dict(result.timing)
+        timing |= {"fetch": fetched, "total": timing.get("total", 0.0) + fetched}
+        return msgspec.structs.replace(result, timing=tuple(timing.items()))
+
+
+def _remedy(reason: str) -> str:
+    options = {"not reviewed within": "--time-limit", "needs more than": "--memory-limit"}
+    return next((f"; {option} allows more" for words, option in options.items() if words in reason), "")
 
 
 def main() -> None:
     """Do the job on stdin."""
+    gc.set_threshold(5_000_000, 20, 100)  # as the command line has it
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no part of the answer
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    most = job.megabytes << 20
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # not RLIMIT_AS: git maps whole packs
-    resource.setrlimit(resource.RLIMIT_CPU, (int(job.seconds) + 60,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    answer.write(msgspec.json.encode(do(job)))
-    answer.close()
+    _import()
+    asked = sys.stdin.buffer.read()
+    if asked:
+        job = msgspec.json.decode(asked, type=Job)
+        confine(Bounds(job.seconds, job.megabytes))
+        answer.write(msgspec.json.encode(do(job)))
+        answer.flush()
+    os._exit(0)  # without giving back each value by itself
+
+
+def _import() -> None:
+    """What every review needs, while the series is still being fetched."""
+    with suppress(Exception):  # told by the one who needs it
+        from reviewbot import judge, rules, tree  # noqa: F401
+        from reviewbot.models import scene
+        from reviewbot.reply import environment
+
+        rules.load()
+        scene.scenes()
+        environment()
 
 
 def do(job: Job) -> Done:
     """Review, take out what was answered before, and draft again what is left. Never raises."""
     try:
-        result = _reviewer(job.reviewer)(job.series, job.options)
+        more = {"progress": _show} if job.progress else {}
+        result = _reviewer(job.reviewer)(job.series, job.options, **more)
         remember(result, job.options)
         told = without_old_arguments(result, dict(job.silenced))
         if told.notes:
             result = msgspec.structs.replace(told.review, replies=_drafted(told.review, job.options))
         return Done(review=result, notes=told.notes, attestation=_attested(job.raw))
     except Unreviewed as error:
-        return Done(error=str(error))
+        return Done(error=str(error), ended=Ended.UNREVIEWED)
     except ReviewError as error:
-        return Done(error=str(error), ours=True)
+        return Done(error=str(error), ended=Ended.REFUSED)
     except MemoryError:
-        return Done(error=f"the review needs more than {job.megabytes} MB")
+        return Done(error=f"the review needs more than {job.megabytes} MB", ended=Ended.UNREVIEWED)
     except Exception as error:  # whatever a rule or a library does: one line, and the next series
+        if os.environ.get("REVIEWBOT_DEBUG"):
+            traceback.print_exc()
         return Done(error=f"{type(error).__name__}: {error}"[:500])
 
 
-def _reviewer(name: str) -> Callable[[Series, Options], Review]:
+def _show(done: int, of: int) -> None:
+    """A line while the tree is looked through for the first time; gone when that is done."""
+    line = f"indexing the tree, once: {done} of {of} files"
+    print("\r" + (line if done < of else " " * len(line) + "\r"), end="", file=sys.stderr, flush=True)
+
+
+def _reviewer(name: str) -> Callable[..., Review]:
     module, _, function = name.partition(":")
-    found: Callable[[Series, Options], Review] = getattr(importlib.import_module(module), function)
+    found: Callable[..., Review] = getattr(importlib.import_module(module), function)
     return found
 
 

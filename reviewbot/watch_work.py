@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from reviewbot import drafts
+from reviewbot.bounded import Failed
 from reviewbot.config import Config, TreeRule, address
 from reviewbot.key import draft_name, finding_key, is_ours
 from reviewbot.lore import Incomplete, Limits, Outage, Reader, UnknownMessage
@@ -20,7 +21,7 @@ from reviewbot.store_schema import draft, mail, series
 from reviewbot.types import Decision, Outcome, Reply, Review, ReviewError, Series, Unreviewed, Value, Verdict
 from reviewbot.watch_lists import ListFolder
 from reviewbot.watch_manners import compare, worth_a_draft
-from reviewbot.watch_review import REVIEWER, Done, Failed, Job, run
+from reviewbot.watch_review import REVIEWER, Done, Job, run
 from reviewbot.watch_tree import choose, touched
 
 MOST_REPLIES = 300

@@ -113,7 +113,9 @@ class Sandbox:
         self._seen = self.files()
 
     def files(self) -> dict[str, str]:
-        return listing(self.folder)
+        """Every file of the sandbox with what is in it, but for the cache."""
+        cache = str(self.home / "cache")
+        return {name: text for name, text in listing(self.folder).items() if not name.startswith(cache)}
 
     def write(self, name: str, text: str | bytes) -> str:
         path = self.here / name
@@ -533,6 +535,26 @@ def test_a_draft_that_cannot_be_put_there(place: str, box: Sandbox) -> None:
     assert code == 2
     assert dest in line_of(err)
     assert box.changed() == set()
+
+
+@pytest.mark.parametrize("dest", ["reply.txt", "out/reply.mbox", "reply.patch"])
+def test_a_file_that_is_no_eml_does_not_become_a_maildir(dest: str, box: Sandbox) -> None:
+    code, _, err = box.check(box.write("x.diff", innocent()), "--draft", dest)
+    assert (code, line_of(err)) == (
+        2, f"{dest} does not end in .eml; name FILE.eml, or make the folder that is to be a Maildir"
+    )  # fmt: skip
+    assert box.changed() == set()
+    (box.here / dest).mkdir(parents=True)  # a Maildir may be called anything
+    assert box.check("x.diff", "--draft", dest)[0] == 0
+    assert (box.here / dest / "cur").is_dir()
+
+
+@pytest.mark.parametrize("subject", ["", "Re:", "RE: re: "])
+def test_an_answer_to_no_subject_has_one(subject: str, box: Sandbox) -> None:
+    text = mail(innocent(), subject=subject) if subject else innocent()
+    code, out, _ = box.check(box.write("x.diff", text))
+    assert code in (0, 4)
+    assert code == 4 or "\nSubject: Re: your patch\n" in out
 
 
 def test_no_draft_for_what_is_not_reviewed(box: Sandbox) -> None:

@@ -48,6 +48,13 @@ def test_every_command_that_is_there_has_help(name: str, capsys: Capture) -> Non
     assert "Usage" in out
 
 
+def test_without_a_command_it_is_the_help_and_wrong_use(tmp_path: Path) -> None:
+    done = checking.process(cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Usage" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_version(capsys: Capture) -> None:
     code, out, _ = ran("--version", capsys=capsys)
     assert code == 0

@@ -118,7 +118,7 @@ def test_a_series_that_applies_without_them_is_a_comment_that_names_them(tree: P
     assert (result.decision, result.replies) == (Decision.COMMENT, ())
     assert result.reason == "prerequisites change-id gone v2 and message-id no@such.example are missing"
     assert all(
-        p.why.startswith("not in standard input; an archive to look in is named by --inbox")
+        p.why.startswith("not among the mails it came with; an archive to look in is named by --inbox")
         for p in result.prerequisites
     )
 

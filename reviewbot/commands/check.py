@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -16,8 +14,9 @@ import rich_click as click
 from reviewbot.types import Decision, Review, ReviewError, Series
 
 if TYPE_CHECKING:
-    from reviewbot.prior import Find
+    from reviewbot.bounded import Bounds
     from reviewbot.review import Options
+    from reviewbot.watch_review import Reviewer
 
 EXIT = {Decision.ACK: 0, Decision.NACK: 1, Decision.COMMENT: 3, Decision.UNREVIEWED: 4}
 FAULT = 5
@@ -60,6 +59,22 @@ WORST = (FAULT, 1, 4, 3, 0)
     help="Draft for this person (default: user.name and user.email of git).",
 )
 @click.option("--patchwork", is_flag=True, help="Make a check of each patch on the Patchwork of your configuration.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="A series that takes longer to review is unreviewed.",
+)
+@click.option(
+    "--memory-limit",
+    type=click.IntRange(1),
+    default=4096,
+    show_default=True,
+    metavar="MEGABYTES",
+    help="A series that takes more memory to review is unreviewed.",
+)
 @click.option("--no-color", is_flag=True, help="Plain text only.")
 def check(
     what: str | None,
@@ -73,6 +88,8 @@ def check(
     draft: str,
     sender: str,
     patchwork: bool,
+    time_limit: float,
+    memory_limit: int,
     no_color: bool,
 ) -> int:
     """Review one series and print the verdict and the draft.
@@ -83,6 +100,7 @@ def check(
     of several series the first of 5, 1, 4, 3, 0 that occurs.
     """
     from reviewbot import review as flow
+    from reviewbot.bounded import Bounds
 
     if bool(what) == bool(range_):
         raise click.UsageError("name one message-id, file or Maildir, or a --range of the tree")
@@ -93,7 +111,7 @@ def check(
     options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
     show = Show(as_json, terse, sarif, draft, patchwork, color=not no_color and sys.stdout.isatty())
     asked = Asked(what or "", range_ or "", tree or Path(), inbox)
-    return _checked(asked, options, show)
+    return _checked(asked, options, show, Bounds(time_limit, memory_limit))
 
 
 @dataclass(frozen=True)
@@ -104,13 +122,16 @@ class Asked:
     range: str
     folder: Path
     inbox: str
-    stdin: list[bytes] = field(default_factory=list)
-    """What was read from standard input, once it was."""
 
     @property
     def name(self) -> str:
         """As a person calls it."""
         return self.what or self.range
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a file, a folder or standard input."""
+        return self.what == "-" or os.path.exists(self.what)
 
 
 @dataclass(frozen=True)
@@ -125,26 +146,27 @@ class Show:
     color: bool
 
 
-def _checked(asked: Asked, options: Options, show: Show) -> int:
+def _checked(asked: Asked, options: Options, show: Show, bounds: Bounds) -> int:
     """Fetch, review and show each series; the exit code is the worst of theirs, by the order of WORST."""
     from time import perf_counter
 
-    from reviewbot import review as flow
+    from reviewbot.bounded import scratch
     from reviewbot.types import Unreviewed
+    from reviewbot.watch_review import Reviewer
 
     started = perf_counter()
-    try:
-        found = _fetch(asked)
-    except Unreviewed as error:
-        found = [error]
-    fetched = perf_counter() - started
     codes: list[int] = []
     results: list[Review] = []
-    with _finder(asked) as find:
+    with scratch() as folder, Reviewer(bounds, progress=sys.stderr.isatty() and not show.as_json) as reviewer:
+        try:
+            found, beside = _fetch(asked, folder)
+        except Unreviewed as error:
+            found, beside = [error], ""
+        options = _finding(asked, options, beside)
+        fetched = (perf_counter() - started) / len(found)
         for one in found:
             try:
-                result = _reviewed(one, asked, options, show, fetched / len(found), find)
-                flow.remember(result, options)
+                result = _reviewed(one, asked, options, fetched, reviewer)
                 results.append(result)
                 _write_sarif(results, show.sarif)  # before anything is shown, which may end here
                 codes.append(_shown(result, show, alone=len(found) == 1))
@@ -160,9 +182,7 @@ def _checked(asked: Asked, options: Options, show: Show) -> int:
     return min(codes, key=WORST.index)
 
 
-def _reviewed(
-    one: Series | ReviewError, asked: Asked, options: Options, show: Show, fetched: float, find: Find | None
-) -> Review:
+def _reviewed(one: Series | ReviewError, asked: Asked, options: Options, fetched: float, reviewer: Reviewer) -> Review:
     """One series reviewed, or the review of what could not be read. Raises ReviewError for wrong use."""
     from reviewbot import review as flow
     from reviewbot.types import Unreviewed
@@ -171,8 +191,7 @@ def _reviewed(
         return flow.unfetched(asked.name, one)
     if isinstance(one, ReviewError):
         raise one
-    told = _show if sys.stderr.isatty() and not show.as_json else None
-    return flow.review(one, options, fetched=fetched, progress=told, find=find)
+    return reviewer.review(one, options, fetched=fetched)
 
 
 def _shown(result: Review, show: Show, alone: bool) -> int:
@@ -216,54 +235,36 @@ def _deliver(result: Review, place: str) -> None:
         print(f"no draft for a {result.decision.value}: what was not replayed is not claimed", file=sys.stderr)
 
 
-def _fetch(asked: Asked) -> Sequence[Series | ReviewError]:
-    """Each series that was asked for. Raises as `lore.fetch_all`."""
+def _fetch(asked: Asked, folder: str) -> tuple[Sequence[Series | ReviewError], str]:
+    """Each series that was asked for, and the file or folder that they came from (of standard input a copy in `folder`;
+    empty for none). Raises as `lore.fetch_all`."""
     from reviewbot import lore
 
     if asked.range:
         from reviewbot.tree import Tree
 
         with Tree.open(asked.folder) as tree:
-            return [lore.parse(tree.range_mbox(asked.range), asked.range)]
+            return [lore.parse(tree.range_mbox(asked.range), asked.range)], ""
+    inbox = asked.inbox or lore.LORE
     if asked.what == "-":
-        asked.stdin.append(sys.stdin.buffer.read(lore.Limits().series + 1))
-    ahead = Thread(target=_import)  # the child that fetches takes as long to start as this
-    ahead.start()
-    try:
-        return lore.fetch_all(asked.what, inbox=asked.inbox or lore.LORE, stdin=asked.stdin[0] if asked.stdin else None)
-    finally:
-        ahead.join()
+        stdin = sys.stdin.buffer.read(lore.Limits().series + 1)
+        copy = Path(folder, "stdin.mbox")
+        copy.write_bytes(stdin)
+        return lore.fetch_all(asked.what, inbox=inbox, stdin=stdin), str(copy)
+    return lore.fetch_all(asked.what, inbox=inbox), asked.what if asked.local else ""
 
 
-def _finder(asked: Asked) -> AbstractContextManager[Find | None]:
+def _finding(asked: Asked, options: Options, beside: str) -> Options:
     """Where prerequisites are looked for: beside the series, in the archive of a message-id, or in one that is named.
 
     A file does not make us ask a server that nobody named.
     """
+    import msgspec
+
     from reviewbot import lore
 
-    if asked.range:
-        return nullcontext(None)
-    is_file = asked.what == "-" or os.path.exists(asked.what)
-    inbox = asked.inbox or ("" if is_file else lore.LORE)
-    return lore.Finder(asked.what if is_file else "", inbox=inbox, stdin=asked.stdin[0] if asked.stdin else None)
-
-
-def _import() -> None:
-    with suppress(Exception):  # told by the one who needs it
-        from reviewbot import judge, output, rules, tree  # noqa: F401
-        from reviewbot.models import scene
-        from reviewbot.reply import environment
-
-        rules.load()
-        scene.scenes()
-        environment()
-
-
-def _show(done: int, of: int) -> None:
-    """A line while the tree is looked through for the first time; gone when that is done."""
-    line = f"indexing the tree, once: {done} of {of} files"
-    print("\r" + (line if done < of else " " * len(line) + "\r"), end="", file=sys.stderr, flush=True)
+    archive = asked.inbox or ("" if asked.local or asked.range else lore.LORE)
+    return msgspec.structs.replace(options, archive=archive, beside=beside)
 
 
 def _say(message: str) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -46,7 +44,6 @@ def watch(
     if check_config:
         click.echo(f"{path or configuration.default_path()}: {len(config.lists)} lists, {len(config.trees)} trees")
         return 0
-    signal.signal(signal.SIGTERM, _stop)
     file = metrics or (Path(config.metrics) if config.metrics else None)
     if status or retry:
         return _look_after(config, retry)
@@ -118,11 +115,6 @@ class Log:
     def said(self, line: str) -> None:
         """The fault."""
         click.echo(f"reviewbot: {' '.join(line.split())}", err=True)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """Asked to end (systemctl stop): what is begun is given back on the way out."""
-    raise KeyboardInterrupt
 
 
 def _status(store: Store) -> int:

@@ -1,0 +1,118 @@
+"""A child process that is asked one thing and may use so much time and memory for it; nothing of it stays behind.
+
+The child leads a process group and has a folder for its temporary files. However it ends, the parent ends the whole
+group and removes that folder. Of a child that uses up what it may, the parent says so in one line.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+from reviewbot.types import Value
+
+
+class Bounds(Value, frozen=True):
+    """What one review may use."""
+
+    seconds: float = 600
+    """By the clock."""
+    megabytes: int = 4096
+    """Of memory, each of its processes."""
+
+
+class Failed(Exception):
+    """The child came to no end: it has a fault."""
+
+
+class Exceeded(Failed):
+    """The child used up its time or its memory, or crashed: there is no answer, and why."""
+
+
+@contextmanager
+def scratch() -> Iterator[str]:
+    """A folder that all temporary files of the body (and of its children) go to; removed with all that is in it."""
+    before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    folder = ""
+    try:
+        try:
+            folder = tempfile.mkdtemp(prefix="reviewbot-")
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)  # one that came meanwhile is delivered here
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        yield folder
+    finally:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        tempfile.tempdir = before
+        os.environ.pop("TMPDIR", None)
+        if variable is not None:
+            os.environ["TMPDIR"] = variable
+        shutil.rmtree(folder, ignore_errors=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+class Child:
+    """`python -m MODULE`, started at once, so that it is ready when it is asked. Use it as a context manager."""
+
+    def __init__(self, module: str, *, shown: bool = False) -> None:
+        """shown: what it writes to standard error is for the user."""
+        self._folder = tempfile.mkdtemp(prefix="reviewbot-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if shown else subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the parent's, which then ends us
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TMPDIR": self._folder},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def ask(self, question: bytes, bounds: Bounds) -> bytes:
+        """The answer to the one question it is for. Raises Exceeded, or Failed with the last line that it said."""
+        try:
+            out, said = self._process.communicate(question, timeout=bounds.seconds)
+        except subprocess.TimeoutExpired as error:
+            raise Exceeded(f"not reviewed within {bounds.seconds:g} s") from error
+        finally:
+            self.close()
+        code = self._process.returncode
+        last = ((said or b"").decode("utf-8", "replace").strip().splitlines()[-1:] or [""])[0][:200]
+        if code < 0:
+            raise Exceeded(f"the reviewer ended early ({signal.strsignal(-code)}) {last}".strip())
+        if code:
+            raise Failed(f"the reviewer ended early (exit code {code}) {last}".strip())
+        return out
+
+    def close(self) -> None:
+        """End the child and all of its own, and remove their temporary files."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def confine(bounds: Bounds) -> None:
+    """Bound this process, and those that it starts, for good."""
+    most = bounds.megabytes << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # not RLIMIT_AS: git maps whole packs
+    resource.setrlimit(resource.RLIMIT_CPU, (int(bounds.seconds) + 60,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
