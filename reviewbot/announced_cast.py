@@ -47,7 +47,9 @@ def model(missed: Missed, world: World) -> Model:
         raise Unreadable(f"{missed.function}() is not there")
     program = Announcing(world, told, missed.way).program(missed.way[0])
     changed, queue = Var(words(told.tested), 1), WaitQueue(queue_name(missed))
-    sleeper = sleeper_name(missed)
+    changer, sleeper = f"{missed.function}()", sleeper_name(missed)
+    if sleeper == changer:
+        sleeper = f"another {sleeper}"
     if missed.sleeper is not None:
         call = f"{missed.call}({queue})"
         sleeps = wait_event(queue, changed == 0).says("").over(lambda a: replace(a, call=call) if a.call else a)
@@ -56,7 +58,7 @@ def model(missed: Missed, world: World) -> Model:
         sleeps = wait_event(queue, changed == 0).says("").over(lambda a: replace(a, call="io_schedule()", waits=of))
     tasks = (
         Task(sleeper, Named(sleeper, sleeps)),
-        Task(f"{missed.function}()", _program(missed, program, changed, queue)),
+        Task(changer, _program(missed, program, changed, queue)),
     )
     return Model(f"{told.tested} without a wake-up", tasks, reachable=tuple(t.name for t in tasks))
 

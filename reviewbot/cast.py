@@ -187,9 +187,10 @@ class Cast:
 
     def _queueing(self) -> list[Task]:
         """Whoever queues the work."""
+        names = ["somebody", "somebody else", *(f"somebody #{n}" for n in range(3, len(self.handlers) + 1))]
         return [
-            Task("somebody", Named("queues", queue_work_once(self.queue, handler).says(f"queues {handler.title}")))
-            for handler in self.handlers
+            Task(name, Named("queues", queue_work_once(self.queue, handler).says(f"queues {handler.title}")))
+            for name, handler in zip(names, self.handlers, strict=False)
         ]
 
     def _task(self, actor: Actor, ends: bool) -> Task:
@@ -255,7 +256,14 @@ class Cast:
         return tuple(sorted((lock, mode) for lock, mode in held.items() if lock in self.locks))
 
     def _name(self, actor: Actor) -> str:
-        return f"{actor.root.rpartition(':')[2]}()"
+        """The function that the task runs, with its file where another file's function of that name runs, too."""
+        file, _, function = actor.root.rpartition(":")
+        others = {a.root.rpartition(":")[0] for a in self.circle.actors if a.root.rpartition(":")[2] == function}
+        others.discard(file)
+        base = file.rpartition("/")[2]
+        if not others:
+            return f"{function}()"
+        return f"{function}() of {file if base in {o.rpartition('/')[2] for o in others} else base}"
 
     # --- a program as steps
 
