@@ -101,6 +101,17 @@ def unreviewed(reason: str) -> Check:
     return Check(TOOL, "warn", f"not reviewed: {clean(reason)}")
 
 
+def lines(found: Sequence[Check]) -> list[str]:
+    """The same for `b4 prep --check` and `b4 am`, which read lines: ERROR fails, any other line warns, none passes."""
+    out: list[str] = []
+    for check in found:
+        told = json.loads(check.details) if check.details else []
+        words = {"fail": "ERROR", "warn": "WARNING"}
+        some = [f"{words[e['status']]}: {e['description']}" for e in told if e["status"] in words]
+        out += some or ([f"{words[check.status]}: {check.summary}"] if check.status in words else [])
+    return out
+
+
 def _details(verdicts: Sequence[Verdict]) -> str:
     """What b4 shows of a result, as its own checks have it: a JSON list of descriptions with a status each."""
     words = {Outcome.CONFIRMED: "fail", Outcome.INCONCLUSIVE: "warn"}

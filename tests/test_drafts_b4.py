@@ -199,6 +199,60 @@ def test_what_is_no_mail_is_answered_as_not_reviewed(
     assert said["summary"].startswith("not reviewed: ")
 
 
+@pytest.mark.parametrize("options", [[], ["--lines"]])
+@pytest.mark.parametrize("raw", [b"", b"\n \n"])
+def test_nothing_to_check_is_no_result(
+    raw: bytes, options: list[str], repo: Path, b4: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from b4.review import checks
+
+    command = [sys.executable, "-c", f"from reviewbot.cli import main; main(['b4-check', *{options!r}])"]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    done = subprocess.run(command, input=raw, capture_output=True, check=True, cwd=repo)
+    assert (done.stdout, done.stderr) == (b"" if options else b"[]\n", b"")
+    monkeypatch.setattr(b4.LoreMessage, "get_msg_as_bytes", lambda *_, **__: raw)
+    assert options or checks._run_external_cmd(command, EmailMessage(), str(repo)) == []
+
+
+def test_lines_for_b4s_own_text_protocol() -> None:
+    from reviewbot.drafts_b4 import Check, lines, unreviewed
+
+    told = json.dumps([{"status": s, "description": f"a.c:{n}: x"} for n, s in enumerate(("fail", "warn", "pass"))])
+    assert lines([Check("reviewbot", "fail", "can deadlock", details=told)]) == ["ERROR: a.c:0: x", "WARNING: a.c:1: x"]
+    assert lines([Check("reviewbot", "pass", "no deadlock found")]) == []
+    assert lines([unreviewed("why")]) == ["WARNING: not reviewed: why"]
+
+
+@pytest.mark.parametrize("cover", ["commit", "tip-commit"])
+def test_b4_prep_runs_the_check_on_what_was_not_sent_yet(
+    cover: str, repo: Path, b4: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = git(repo, "rev-parse", "HEAD")
+    if cover == "commit":
+        git(repo, "commit", "-q", "--allow-empty", "-m", "cover: all of it")
+    for path in sorted((tmp_path / "mails").iterdir())[1:]:
+        git(repo, "am", "-q", str(path))
+    if cover == "tip-commit":
+        git(repo, "commit", "-q", "--allow-empty", "-m", "cover: all of it")
+    from reviewbot.commands import b4 as command
+
+    seen: list[tuple[int, str]] = []
+
+    def reviewed(series: Any, tree: Path, given: str) -> Review:
+        seen.append((len(series.patches), git(repo, "rev-parse", f"{given}^{{tree}}")))
+        return Review(series=series, decision=Decision.ACK)
+
+    monkeypatch.setattr(command, "_kept", reviewed)
+    for message in mails(repo)[1:]:
+
+        class Stdin:
+            buffer = io.BytesIO(b4.LoreMessage.get_msg_as_bytes(message))
+
+        monkeypatch.setattr(sys, "stdin", Stdin)
+        assert cli.run(["b4-check", "--lines"]) == 0
+    assert seen == [(2, git(repo, "rev-parse", f"{base}^{{tree}}"))] * 2
+
+
 @pytest.mark.parametrize(
     ("outcomes", "number", "status"),
     [

@@ -15,40 +15,53 @@ FRESH = 600
 """Seconds for which a review answers for the other patches of its series."""
 
 if TYPE_CHECKING:
-    from reviewbot.drafts_b4 import Branch
+    from reviewbot.drafts_b4 import Branch, Check
     from reviewbot.types import Review, Series
+    from reviewbot.watch_mail import Head
 
 
 @click.command()
 @click.option("--tree", type=click.Path(path_type=Path), default=".", help="Git repository (default: this folder's).")
 @click.option("--inbox", default="", metavar="URL", help="Where a series is fetched from when b4 has no branch of it.")
-def b4_check(tree: Path, inbox: str) -> int:
+@click.option("--lines", "in_lines", is_flag=True, help="Answer in lines, for `b4 prep --check` and `b4 am`.")
+def b4_check(tree: Path, inbox: str, in_lines: bool) -> int:
     """Check a patch or cover letter for b4: a mail on standard input, results on standard output as JSON.
 
-    For `b4.review-perpatch-check-cmd` and `b4.review-series-check-cmd`. A patch is judged within its series: by the
-    review branch that b4 names in B4_TRACKING_FILE, else by the thread. Exit code 0 even where there is no review: what
-    is wrong is part of the answer.
+    For `b4.review-perpatch-check-cmd` and `b4.review-series-check-cmd`; with --lines for `b4.prep-perpatch-check-cmd`
+    and `b4.am-perpatch-check-cmd`. A patch is judged within its series: by the review branch that b4 names in
+    B4_TRACKING_FILE, else by the commits at the end of the current branch where they are its series, else by the
+    thread. Exit code 0 even where there is no review: what is wrong is part of the answer.
     """
     import msgspec
 
+    from reviewbot.drafts_b4 import lines
+
+    raw = sys.stdin.buffer.read(8 << 20)
+    found = _checked(raw, tree, inbox) if raw.strip() else []
+    if in_lines:
+        for line in lines(found):
+            click.echo(line)
+    else:
+        click.echo(msgspec.json.encode(found).decode())
+    return 0
+
+
+def _checked(raw: bytes, tree: Path, inbox: str) -> list[Check]:
     from reviewbot.drafts_b4 import checks, unreviewed
     from reviewbot.types import ReviewError
     from reviewbot.watch_child import HeadReader, Unreadable
 
-    raw = sys.stdin.buffer.read(8 << 20)
     try:
         with HeadReader() as heads:
             head = heads.read(raw)
-        series, base = _series(raw, head.id, head.expected, tree, inbox)
+        series, base = _series(raw, head, tree, inbox)
         whole = head.kind == "cover" or not head.counted
-        found = checks(_kept(series, tree, base, inbox), 0 if whole else head.number)
+        return checks(_kept(series, tree, base, inbox), 0 if whole else head.number)
     except (ReviewError, Unreadable) as error:
-        found = [unreviewed(str(error))]
-    click.echo(msgspec.json.encode(found).decode())
-    return 0
+        return [unreviewed(str(error))]
 
 
-def _series(raw: bytes, message_id: str, expected: int, tree: Path, inbox: str) -> tuple[Series, str]:
+def _series(raw: bytes, head: Head, tree: Path, inbox: str) -> tuple[Series, str]:
     """The series that a mail is part of, and its base where that is known."""
     from reviewbot import lore
     from reviewbot.drafts_b4 import branch
@@ -65,9 +78,33 @@ def _series(raw: bytes, message_id: str, expected: int, tree: Path, inbox: str) 
         with Tree.open(tree) as opened:
             found = branch(opened.resolve(f"refs/heads/b4/review/{change}"), tracking)
             return lore.parse(opened.range_mbox(found.range), "the review branch"), f"{found.first}~1"
-    if expected == 1:
+    own = _at_the_end(head, tree)
+    if own:
+        return own
+    if head.expected == 1:
         return lore.parse(raw, "the patch"), ""
-    return lore.fetch(message_id, inbox=inbox or lore.LORE), ""
+    return lore.fetch(head.id, inbox=inbox or lore.LORE), ""
+
+
+def _at_the_end(head: Head, tree: Path) -> tuple[Series, str] | None:
+    """The series of a mail that `b4 prep` made of the last commits of the current branch, and its base.
+
+    b4's cover letter is a commit without a change: before the patches, or after them (its `tip-commit` strategy).
+    """
+    from reviewbot import lore
+    from reviewbot.tree import Tree
+    from reviewbot.types import ReviewError
+    from reviewbot.watch_mail import title
+
+    with Tree.open(tree) as opened:
+        for tip in ("HEAD", "HEAD~1"):
+            base = f"{tip}~{head.expected}"
+            with suppress(ReviewError):
+                series = lore.parse(opened.range_mbox(f"{base}..{tip}"), "the current branch")
+                titles = [title(patch.mail.subject) for patch in series.patches]
+                if len(titles) == head.expected and head.title == titles[max(head.number, 1) - 1]:
+                    return series, base
+    return None
 
 
 def _kept(series: Series, tree: Path, base: str, inbox: str) -> Review:
@@ -98,12 +135,13 @@ def _kept(series: Series, tree: Path, base: str, inbox: str) -> Review:
 
 
 def _review(series: Series, tree: Path, base: str, inbox: str = "") -> Review:
-    from reviewbot import lore, review
+    from reviewbot import lore
+    from reviewbot.bounded import Bounds, scratch
+    from reviewbot.review import Options
+    from reviewbot.watch_review import Reviewer
 
-    options = review.Options(tree=str(tree), base=base, archive=inbox or lore.LORE)
-    result = review.review(series, options)
-    review.remember(result, options)
-    return result
+    with scratch(), Reviewer(Bounds()) as reviewer:
+        return reviewer.review(series, Options(tree=str(tree), base=base, archive=inbox or lore.LORE))
 
 
 @click.command()
