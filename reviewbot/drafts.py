@@ -224,6 +224,8 @@ class MaildirCopy:
         box = self.box
         if box.exists() and (not box.is_dir() or (any(box.iterdir()) and not (box / "cur").is_dir())):
             raise ReviewError(f"{box} is there and is no Maildir; name a Maildir, a file ending in .eml, or -")
+        if not box.exists() and box.suffix:
+            raise ReviewError(f"{box} does not end in .eml; name FILE.eml, or make the folder that is to be a Maildir")
         for part in ("tmp", "new", "cur"):
             (box / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         stage(box / "tmp" / self.stem, data)

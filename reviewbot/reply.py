@@ -177,18 +177,25 @@ def headers(mail: Mail, sender: Address | None, own_id: str = "") -> tuple[tuple
     chain = [r for r in mail.references if r != mail.message_id] + [mail.message_id]
     if len(chain) > MOST_REFERENCES:
         chain = [chain[0], *chain[1 - MOST_REFERENCES :]]
-    subject = clean(mail.subject)
     out = [
         ("From", _addresses([sender]) if sender else ""),
         ("To", _addresses(to)),
         ("Cc", _addresses(cc[:MOST_CC])),
         ("Message-ID", own_id),
-        ("Subject", subject if re.match(r"re:", subject, re.IGNORECASE) else f"Re: {subject}"),
+        ("Subject", _answering(clean(mail.subject))),
         ("In-Reply-To", f"<{mail.message_id}>" if mail.message_id else ""),
         ("References", " ".join(f"<{r}>" for r in chain if r)),
         ("X-Patchwork-Hint", "ignore"),
     ]
     return tuple((name, value) for name, value in out if value)
+
+
+def _answering(subject: str) -> str:
+    """The subject of the answer; a bare diff has none, and neither has `Re:`."""
+    title = re.sub(r"(?i)^(re:\s*)+", "", subject).strip()
+    if not title:
+        return "Re: your patch"
+    return subject if re.match(r"re:", subject, re.IGNORECASE) else f"Re: {subject}"
 
 
 def _addresses(people: Iterable[Address]) -> str:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbot import drafts
+from reviewbot.drafts_box import sending_lacks
 from reviewbot.key import draft_name, finding_key, is_ours, key_of, message_id, series_key
 from reviewbot.types import Address, Finding, Mail, Patch, Place, Reply, ReviewError, Series
 
@@ -235,8 +236,8 @@ def test_mutt_recalls_the_draft_and_sends_it_with_its_ids(tmp_path: Path) -> Non
 
 
 def test_git_send_email_keeps_ids_and_recipients(tmp_path: Path) -> None:
-    if not (Path(subprocess.check_output(["git", "--exec-path"], text=True).strip()) / "git-send-email").exists():
-        pytest.skip("no git send-email (Debian's git-email)")
+    if lacks := sending_lacks():
+        pytest.skip(lacks)
     place = drafts.deliver(reply("Signed-off-by: Zed <zed@dev.example>\n\nText.\n"), str(tmp_path / "x.eml"))
     sendmail = tmp_path / "sendmail"
     sendmail.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/to\ncat > {tmp_path}/sent\n')
