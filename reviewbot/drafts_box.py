@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Sequence
@@ -151,8 +152,10 @@ class Box:
             return command
         code = run(command)
         if code:
-            self.ledger.change(row.name, state=Held.PENDING, why=f"git send-email ended with {code}")
-            raise ReviewError(f"{row.name} was not sent: git send-email ended with {code}")
+            lacks = sending_lacks()
+            why = f"git send-email ended with {code}{f': {lacks}' if lacks else ''}"
+            self.ledger.change(row.name, state=Held.PENDING, why=why)
+            raise ReviewError(f"{row.name} was not sent: {why}")
         self.sent(row)
         return command
 
@@ -189,6 +192,19 @@ class Box:
 
 def _parsed(data: bytes) -> email.message.Message:
     return email.message_from_bytes(data, policy=email.policy.compat32)
+
+
+def sending_lacks() -> str:
+    """What git send-email is seen to lack on this machine, and the package that has it; empty for nothing."""
+    try:
+        asked = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=False).stdout.strip()
+        if not (Path(asked) / "git-send-email").exists() and not shutil.which("git-send-email"):
+            return "there is no git send-email (Debian's git-email)"
+        if subprocess.run(["perl", "-MMail::Address", "-e1"], capture_output=True, check=False).returncode:
+            return "Perl's Mail::Address is not there (Debian's libmailtools-perl, which git-email only recommends)"
+    except OSError as error:
+        return f"there is no {error.filename}"
+    return ""
 
 
 def in_terminal(command: Sequence[str]) -> int:

@@ -73,7 +73,7 @@ def respond(line: bytes, limits: Limits) -> bytes:
     except MemoryError:
         answer = failed(Unreviewed(f"{what} takes more than {limits.memory >> 20} MB of memory to read"))
     except Exception as error:  # a mail found a fault of ours or of a library: one line in the parent
-        answer = failed(Unreviewed(f"{what} cannot be read ({type(error).__name__}: {str(error)[:200]})"))
+        answer = failed(Unreviewed(f"{what} cannot be read: {_why(error)}"))
     return msgspec.json.encode(answer)
 
 
@@ -151,12 +151,17 @@ def post(raw: bytes, limits: Limits) -> lore_mail.Post:
         except TooLong:
             fault = f"takes more than {limits.mail_cpu:g} s to read"
         except Exception as error:
-            fault = f"cannot be read ({type(error).__name__})"
+            fault = f"cannot be read: {_why(error)}"
     try:
         with _at_most(limits.mail_cpu):
             return lore_mail.heading(raw, fault)
     except Exception:
         return lore_mail.Post(mail=Mail("", "", Address("", ""), ""), fault=fault)
+
+
+def _why(error: Exception) -> str:
+    """What an exception says to people; its type tells them nothing."""
+    return " ".join(str(error).split())[:200] or "the mail parser gives up on it"
 
 
 @contextmanager

@@ -134,6 +134,35 @@ def test_a_release_that_fails_leaves_the_draft(tmp_path: Path) -> None:
     assert files(box) == [f"{row.name}.eml"]
 
 
+@pytest.mark.parametrize(
+    ("there", "says"),
+    [
+        ((), "there is no git send-email (Debian's git-email)"),
+        (("git-send-email",), "Debian's libmailtools-perl"),
+        (("git-send-email", "perl"), ""),
+    ],
+)
+def test_what_sending_lacks_is_named_with_its_package(
+    there: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_, git_core = tmp_path / "bin", tmp_path / "git-core"
+    programs = {"git": f"echo {git_core}", "perl": f"exit {0 if 'perl' in there else 2}"}
+    programs |= {name: "exit 2" for name in there if name not in programs}
+    for folder in (bin_, git_core):
+        folder.mkdir()
+    for name, text in programs.items():
+        (bin_ / name).write_text(f"#!/bin/sh\n{text}\n")
+        (bin_ / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(bin_))
+    box = make(tmp_path, send=True)
+    row = enter(box)
+    with pytest.raises(ReviewError) as caught:
+        box.release(row, lambda _: 2)
+    assert "was not sent: git send-email ended with 2" in str(caught.value)
+    assert says in str(caught.value)
+    assert says in box.ledger.find(row.name).why
+
+
 def test_a_release_that_was_cut_off_is_not_done_again_by_itself(tmp_path: Path) -> None:
     box = make(tmp_path, send=True)
     row = enter(box)

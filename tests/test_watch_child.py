@@ -251,3 +251,22 @@ def test_agreement_is_said_plainly_or_not_at_all(said: str, yes: bool) -> None:
 def test_a_reply_with_a_diff_is_a_reply() -> None:
     raw = patch("a@b.example").replace(b"Subject: [PATCH]", b"Subject: Re: [PATCH]")
     assert head(raw, read(raw)).kind == "reply"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("no such\nthing"), "cannot be read: no such thing"),
+        (LookupError(), "cannot be read: the mail parser gives up on it"),
+    ],
+)
+def test_why_a_mail_cannot_be_read_is_said_in_words(
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reviewbot import lore_child
+
+    def fails(raw: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr("reviewbot.lore_mail.read", fails)
+    assert lore_child.post(patch("a@b.example"), Limits()).fault == says

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import email
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from inbox import Inbox, git, mail
 
 from reviewbot import case, cli
+from reviewbot.drafts_box import sending_lacks
 from reviewbot.reply import replay_id
 from reviewbot.store import Store
 from reviewbot.store_drafts import Held, Ledger
@@ -35,8 +35,8 @@ def as_posted(text: str, id_: str, tag: str) -> bytes:
 def test_from_the_archive_to_the_sent_mail_and_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if not (Path(subprocess.check_output(["git", "--exec-path"], text=True).strip()) / "git-send-email").exists():
-        pytest.skip("no git send-email (Debian's git-email)")
+    if lacks := sending_lacks():
+        pytest.skip(lacks)
     found = case.parse(CASE.read_text(), "lost-flag")
     tree = tmp_path / "linux"
     for path, text in found.files:
