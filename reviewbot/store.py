@@ -117,6 +117,13 @@ class SeriesRow(Value, frozen=True):
     result: str = ""
 
 
+class Reason(Value, frozen=True):
+    """How many series there are for a reason."""
+
+    reason: str
+    count: int
+
+
 class Store:
     """An open database. Each method is one transaction, or part of the `transaction` that it is called in."""
 
@@ -277,6 +284,12 @@ class Store:
         with self.transaction() as connection:
             rows = connection.execute(select(series.c.state, func.count()).group_by(series.c.state)).all()
         return {State(state): int(count) for state, count in rows}
+
+    def reasons(self, where: Any, column: str = "reason") -> list[Reason]:
+        """How many of some series have the same reason (or the same in another column)."""
+        of = series.c[column]
+        chosen = select(of.label("reason"), func.count().label("count")).where(where).group_by(of).order_by(of)
+        return self.all(Reason, chosen)
 
     # --- claims ------------------------------------------------------------------------------------------------------
 

@@ -12,15 +12,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol
 
+import msgspec
+
 from reviewbot.config import Config
 from reviewbot.drafts_box import Box
 from reviewbot.store import Kind, State, Store, Unstored, worker_name
 from reviewbot.store_drafts import Held, Ledger
 from reviewbot.store_schema import series
-from reviewbot.types import ReviewError
+from reviewbot.types import Decision, ReviewError
 from reviewbot.watch_idle import Listed, Summary
 
 HOUR = 3600.0
+WITHOUT = (Decision.UNREVIEWED, State.SKIPPED, State.SET_ASIDE)
+"""What may come of a series that is no review of it."""
 
 
 class Show(Protocol):
@@ -74,9 +78,10 @@ def poll(
     store.free_the_dead()
     mails, faults = _read(config, store, show, listed or {})
     decisions: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     box = Box(Ledger(store), config)
     if review:
-        faults += _review(config, store, box, show, decisions, reviewer)
+        faults += _review(config, store, box, show, decisions, reasons, reviewer)
         faults += _checked(config)
     try:
         box.settle()
@@ -86,7 +91,8 @@ def poll(
         faults.append(str(error))
     for fault in faults:
         show.said(fault)
-    return _summary(config, store, mails, decisions, box.appeared, faults, time.monotonic() - started)
+    summary = _summary(config, store, mails, decisions, box.appeared, faults, time.monotonic() - started)
+    return msgspec.structs.replace(summary, reasons=dict(reasons))
 
 
 def _read(config: Config, store: Store, show: Show, listed: Listed) -> tuple[int, list[str]]:
@@ -118,10 +124,19 @@ def _read(config: Config, store: Store, show: Show, listed: Listed) -> tuple[int
     return new, faults
 
 
-def _review(config: Config, store: Store, box: Box, show: Show, decisions: Counter[str], reviewer: str) -> list[str]:
+def _review(
+    config: Config,
+    store: Store,
+    box: Box,
+    show: Show,
+    decisions: Counter[str],
+    reasons: Counter[str],
+    reviewer: str,
+) -> list[str]:
     if not store.count_series().get(State.READY):
         return []
     from reviewbot.lore import Reader
+    from reviewbot.watch_reasons import kind
     from reviewbot.watch_review import REVIEWER
     from reviewbot.watch_work import Worker, lore_limits
 
@@ -137,6 +152,8 @@ def _review(config: Config, store: Store, box: Box, show: Show, decisions: Count
                     return worker.faults
                 row, what = done
                 decisions[what] += 1
+                if what in WITHOUT:
+                    reasons.update(kind(now.reason) for now in store.series(series.c.key == row.key))
                 show.reviewing(row.subject, sum(decisions.values()), left - 1)
                 box.settle()
         except Unstored:
@@ -163,6 +180,8 @@ def _summary(
     faults: list[str],
     seconds: float,
 ) -> Summary:
+    from reviewbot.watch_reasons import counted
+
     ledger = Ledger(store)
     states = store.count_series()
     now = store.now()
@@ -181,6 +200,7 @@ def _summary(
         seconds=seconds,
         states={str(k): n for k, n in states.items()},
         finished=time.time(),
+        unreviewed=counted(store),
     )
 
 

@@ -46,6 +46,10 @@ class Summary(Value, frozen=True):
     states: dict[str, int] = {}  # noqa: RUF012 - msgspec copies it
     """State -> series, of all that are known."""
     finished: float = 0.0
+    reasons: dict[str, int] = {}  # noqa: RUF012
+    """Why series of this poll have no review -> how many; see `watch_reasons.kind`."""
+    unreviewed: dict[str, int] = {}  # noqa: RUF012
+    """The same of all series that are known."""
 
     def line(self) -> str:
         """One line for a log."""
@@ -56,6 +60,8 @@ class Summary(Value, frozen=True):
             f"{sum(self.decisions.values())} reviewed" + (f" ({done})" if done else ""),
             f"{_count(self.drafts, 'new draft')}, {self.waiting} waiting for you",
         ]
+        why = ", ".join(f"{n} {name}" for name, n in sorted(self.reasons.items()))
+        parts += [f"not reviewed: {why}"] if why else []
         parts += [f"{self.overdue} series incomplete"] if self.overdue else []
         parts += [f"{self.set_aside} set aside"] if self.set_aside else []
         parts += [_count(len(self.faults), "fault")] if self.faults else []
@@ -116,7 +122,13 @@ def nothing_to_do(config: Config, review: bool = True) -> tuple[Summary | None, 
         if not now or now != note.fingerprints.get(list_.name):
             return None, listed
     summary = msgspec.structs.replace(
-        note.summary, mails=0, decisions={}, drafts=0, seconds=time.monotonic() - started, finished=time.time()
+        note.summary,
+        mails=0,
+        decisions={},
+        reasons={},
+        drafts=0,
+        seconds=time.monotonic() - started,
+        finished=time.time(),
     )
     return summary, listed
 

@@ -19,6 +19,7 @@ def text(summary: Summary) -> str:
         ("poll_new_mails", "Mails that the last poll read.", [("", summary.mails)]),
         ("poll_reviews", "Reviews of the last poll by what came of them.", _labelled("result", summary.decisions)),
         ("series", "Series known, by state.", _labelled("state", summary.states)),
+        ("series_unreviewed", "Series without a review, by reason.", _labelled("reason", summary.unreviewed)),
         ("series_overdue", "Series that lack patches for longer than they should.", [("", summary.overdue)]),
         ("drafts_waiting", "Drafts that wait for the maintainer.", [("", summary.waiting)]),
         ("mails_broken", "Mails that could not be read.", [("", summary.broken)]),

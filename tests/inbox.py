@@ -114,9 +114,16 @@ def mail(
     return message.as_bytes()
 
 
-def patch(id_: str, title: str = "dm x: change", *bad: str, prefix: str = "PATCH", **more: object) -> bytes:
+def patch(
+    id_: str,
+    title: str = "dm x: change",
+    *bad: str,
+    prefix: str = "PATCH",
+    path: str = "drivers/md/dm-x.c",
+    **more: object,
+) -> bytes:
     """A patch mail; `bad` are the objects that `finder` objects to."""
-    text = f"Why.\n\nSigned-off-by: Ann Author <ann@dev.example>\n---\n 1 file changed\n\n{diff(*bad)}-- \n2.47\n"
+    text = f"Why.\n\nSigned-off-by: Ann Author <ann@dev.example>\n---\n 1 file changed\n\n{diff(*bad, path=path)}-- \n2.47\n"
     return mail(id_, f"[{prefix}] {title}", text, **more)  # type: ignore[arg-type]
 
 

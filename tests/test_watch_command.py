@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from checking import ROOT, repository
 from inbox import START, Inbox, mail, patch
 
 from reviewbot import cli
@@ -91,3 +92,65 @@ def test_progress_is_shown_on_a_terminal() -> None:
         bars.reading("dm", "0", 1, 2)
         bars.reviewing("[red]\x1b[2Jsubject", 0, 1)
         bars.said("a\nfault")
+
+
+def test_why_something_has_no_review_stands_where_one_looks(
+    settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from reviewbot.watch_reasons import KINDS
+
+    tree = repository(tmp_path / "tree", {"drivers/md/dm-x.c": "int x;\n"})
+    inbox = Inbox(tmp_path / "inbox")
+    inbox.deliver(
+        patch("notes@dev.example", "notes: more", path="notes.txt"),
+        patch("fs@dev.example", "fs: lines", path="fs/file.c"),
+        at=START + 10,
+    )
+    text = settings.read_text().replace("look_back", "review = true\nlook_back")
+    settings.write_text(f'{text}[[tree]]\npath = "{tree}"\nfiles = ["drivers/*", "notes.txt"]\n')
+    run = ["--config", str(settings)]
+    assert cli.run(["watch", *run]) == 0
+    line = capsys.readouterr().out
+    assert "3 reviewed (1 skipped, 2 unreviewed)" in line
+    assert "not reviewed: 2 does not apply, 1 no tree for its files" in line
+    metrics = (tmp_path / "m.prom").read_text()
+    assert 'reviewbot_series_unreviewed{reason="does not apply"} 2' in metrics
+    assert 'reviewbot_series_unreviewed{reason="no tree for its files"} 1' in metrics
+    assert cli.run(["watch", *run, "--status"]) == 0
+    out = capsys.readouterr().out
+    assert "     2 done (2 unreviewed)\n" in out
+    assert "not reviewed: 2 does not apply, 1 no tree for its files\n" in out
+    assert cli.run(["watch", *run, "--status", "--list"]) == 0
+    rows = [x for x in capsys.readouterr().out.splitlines() if "[PATCH]" in x]
+    assert [x.partition(":")[0] for x in rows] == ["unreviewed", "unreviewed", "skipped"]
+    assert "dm x: fix: does not apply to " in rows[0]
+    assert "fs: lines: no [[tree]] for fs/file.c" in rows[2]
+    assert cli.run(["drafts", *run]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "no drafts\n"
+    assert "not reviewed: 2 does not apply, 1 no tree" in shown.err
+    assert cli.run(["watch", *run]) == 0  # nothing is new: the figures stay, the line says nothing of old series
+    assert "not reviewed" not in capsys.readouterr().out
+    assert 'reviewbot_series_unreviewed{reason="does not apply"} 2' in (tmp_path / "m.prom").read_text()
+    sources = "".join(p.read_text() for p in (ROOT / "reviewbot").rglob("*.py") if p.name != "watch_reasons.py")
+    assert [words for words, _ in KINDS if words not in sources] == []
+
+
+def test_the_list_says_what_a_verdict_rests_on(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from reviewbot import config
+    from reviewbot.store import Store
+    from reviewbot.watch import poll
+
+    settings.write_text(
+        settings.read_text().replace("look_back", "review = true\nlook_back") + '[[tree]]\npath = "/x"\n'
+    )
+    inbox = Inbox(settings.parent / "inbox")
+    inbox.deliver(patch("bad@dev.example", "dm x: bad", "lock"), at=START + 20)
+    told = config.load(settings)
+    with Store.open(told.database_url()) as store:
+        poll(told, store, reviewer="inbox:finder")
+    assert cli.run(["watch", "--config", str(settings), "--list"]) == 0
+    rows = [x for x in capsys.readouterr().out.splitlines() if "[PATCH]" in x]
+    assert rows[0].startswith("ack: ")
+    assert rows[1].startswith("nack: ")
+    assert rows[1].endswith("[PATCH] dm x: bad: takes lock twice [bad-lock, confirmed]")

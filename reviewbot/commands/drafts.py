@@ -52,6 +52,7 @@ def list_(path: Path | None, everything: bool = False) -> None:
     """What waits for you, oldest first."""
     from reviewbot.store_drafts import OPEN, Held
     from reviewbot.text import clean
+    from reviewbot.watch_reasons import counted, told
 
     with _box(path) as box:
         box.settle()
@@ -61,6 +62,9 @@ def list_(path: Path | None, everything: bool = False) -> None:
             click.echo(f"{row.name}  {row.state}{why}  {clean(row.subject)}")
         if not rows:
             click.echo("no drafts")
+        without = told(counted(box.ledger.store))
+        if without:
+            click.echo(f"not reviewed: {without} (reviewbot watch --status --list)", err=True)
 
 
 @drafts.command()

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.option(
     "--retry", metavar="SERIES", help="First make a series ready again that was set aside (key or message-id)."
 )
-@click.option("--status", is_flag=True, help="Poll nothing; say what waits, and what was set aside and why.")
+@click.option("--status", is_flag=True, help="Poll nothing; say what waits, what was not reviewed, and why.")
+@click.option("--list", "everything", is_flag=True, help="With --status: each series with its verdict and why.")
 @click.option("--check-config", is_flag=True, help="Poll nothing; only say whether the configuration is right.")
 def watch(
     path: Path | None,
@@ -31,6 +32,7 @@ def watch(
     metrics: Path | None,
     retry: str | None,
     status: bool,
+    everything: bool,
     check_config: bool,
 ) -> int:
     """Read what is new on the configured lists, review complete series, put drafts into the state folder.
@@ -45,8 +47,8 @@ def watch(
         click.echo(f"{path or configuration.default_path()}: {len(config.lists)} lists, {len(config.trees)} trees")
         return 0
     file = metrics or (Path(config.metrics) if config.metrics else None)
-    if status or retry:
-        return _look_after(config, retry)
+    if status or retry or everything:
+        return _look_after(config, retry, everything)
     if follow:
         from reviewbot.watch import follow as stay
 
@@ -75,13 +77,13 @@ def _once(config: Config, review: bool, metrics: Path | None) -> Summary:
     return summary
 
 
-def _look_after(config: Config, retry: str | None) -> int:
+def _look_after(config: Config, retry: str | None, everything: bool) -> int:
     from reviewbot.store import Store
 
     with Store.open(config.database_url()) as store:
         if retry:
             _retry(store, retry)
-        return _status(store)
+        return _status(store, everything)
 
 
 def _poll(config: Config, store: Store, review: bool, listed: Listed) -> Summary:
@@ -117,15 +119,14 @@ class Log:
         click.echo(f"reviewbot: {' '.join(line.split())}", err=True)
 
 
-def _status(store: Store) -> int:
-    from reviewbot.store import Kind, State
-    from reviewbot.store_schema import mail, series
+def _status(store: Store, everything: bool) -> int:
+    from reviewbot.store import Kind
+    from reviewbot.store_schema import mail
     from reviewbot.text import clean
+    from reviewbot.watch_reasons import status
 
-    for state, count in sorted(store.count_series().items()):
-        click.echo(f"{count:6} {state}")
-    for row in store.series(series.c.state.in_((State.WAITING, State.SET_ASIDE))):
-        click.echo(f"{row.state}: {row.key} {clean(row.subject)[:70]}: {clean(row.reason)}")
+    for line in status(store, everything):
+        click.echo(line)
     for broken in store.mails(mail.c.kind == Kind.BROKEN):
         click.echo(f"not read: {clean(broken.id)} on {broken.list}: {clean(broken.fault)}")
     return 0
