@@ -72,6 +72,17 @@ def poll_imap(
         client.shutdown()
 
 
+def can_be_read(url: str) -> None:
+    """Log in and open the folder. Unreachable or ReviewError when that is not possible."""
+    place = drafts_imap.parse(url, default_folder="INBOX")
+    client = drafts_imap.connect(place)
+    try:
+        with _reachable(str(place)):
+            client.select_folder(place.folder, readonly=True)
+    finally:
+        client.shutdown()
+
+
 def _new_uids(client: Any, cursor: Cursor, validity: int) -> list[int]:
     """UIDs after the cursor. Where the server numbered the folder anew, all since the floor: known ids are skipped."""
     known, _, last = cursor.position.partition(":")

@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> Path:
 def test_the_command_line(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = ["watch", "--config", str(settings)]
     assert cli.run([*run, "--check-config"]) == 0
-    assert capsys.readouterr().out == f"{settings}: 1 lists, 0 trees\n"
+    assert capsys.readouterr().out == f"{settings}: 1 lists, 0 trees, and all of them can be opened\n"
     assert cli.run(run) == 0
     out = capsys.readouterr()
     assert out.out.startswith("watch: 1 list, 2 new mails, 0 reviewed, 0 new drafts, 0 waiting for you; ")
@@ -154,3 +154,59 @@ def test_the_list_says_what_a_verdict_rests_on(settings: Path, capsys: pytest.Ca
     assert rows[0].startswith("ack: ")
     assert rows[1].startswith("nack: ")
     assert rows[1].endswith("[PATCH] dm x: bad: takes lock twice [bad-lock, confirmed]")
+
+
+def test_the_untouched_example_is_not_right(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reviewbot import epochs
+
+    def down(url: str) -> None:
+        raise epochs.Unreachable(f"{url}: refused")
+
+    monkeypatch.setattr(epochs, "epochs", down)
+    example = ROOT / "deploy/config.toml"
+    assert cli.run(["watch", "--config", str(example), "--check-config"]) == 2
+    out, err = capsys.readouterr()
+    lines = [line.removeprefix(f"reviewbot: {example}: ") for line in err.splitlines()]
+    assert (out, lines) == (
+        "",
+        [
+            "drafts.maintainer: `Maintainer <maintainer@example.org>` is still the example's (example.org is nobody's)",
+            "tree[1]: /srv/linux is not in a git repository: name a kernel tree",
+            "list[1]: https://lore.kernel.org/dm-devel: refused",
+        ],
+    )
+
+
+def test_what_a_configuration_names_is_opened(
+    settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = repository(tmp_path / "tree", {"a.c": "int x;\n"})
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    before = settings.read_text()
+
+    def said(text: str) -> list[str]:
+        settings.write_text(before + text)
+        code = cli.run(["watch", "--config", str(settings), "--check-config"])
+        out, err = capsys.readouterr()
+        assert (code, bool(out)) == ((2, False) if err else (0, True))
+        return [line.removeprefix(f"reviewbot: {settings}: ") for line in err.splitlines()]
+
+    who = '[drafts]\nmaintainer = "Mia <mia@maint.test>"\n'
+    rule = f'[[tree]]\npath = "{tree}"\n'
+    assert said(who + rule) == []
+    assert said(who + rule + 'branch = "origin/master"\n') == [
+        f"tree[1]: there is no commit `origin/master` in {tree}: fetch it, or name another"
+    ]
+    assert said(who + rule + 'maintained_at = ["git://x"]\n') == [
+        f"tree[1]: there is no MAINTAINERS in {tree} at HEAD, which `maintained_at` needs"
+    ]
+    assert said(rule) == ["drafts.maintainer: is empty, and tree[1] has no user.email: drafts have no From"]
+    assert said(who + '[[list]]\nname = "y"\nurl = "file:///nowhere"\nreview = true\n') == [
+        "tree: there is no [[tree]] to review patches on",
+        "list[2]: no public-inbox at /nowhere",
+    ]
+    assert said(who + rule + '[[list]]\nname = "z"\nimap = "imaps://ann@127.0.0.1:1/x"\n')[0].startswith("list[2]: no ")
+    assert not (tmp_path / "state").exists()

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 )
 @click.option("--status", is_flag=True, help="Poll nothing; say what waits, what was not reviewed, and why.")
 @click.option("--list", "everything", is_flag=True, help="With --status: each series with its verdict and why.")
-@click.option("--check-config", is_flag=True, help="Poll nothing; only say whether the configuration is right.")
+@click.option(
+    "--check-config",
+    is_flag=True,
+    help="Poll nothing; only say whether the configuration is right, and what it names can be opened.",
+)
 def watch(
     path: Path | None,
     follow: bool,
@@ -44,8 +48,7 @@ def watch(
 
     config = configuration.load(path)
     if check_config:
-        click.echo(f"{path or configuration.default_path()}: {len(config.lists)} lists, {len(config.trees)} trees")
-        return 0
+        return _check(config, path or configuration.default_path())
     file = metrics or (Path(config.metrics) if config.metrics else None)
     if status or retry or everything:
         return _look_after(config, retry, everything)
@@ -54,6 +57,20 @@ def watch(
 
         stay(config, lambda: _once(config, not no_review, file))
     return 1 if _once(config, not no_review, file).faults else 0
+
+
+def _check(config: Config, path: Path) -> int:
+    from reviewbot.config_check import faults
+    from reviewbot.text import clean
+    from reviewbot.types import ReviewError
+
+    found = faults(config)
+    for line in found:
+        click.echo(f"reviewbot: {clean(str(path))}: {clean(line)}", err=True)
+    if found:
+        return ReviewError.exit_code
+    click.echo(f"{path}: {len(config.lists)} lists, {len(config.trees)} trees, and all of them can be opened")
+    return 0
 
 
 def _once(config: Config, review: bool, metrics: Path | None) -> Summary:
