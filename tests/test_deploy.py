@@ -8,11 +8,14 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import checking
 import msgspec
 import pytest
+from inbox import patch
 
-from reviewbot import cli, config
+from reviewbot import cli, config, lore
 from reviewbot.commands import TABLE
+from reviewbot.tree import Tree
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 EXAMPLE = DEPLOY / "config.toml"
@@ -127,3 +130,58 @@ def test_the_crontab_has_one_line_that_cron_takes() -> None:
     assert len(lines) == 1
     assert re.match(r"(\S+ ){5}\S", lines[0])
     assert "%" not in lines[0]
+
+
+def test_what_the_runbook_writes_somewhere_has_a_folder_there() -> None:
+    """Each command of the installation finds the folders and files that it needs, made by one before it."""
+    text = (DEPLOY / "RUNBOOK.md").read_text().partition("## Day by day")[0]
+    commands = re.findall(r"(?m)^ {4,}(\S.*)$", text)
+    for folder, target in (("~/.local/bin", "ln -s"), ("~/.config/reviewbot", "cp deploy/config.toml")):
+        made = next(n for n, c in enumerate(commands) if c == f"mkdir -p {folder}")
+        assert made < next(n for n, c in enumerate(commands) if c.startswith(target))
+    installed = [c.split() for c in commands if c.startswith("install -m")]
+    assert len(installed) == 3
+    for words in installed:
+        assert all((DEPLOY.parent / w).exists() for w in words if w.startswith("deploy/")), words
+
+
+def test_the_branch_of_the_example_is_one_of_a_clone_made_as_the_runbook_says(tmp_path: Path) -> None:
+    text = (DEPLOY / "RUNBOOK.md").read_text()
+    found = re.search(r"(?m)^ +git (clone \S+) https://\S+ /srv/linux\n +git -C /srv/linux (fetch .*)$", text)
+    assert found
+    origin = checking.repository(tmp_path / "origin", {"a.c": "int x;\n"})
+    checking.git(origin, "branch", "-m", "master")
+    checking.git(tmp_path, *found[1].split(), "-q", str(origin), "linux")
+    (tmp_path / "origin/a.c").write_text("int y;\n")
+    checking.git(origin, "commit", "-qam", "newer")
+    checking.git(tmp_path / "linux", *found[2].split())
+    (rule,) = config.parse(EXAMPLE.read_text()).trees
+    with Tree.open(tmp_path / "linux") as tree:
+        assert tree.resolve(rule.branch) == checking.git(origin, "rev-parse", "HEAD").strip()
+
+
+def test_the_command_of_the_server_is_the_service() -> None:
+    """The wrapper for root's prompt has the same user and folders as the unit."""
+    unit, wrapper = (DEPLOY / "reviewbot.service").read_text(), (DEPLOY / "reviewbot-server").read_text()
+    assert subprocess.run(["sh", "-n", DEPLOY / "reviewbot-server"], check=False).returncode == 0
+    for line in re.findall(r"(?m)^Environment=(.*)$", unit):
+        for setting in line.split():
+            assert setting in wrapper
+    assert "runuser -u reviewbot" in wrapper
+    assert "User=reviewbot" in unit
+    assert "/opt/reviewbot/bin/reviewbot" in unit
+    assert "/opt/reviewbot/bin/reviewbot" in wrapper
+
+
+def test_the_macro_for_mutt_makes_an_mbox_of_a_thread() -> None:
+    """mutt sets the separator between messages; what the macro puts before them is the first one."""
+    text = (DEPLOY / "RUNBOOK.md").read_text()
+    separator = re.search(r'set pipe_sep = "\\n(From .*)\\n"', text)
+    first = re.search(r"\(echo '(From .*?)'; cat\) \| reviewbot check -", text)
+    assert separator
+    assert first
+    assert separator[1] == first[1]
+    mails = [patch("a@b.example", "one", prefix="PATCH 1/2"), patch("c@b.example", "two", prefix="PATCH 2/2")]
+    piped = b"".join(mail + f"\n{separator[1]}\n".encode() for mail in mails)
+    series = lore.parse(f"{first[1]}\n".encode() + piped, "mutt")
+    assert [p.mail.message_id for p in series.patches] == ["a@b.example", "c@b.example"]
