@@ -20,6 +20,9 @@ from typing import Self
 
 from reviewbot.types import Value
 
+STACK = 8 << 20
+"""Bytes that a new thread asks for."""
+
 
 class Bounds(Value, frozen=True):
     """What one review may use."""
@@ -116,3 +119,11 @@ def confine(bounds: Bounds) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # not RLIMIT_AS: git maps whole packs
     resource.setrlimit(resource.RLIMIT_CPU, (int(bounds.seconds) + 60,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def is_short_of_memory(bounds: Bounds) -> bool:
+    """Whether this process has used up its memory, as far as can be told: not all that then fails says so."""
+    with suppress(OSError), open("/proc/self/statm") as file:
+        data, most = int(file.read().split()[5]) * resource.getpagesize(), bounds.megabytes << 20
+        return data > most - max(most // 10, STACK * 2)
+    return False

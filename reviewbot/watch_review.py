@@ -20,7 +20,7 @@ from typing import Self
 
 import msgspec
 
-from reviewbot.bounded import Bounds, Child, Exceeded, Failed, confine
+from reviewbot.bounded import Bounds, Child, Exceeded, Failed, confine, is_short_of_memory
 from reviewbot.review import Options, remember
 from reviewbot.types import Decision, Reply, Review, ReviewError, Series, Unreviewed, Value
 from reviewbot.watch_manners import without_old_arguments
@@ -173,9 +173,9 @@ def do(job: Job) -> Done:
         return Done(error=str(error), ended=Ended.UNREVIEWED)
     except ReviewError as error:
         return Done(error=str(error), ended=Ended.REFUSED)
-    except MemoryError:
-        return Done(error=f"the review needs more than {job.megabytes} MB", ended=Ended.UNREVIEWED)
     except Exception as error:  # whatever a rule or a library does: one line, and the next series
+        if isinstance(error, MemoryError) or is_short_of_memory(Bounds(job.seconds, job.megabytes)):
+            return Done(error=f"the review needs more than {job.megabytes} MB", ended=Ended.UNREVIEWED)
         if os.environ.get("REVIEWBOT_DEBUG"):
             traceback.print_exc()
         return Done(error=f"{type(error).__name__}: {error}"[:500])

@@ -200,6 +200,18 @@ def eater(series: Series, options: Options) -> Review:
     return Review(series=series, decision=Decision.ACK, notes=("x" * (1 << 34),))
 
 
+HELD: list[bytes] = []
+
+
+def starver(series: Series, options: Options) -> Review:
+    """Fails for lack of memory, and says something else."""
+    try:
+        while True:
+            HELD.append(b"x" * (1 << 20))
+    except MemoryError:
+        raise RuntimeError("can't start new thread") from None
+
+
 def raiser(series: Series, options: Options) -> Review:
     """Has a fault."""
     raise ZeroDivisionError("a fault of the rules")

@@ -48,6 +48,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("inbox:sleeper", ["--time-limit", "3"], "not reviewed within 3 s; --time-limit allows more"),
         ("inbox:eater", ["--memory-limit", "400"], "the review needs more than 400 MB; --memory-limit allows more"),
+        ("inbox:starver", ["--memory-limit", "400"], "the review needs more than 400 MB; --memory-limit allows more"),
         ("inbox:crasher", [], "the reviewer ended early (Segmentation fault)"),
     ],
 )

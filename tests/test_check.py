@@ -162,6 +162,7 @@ def box(
     monkeypatch.setattr("tempfile.tempdir", str(made.temporary))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.chdir(made.here)
+    monkeypatch.setattr("reviewbot.watch_review.Child", checking.Here)
     return made
 
 
