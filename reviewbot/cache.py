@@ -24,7 +24,7 @@ SETTING = "REVIEWBOT_CACHE_MEGABYTES"
 MEGABYTES = 2048
 OLD = 30 * 24 * 3600
 """Seconds after which what was not used goes in any case: it is of a version that nobody has any more."""
-MINUTE = 60.0
+MINUTE, HOUR = 60.0, 3600.0
 PARTS = {
     "atlas": "where each name of a tree is defined, called and used",
     "worlds": "what is known of the folders of a tree",
@@ -60,17 +60,25 @@ def bound() -> int:
 
 def write(path: Path, parts: Iterable[bytes]) -> None:
     """Keep a file, whole or not at all, and make room where it is too much. Raises OSError where it cannot be kept."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    handle, temporary = _begun(path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(parts)
             size = file.tell()
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink(missing_ok=True)
         raise
     grown(path, size)
+
+
+def _begun(parent: Path) -> tuple[int, str]:
+    """A file under a hidden name; again where another process removes the folder, which is empty, at this moment."""
+    for _ in range(3):
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return tempfile.mkstemp(dir=parent, prefix=".")
+    return tempfile.mkstemp(dir=parent, prefix=".")
 
 
 def used(path: Path) -> None:
@@ -105,6 +113,8 @@ def trim() -> None:
         most, total, now, full = bound(), 0, time.time(), False
         left = most * 0.9 if sum(e.size for e in found) > most else most
         for entry in found:
+            if entry.path.name.startswith(".") and now - entry.used < HOUR:
+                continue  # somebody is writing it
             alone = entry.size > left  # too large at all: no reason to let go of the others
             full = full or (not alone and total + entry.size > left)
             if (alone or full or now - entry.used > OLD) and _remove(entry.path):

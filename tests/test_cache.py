@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import checking
@@ -84,6 +85,21 @@ def test_several_processes_at_once(kept: Path) -> None:
     assert [p.wait(120) for p in processes] == [0, 0, 0, 0]
     cache.trim()
     assert 0 < total() <= MEGABYTE
+
+
+def test_what_is_being_written_is_not_taken_away(kept: Path) -> None:
+    folder = kept / "worlds"
+
+    def parts() -> Iterator[bytes]:
+        yield b"a"
+        (begun,) = folder.iterdir()
+        os.utime(begun, (time.time() - 600,) * 2)
+        for number in range(30):
+            put(str(number), 60_000)
+        yield b"b"
+
+    cache.write(folder / "slow", parts())
+    assert (folder / "slow").read_bytes() == b"ab"
 
 
 def test_a_database_that_is_written_to_stays(kept: Path) -> None:
