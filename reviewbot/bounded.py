@@ -67,11 +67,11 @@ def scratch() -> Iterator[str]:
 class Child:
     """`python -m MODULE`, started at once, so that it is ready when it is asked. Use it as a context manager."""
 
-    def __init__(self, module: str, *, shown: bool = False) -> None:
+    def __init__(self, module: str, *arguments: str, shown: bool = False) -> None:
         """shown: what it writes to standard error is for the user."""
         self._folder = tempfile.mkdtemp(prefix="reviewbot-")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if shown else subprocess.PIPE,

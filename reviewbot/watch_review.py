@@ -26,6 +26,8 @@ from reviewbot.types import Decision, Reply, Review, ReviewError, Series, Unrevi
 from reviewbot.watch_manners import without_old_arguments
 
 REVIEWER = "reviewbot.review:review"
+AHEAD = "--ahead"
+"""Argument of a child that has the time to import what a review needs before it is asked."""
 
 
 class Job(Value, frozen=True):
@@ -95,7 +97,7 @@ class Reviewer:
         self.bounds = bounds
         self.progress = progress
         self._shown = progress or bool(os.environ.get("REVIEWBOT_DEBUG"))
-        self._child: Child | None = Child(__name__, shown=self._shown)
+        self._child: Child | None = Child(__name__, AHEAD, shown=self._shown)
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +112,7 @@ class Reviewer:
         A review that uses up its bounds, or crashes, is *unreviewed*, with the reason. Raises ReviewError as that does,
         and Failed for a fault of ours.
         """
-        child, self._child = self._child or Child(__name__, shown=self._shown), None
+        child, self._child = self._child or Child(__name__, AHEAD, shown=self._shown), None
         try:
             bounds = self.bounds
             job = Job(
@@ -137,7 +139,8 @@ def main() -> None:
     gc.set_threshold(5_000_000, 20, 100)  # as the command line has it
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no part of the answer
-    _import()
+    if AHEAD in sys.argv:
+        _import()
     asked = sys.stdin.buffer.read()
     if asked:
         job = msgspec.json.decode(asked, type=Job)

@@ -114,7 +114,7 @@ def listing(*folders: Path) -> dict[str, str]:
 class Here:
     """Stands for `bounded.Child`: does its job in this process, which has imported everything already."""
 
-    def __init__(self, module: str, *, shown: bool = False) -> None:
+    def __init__(self, module: str, *arguments: str, shown: bool = False) -> None:
         """Starts nothing."""
 
     def ask(self, question: bytes, bounds: Bounds) -> bytes:
