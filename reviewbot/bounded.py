@@ -41,6 +41,12 @@ class Exceeded(Failed):
     """The child used up its time or its memory, or crashed: there is no answer, and why."""
 
 
+def fault(error: Exception) -> str:
+    """A fault of ours in one line; one of a child is told as the child told it."""
+    what = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+    return f"a fault of reviewbot itself: {what} (REVIEWBOT_DEBUG=1 shows where)"
+
+
 @contextmanager
 def scratch() -> Iterator[str]:
     """A folder that all temporary files of the body (and of its children) go to; removed with all that is in it."""

@@ -93,7 +93,9 @@ def run(argv: list[str]) -> int:
     except Exception as error:
         if os.environ.get("REVIEWBOT_DEBUG"):
             raise
-        _say(f"a fault of reviewbot itself: {type(error).__name__}: {error} (REVIEWBOT_DEBUG=1 shows where)")
+        from reviewbot.bounded import fault
+
+        _say(fault(error))
         return FAULT
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import checking
 import pytest
@@ -93,7 +94,8 @@ def test_a_rule_without_memory_is_no_fault_of_the_rule(monkeypatch: pytest.Monke
         rules = (Hungry(),)
 
     monkeypatch.setattr(rules, "find", Found)
-    monkeypatch.setattr("reviewbot.rule.Diff.of", lambda *_: None)
+    side = SimpleNamespace(unit=lambda path: None)
+    monkeypatch.setattr("reviewbot.rule.Diff.of", lambda *_: SimpleNamespace(before=side, after=side))
     with pytest.raises(MemoryError):
         review.examine(Change(base="", how="", files=(), patches=(), flags=()), None, None)  # type: ignore[arg-type]
 

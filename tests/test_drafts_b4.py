@@ -238,7 +238,7 @@ def test_b4_prep_runs_the_check_on_what_was_not_sent_yet(
 
     seen: list[tuple[int, str]] = []
 
-    def reviewed(series: Any, tree: Path, given: str) -> Review:
+    def reviewed(series: Any, tree: Path, given: str, inbox: str) -> Review:
         seen.append((len(series.patches), git(repo, "rev-parse", f"{given}^{{tree}}")))
         return Review(series=series, decision=Decision.ACK)
 

@@ -150,7 +150,7 @@ def _checked(asked: Asked, options: Options, show: Show, bounds: Bounds) -> int:
     """Fetch, review and show each series; the exit code is the worst of theirs, by the order of WORST."""
     from time import perf_counter
 
-    from reviewbot.bounded import scratch
+    from reviewbot.bounded import fault, scratch
     from reviewbot.types import Unreviewed
     from reviewbot.watch_review import Reviewer
 
@@ -175,7 +175,7 @@ def _checked(asked: Asked, options: Options, show: Show, bounds: Bounds) -> int:
             except Exception as error:  # of several, the others are reviewed
                 if len(found) == 1 or os.environ.get("REVIEWBOT_DEBUG"):
                     raise
-                _say(f"a fault of reviewbot itself: {type(error).__name__}: {error} (REVIEWBOT_DEBUG=1 shows where)")
+                _say(fault(error))
                 codes.append(FAULT)
     if show.patchwork:
         _make_checks(results)
