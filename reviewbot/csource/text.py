@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 TOKEN = re.compile(
-    rb"/\*[^*]*(?:\*(?!/)[^*]*)*(?:\*/|\Z)|//[^\n\\]*(?:\\(?:.|\Z)[^\n\\]*)*"
-    rb'|"[^"\\\n]*(?:\\(?:.|\Z)[^"\\\n]*)*"|\'[^\'\\\n]*(?:\\.[^\'\\\n]*)*\'',
+    rb"/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)|//[^\n\\]*+(?:\\(?:.|\Z)[^\n\\]*+)*+"
+    rb'|"[^"\\\n]*+(?:\\(?:.|\Z)[^"\\\n]*+)*+"?+|\'[^\'\\\n]*+(?:\\(?:.|\Z)[^\'\\\n]*+)*+\'?+',
     re.DOTALL,
 )
+"""Comments and literals. Nothing is looked at twice: a literal that nothing ends goes to the end of its line."""
 DIRECTIVE = re.compile(rb"(?m)^[ \t]*#[ \t]*([a-z_]+)((?:[^\n\\]|\\\r?\n|\\.)*)")
 CONDITIONALS = frozenset({b"if", b"ifdef", b"ifndef", b"elif", b"else", b"endif", b"elifdef", b"elifndef"})
 LITERAL = re.compile(rb"(?:[=(,&]|\breturn)\s*\(\s*\w+[\s\w\[\]]*\)\s*\Z")
@@ -184,7 +185,13 @@ def layers(source: bytes) -> Text:
 
 
 def _masked(literal: bytes) -> bytes:
-    """A literal with its inside masked; of one that goes on over lines, the first line is the literal."""
+    """A literal with its inside masked; of one that goes on over lines, the first line is the literal.
+
+    Of one that nothing ends only the quote stays: an error to the parser, at that place.
+    """
+    escapes = len(literal[:-1]) - len(literal[:-1].rstrip(b"\\"))
+    if len(literal) < 2 or literal[:1] != literal[-1:] or escapes % 2:
+        return literal[:1] + blank(literal[1:])
     first, newline, rest = literal.partition(b"\n")
     if newline and len(first) > 1:
         return first[:1] + b"x" * (len(first) - 2) + literal[-1:] + newline + blank(rest)
