@@ -12,6 +12,8 @@ from reviewbot.csource.syntax import syntax
 from reviewbot.csource.text import Text
 
 SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
+MAX_BODIES = 40
+"""A struct in more structs than this is not read: the reader recurses into them."""
 NAMES = frozenset({"identifier", "field_identifier", "type_identifier", "statement_identifier"})
 
 
@@ -72,6 +74,7 @@ class Declarations(Reader):
         super().__init__(text, first_line)
         self.structs: list[Struct] = []
         self.enumerators: list[str] = []
+        self.bodies = 0
 
     def type_name(self, node: Node | None, owner: str) -> str:
         """Name of a type specifier; `owner` names one that has none itself (`outer.member`)."""
@@ -131,6 +134,11 @@ class Declarations(Reader):
 
     def members(self, body: Node, owner: str) -> Iterator[Variable]:
         """Members of a struct or union body; those of anonymous members are its own."""
+        self.bodies += 1
+        yield from self._members(body, owner) if self.bodies <= MAX_BODIES else ()
+        self.bodies -= 1
+
+    def _members(self, body: Node, owner: str) -> Iterator[Variable]:
         for node in body.named_children:
             if node.type.startswith("preproc_") or node.type == "ERROR":
                 yield from self.members(node, owner)

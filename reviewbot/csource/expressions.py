@@ -31,6 +31,7 @@ from reviewbot.csource.text import Text
 LITERALS = frozenset({"number_literal", "true", "false", "null", "char_literal"})
 ZEROS = frozenset({"0", "NULL", "false"})
 MAX_DEPTH = 80
+"""An expression that is nested deeper is not read, nor is its function: the readers of the form recurse into it."""
 MAX_TEXT = 200
 NOTHING = Op("{}", ())
 """An initialiser's zeros: all that it does not name."""
@@ -48,6 +49,8 @@ class Expressions(Declarations):
         self.locals: dict[str, Variable] = {}
         self.parameters_by_name: dict[str, Variable] = {}
         self.depth = 0
+        self.cut = False
+        """Something was nested too deep, or there was too much: the function is not read."""
         self._readers = {
             "identifier": self._name,
             "field_identifier": self._name,
@@ -81,8 +84,12 @@ class Expressions(Declarations):
         kind = node.type
         if kind in LITERALS:
             return Const(self.short(node, 60))
+        if self.depth > MAX_DEPTH or self.graph.full:
+            self.cut = True
+        if self.cut:
+            return Unknown(self.short(node, 60))
         reader = self._readers.get(kind)
-        if reader is None or self.depth > MAX_DEPTH:
+        if reader is None:
             return self._unread(node)
         self.depth += 1
         try:
@@ -91,7 +98,7 @@ class Expressions(Declarations):
             self.depth -= 1
 
     def _unread(self, node: Node) -> Expr:
-        if self.depth <= MAX_DEPTH and node.type != "type_descriptor":
+        if node.type != "type_descriptor":
             self.depth += 1
             for child in node.named_children:
                 self.expr(child)
@@ -372,8 +379,16 @@ class Expressions(Declarations):
 
     def cond(self, node: Node | None, yes: Draft, no: Draft) -> Expr:
         """Branch on a condition: `&&`, `||`, `?:` part ways only where what they guard calls something."""
-        node = self._bare(node)
+        self.depth += 1
+        try:
+            return self._cond(self._bare(node) if self.depth <= MAX_DEPTH else node, yes, no)
+        finally:
+            self.depth -= 1
+
+    def _cond(self, node: Node | None, yes: Draft, no: Draft) -> Expr:
         kind = node.type if node is not None else ""
+        if self.depth > MAX_DEPTH:
+            return self.expr(node)
         if node is not None and kind == "unary_expression" and node.children[0].type == "!":
             return Op("!", (self.cond(node.child_by_field_name("argument"), no, yes),))
         if node is not None and kind == "binary_expression":

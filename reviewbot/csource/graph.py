@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from reviewbot.csource.ir import Block, Edge, Event, Expr
 
 
+MAX_STEPS = 4_000
+"""A function with more events, blocks and ways between them is not read: what is asked of it later grows with the
+square of that. The largest of the kernel's block layer, file systems and storage drivers has 1,700."""
+
+
 @dataclass(slots=True, eq=False)
 class Draft:
     """A block in the making; its ways on lead to other drafts."""
@@ -23,17 +28,26 @@ class Graph:
     def __init__(self, line: int) -> None:
         self.entry = self.here = Draft(line)
         self.placed = [self.entry]
+        self.steps = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there is more in it than a function may have."""
+        return self.steps > MAX_STEPS
 
     def emit(self, event: Event) -> None:
         """Add an event to the block here."""
+        self.steps += 1
         self.here.events.append(event)
 
     def go(self, to: Draft, when: Expr | None = None, taken: bool = True, line: int = 0) -> None:
         """A way on from here; `line` is that of the condition."""
+        self.steps += 1
         self.here.edges.append((to, when, taken, line))
 
     def place(self, block: Draft) -> None:
         """Go on in `block`, whoever leads there."""
+        self.steps += 1
         self.here = block
         self.placed.append(block)
 

@@ -119,12 +119,8 @@ class FileReader(Declarations):
         name, by_macro = self._function_name(node, said.at, said.name)
         parameters = () if by_macro else tuple(self.parameters(said.function))
         reader = Statements(self.text, parameters=parameters, start=self.line(node))
-        readable = not node.has_error
-        try:
-            reader.body(body)
-            blocks = reader.graph.finish()
-        except RecursionError:
-            blocks, readable = (), False
+        reader.body(body)
+        blocks = () if reader.cut else reader.graph.finish()
         self.structs.extend(reader.structs)
         self.enumerators.extend(reader.enumerators)
         for kind, variable, values in reader.tables:
@@ -140,7 +136,7 @@ class FileReader(Declarations):
             locals=tuple(reader.locals.values()),
             blocks=blocks,
             static="static" in stored or (by_macro and self.static_before(node)),
-            unreadable=not readable,
+            unreadable=reader.cut or node.has_error,
             annotations=annotations,
             attributes=(*sorted(stored - {"static"}), *attributes),
         )

@@ -78,14 +78,13 @@ def _function(define: Define, text: Text, node: Node, expression: bool) -> Funct
     reader = Statements(text, define.line, macro=True, start=define.line)
     body = node.child_by_field_name("body")
     value: Expr | None = None
-    try:
-        if expression and body is not None and body.named_children and body.named_children[0].named_children:
-            value = reader.value(body.named_children[0].named_children[0])
-        elif body is not None:
-            reader.body(body)
-        blocks = reader.graph.finish()
-    except RecursionError:
+    if expression and body is not None and body.named_children and body.named_children[0].named_children:
+        value = reader.value(body.named_children[0].named_children[0])
+    elif body is not None:
+        reader.body(body)
+    if reader.cut:
         return _pseudo(define, (), (), None, readable=False)
+    blocks = reader.graph.finish()
     return _pseudo(define, tuple(reader.locals.values()), blocks, value, readable=True)
 
 

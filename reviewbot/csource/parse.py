@@ -50,7 +50,10 @@ def parse(source: bytes) -> Parsed:
         return best
     ranges = _in_error(best.tree.root_node)
     functions = [range_ for range_, function in ranges.items() if function]
-    second = _parsed(_harder(text, [r for r in ranges if r not in functions], functions), 2)
+    harder = _harder(text, [r for r in ranges if r not in functions], functions)
+    if harder.code == text.code:
+        return best
+    second = _parsed(harder, 2)
     best = min(best, second, key=lambda parsed: parsed.errors)
     if still := list(_in_error(second.tree.root_node)):
         lists = [r for r in ranges if r not in functions and not _touches(r, still)]

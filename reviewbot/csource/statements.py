@@ -14,6 +14,8 @@ from reviewbot.csource.parse import parse
 from reviewbot.csource.text import Text
 
 MAX_ALONE = 4_000
+MAX_NESTING = 100
+"""Statements that are nested deeper are not read, nor is their function: the reader recurses into them."""
 
 
 class Statements(Loops):
@@ -33,6 +35,7 @@ class Statements(Loops):
         self.parameters_by_name = {parameter.name: parameter for parameter in parameters if parameter.name}
         self.names = {name: name for name in self.parameters_by_name}
         self.macro = macro
+        self.nesting = 0
         self.labels: dict[str, tuple[Draft, Leave]] = {}
         self.gotos: list[tuple[str, Draft, Leave, int]] = []
         self.tables: list[tuple[Type, str, Node]] = []
@@ -73,7 +76,7 @@ class Statements(Loops):
         }
 
     def body(self, node: Node) -> None:
-        """Read a function's body and resolve its gotos; the end of the text returns."""
+        """Read a function's body and resolve its gotos; the end of the text returns. Look at `cut` afterwards."""
         self.stmt(node)
         if not self.macro:
             self.graph.emit(Return(None, self.last_line(node)))
@@ -93,8 +96,10 @@ class Statements(Loops):
                     block.events.append(Jump(label, line))
                 continue
             to, there = found
-            block.events.extend(self.left(guards, there))
+            block.events.extend(left := self.left(guards, there))
+            self.graph.steps += 1 + len(left)
             block.edges.append((to, None, True, 0))
+        self.cut = self.cut or self.graph.full
 
     # --- plumbing ----------------------------------------------------------------------------------------------------
 
@@ -102,11 +107,17 @@ class Statements(Loops):
         """Read one statement."""
         if node is None or not node.is_named:
             return
+        if self.nesting > MAX_NESTING or self.graph.full:
+            self.cut = True
+        if self.cut:
+            return
         reader = self._statements.get(node.type)
         if reader is None:
             self.expr(node)
             return
+        self.nesting += 1
         reader(node)
+        self.nesting -= 1
 
     def _ignore(self, node: Node) -> None:
         pass
@@ -136,6 +147,7 @@ class Statements(Loops):
         code = self.text.clean[node.start_byte : node.end_byte]
         for reader, call in Statements.alone(code, self.line(node), self):
             reader.expr(call)
+            self.cut = self.cut or reader.cut
 
     @classmethod
     def alone(cls, code: bytes, line: int, within: Statements | None = None) -> Iterator[tuple[Statements, Node]]:
@@ -148,6 +160,7 @@ class Statements(Loops):
                 if within is not None:
                     reader.graph, reader.names, reader.locals = within.graph, within.names, within.locals
                     reader.parameters_by_name = within.parameters_by_name
+                    reader.depth, reader.nesting = within.depth + 1, within.nesting + 1
                 yield reader, statement.named_children[0]
 
     def _scope(self, nodes: list[Node]) -> Expr:
@@ -266,17 +279,29 @@ class Statements(Loops):
     # --- branches ----------------------------------------------------------------------------------------------------
 
     def _if(self, node: Node) -> None:
-        test, then = node.child_by_field_name("condition"), node.child_by_field_name("consequence")
-        other = node.child_by_field_name("alternative")
-        yes, no, after = Draft(self.line(then or node)), Draft(self.line(other or node)), Draft(self.last_line(node))
-        self.cond(test, yes, no)
-        self.graph.place(yes)
-        self.scope_of(then)
-        self.graph.go(after)
-        self.graph.place(no)
-        for child in other.named_children if other is not None else ():
-            self.scope_of(child)
-        self.graph.fall(after)
+        """A branch; `else if` goes on with the next one here, as long as the chain is."""
+        afters = []
+        following: Node | None = node
+        while following is not None:
+            test, then = following.child_by_field_name("condition"), following.child_by_field_name("consequence")
+            other = following.child_by_field_name("alternative")
+            start, end = self.line(then or following), self.last_line(following)
+            yes, no, after = Draft(start), Draft(self.line(other or following)), Draft(end)
+            afters.append(after)
+            self.cond(test, yes, no)
+            self.graph.place(yes)
+            self.scope_of(then)
+            self.graph.go(after)
+            self.graph.place(no)
+            others = other.named_children if other is not None else []
+            following = others[0] if len(others) == 1 and others[0].type == "if_statement" else None
+            for child in others if following is None else ():
+                self.scope_of(child)
+            if self.cut or self.graph.full:
+                self.cut = True
+                return
+        for after in reversed(afters):
+            self.graph.fall(after)
 
     def scope_of(self, node: Node | None) -> None:
         """A statement that is a scope although it may have no braces."""
