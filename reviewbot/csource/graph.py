@@ -9,7 +9,7 @@ from reviewbot.csource.ir import Block, Edge, Event, Expr
 
 MAX_STEPS = 4_000
 """A function with more events, blocks and ways between them is not read: what is asked of it later grows with the
-square of that. The largest of the kernel's block layer, file systems and storage drivers has 1,700."""
+square of that. The largest of the block layer, file systems and storage drivers has 1,500."""
 
 
 @dataclass(slots=True, eq=False)

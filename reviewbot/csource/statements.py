@@ -8,7 +8,7 @@ from tree_sitter import Node
 
 from reviewbot.csource.graph import Draft, Graph
 from reviewbot.csource.guards import Leave
-from reviewbot.csource.ir import Assign, Expr, Jump, Name, Op, Return, Type, Unknown, Variable
+from reviewbot.csource.ir import Assign, CallEvent, Expr, Jump, Name, Op, Return, Type, Unknown, Variable
 from reviewbot.csource.loops import Loops
 from reviewbot.csource.parse import parse
 from reviewbot.csource.text import Text
@@ -16,6 +16,9 @@ from reviewbot.csource.text import Text
 MAX_ALONE = 4_000
 MAX_NESTING = 100
 """Statements that are nested deeper are not read, nor is their function: the reader recurses into them."""
+MAX_LOCKS = 48
+"""A function that takes more different locks is not read: each pair of them is an order to be looked into. Lockdep
+gives up at as many that a task holds (MAX_LOCK_DEPTH); the kernel's block layer and file systems have no more than 20."""
 
 
 class Statements(Loops):
@@ -99,7 +102,12 @@ class Statements(Loops):
             block.events.extend(left := self.left(guards, there))
             self.graph.steps += 1 + len(left)
             block.edges.append((to, None, True, 0))
-        self.cut = self.cut or self.graph.full
+        self.cut = self.cut or self.graph.full or self._locks() > MAX_LOCKS
+
+    def _locks(self) -> int:
+        """How many different locks are taken, as far as names and arguments tell."""
+        calls = (event.call for block in self.graph.placed for event in block.events if isinstance(event, CallEvent))
+        return len({call.args[:1] for call in calls if not self.table.takes.isdisjoint(call.callee.split("_"))})
 
     # --- plumbing ----------------------------------------------------------------------------------------------------
 

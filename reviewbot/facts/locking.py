@@ -21,6 +21,10 @@ from reviewbot.facts.records import EMPTY, NOTHING, At, Record, at_call, left_by
 from reviewbot.facts.wiring import visited
 from reviewbot.kernel import KERNEL, LockCall
 
+MOST_CALLS = 60
+"""A record is asked for while that many others are being made: only in a cycle of more functions, as callees come
+first. It is guessed then, as where a cycle closes, and looked at a second time."""
+
 
 class Locking:
     """Lock records of all functions of a program, made when asked for."""
@@ -160,7 +164,7 @@ class Locking:
         found = self.records.get(key, given)
         if found is None:
             function = self.links.names.functions.get(key)
-            if function is None or function.unreadable or key in self._busy:
+            if function is None or function.unreadable or key in self._busy or len(self._busy) > MOST_CALLS:
                 return EMPTY
             self._busy.add(key)
             try:
@@ -238,7 +242,7 @@ class Locking:
         if len(targets) != 1 or (not call.callee or call.callee in body.locals):
             return (), ()
         (target,) = targets
-        if target in self._busy:
+        if target in self._busy or len(self._busy) > MOST_CALLS:
             self._guessed.setdefault(target, set()).add(body.key)
         record = self.record(target)
         if record.moves and (given := self.given(body, call, target)):
