@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from reviewbot.csource.ir import Block, Edge, Event, Expr
 
-
 MAX_STEPS = 4_000
 """A function with more events, blocks and ways between them is not read: what is asked of it later grows with the
 square of that. The largest of the block layer, file systems and storage drivers has 1,500."""

@@ -351,11 +351,11 @@ class Effects:
             out.append((effect if same else Effect(kind, bound, detail), effect, reason))
         return out
 
-    def chain(self, key: str, effect: Effect, given: Given = ()) -> tuple[Place, ...]:
-        """The calls from a function down to the line that has the effect."""
+    def chain(self, key: str, effect: Effect, given: Given = (), most: int = 40) -> tuple[Place, ...]:
+        """The calls from a function down to the line that has the effect, the first `most` of them."""
         out: list[Place] = []
         names = self._links.names
-        while len(out) < 40:
+        while len(out) < most:
             reason = self.of(key, given).get(effect)
             if reason is None:
                 break
