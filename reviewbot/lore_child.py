@@ -52,14 +52,22 @@ def confine(limits: Limits) -> None:
     logging.disable()
     signal.signal(signal.SIGPROF, _out_of_time)
     for what, most in ((resource.RLIMIT_AS, limits.memory), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
-        resource.setrlimit(what, (most, most))
+        lower_limit(what, most)
+
+
+def lower_limit(what: int, most: int) -> None:
+    """Bound a resource for good; where a bound is lower already (`ulimit -v`) that one stays."""
+    hard = resource.getrlimit(what)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
 
 
 def allow(seconds: int) -> None:
     """Some seconds of processor time from now on; beyond that the kernel ends the process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = int(used.ru_utime + used.ru_stime) + 1 + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def respond(line: bytes, limits: Limits) -> bytes:

@@ -6,6 +6,8 @@ takes more processor time or memory than it may is killed by the kernel.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +48,18 @@ def test_a_mail_of_from_lines_is_one_clear_line(tmp_path: Path) -> None:
     assert ran.code == 4
     assert "holds no patch" in ran.line
     assert (ran.out + ran.error).count("\n") == 1
+
+
+def test_a_shell_with_limits_of_its_own_can_check(tmp_path: Path) -> None:
+    tree = hostile.repository(tmp_path)
+    before, after = hostile.driver("asm", 1)
+    (tmp_path / "patch.eml").write_text(hostile.MAIL + hostile.LETTER + hostile.diff(before, after))
+    check = f"{sys.executable} -c 'from reviewbot.cli import main; main()' check patch.eml --tree {tree}"
+    command = ["sh", "-c", f"ulimit -t 300; ulimit -v 1000000; exec {check} --from 'A <a@example.org>'"]
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": str(hostile.ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment["XDG_STATE_HOME"] = str(tmp_path / "state")
+    done = subprocess.run(command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
 
 
 def unread(code: str) -> list[str]:
