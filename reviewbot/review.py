@@ -143,7 +143,7 @@ def examine(
     change: Change, before: Source, after: Source, only: Sequence[str] = (), progress: Progress | None = None
 ) -> Examined:
     """Run the rules over a change and the simulator over their findings; a crash in one rule is a note on that rule."""
-    from reviewbot import judge, rules
+    from reviewbot import judge, opaque, rules
     from reviewbot.faults import fault
     from reviewbot.rule import Diff
     from reviewbot.unread import unread
@@ -165,7 +165,8 @@ def examine(
             with clock("rules"):
                 found = [*rule.findings(diff)]
             with clock("simulate"):
-                verdicts += [judge.judge(rule, finding, diff) for finding in found]
+                judged = [judge.judge(rule, finding, diff) for finding in found]
+                verdicts += opaque.agreed(rule, judged, diff)
             if rule.concerns(diff):
                 checked.append(rule.checked)
         except MemoryError:

@@ -187,12 +187,16 @@ class Version:
         self, source: Source, paths: Sequence[str], near: Version | None = None, reach: Reach | None = None
     ) -> None:
         self.paths = tuple(p for p in paths if source.blob(p) is not None)
-        self._source, self._all, self._near, self._reach = source, tuple(paths), near, reach
+        self.source, self._all, self._near, self._reach = source, tuple(paths), near, reach
+
+    def over(self, source: Source, near: Version | None = None) -> Version:
+        """The same files as another source has them."""
+        return Version(source, self._all, near, self._reach)
 
     @cached_property
     def world(self) -> World:
         """The program around the change."""
-        return worlds.around(self._source, self._all, self._reach.files if self._reach else ())
+        return worlds.around(self.source, self._all, self._reach.files if self._reach else ())
 
     def unit(self, path: str) -> Unit | None:
         """What a file says, its functions without their bodies; None where it cannot be read."""
@@ -251,6 +255,11 @@ class Diff:
         reach = Reach(change, before, after, paths, progress)
         first = Version(before, paths, reach=reach)
         return cls(change, first, Version(after, paths, first, reach))
+
+    def over(self, before: Source, after: Source) -> Diff:
+        """The same change as two other sources have it, in which the files of the change differ from its own at most."""
+        first = self.before.over(before)
+        return Diff(self.change, first, self.after.over(after, first))
 
     @cached_property
     def added(self) -> Facts:

@@ -12,7 +12,7 @@ from hashlib import sha1
 from pathlib import Path
 from typing import Protocol
 
-from reviewbot.types import Value
+from reviewbot.types import Source, Value
 
 
 def blob_id(content: bytes) -> str:
@@ -48,6 +48,36 @@ class MemorySource:
     def folder(self, path: str) -> str | None:
         """None: there is no id but by looking at all files."""
         return None
+
+
+class LaidOver:
+    """Another source with the contents of some of its files laid over it."""
+
+    def __init__(self, under: Source, files: Mapping[str, bytes]) -> None:
+        self._under, self._files = under, MemorySource(files)
+        self._paths = frozenset(files)
+
+    def blob(self, path: str) -> str | None:
+        """Object id of the file, or None."""
+        return (self._files if path in self._paths else self._under).blob(path)
+
+    def read(self, path: str) -> bytes | None:
+        """Content of the file, or None."""
+        return (self._files if path in self._paths else self._under).read(path)
+
+    def read_many(self, paths: Iterable[str]) -> Mapping[str, bytes]:
+        """Contents of the files that exist among `paths`."""
+        paths = tuple(paths)
+        own = self._files.read_many(path for path in paths if path in self._paths)
+        return {**self._under.read_many(path for path in paths if path not in self._paths), **own}
+
+    def ls(self, folder: str) -> Mapping[str, str]:
+        """Files below `folder`, path -> blob id."""
+        return {**self._under.ls(folder), **self._files.ls(folder)}
+
+    def folder(self, path: str) -> str | None:
+        """Id of the folder, where none of its files is laid over."""
+        return None if any(_below(own, path) for own in self._paths) else self._under.folder(path)
 
 
 class FolderSource:

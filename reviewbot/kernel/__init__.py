@@ -195,6 +195,16 @@ class Kernel:
         return _names(x.last for x in self.api.flow)
 
     @cached_property
+    def inert(self) -> frozenset[str]:
+        """Calls that do nothing to locks, sleepers, memory, queues or I/O."""
+        return frozenset(n for n in _names(x.inert for x in self.api.flow) if not n.endswith("*"))
+
+    @cached_property
+    def inert_starts(self) -> tuple[str, ...]:
+        """How the names of more such calls begin."""
+        return tuple(sorted(n[:-1] for n in _names(x.inert for x in self.api.flow) if n.endswith("*")))
+
+    @cached_property
     def entered(self) -> Mapping[str, str]:
         """Function of the kernel's core -> the context that it is entered in."""
         return {name: group.context for group in self.tables.named for name in group.functions}

@@ -239,6 +239,8 @@ class Flow(Group, frozen=True):
     error_value: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
+    inert: tuple[str, ...] = ()
+    """`name*` is every call whose name begins so."""
 
 
 class Contract(Group, frozen=True):
