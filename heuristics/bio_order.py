@@ -156,7 +156,10 @@ class BioOrder(Rule):
             "try": "Try without __GFP_DIRECT_RECLAIM first while current->bio_list is not empty.",
             "order": "Keep the bios of lower devices first.",
         }[finding.get("kind")]
-        yield Remedy(text=text, scene=_scene(finding, False))
+        offload = finding.get("kind") == "offload"
+        yield Remedy(text, _scene(finding, False), flag="BIOSET_NEED_RESCUER" if offload else "")
+        if offload:
+            yield Remedy("Let the rescuer of the bio_set submit these bios (BIOSET_NEED_RESCUER).", _scene(finding, False))
 
 
 def _masks(side: Version, key: str, pool: str) -> list[Place]:

@@ -118,7 +118,9 @@ class ReserveSize(Rule):
         if finding.get("kind") == "empty":
             yield Remedy(text="One element is enough to be safe.", scene=_scene(finding, 1, True))
         else:
-            yield Remedy(text=f"Keep {short(finding.get('lock'))} around it.", scene=_scene(finding, 2, True))
+            lock, scene = finding.get("lock"), _scene(finding, 2, True)
+            yield Remedy(f"Keep {short(lock)} around it.", scene, lock)
+            yield Remedy("Let one task at a time take them, under a lock of their own.", scene)
 
 
 def _series(side: Version, key: str) -> dict[str, list[Drain]]:

@@ -76,7 +76,7 @@ class SecondBio(Rule):
         yield _scene(finding, any(FLAG in f for f in flags))
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        yield Remedy(text=f"Keep {FLAG}.", scene=_scene(finding, True))
+        yield Remedy(f"Keep {FLAG}.", _scene(finding, True), finding.get("pool"), FLAG)
 
 
 def _known(side: Version, key: str) -> bool:

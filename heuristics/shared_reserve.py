@@ -97,7 +97,7 @@ class SharedReserve(Rule):
                 " If the reserves are too large, dm_mod.reserved_bio_based_ios=1 leaves one entry to each dm_io "
                 "client: that keeps one request going at every level, so it is safe; 0 is not."
             )
-        yield Remedy(text=text, scene=_scene(finding, finding.get("pool"), shared=False))
+        yield Remedy(text, _scene(finding, finding.get("pool"), shared=False), finding.get("was"))
 
 
 def _moved(diff: Diff) -> Iterator[tuple[str, Take]]:

@@ -108,10 +108,14 @@ class WqFlush(Rule):
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         was = finding.get("was")
-        text = (
-            f"Leave it on {was}." if was not in ("", finding.get("queue")) else "Give it a queue with WQ_MEM_RECLAIM."
+        text = {
+            "rescuer": "Give it a queue with WQ_MEM_RECLAIM.",
+            "same": "Give each of them a queue of its own with WQ_MEM_RECLAIM.",
+            "own": "Let it run on another queue than the one that it waits for.",
+        }[finding.get("kind")]
+        yield Remedy(
+            text=f"Leave it on {was}." if was not in ("", finding.get("queue")) else text, scene=_scene(finding, False)
         )
-        yield Remedy(text=text, scene=_scene(finding, False))
 
 
 def _suspects(diff: Diff) -> set[str]:

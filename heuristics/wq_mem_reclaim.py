@@ -89,9 +89,14 @@ class WqMemReclaim(Rule):
         return [_scene(name, finding, rescuer) for name in ("workqueue_writeback", "workqueue_readers")]
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        was, queue = finding.get("was"), finding.get("queue")
-        text = f"Leave the work on {was}." if was not in ("", queue) else f"Keep WQ_MEM_RECLAIM for {queue}."
-        yield Remedy(text=text, scene=_scene("workqueue_writeback", finding, rescuer=True))
+        was, queue, identity = finding.get("was"), finding.get("queue"), finding.get("workqueue")
+        scene = _scene("workqueue_writeback", finding, rescuer=True)
+        if was not in ("", queue):
+            yield Remedy(text=f"Leave the work on {was}.", scene=scene)
+        yield Remedy(f"Keep WQ_MEM_RECLAIM for {queue}.", scene, identity, "WQ_MEM_RECLAIM")
+        if side.owns(identity) and side.has(identity):
+            yield Remedy(text=f"Make {queue} with WQ_MEM_RECLAIM.", scene=scene)
+        yield Remedy(text="Queue the work on a workqueue of its own with WQ_MEM_RECLAIM.", scene=scene)
 
 
 def _directness(item: Served) -> int:

@@ -14,7 +14,7 @@ from reviewbot.effects import Unreadable
 from reviewbot.facts.kinds import Lock
 from reviewbot.facts.objects import member
 from reviewbot.rule import Diff, Finding, Place, Remedy, Rule, Scene, Version, Words, World
-from reviewbot.waitfor import Actor, Circle, circles, kept
+from reviewbot.waitfor import Actor, Circle, circles, kept, wants
 
 __all__ = ["Actor", "Circle", "CircleRule", "Diff", "Finding", "Words", "left", "name", "taken", "words"]
 
@@ -106,7 +106,8 @@ class CircleRule(Rule):
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         circle = msgspec.json.decode(finding.get("circle"), type=Circle)
         text = self.remedy(circle)
-        if text and circle.kind not in ("lock", "self", "kept"):
+        here = any(wants(side.world, key, circle.lock) for key in circle.holder.chain)  # else it cannot be dropped here
+        if text and here and circle.kind not in ("lock", "self", "kept"):
             yield Remedy(text=text, scene=scene(circle, side, unlocked=True))
 
 

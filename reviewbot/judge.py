@@ -40,7 +40,7 @@ def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
         if verdict.outcome in PROVEN and verdict.trace:
             verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, guilty))
             also = bool(finding.words and finding.words.also) and _also(finding, pairs)
-            return msgspec.structs.replace(verdict, also=also, remedy=_remedy(rule, finding, guilty))
+            return msgspec.structs.replace(verdict, also=also, remedy=_remedy(rule, finding, guilty, other))
         tried.append(verdict)
     none = Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason="there is no model of it")
     return min(tried, key=lambda v: REST.index(v.outcome), default=none)
@@ -112,11 +112,13 @@ def _unproven(finding: Finding, scene: Scene, result: Result) -> Verdict:
     )
 
 
-def _remedy(rule: Rule, finding: Finding, guilty: Version) -> str:
-    """The first remedy that the simulator confirms; none for a patch that is the remedy itself."""
+def _remedy(rule: Rule, finding: Finding, guilty: Version, other: Version) -> str:
+    """The first remedy that is possible and that the simulator confirms; none for a patch that is the remedy itself."""
     if finding.gives:
         return ""
     for remedy in rule.remedies(finding, guilty):
+        if not remedy.possible(other):
+            continue
         scene = msgspec.structs.replace(remedy.scene, through=())
         if not scene.missing and _searched(scene).outcome == "free":
             return remedy.text

@@ -178,6 +178,16 @@ class Remedy(Value, frozen=True):
 
     text: str
     scene: Scene
+    keeps: str = ""
+    """Identity of the object that the text says should stay as it was: one of this code, which had it before."""
+    flag: str = ""
+    """What it should keep."""
+
+    def possible(self, free: Version) -> bool:
+        """Whether there is something to keep on the side that does not get stuck."""
+        if not self.keeps and not self.flag:
+            return True
+        return (not self.keeps or free.owns(self.keeps)) and free.has(self.keeps, self.flag)
 
 
 class Version:
@@ -216,6 +226,22 @@ class Version:
             queue = name if name in KERNEL.global_workqueues else fact.object
             found[queue] = (*found.get(queue, ()), fact)
         return found
+
+    def owns(self, object: str) -> bool:
+        """Whether an object is one of this code: none that the kernel shares, or that only its headers declare."""
+        if object in KERNEL.global_workqueues:
+            return False
+        name, file = owner(object), object.rpartition(":")[0]
+        declared = self.world.names.declaring(name) if name else [file] if file else []
+        return any(not path.startswith("include/") for path in declared)
+
+    def has(self, object: str = "", flag: str = "") -> bool:
+        """Whether the code does something with an object (any, where it is empty), with a flag where one is named."""
+        facts = (*self.facts, *(fact for made in self.workqueues.values() for fact in made))
+        return any(
+            flag in fact.says() and (not object or object in (getattr(fact, name) for name in fact.__struct_fields__))
+            for fact in facts
+        )
 
     def scopes(self, key: str) -> tuple[Lock, ...]:
         """The memalloc scopes that a function opens."""

@@ -246,6 +246,8 @@ def test_the_first_remedy_that_the_simulator_confirms(diff: Diff) -> None:
     doubtful = offer("Do nothing.", says_nothing())
     assert judged(diff, [(STUCK, FREE)], remedies=[bad, doubtful, good]).remedy == "Take it once."
     assert judged(diff, [(STUCK, FREE)], remedies=[bad, doubtful]).remedy == ""
+    kept = Remedy("Keep it.", good.scene, "system_wq", "WQ_MEM_RECLAIM")
+    assert judged(diff, [(STUCK, FREE)], remedies=[kept, good]).remedy == "Take it once."
     for sides in ([(STUCK, STUCK)], [(FREE, FREE)], []):
         rule = Fake(diff, sides, [good])
         assert (judge.judge(rule, finding(), diff).remedy, rule.asked) == ("", 0)
