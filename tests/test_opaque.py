@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
+from bench_wrappers import WAYS, both_ways, wrapped
 
 from reviewbot.csource.written import calls
 from reviewbot.opaque import reading
@@ -226,6 +231,18 @@ def test_where_a_lock_is_taken_the_other_way_round_a_wrapper_elsewhere_hides_not
     assert found.startswith("confirmed lock-order")
 
 
+NAMES = ("drivers/md/dm-crypt.c", "drivers/nvme/host/tcp.c", "drivers/nvme/host/fc.c", "fs/ext4/fsync.c")
+
+
+@pytest.mark.parametrize("path", NAMES)
+def test_wrappers_in_real_files(path: str, kernel_tree: Callable[..., Path]) -> None:
+    with Tree.open(kernel_tree("6.12")) as tree:
+        text = (tree.at("HEAD").read(path) or b"").decode()
+        for way in WAYS:
+            if (new := wrapped(way, text)) != text:
+                assert [lines for _, lines in both_ways(tree, {path: new})] == [[], []], way
+
+
 def text_after(old: str, new: str) -> str:
     """The new text in the reading in which what cannot be read does what stood there."""
     with Tree.from_files({FILE: (HEAD + old).encode()}) as tree:
@@ -248,6 +265,11 @@ def test_one_call_for_several() -> None:
     assert "(mutex_lock(&p->lock), mutex_unlock(&p->lock), press_all(p));" in text_after(old, new)
 
 
+def test_a_guard_is_a_call() -> None:
+    old = "void a(struct press *p)\n{\n\tguard(mutex)(&p->lock);\n\tp->count++;\n}\n"
+    assert text_after(old, put(old, {"guard(mutex)(&p->lock)": "press_guard(p)"})) == old
+
+
 def test_what_is_at_hand_or_only_moves_is_read_as_it_stands() -> None:
     old = "void a(struct press *p)\n{\n\tmutex_lock(&p->lock);\n\tp->count++;\n\tmutex_unlock(&p->lock);\n}\n"
     helper = "static void press_lock(struct press *p)\n{\n\tp->count = 0;\n}\n\n"
@@ -263,5 +285,5 @@ def test_calls_as_they_are_written() -> None:
         ("a->ops[1].", "go", ("b(x, 1)", "g((1, 2))"), "r", 3, 4),
         ("", "b", ("x", "1"), "", 3, 4),
         ("", "g", ("(1, 2)",), "", 4, 4),
-        ("", "guard", ("mutex",), "", 5, 5),
+        ("", "guard", ("mutex", "&a->l"), "", 5, 5),
     ]

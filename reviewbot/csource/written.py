@@ -7,12 +7,14 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from reviewbot.csource.syntax import syntax
-from reviewbot.csource.text import KEYWORDS, SEPARATORS, Bracket, Text, layers
+from reviewbot.csource.text import KEYWORDS, PARENTHESES, SEPARATORS, Bracket, Text, layers
 
 _THROUGH = re.compile(rb"(?:\w+(?:\[[^\[\]]*\])*(?:->|\.))+\Z")
 _INTO = re.compile(rb"([\w\[\].>*-]+)\s*=\s*\Z")
 _NEAR = 120
 """How far before a call what it belongs to is looked for."""
+FAR = 2_000
+"""Longest second parenthesis of a call."""
 
 
 class Written(NamedTuple):
@@ -57,17 +59,13 @@ def _written(text: Text, bracket: Bracket, breaks: list[int]) -> Written | None:
     if bracket.name in KEYWORDS:
         return None
     code, stop = text.code, bracket.close + 1
-    if (after := text.after(stop)[:1]) == b"(":  # guard(mutex)(&l)
-        open_ = code.index(b"(", stop)
-        ends = [other.close for other in text.calls() if other.open == open_]
-        stop = ends[0] + 1 if ends else _closing(code, open_)
-    elif after == b"{" and bracket.depth == 0:
-        return None
+    spans = _spans(code, bracket.open, bracket.close)
+    if text.after(stop)[:1] == b"(" and (closing := _closing(code, again := code.index(b"(", stop))):
+        spans, stop = (*spans, *_spans(code, again, closing)), closing + 1  # guard(mutex)(&l)
     before = bytes(code[max(0, bracket.start - _NEAR) : bracket.start])
     way = _THROUGH.search(before)
     start = bracket.start - len(way[0]) if way else bracket.start
     into = _INTO.search(before[: len(before) - len(way[0])] if way else before)
-    spans = _spans(code, bracket)
     return Written(
         name=bracket.name.decode(),
         through=way[0].decode("utf-8", "replace") if way else "",
@@ -83,19 +81,19 @@ def _written(text: Text, bracket: Bracket, breaks: list[int]) -> Written | None:
 
 
 def _closing(code: bytearray, opened: int) -> int:
-    """The end of a parenthesis that has no name before it."""
+    """Where a parenthesis ends that has no name before it; 0 when that is far away."""
     depth = 0
-    for found in re.finditer(rb"[()]", code[opened : opened + 2000]):
+    for found in PARENTHESES.finditer(code, opened, opened + FAR):
         depth += 1 if found[0] == b"(" else -1
         if not depth:
-            return opened + found.end()
-    return opened
+            return found.start()
+    return 0
 
 
-def _spans(code: bytearray, bracket: Bracket) -> tuple[tuple[int, int], ...]:
+def _spans(code: bytearray, opened: int, closed: int) -> tuple[tuple[int, int], ...]:
     """The ranges of the arguments between two parentheses."""
-    spans, depth, start = [], 0, bracket.open + 1
-    for found in SEPARATORS.finditer(code, bracket.open + 1, bracket.close):
+    spans, depth, start = [], 0, opened + 1
+    for found in SEPARATORS.finditer(code, opened + 1, closed):
         sign = found[0]
         if sign in b"([{":
             depth += 1
@@ -104,8 +102,8 @@ def _spans(code: bytearray, bracket: Bracket) -> tuple[tuple[int, int], ...]:
         elif not depth:
             spans.append((start, found.start()))
             start = found.end()
-    spans.append((start, bracket.close))
-    return tuple(spans) if len(spans) > 1 or code[start : bracket.close].strip() else ()
+    spans.append((start, closed))
+    return tuple(spans) if len(spans) > 1 or code[start:closed].strip() else ()
 
 
 def _folded(text: bytes) -> str:
