@@ -156,8 +156,8 @@ def _edits(file: FileChange, before: _Side, after: _Side) -> tuple[_Edits, _Edit
             continue
         hidden = [[c for c in side if of.opaque(c)] for side, of in ((place.old, before), (place.new, after))]
         clear = [
-            [c for c in side if c not in dark and not _harmless(c.name)]
-            for side, dark in zip((place.old, place.new), hidden, strict=True)
+            [c for c in side if c not in strange and not _harmless(c.name)]
+            for side, strange in zip((place.old, place.new), map(set, hidden), strict=True)
         ]
         for opaque, stands, dark, light, edits in (
             (hidden[1], clear[0], after, before, found[1]),
@@ -178,10 +178,10 @@ def _places(file: FileChange, before: _Side, after: _Side) -> list[_Place]:
 
 
 def _cancel(places: list[_Place], before: _Side, after: _Side) -> None:
-    """Take out of some places what is written on both sides, in one function."""
+    """Take out of a place what is written on both sides, or out of several what is, in one function."""
 
     def named(side: _Side, call: Written) -> tuple[str, str]:
-        return side.function(call.first).rpartition(":")[2], call.text
+        return side.function(call.first).rpartition(":")[2] if len(places) > 1 else "", call.text
 
     gone = Counter(named(before, call) for place in places for call in place.old)
     both = gone & Counter(named(after, call) for place in places for call in place.new)
@@ -212,16 +212,18 @@ def _runs(hunk: Hunk) -> Iterator[tuple[list[int], list[int]]]:
 
 def _same_call(place: _Place) -> list[tuple[Written, Written]]:
     """Calls of one function with other arguments than before, taken out of a place."""
-    pairs = []
+    pairs: list[tuple[Written, Written]] = []
     by_name: dict[tuple[str, int], list[Written]] = defaultdict(list)
     for call in place.new:
         by_name[call.through + call.name, len(call.args)].append(call)
-    for call in [*place.old]:
+    for queue in by_name.values():
+        queue.reverse()
+    for call in place.old:
         if same := by_name[call.through + call.name, len(call.args)]:
-            pairs.append((call, same.pop(0)))
-    for old, new in pairs:
-        place.old.remove(old)
-        place.new.remove(new)
+            pairs.append((call, same.pop()))
+    paired = {call for pair in pairs for call in pair}
+    for side in place:
+        side[:] = [call for call in side if call not in paired]
     return pairs
 
 
