@@ -172,7 +172,7 @@ def test_what_a_later_patch_repairs_does_not_count(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(rules, "find", lambda: rules.Loaded((Locks(),), ()))
     with changed(LOCKED, MORE, LOCKED + "\n/* The end. */\n") as change:
         assert [*Locks().findings(change)] == []
-        examined = review.examine(change.change, change.before._source, change.after._source)
+        examined = review.examine(change.change, change.before.source, change.after.source)
         assert (examined.verdicts, examined.decision) == ((), Decision.ACK)
 
 
