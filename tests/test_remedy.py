@@ -71,3 +71,44 @@ def test_whose_an_object_is() -> None:
         assert side.has("press.wq", "WQ_MEM_RECLAIM")
         assert not side.has("press.wq", "WQ_HIGHPRI")
         assert not side.has("system_wq")
+
+
+SETATTR = """\
+static void press_work(struct work_struct *work)
+{
+	struct press *p = container_of(work, struct press, work);
+
+	inode_lock(p->inode);
+	p->count = 0;
+	inode_unlock(p->inode);
+	complete(&p->done);
+}
+
+static int press_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct press *p = dentry->d_fsdata;
+
+	INIT_WORK(&p->work, press_work);
+	queue_work(p->wq, &p->work);
+	return 0;
+}
+
+static const struct inode_operations press_iops = {
+	.setattr = press_setattr,
+};
+"""
+
+
+def test_a_lock_that_others_took_cannot_be_dropped_here() -> None:
+    after = put(SETATTR, {"&p->work);\n\treturn": "&p->work);\n\twait_for_completion(&p->done);\n\treturn"})
+    assert remedies(SETATTR, after) == [""]
+    taken = put(SETATTR, {".setattr": ".getattr", "\tINIT_WORK": "\tinode_lock(p->inode);\n\tINIT_WORK"})
+    taken = put(taken, {"&p->work);\n\treturn": "&p->work);\n\tinode_unlock(p->inode);\n\treturn"})
+    inside = put(
+        taken,
+        {
+            "\tinode_unlock(p->inode);\n\treturn": "\twait_for_completion(&p->done);\n\tinode_unlock(p->inode);\n\treturn"
+        },
+    )
+    (text,) = remedies(taken, inside)
+    assert text.startswith("Drop ")
