@@ -159,7 +159,9 @@ class BioOrder(Rule):
         offload = finding.get("kind") == "offload"
         yield Remedy(text, _scene(finding, False), flag="BIOSET_NEED_RESCUER" if offload else "")
         if offload:
-            yield Remedy("Let the rescuer of the bio_set submit these bios (BIOSET_NEED_RESCUER).", _scene(finding, False))
+            yield Remedy(
+                "Let the rescuer of the bio_set submit these bios (BIOSET_NEED_RESCUER).", _scene(finding, False)
+            )
 
 
 def _masks(side: Version, key: str, pool: str) -> list[Place]:
