@@ -15,6 +15,11 @@ COLUMN = (WIDTH - len(GAP)) // 2
 """Characters for each of two tasks."""
 ENGLISH = re.compile(r"(the|an?|another|whoever|somebody|writeback) ")
 """What a sentence may begin with that is written with a capital then: no name out of the code."""
+KIND = re.compile(r" #\d+$")
+"""The number that tells a task from the others of its class."""
+SLEEPS = "blocks in "
+Turn = tuple[str, list[str]]
+"""A task, and what it does before another one goes on."""
 MOST_LINES = 3
 """Lines of a step in a column; with more of them nobody would read it."""
 
@@ -26,12 +31,14 @@ def schedule(trace: Trace) -> str:
 
 def numbered(trace: Trace) -> str:
     """The numbered steps of a schedule, wrapped; consecutive steps of one task are one number."""
-    told: list[str] = []
-    before = ("", [""])
-    for task, steps in _turns(trace):
-        same = (re.sub(r" #\d+$", "", task), steps) == (re.sub(r" #\d+$", "", before[0]), before[1])
-        told.append(f"{task} does the same" if same else _sentence(task, steps))
-        before = task, steps
+    told = []
+    for alike in _alike(_turns(trace)):
+        (task, steps), *others = alike
+        each = [name for name, _ in alike]
+        if others and sorted(each) == sorted(_siblings(trace, task)):
+            told.append(_sentence(f"each {KIND.sub('', task)}", steps))
+        else:
+            told += [_sentence(task, steps), *(f"{name} does the same" for name in each[1:])]
     return "\n".join(_item(n, text) for n, text in enumerate(told, 1))
 
 
@@ -63,10 +70,44 @@ def knot(trace: Trace) -> str:
     return text[:1].upper() + text[1:] if ENGLISH.match(text) else text
 
 
-def _turns(trace: Trace) -> list[tuple[str, list[str]]]:
-    """Each turn of a task with what it does in it, said once."""
-    groups = groupby(trace.steps, lambda step: step.task)
-    return [(task, [*dict.fromkeys(step.step for step in steps)]) for task, steps in groups]
+def _turns(trace: Trace) -> list[Turn]:
+    """Each turn of a task with what it does in it, said once: that it still sleeps where it went to sleep is left out."""
+    turns = []
+    told: dict[str, list[str]] = {}
+    for task, steps in groupby(trace.steps, lambda step: step.task):
+        said, new = told.setdefault(task, []), []
+        for step in dict.fromkeys(step.step for step in steps):
+            if not _still(step, said):
+                new.append(step)
+                said.append(step)
+        if new:
+            turns.append((task, new))
+    return turns
+
+
+def _still(step: str, said: Sequence[str]) -> bool:
+    """Whether a step only says that the task sleeps where it was said to sleep."""
+    return step.startswith(SLEEPS) and any(other.startswith(f"{step}, ") for other in said)
+
+
+def _alike(turns: Sequence[Turn]) -> list[list[Turn]]:
+    """The turns, with those of tasks of one class that do the same one after the other together."""
+    found: list[list[Turn]] = []
+    for turn in turns:
+        if found and _kind(found[-1][-1]) == _kind(turn) and turn[0] not in [task for task, _ in found[-1]]:
+            found[-1].append(turn)
+        else:
+            found.append([turn])
+    return found
+
+
+def _kind(turn: Turn) -> tuple[str, list[str]]:
+    return KIND.sub("", turn[0]), turn[1]
+
+
+def _siblings(trace: Trace, task: str) -> list[str]:
+    """The tasks of a class that take part."""
+    return [*dict.fromkeys(s.task for s in trace.steps if KIND.sub("", s.task) == KIND.sub("", task))]
 
 
 def _sentence(task: str, steps: Sequence[str]) -> str:

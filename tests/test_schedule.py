@@ -68,8 +68,19 @@ def test_what_one_of_a_class_does_after_another_is_told_once() -> None:
     found = check(build("workqueue_readers rescuer=no")).trace
     assert found is not None
     lines = numbered(found).split("\n")
-    assert next(line for line in lines if "kworker #1" in line).startswith("1. kworker #1 runs a work item")
-    assert "2. kworker #2 does the same" in lines
+    assert lines[0].startswith("1. each kworker runs a work item")
+    assert not [line for line in lines if "#" in line or "does the same" in line]
+
+
+def test_some_of_a_class_that_do_the_same_are_named() -> None:
+    told = trace(("worker #1", "takes a"), ("worker #2", "takes a"), ("worker #3", "takes b"))
+    assert numbered(told).split("\n")[:2] == ["1. worker #1 takes a", "2. worker #2 does the same"]
+
+
+def test_that_a_task_still_sleeps_is_not_told_again() -> None:
+    told = trace(("a", "blocks in f(x), ahead of new readers"), ("b", "takes y"), ("a", "blocks in f(x)"))
+    assert numbered(told).split("\n") == ["1. a blocks in f(x), ahead of new readers", "2. b takes y"]
+    assert numbered(trace(*[("a", "blocks in f(x), ahead"), ("a", "blocks in f(x)")])) == "1. a blocks in f(x), ahead"
 
 
 def test_the_knot_is_one_sentence() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import msgspec
 
 from reviewbot.sim.memory import GFP_NOIO, Gfp, Mempool, mempool_alloc, mempool_free, try_mempool_alloc
-from reviewbot.sim.program import Act, Here, If, Local, Locals, Node, Routine, Seq, Step
+from reviewbot.sim.program import Act, Here, If, Local, Locals, Node, Routine, Seq, Step, address
 from reviewbot.sim.work import WorkQueue, queue_work
 
 
@@ -19,6 +19,14 @@ class BioSet(Mempool, frozen=True, eq=False):
 
     rescuer: bool = False
     queue: WorkQueue | None = None
+
+    @property
+    def element(self) -> str:
+        return "a bio"
+
+    @property
+    def call(self) -> str:
+        return f"bio_alloc_bioset({address(self.name)})"
 
     def __post_init__(self) -> None:
         if self.rescuer and self.queue is None:

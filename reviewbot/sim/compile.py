@@ -139,7 +139,8 @@ class _Compiler:
             self.serving[runner] = served = []
             if isinstance(runner, WorkQueue) and not runner.threads:
                 if self.shared is None:
-                    self.shared = self.runner_class("kworker", self.model.kworkers, None)
+                    name = self.model.kworker if self.model.kworkers > 1 else f"a {self.model.kworker}"
+                    self.shared = self.runner_class(name, self.model.kworkers, None)
                 served.append(self.shared)
                 if runner.rescuer:
                     served.append(self.runner_class(f"the rescuer of {runner}", 1, None))

@@ -244,7 +244,7 @@ def up_read(sem: RwSem) -> Node:
 
 def down_write(sem: RwSem) -> Node:
     """down_write(): queues as a writer, from when on new readers wait, and sleeps until nobody holds the semaphore."""
-    text = f"queues as a writer in down_write({argument(sem)}), ahead of new readers"
+    text = f"blocks in down_write({argument(sem)}), ahead of new readers"
     free, words = sem.writer.is_(0) & sem.readers.is_(0), f"{sem} for write"
     got = take(sem, "down_write", f"takes {words}", words, free, sem.writer.add(), sem.waiting.sub())
     return Seq((give(sem, text, sem.waiting.add()), got))

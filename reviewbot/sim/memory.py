@@ -24,6 +24,7 @@ from reviewbot.sim.program import (
     Test,
     Unbalanced,
     While,
+    address,
 )
 
 
@@ -81,8 +82,18 @@ class Mempool(Resource, frozen=True, eq=False):
     def free(self) -> Cell:
         return Cell(self, "free", init=self.min_nr)
 
+    @property
+    def element(self) -> str:
+        """What it holds, with its article."""
+        return "an element"
+
+    @property
+    def call(self) -> str:
+        """The call that takes one."""
+        return f"mempool_alloc({address(self.name)})"
+
     def asked(self, role: str, act: Act) -> str:
-        return f"give an element back to {self}"
+        return f"give {self.element} back to {self}"
 
 
 def effective(gfp: Gfp, me: Locals) -> Gfp:
@@ -204,13 +215,13 @@ def free_page(memory: Memory) -> Node:
 
 def _elements(pool: Mempool, call: str) -> tuple[tuple[Act, ...], Test]:
     """The ways to get an element without waiting, and the condition that there is none."""
-    waits = f"an element of {pool}"
-    from_reserve = f"calls {call} and takes {{one}} element"
+    waits = f"{pool.element} of {pool}"
+    from_reserve = f"calls {call} and takes {{one}} {pool.element.partition(' ')[2]}"
     if pool.memory is None:
         act = Act(pool.free > 0, (pool.free.sub(),), from_reserve, call, waits, pool, pool.free)
         return (act,), pool.free.is_(0)
     free = pool.memory.free
-    fresh = Act(free > 0, (free.sub(),), f"calls {call} and gets an element from free memory", call, waits, pool)
+    fresh = Act(free > 0, (free.sub(),), f"calls {call} and gets {pool.element} from free memory", call, waits, pool)
     when = free.is_(0) & (pool.free > 0)
     spare = Act(when, (pool.free.sub(),), f"{from_reserve} of the reserve", call, waits, pool, pool.free)
     return (fresh, spare), free.is_(0) & pool.free.is_(0)
@@ -225,11 +236,11 @@ def mempool_alloc(pool: Mempool, gfp: Gfp = GFP_NOIO) -> Node:
         raise ModelError(f"mempool_alloc({pool}, GFP_NOWAIT) may fail: use `if try_mempool_alloc({pool}):`")
 
     def meaning(here: Here) -> tuple[Locals, Node]:
-        got, none = _elements(pool, f"mempool_alloc({pool})")
+        got, none = _elements(pool, pool.call)
         left = effective(gfp, here.me)
         if pool.memory is None or pool.memory.reclaim is None or Gfp.DIRECT_RECLAIM not in left:
             return here.me, Step(got)
-        depleted = Act(none, (), f"calls mempool_alloc({pool}) and finds the reserve empty: direct reclaim", on=pool)
+        depleted = Act(none, (), f"calls {pool.call} and finds the reserve empty: direct reclaim", on=pool)
         return here.me, If(Attempt(got, (depleted,)), Seq(), Seq((_reclaim(pool.memory, left), Step(got))))
 
     return Local(meaning)

@@ -37,7 +37,11 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
 
 def argument(resource: Resource) -> str:
     """A lock or completion as the argument of a call: one in a structure, or a variable, is passed by its address."""
-    name = resource.name
+    return address(resource.name)
+
+
+def address(name: str) -> str:
+    """The same from the name of an object."""
     return f"&{name}" if name.isidentifier() or ("->" in name and not name.startswith("&")) else name
 
 
@@ -415,3 +419,5 @@ class Model(msgspec.Struct, frozen=True, eq=False):
     tasks: tuple[Task, ...]
     reachable: tuple[str, ...] = ()
     kworkers: int = 1
+    kworker: str = "kworker"
+    """What one of them is called."""

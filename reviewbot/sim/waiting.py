@@ -24,6 +24,11 @@ from reviewbot.types import Wait
 HOLDABLE = (Mutex, SpinLock, RwSem, Semaphore, PercpuRef, Memory, Mempool)
 """What a task has for itself after having taken it, unlike a completion that it has seen."""
 
+BIO = "the bio "
+"""How the title of a routine begins that is nothing but the way of a bio."""
+PLURAL = re.compile(r"(kworker|worker|writer)\b")
+"""Names of classes of which all tasks can be told in one word."""
+
 
 class Task(NamedTuple):
     """One task of a class, by its position in the state."""
@@ -48,7 +53,7 @@ class Waiting:
         self.state = runs[-1].state if runs else self.automaton.initial
         self._names: dict[Task, str] = {}
         self._told: set[Node] = set()
-        for run in runs:
+        for run in (*(run for run in runs if run.edge.act.text), *runs):
             self.name(run.task)
 
     def name(self, task: Task) -> str:
@@ -140,7 +145,8 @@ class Waiting:
     def clause(self, node: Node, after: Node) -> str:
         """That somebody waits for the next one of the circle, and what that one has to do; `after` may be `node`."""
         if isinstance(node, Work):
-            return f"{self.mention(node)} waits for {self.mention(after, every=False)} to run it"
+            does = "submit" if node.title.startswith(BIO) else "run"
+            return f"{self.mention(node)} waits for {self.mention(after, every=False)} to {does} it"
         wanted, tasks = self.graph.wanted(node, self.state), self.at(node)
         waits = f"{self.mention(node)} {'wait' if len(tasks) > 1 else 'waits'} for"
         if node == after:
@@ -174,7 +180,11 @@ class Waiting:
         if len(tasks) > 1 and holding == tasks:
             return f"each other to {asked}"
         if holding == tasks:
-            return f"{noun} while it holds one itself" if noun.startswith("an ") else f"{noun}, which it holds itself"
+            return (
+                f"{noun} while it holds one itself"
+                if noun.startswith(("a ", "an "))
+                else f"{noun}, which it holds itself"
+            )
         if holding:
             return f"{_and([self.name(task) for task in holding])} to {asked}"
         again = self.again(node, asked)
@@ -219,7 +229,15 @@ class Waiting:
             name = again if node in self._told else self.graph.name(node)
             self._told.add(node)
             return name
-        return _and([self.name(task) for task in tasks or self.at(node)], "and" if every else "or")
+        return self.several(tasks or self.at(node), every)
+
+    def several(self, tasks: Sequence[Task], every: bool = True) -> str:
+        """Some tasks in a sentence; all those of a class by its name, where that is a plain word."""
+        c = self.automaton.classes[tasks[0].number] if tasks else None
+        if c is not None and 1 < c.n == len(tasks) and PLURAL.match(c.name):
+            first, _, rest = c.name.partition(" ")
+            return f"the {first}s {rest}".rstrip() if every else f"a {c.name}"
+        return _and([self.name(task) for task in tasks], "and" if every else "or")
 
 
 def _bare(name: str) -> str:
@@ -228,5 +246,5 @@ def _bare(name: str) -> str:
 
 
 def _and(names: list[str], word: str = "and") -> str:
-    names = [re.sub(r"^an? ", "the ", name) for name in names]
+    names = [re.sub(r"^an? |^(?=another )", "the ", name).replace("the another ", "the other ") for name in names]
     return f" {word} ".join(filter(None, (", ".join(names[:-1]), names[-1])))

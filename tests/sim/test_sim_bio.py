@@ -143,7 +143,7 @@ def test_the_rescuer_takes_bios_of_its_own_set_only(rescuer: bool, size: int, ot
     result = two_of_one_set(rescuer=rescuer, size=size, other_set=other_set)
     assert result.outcome == outcome
     if outcome == "stuck":
-        assert told(result)[-1] == "submitter: blocks in mempool_alloc(fs_bio_set)"
+        assert told(result)[-1] == "submitter: blocks in bio_alloc_bioset(&fs_bio_set)"
 
 
 def test_returning_from_submit_bio_lets_the_list_go_down() -> None:

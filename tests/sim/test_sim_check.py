@@ -48,7 +48,7 @@ def test_the_throttle_under_its_lock() -> None:
         "writer #1: blocks in down(&count)",
         "writer #2: queues copied on copier",
         "writer #2: releases origins",
-        "constructor: queues as a writer in down_write(&origins), ahead of new readers",
+        "constructor: blocks in down_write(&origins), ahead of new readers",
         "constructor: blocks in down_write(&origins)",
         "copier: runs copied",
         "copier: blocks in down_read(&origins)",

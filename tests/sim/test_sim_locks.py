@@ -262,7 +262,7 @@ def test_rwsem_with_a_writer_between_two_readers() -> None:
     assert result.outcome == "stuck"
     assert told(result) == [
         "reader: takes sem for read",
-        "writer: queues as a writer in down_write(&sem), ahead of new readers",
+        "writer: blocks in down_write(&sem), ahead of new readers",
         "reader: blocks in down_read(&sem)",
         "writer: blocks in down_write(&sem)",
     ]

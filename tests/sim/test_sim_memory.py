@@ -249,10 +249,10 @@ def test_two_elements_of_one_pool(min_nr: int, pages: int, outcome: str) -> None
 def test_the_last_element_is_told() -> None:
     result = holders(min_nr=2)
     assert told(result) == [
-        "user #1: calls mempool_alloc(pool) and takes an element of the reserve",
-        "user #2: calls mempool_alloc(pool) and takes the last element of the reserve",
-        "user #1: blocks in mempool_alloc(pool)",
-        "user #2: blocks in mempool_alloc(pool)",
+        "user #1: calls mempool_alloc(&pool) and takes an element of the reserve",
+        "user #2: calls mempool_alloc(&pool) and takes the last element of the reserve",
+        "user #1: blocks in mempool_alloc(&pool)",
+        "user #2: blocks in mempool_alloc(&pool)",
     ]
     assert circle(result) == [("user #1, user #2", "an element of pool", "user #1, user #2")]
 

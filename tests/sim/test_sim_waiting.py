@@ -41,19 +41,19 @@ def trace_of(model: Model) -> Trace:
             "flush_dependency rescuer=no",
             [
                 "drv_flush() waits for the queued drv_work() to finish",
-                "drv_work() waits for kworker #1 or kworker #2 to run it",
-                "kworker #1 and kworker #2 wait for drv_flush() to free memory",
+                "drv_work() waits for a kworker to run it",
+                "the kworkers wait for drv_flush() to free memory",
             ],
         ),
-        ("pool_elements where=map serialised=no", ["writeback #1 and writeback #2 wait for each other to give an "
+        ("pool_elements where=map serialised=no", ["the writers wait for each other to give an "
                                                    "element back to &drv->pool"]),
-        ("second_bio rescuer=no", ["writeback waits for an element of &drv->bs while it holds one itself"]),
+        ("second_bio rescuer=no", ["writeback waits for a bio of &drv->bs while it holds one itself"]),
         ("alloc_on_io_path gfp=GFP_NOFS where=map", ["writeback waits for free memory, and nobody else would free any"]),
         (
             "shared_pool owner=shared",
             [
-                "writeback waits for the thread of lower to complete the write",
-                "the thread of lower waits for an element of &drv->pool, of which the thread of upper took the last, "
+                "writeback waits for the worker of lower to complete the write",
+                "the worker of lower waits for an element of &drv->pool, of which the worker of upper took the last, "
                 "or for writeback to free memory",
             ],
         ),
