@@ -60,7 +60,7 @@ from reviewbot.sim import (
     up_write,
     wait_for_completion,
 )
-from reviewbot.sim.program import Act, Attempt, argument
+from reviewbot.sim.program import Act, Attempt, address, argument
 from reviewbot.types import Place
 from reviewbot.waitfor import Actor, Circle, providers
 
@@ -82,6 +82,8 @@ LOCKS: dict[str, Callable[[str], Resource]] = {
 Held = tuple[tuple[str, str], ...]
 """Locks and the modes in which they are held."""
 FLUSHED = ("work", "workqueue", "timer", "irq")
+RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
+"""What runs a handler, where that is not a queue's worker."""
 LEAN = ("lock", "self", "kept")
 """Kinds of circles in which other ways than those of the circle do not matter."""
 DEEPEST = 8
@@ -114,7 +116,7 @@ class Cast:
         names = (*(name for name, _ in circle.locks), circle.object)
         self.locks = {lock: LOCKS[klass.split("/")[0]](words(lock, names)) for lock, klass in circle.locks}
         self.done = Completion(words(circle.object, names))
-        self.queue = WorkQueue(words(circle.object, names), threads=1)
+        self.queue = WorkQueue(_runner(circle, names), threads=1)
         self.extractor = self._reads(lean=circle.kind in LEAN)
         self.handlers: list[Named] = []
 
@@ -333,7 +335,8 @@ class Cast:
         if self.circle.kind not in FLUSHED:
             return _called(wait_for_completion(self.done), op, f"waits for {self.done}")
         wait = cancel_work_sync if op.mode == "cancel" else flush_work
-        return Seq(tuple(_called(wait(self.queue, handler), op, "") for handler in self.handlers))
+        call = f"{op.call}({address(str(self.done))})" if op.call else ""
+        return Seq(tuple(renamed(wait(self.queue, handler), call) for handler in self.handlers))
 
     def _take(self, op: Op) -> Node:
         match self.locks[op.object]:
@@ -364,6 +367,16 @@ class Cast:
             case Semaphore() as lock:
                 return up(lock)
         raise Unreadable(f"nobody gives {op.object}")
+
+
+def _runner(circle: Circle, names: tuple[str, ...]) -> str:
+    """Who runs what is flushed: the same on both sides, whichever queue it is on there."""
+    return RUNS.get(circle.kind, f"the worker of {words(circle.object, names)}")
+
+
+def renamed(node: Node, call: str) -> Node:
+    """The step with another call in its place, where there is one."""
+    return node.over(lambda act: msgspec.structs.replace(act, call=call) if call and act.call else act)
 
 
 def _named_call(node: Node, op: Op) -> Node:

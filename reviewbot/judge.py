@@ -9,6 +9,7 @@ from itertools import islice
 import msgspec
 
 from reviewbot import precision
+from reviewbot.naming import Names
 from reviewbot.rule import Diff, Rule, Scene, Version
 from reviewbot.sim.check import Limits, Result, check
 from reviewbot.types import Finding, Outcome, Trace, Verdict
@@ -31,7 +32,18 @@ def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
     before. confirmed (fixed): the guilty side gets stuck in a knot that the other side does not have.
     """
     guilty, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
-    pairs = _pairs(rule, finding, guilty, other)
+    names = Names(guilty.world, finding)
+    verdict = _judged(rule, finding, guilty, other, names)
+    told = verdict.trace
+    if told is not None and not verdict.model:
+        told = names.trace(told)  # that of a scene by name has the names already
+    return msgspec.structs.replace(
+        verdict, finding=names.finding(finding), trace=told, remedy=names.text(verdict.remedy)
+    )
+
+
+def _judged(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> Verdict:
+    pairs = _pairs(rule, finding, guilty, other, names)
     tried: list[Verdict] = []
     for bad, good in pairs:
         verdict = _run(finding, bad, good)
@@ -40,7 +52,8 @@ def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
         if verdict.outcome in PROVEN and verdict.trace:
             verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, guilty))
             also = bool(finding.words and finding.words.also) and _also(finding, pairs)
-            return msgspec.structs.replace(verdict, also=also, remedy=_remedy(rule, finding, guilty, other))
+            remedy = _remedy(rule, finding, guilty, other, names)
+            return msgspec.structs.replace(verdict, also=also, remedy=remedy)
         tried.append(verdict)
     none = Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason="there is no model of it")
     return min(tried, key=lambda v: REST.index(v.outcome), default=none)
@@ -64,9 +77,9 @@ def _also(finding: Finding, pairs: Iterator[Pair]) -> bool:
     return any(verdict is not None and verdict.outcome in PROVEN for verdict in runs)
 
 
-def _pairs(rule: Rule, finding: Finding, guilty: Version, other: Version) -> Iterator[Pair]:
-    others = enumerate(rule.scenes(finding, other))
-    for number, bad in enumerate(rule.scenes(finding, guilty)):
+def _pairs(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> Iterator[Pair]:
+    others = enumerate(map(names.scene, rule.scenes(finding, other)))
+    for number, bad in enumerate(map(names.scene, rule.scenes(finding, guilty))):
         yield bad, partial(_numbered, others, number)
 
 
@@ -112,14 +125,14 @@ def _unproven(finding: Finding, scene: Scene, result: Result) -> Verdict:
     )
 
 
-def _remedy(rule: Rule, finding: Finding, guilty: Version, other: Version) -> str:
+def _remedy(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> str:
     """The first remedy that is possible and that the simulator confirms; none for a patch that is the remedy itself."""
     if finding.gives:
         return ""
     for remedy in rule.remedies(finding, guilty):
         if not remedy.possible(other):
             continue
-        scene = msgspec.structs.replace(remedy.scene, through=())
+        scene = msgspec.structs.replace(names.scene(remedy.scene), through=())
         if not scene.missing and _searched(scene).outcome == "free":
             return remedy.text
     return ""

@@ -15,7 +15,7 @@ import msgspec
 
 from reviewbot.csource.ir import Const, Unit
 from reviewbot.facts import worlds
-from reviewbot.facts.asks import Ask, asks, nth, weaker, which
+from reviewbot.facts.asks import Ask, asks, nth, spoken_call, weaker, which
 from reviewbot.facts.bios import OWN_LIST, merges, offloads, tries
 from reviewbot.facts.collection import Facts
 from reviewbot.facts.contexts import Entered
@@ -57,6 +57,7 @@ from reviewbot.facts.reads import assigned, reads, sets
 from reviewbot.facts.reserves import Drain, drains, kept, several
 from reviewbot.facts.served import Served
 from reviewbot.facts.ways import Way, called, drained, handlers, holders, lives, passes, serves, stacked, stacks, way
+from reviewbot.facts.workers import KWORKER, kworker, queue_name, worker
 from reviewbot.facts.world import World
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
@@ -64,6 +65,7 @@ from reviewbot.types import Change, Finding, Place, Progress, Setting, Side, Sou
 
 __all__ = [
     "KERNEL",
+    "KWORKER",
     "OWN_LIST",
     "Allocation",
     "Ask",
@@ -122,6 +124,7 @@ __all__ = [
     "holders",
     "kept",
     "known",
+    "kworker",
     "lives",
     "member",
     "merges",
@@ -129,17 +132,20 @@ __all__ = [
     "offloads",
     "owner",
     "passes",
+    "queue_name",
     "scope",
     "serves",
     "sets",
     "several",
     "short",
+    "spoken_call",
     "stacked",
     "stacks",
     "tries",
     "way",
     "weaker",
     "which",
+    "worker",
 ]
 
 

@@ -56,6 +56,11 @@ class Ask(NamedTuple):
         return gfp.RANK.get(self.klass, -1)
 
 
+def spoken_call(call: str) -> str:
+    """A call as a sentence has it: `kmalloc()`, or `->write_info()` of one through a slot of an operations table."""
+    return f"->{call.rpartition('.')[2]}()" if "." in call else f"{call}()"
+
+
 def asks(world: World, key: str) -> tuple[Ask, ...]:
     """The places of a function that ask for memory, in the order of the text."""
     if world.function(key).unreadable:

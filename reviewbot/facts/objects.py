@@ -80,7 +80,15 @@ def short(identity: str) -> str:
 
 
 def spoken(identity: str) -> str:
-    """For a sentence: as C has it, `dm_verity->recheck_pool` of a structure, the bare name of a variable."""
+    """For a sentence: as C has it, `dm_verity->recheck_pool` of a structure, the bare name of a variable.
+
+    `reviewbot.naming` puts the author's expression in place of a field.
+    """
+    if identity[:1] == "*" and identity[1:].isidentifier():
+        return f"the {identity[1:]}"
+    _, local, name = identity.rpartition("()")
+    if local:
+        return name
     _, colon, name = identity.rpartition(".c:")
     owner, dot, rest = (name if colon else identity).partition(".")
     if colon or not dot or not owner.isidentifier():
