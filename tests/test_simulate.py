@@ -16,7 +16,7 @@ def test_a_deadlock_is_told_with_its_schedule(capsys: pytest.CaptureFixture[str]
     assert run(["simulate", "verity_pools", "recheck_pool=shared", "pool=&verity_pool"]) == 1
     out = capsys.readouterr().out
     assert out.startswith("stuck: verity_pools recheck_pool=shared 'pool=&verity_pool' (")
-    assert "\n1. writeback writes to the snapshot, which reads a chunk from upper" in out
+    assert "\n1. writeback writes to the snapshot, hands the chunk to kcopyd in" in out
     assert "takes the last page with" in out
     assert out.rstrip().endswith("- deadlock.")
 

@@ -50,7 +50,7 @@ def wait_in_map(
 ) -> Model:
     """A ->submit_bio `waits` for a bio that it has submitted; `offloaded`: from a thread of its own."""
     memory, below, done = Memory("free memory"), disk(), Completion("the bio that it has submitted")
-    thread = WorkQueue(f"the thread of {device}", threads=1)
+    thread = WorkQueue(f"the worker of {device}", threads=1)
 
     @of("block/bio.c", "submit_bio_wait_endio")
     def wait_endio() -> None:
@@ -62,7 +62,7 @@ def wait_in_map(
             say(f"submits a bio of its own in {named(function)}")
             submit_bio(below, "read", wait_endio())
             if waits:
-                called(f"{named(call)} in {named(function)}", wait_for_completion(done)).says("")
+                called(named(call), wait_for_completion(done)).says("")
 
     @of(file, function)
     def later(end_io: Routine) -> None:
@@ -132,9 +132,9 @@ def barrier_in_map(
 @scene
 def offload_levels(
     helper: Literal["each", "one"] = "each",
-    lock: str = "the lock of the higher device",
-    higher: str = "the higher device",
-    lower: str = "the lower device",
+    lock: str = "the lock of upper",
+    higher: str = "upper",
+    lower: str = "lower",
     thread: str = "the helper",
     function: str = "drv_map",
     worker: str = "",
@@ -145,7 +145,7 @@ def offload_levels(
 
     function: hands them over by way of the bio_list `listed`. worker: runs in the helper.
     """
-    guard, below = Mutex(lock), Interrupt("the disk")
+    guard, below = Mutex(lock), Interrupt("the disk's interrupt")
     upper_thread = WorkQueue(thread if helper == "one" else f"{thread} of {higher}", ordered=True, threads=1)
     lower_thread = upper_thread if helper == "one" else WorkQueue(f"{thread} of {lower}", ordered=True, threads=1)
     first, second = Completion(f"its bio for {lower}"), Completion(f"its bio for {higher}")
@@ -175,8 +175,8 @@ def offload_levels(
 
     @of(file, function)
     def waits_for_lower() -> None:
-        mutex_lock(guard).says(f"takes {lock} until its bio for {lower} is done")
-        queue_work(lower_thread, lower_bio()).says(f"puts that bio on {listed} in {named(function)}")
+        mutex_lock(guard).says(f"takes {lock}")
+        queue_work(lower_thread, lower_bio()).says(f"puts its bio for {lower} on {listed} in {named(function)}")
         wait_for_completion(first).says("")
         mutex_unlock(guard).says("")
 
@@ -206,7 +206,9 @@ def bio_order(
 
     @of(file, function)
     def takes() -> None:
-        mempool_alloc(elements).says(f"takes {{one}} element of {pool} for a bio in {named(function)}")
+        mempool_alloc(elements).says(
+            f"takes {{one}} element of {pool} for a bio" + (function and f" in {named(function)}")
+        )
 
     @of(file, function)
     def submit() -> None:

@@ -49,7 +49,7 @@ class Disk(Part, frozen=True, eq=False):
 
 def disk(name: str = "the disk") -> Disk:
     """A disk with an interrupt of its own."""
-    return Disk(name, Interrupt(name))
+    return Disk(name, Interrupt(f"{name}'s interrupt"))
 
 
 @program(file="block/blk-mq.c")

@@ -107,4 +107,5 @@ def crypt_pages(
         Mutex(lock) if serialised else None,
         pages,
     )
-    return Model("crypt_pages", (writeback(cc, memory, n=writers),), reachable=("writeback", "crypt_endio"))
+    flusher = writeback(cc, memory, n=writers)
+    return Model("crypt_pages", (flusher,), reachable=(flusher.name, "crypt_endio"))

@@ -175,7 +175,7 @@ def sleep_in_atomic(
         spin_lock(guard)
         if sleeps:
             up(cpu).says(f"sleeps in {call} with {lock} held")
-            called("schedule()", down(cpu)).says("")
+            called("waits for a CPU to go on", down(cpu)).says("")
         spin_unlock(guard).says("")
         up(cpu).says("")
 
@@ -207,9 +207,9 @@ def sleep_in_rcu(
             mutex_unlock(thing).says("")
         up(section).says("")
 
-    @task(name="whoever changes that")
+    @task(name="another task")
     def updater() -> None:
-        mutex_lock(thing).says(f"has {thing} in hand")
+        mutex_lock(thing).says(f"holds {thing}")
         called("synchronize_rcu()", down(section)).says("")
         up(section).says("")
         mutex_unlock(thing).says("")
@@ -237,7 +237,7 @@ def sleep_in_interrupt(
 
     @of(file, "")
     def working() -> None:
-        mutex_lock(thing).says(f"has {thing} in hand")
+        mutex_lock(thing).says(f"holds {thing}")
         mutex_unlock(thing).says("")
 
     @task(name="the hardware")

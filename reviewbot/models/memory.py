@@ -74,6 +74,7 @@ def alloc_on_io_path(
     call: str = "kmalloc",
     function: str = "drv_map",
     device: str = "the device",
+    worker: str = "",
     file: str = "",
 ) -> Model:
     """A driver allocates before I/O that writeback waits for can go on; `needs`: the flag with which reclaim waits."""
@@ -85,7 +86,7 @@ def alloc_on_io_path(
             allocates(memory, gfp, scope, function if where == "map" else call)
         submit_bio(below, "write", end_io)
 
-    device_of = driver(device, handle, where)
+    device_of = driver(device, handle, where, worker)
     return Model("alloc_on_io_path", (writeback(device_of, memory),), reachable=(WRITEBACK,))
 
 
@@ -104,6 +105,7 @@ def alloc_under_lock(
     function: str = "drv_caller",
     taker: str = "drv_map",
     device: str = "the device",
+    worker: str = "",
     file: str = "",
 ) -> Model:
     """A task allocates, `held`: under a lock that writeback takes; `needs`: the flag with which reclaim waits."""
@@ -124,7 +126,7 @@ def alloc_under_lock(
         if held:
             release(guard, held_for).says("")
 
-    flusher = writeback(driver(device, handle, where), memory)
+    flusher = writeback(driver(device, handle, where, worker), memory)
     return Model("alloc_under_lock", (caller, flusher), reachable=(named(function), WRITEBACK))
 
 
@@ -141,7 +143,7 @@ def alloc_while_counted(
 ) -> Model:
     """A task allocates after it has raised a counter, which writeback waits to see at 0 before it can go on."""
     memory, below = short_memory(Gfp[needs]), disk()
-    pending, woken = Var(counter), WaitQueue("those who wait for it")
+    pending, woken = Var(counter), WaitQueue(named(waiter))
 
     @of(file, waiter)
     def handle(end_io: Routine) -> None:
@@ -223,7 +225,7 @@ def shrinker_lock(
     def scan(gfp: Gfp) -> None:
         if gate == "none" or Gfp[gate] in gfp:
             if how == "lock":
-                say(f"calls {named(shrinker)} from there")
+                say(f"calls {named(shrinker)} in direct reclaim")
                 mutex_lock(guard)
                 mutex_unlock(guard).says("")
             if how == "trylock":
@@ -236,7 +238,7 @@ def shrinker_lock(
     def bio_endio() -> None:
         complete(done).says("")
 
-    @of("", f"the driver of {device}")
+    @program(told=False)
     def handle(end_io: Routine) -> None:
         if choice():
             allocates(memory, gfp, scope, call)
@@ -273,10 +275,9 @@ def shrinker_io(
 
     gate: `work` when it leaves the I/O to a work item and does not wait for it.
     """
-    seen = "" if gate in ("none", "work") else f", with __GFP_{gate} set"
     fs = filesystem(fs_lock)
     below: Device = loop(fs) if over == "loop" else disk()
-    wq, cleaned = WorkQueue(f"the work queue of {shrinker}", threads=1), Completion("its write")
+    wq, cleaned = WorkQueue(f"the work queue of {shrinker}", threads=1), Completion("the write")
 
     @of("", "", "bio_endio of the write")
     def bio_endio() -> None:
@@ -295,7 +296,7 @@ def shrinker_io(
         if gate == "work":
             queue_work(wq, later()).says("")
         elif gate == "none" or Gfp[gate] in gfp:
-            say(f"calls {named(shrinker)} from there{seen}, which writes to {device} on {below}")
+            say(f"calls {named(shrinker)} in direct reclaim, writes to {below} there")
             submit_bio(below, "write", bio_endio())
             wait_for_completion(cleaned).says("")
         free_page(memory).says("")
@@ -318,9 +319,9 @@ def tries(lock: Mutex) -> None:
         mutex_unlock(lock).says("")
 
 
-def driver(name: str, handle: Program[[Routine]], where: Where) -> Driver:
-    """A device whose bios are handled in the task that submits them (map) or in a thread (worker)."""
-    thread = WorkQueue(f"the thread of {name}", threads=1)
+def driver(name: str, handle: Program[[Routine]], where: Where, worker: str = "") -> Driver:
+    """A device whose bios are handled in the task that submits them (map) or in a thread of the name `worker`."""
+    thread = WorkQueue(worker or f"the worker of {name}", threads=1)
 
     @of("", "")
     def submit(end_io: Routine) -> None:
@@ -333,7 +334,7 @@ def driver(name: str, handle: Program[[Routine]], where: Where) -> Driver:
 def allocates(memory: Memory, gfp: GfpName, scope: Scope, where: str) -> None:
     """An allocation in a scope; what it got is given back at once, since it is not what matters."""
     enter(scope).says("")
-    say(f"allocates with {gfp}{where and ' in ' + named(where)} when no page is free")
+    say(f"allocates with {gfp}{where and ' in ' + named(where)}")
     called("direct reclaim", alloc_page(memory, GFP[gfp])).says("")
     free_page(memory).says("")
     leave(scope).says("")

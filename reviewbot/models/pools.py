@@ -12,7 +12,7 @@ from reviewbot.models.block import Device, disk, named, of, submit_bio
 from reviewbot.models.reader import Driver, Where
 from reviewbot.models.scene import scene
 from reviewbot.models.snapshot import Above, writeback_above
-from reviewbot.models.system import WRITEBACK, writeback
+from reviewbot.models.system import writeback
 from reviewbot.sim import (
     BioSet,
     Completion,
@@ -39,7 +39,8 @@ from reviewbot.sim import submit_bio as submit_from
 
 def _layer(name: str, below: Device, pool: Mempool, where: Where, waits: bool, function: str, file: str) -> Driver:
     """One device of a driver whose requests may need an element of the pool until the I/O below is done."""
-    thread, done = WorkQueue(f"the thread of {name}", threads=1), Completion(f"its bio to {below}")
+    thread, done = WorkQueue(f"the worker of {name}", threads=1), Completion(f"its bio to {below}")
+    inside = "" if where == "worker" else f" in {named(function)}"
 
     @of(file, "", f"end_io of the bio to {below}")
     def lower_end_io(end_io: Routine) -> None:
@@ -60,8 +61,8 @@ def _layer(name: str, below: Device, pool: Mempool, where: Where, waits: bool, f
     @of(file, function)
     def handle(end_io: Routine) -> None:
         if choice():
-            mempool_alloc(pool).says(f"takes {{one}} element of {pool} in {named(function)}")
-            say(f"sends the bio to {below} while it holds the element")
+            mempool_alloc(pool).says(f"takes {{one}} element of {pool}{inside}")
+            say(f"keeps it until its bio to {below} is done" if not waits else "")
             if waits:
                 waits_for_lower(end_io)
             else:
@@ -103,7 +104,8 @@ def shared_pool(
     for name in reversed(names):
         own = shared if owner == "shared" else Mempool(f"{pool} of {name}", min_nr, memory)
         device = _layer(name, device, own, where, waits, function, file)
-    return Model("shared_pool", (writeback_above(device, memory, above, writers),), reachable=(WRITEBACK,))
+    flusher = writeback_above(device, memory, above, writers)
+    return Model("shared_pool", (flusher,), reachable=(flusher.name,))
 
 
 @scene
@@ -117,12 +119,15 @@ def pool_elements(
     lock: str = "&drv->lock",
     function: str = "drv_map",
     device: str = "the device",
+    worker: str = "",
     file: str = "",
 ) -> Model:
     """Requests take several elements of one pool before their I/O starts; `serialised`: under a lock."""
     memory, below, mutex = Memory("free memory"), disk(), Mutex(lock)
     elements = Mempool(pool, min_nr, memory)
-    threads = WorkQueue(f"the thread of {device}", threads=tasks)
+    name = (worker or f"the worker of {device}") if tasks == 1 else "worker"
+    threads = WorkQueue(name, threads=tasks)
+    inside = "" if where == "worker" else f" in {named(function)}"
 
     @of(file, "", "end_io of the bio below")
     def lower_end_io(end_io: Routine) -> None:
@@ -136,7 +141,7 @@ def pool_elements(
             if serialised:
                 mutex_lock(mutex).says("")
             for _ in range(takes):
-                mempool_alloc(elements).says(f"takes {{one}} element of {pool} in {named(function)}")
+                mempool_alloc(elements).says(f"takes {{one}} element of {pool}{inside}")
             if serialised:
                 mutex_unlock(mutex).says("")
             submit_bio(below, "write", lower_end_io(end_io))
@@ -150,7 +155,8 @@ def pool_elements(
         else:
             handle(end_io)
 
-    return Model("pool_elements", (writeback(Driver(device, submit), memory, n=tasks),), reachable=(WRITEBACK,))
+    flusher = writeback(Driver(device, submit), memory, n=tasks)
+    return Model("pool_elements", (flusher,), reachable=(flusher.name,))
 
 
 @scene
@@ -182,11 +188,12 @@ def second_bio(
     def handle(end_io: Routine) -> None:
         bio_alloc_bioset(first).says(f"takes {{one}} bio of {first} in {named(function)}")
         if choice():
-            say("submits it and so leaves it on current->bio_list")
+            say("leaves it on current->bio_list")
             submit_from(below.bio("write", lower_end_io(first)), below, first).says("")
             bio_alloc_bioset(second)
             submit_from(below.bio("write", last_end_io(second, end_io)), below, second).says("")
         else:
             submit_from(below.bio("write", last_end_io(first, end_io)), below, first).says("")
 
-    return Model("second_bio", (writeback(Driver(device, handle), memory, n=writers),), reachable=(WRITEBACK,))
+    flusher = writeback(Driver(device, handle), memory, n=writers)
+    return Model("second_bio", (flusher,), reachable=(flusher.name,))

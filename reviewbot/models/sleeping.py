@@ -24,6 +24,7 @@ from reviewbot.sim import (
     wait_for_completion,
     wake_up,
 )
+from reviewbot.sim.program import address
 
 Wakes = Literal["always", "not on error", "never"]
 
@@ -160,7 +161,7 @@ def completion_missing(
 
     @task_of(file, function)
     def sleeper() -> None:
-        called(f"{call}({event})", wait_for_completion(done)).says("")
+        called(f"{call}({address(event)})", wait_for_completion(done)).says("")
 
     return Model("completion_missing", (sleeper, partner), reachable=(named(function), named(waker)))
 

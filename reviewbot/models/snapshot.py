@@ -10,7 +10,7 @@ from typing import Literal
 from reviewbot.models.block import Device, Op, Part, called, disk, of, quietly, submit_bio
 from reviewbot.models.kcopyd import Kcopyd, dm_kcopyd_client_create, dm_kcopyd_copy
 from reviewbot.models.scene import scene
-from reviewbot.models.system import WRITEBACK, writeback
+from reviewbot.models.system import writeback
 from reviewbot.sim import (
     Bound,
     Completion,
@@ -105,7 +105,7 @@ def writeback_above(device: Device, memory: Memory, above: Above, n: int = 1) ->
     """Writeback of a filesystem that is on the device, or on a snapshot of it."""
     if above == "a filesystem":
         return writeback(device, memory, n=n)
-    return writeback(snapshot(device, memory), memory, f"writes to the snapshot, which reads a chunk from {device}", n)
+    return writeback(snapshot(device, memory), memory, "writes to the snapshot", n)
 
 
 @program(file=FILE)
@@ -253,4 +253,4 @@ def snapshot_job_pool(
     lower = snapshot(disk("the origin of lower"), memory, name="lower", kc=lower_kc, settled=True)
     upper = snapshot(disk("the origin of upper"), memory, name="upper", kc=upper_kc, cow=lower, settled=True)
     flusher = writeback(upper, memory, n=writers)
-    return Model("snapshot_job_pool", (flusher,), reachable=(WRITEBACK,))
+    return Model("snapshot_job_pool", (flusher,), reachable=(flusher.name,))

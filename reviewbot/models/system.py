@@ -23,6 +23,8 @@ from reviewbot.sim import (
 )
 
 WRITEBACK = "writeback"
+WRITER = "writer"
+"""One of several tasks that write back."""
 READER = "a work item that reads a file"
 HOG = "a work item that allocates memory"
 
@@ -45,13 +47,14 @@ def short_memory(waits_with: Gfp = Gfp.IO) -> Memory:
 def writeback(device: Device, memory: Memory, text: str = "", n: int = 1) -> Task:
     """The flusher of the filesystem on `device`: writes a dirty page out, waits, and the page is free."""
     written = Completion("the write")
+    name = WRITEBACK if n == 1 else WRITER
     text = text or f"writes to {device}"
 
     @program(file="block/bio.c", title="bio_endio of the write")
     def bio_endio() -> None:
         complete(written).says("")
 
-    @task(n=n, name=WRITEBACK)
+    @task(n=n, name=name)
     def wb_workfn() -> None:
         say(text)
         submit_bio(device, "write", bio_endio())

@@ -133,7 +133,7 @@ def verity_pools(
             reread,
         )
     flusher = writeback_above(device, memory, "dm-snapshot", writers)
-    marks = (WRITEBACK, *(f"verity_work of {name}" for name in names))
+    marks = (flusher.name, *(f"verity_work of {name}" for name in names))
     return Model("verity_pools", (flusher,), reachable=marks)
 
 

@@ -50,7 +50,7 @@ def _driver(wq: WorkQueue, queued_by: QueuedBy, device: str, work: str, queuer: 
         else:
             end_io()
 
-    @of(file, queuer, "end_io of the bio below")
+    @of(file, queuer, named(queuer) if queued_by == "end_io" and queuer else "end_io of the bio below")
     def lower_end_io(end_io: Routine) -> None:
         queue_work(wq, handle(end_io)).says(f"queues {named(work)} on {wq}")
 
@@ -73,6 +73,7 @@ def workqueue_writeback(
     work: str = "drv_work",
     queuer: str = "",
     device: str = "the device",
+    kworker: str = "kworker",
     file: str = "",
     above: Above = "a filesystem",
 ) -> Model:
@@ -80,7 +81,7 @@ def workqueue_writeback(
     memory = Memory("free memory")
     driver = _driver(WorkQueue(queue, rescuer=rescuer), queued_by, device, work, queuer, file)
     tasks = (writeback_above(driver, memory, above), allocating_works(memory, kworkers))
-    return Model("workqueue_writeback", tasks, reachable=(WRITEBACK, HOG), kworkers=kworkers)
+    return Model("workqueue_writeback", tasks, reachable=(WRITEBACK, HOG), kworkers=kworkers, kworker=kworker)
 
 
 @scene
@@ -92,12 +93,13 @@ def workqueue_readers(
     work: str = "drv_work",
     queuer: str = "",
     device: str = "the device",
+    kworker: str = "kworker",
     file: str = "",
 ) -> Model:
     """Every kworker runs a work item that reads from a filesystem on the driver's device; `rescuer` of its queue."""
     driver = _driver(WorkQueue(queue, rescuer=rescuer), queued_by, device, work, queuer, file)
     tasks = (reading_works(driver, kworkers, f"a file on {device}"),)
-    return Model("workqueue_readers", tasks, reachable=(READER,), kworkers=kworkers)
+    return Model("workqueue_readers", tasks, reachable=(READER,), kworkers=kworkers, kworker=kworker)
 
 
 @scene
@@ -146,6 +148,7 @@ def flush_dependency(
     queue: str = "drv->wq",
     work: str = "drv_work",
     function: str = "drv_flush",
+    kworker: str = "kworker",
     file: str = "",
 ) -> Model:
     """A task that has to free memory flushes a work item, while every kworker waits for memory."""
@@ -163,7 +166,7 @@ def flush_dependency(
         free_page(memory).says("")
 
     tasks = (flusher, allocating_works(memory, kworkers))
-    return Model("flush_dependency", tasks, reachable=(named(function), HOG), kworkers=kworkers)
+    return Model("flush_dependency", tasks, reachable=(named(function), HOG), kworkers=kworkers, kworker=kworker)
 
 
 @scene
