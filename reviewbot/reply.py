@@ -236,14 +236,27 @@ def quote(files: Sequence[FileChange], finding: Finding) -> str:
     keep: list[int] = []
     for mark in sorted(marks):
         keep += [k for k in _group(rows, mark, last=main) if k not in keep]
-    out, before = [], None
+    out: list[str] = []
+    before = None
     for k in sorted(keep):
         file, hunk, i = rows[k]
-        if before is not None and (k != before + 1 or rows[before][1] is not hunk):
+        if before is None or rows[before][0] is not file:
+            out += [*([CUT] if out else []), f"> +++ b/{clean(file.path)}"]
+        if before is None or rows[before][1] is not hunk:
+            where = _inside(hunk, finding.at.function if hunk is rows[main][1] else "")
+            out += [f"> @@ ... @@ {where}"] if where else []
+        elif k != before + 1:
             out.append(CUT)
         out.append(f"> {hunk.lines[i].sign}{_shown(hunk.lines[i].text)}".rstrip())
         before = k
     return "\n".join(out)
+
+
+def _inside(hunk: Hunk, function: str) -> str:
+    """Where a hunk is, as the patch says; the function where that is known and the patch says the one before."""
+    if function and not re.search(rf"\b{re.escape(function)}\b", hunk.section):
+        return f"{function}()"
+    return _shown(hunk.section).strip()
 
 
 def _stands_on(file: FileChange, line: Line, at: Place, side: Side) -> bool:
@@ -273,7 +286,8 @@ def _shown(text: str) -> str:
 
 def fill(text: str) -> str:
     """A paragraph at 72 columns; names and expressions are never broken."""
-    return textwrap.fill(clean(text), WIDTH, break_long_words=False, break_on_hyphens=False)
+    told = textwrap.fill(clean(text), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return re.sub(r" (\S+)\n- ", r"\n\1 - ", told)  # a line that begins with a dash looks like an item of a list
 
 
 def attribution(mail: Mail) -> str:

@@ -287,7 +287,7 @@ class Words(Value, frozen=True):
     also: str = ""
     """A second way into the same deadlock, in one sentence; told only when the scene for it is confirmed as well."""
     contrast: str = ""
-    """Why the other side is free of it: `With a pool in each device, as it is now, ...`"""
+    """What would be safe, in a reply that proposes no remedy: `If d->lock were dropped for the sleep this could not ...`"""
 
 
 class Finding(Value, frozen=True):

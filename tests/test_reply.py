@@ -136,7 +136,30 @@ def test_long_chains_and_crowds_are_cut() -> None:
 
 def test_quote_ends_at_the_guilty_line_and_cuts_the_rest() -> None:
     text = reply.quote([change()], finding())
-    assert text.split("\n") == ["> +static int flag;", "[ ... ]", "> -\ta();", "> -\tflag = 1;", "> +\tflag = 0;"]
+    assert text.split("\n") == [
+        "> +++ b/a.c",
+        "> +static int flag;",
+        "> @@ ... @@ f()",
+        "> -\ta();",
+        "> -\tflag = 1;",
+        "> +\tflag = 0;",
+    ]
+
+
+def test_quote_says_in_which_function_the_lines_are() -> None:
+    first, last = change().hunks
+    named = msgspec.structs.replace(last, section="int f(int flags)")
+    files = [msgspec.structs.replace(change(), hunks=(msgspec.structs.replace(first, section="struct x {"), named))]
+    heads = [line for line in reply.quote(files, finding()).split("\n") if line.startswith("> @@")]
+    assert heads == ["> @@ ... @@ struct x {", "> @@ ... @@ int f(int flags)"]
+    other = [msgspec.structs.replace(change(), hunks=(msgspec.structs.replace(last, section="int before(void)"),))]
+    assert "> @@ ... @@ f()" in reply.quote(other, finding()).split("\n")
+
+
+def test_quote_of_two_files_names_both() -> None:
+    other = FileChange(path="b.h", old_path="b.h", hunks=(Hunk((Line("+", "int g;", 0, 7),)),))
+    text = reply.quote([other, change()], finding(related=(Place("b.h", 7),)))
+    assert text.split("\n")[:4] == ["> +++ b/b.h", "> +int g;", "[ ... ]", "> +++ b/a.c"]
 
 
 def test_quote_of_a_removed_line() -> None:
@@ -165,12 +188,18 @@ def test_nack_says_what_the_verdict_says() -> None:
         "As in this example:",
         "1. writeback",
         "kworker waits for writeback to free memory",
-        "As it is now",
         "Keep the flag.",
     ]
+    assert "As it is now" not in body
     assert [body.index(x) for x in order] == sorted(body.index(x) for x in order)
     assert re.search(r"^Replay the schedule: reviewbot explain [0-9a-f]{8}$", body, re.MULTILINE)
     assert "\n\n\n" not in body
+
+
+def test_without_a_remedy_the_reply_says_what_would_be_safe() -> None:
+    verdict = msgspec.structs.replace(confirmed(), remedy="")
+    (draft,) = reply.draft(review(Decision.NACK, verdict), ME)
+    assert "As it is now" in draft.body
 
 
 @pytest.mark.parametrize("trailer", ["Reviewed-by", "Acked-by", "Nacked-by", "Tested-by", "Signed-off-by"])
