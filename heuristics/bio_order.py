@@ -26,6 +26,7 @@ from reviewbot.rule import (
     Remedy,
     Rule,
     Scene,
+    Scope,
     Side,
     Submit,
     Take,
@@ -35,6 +36,8 @@ from reviewbot.rule import (
     assigned,
     merges,
     offloads,
+    queue_name,
+    scope,
     sets,
     short,
     tries,
@@ -66,12 +69,12 @@ class BioOrder(Rule):
                 diff,
                 f"{worker}() submits the bios of {short(listed)}, and what else it does may wait for them",
                 Words(
-                    claim=f"{function}() moves bios from current->bio_list to {short(listed)}, and {worker}() submits "
-                    f"them. But {worker}() handles bios for the device itself, too, and these can wait for what only the "
-                    f"bios on {short(listed)} free: while it sleeps there, nobody submits those.",
-                    setting="For example, where the device above holds a lock until its bio below is done:",
-                    contrast="Bios of each level need a thread of their own. A bio_set's rescuer does nothing but submit "
-                    "the bios of that bio_set, so it never waits for a higher level.",
+                    claim=f"{function}() moves the bios of current->bio_list to {short(listed)}, and only {worker}() "
+                    f"submits them. {worker}() also handles {_others(diff.after, handler, listed)}. If it sleeps there for "
+                    f"something that is released when a bio on {short(listed)} completes, nobody submits that bio.",
+                    setting="Suppose a stack of two devices (upper on lower), where upper holds a lock until its bio for "
+                    "lower is done:",
+                    contrast="If each level had a thread of its own this could not happen.",
                 ),
                 after=[*fresh, *submits],
                 object=f"{work} {listed}",
@@ -80,7 +83,7 @@ class BioOrder(Rule):
                 key=key,
                 handler=handler,
                 listed=listed,
-                queue=short(queue),
+                queue=queue_name(diff.after.world, queue),
             )
 
     def _first_try(self, diff: Diff, key: str) -> Iterator[Finding]:
@@ -93,12 +96,11 @@ class BioOrder(Rule):
                 diff,
                 f"{function}() takes from {short(pool)} without trying first whether it has to sleep",
                 Words(
-                    claim=f"The first attempt of {function}() sleeps until an element of {short(pool)} comes back. "
-                    "Bios of the same set can be waiting on current->bio_list meanwhile; it is only after a failed "
-                    "attempt that they are handed to the rescuer, so nobody submits them.",
-                    setting="For example, for a driver that splits a bio, while memory is short:",
-                    contrast="With a first attempt that fails instead of sleeping the rescuer submits them, and elements "
-                    "come back.",
+                    claim=f"{function}() sleeps for an element of {short(pool)} at the first attempt. Bios of the same "
+                    "set can be on current->bio_list then. They are handed to the rescuer only after an attempt has "
+                    "failed, so nobody submits them.",
+                    setting="Suppose a driver that splits a bio, when memory is short:",
+                    contrast="If the first attempt failed instead of sleeping, the rescuer would submit them.",
                 ),
                 after=[f.at for f in takes],
                 before=_masks(diff.before, key, pool),
@@ -124,12 +126,11 @@ class BioOrder(Rule):
                     diff,
                     f"{function}() puts the bios that were just sent on behind older ones",
                     Words(
-                        claim=f"{function}() handles bios in the order in which they came. A further bio for the upper "
-                        "device comes before those that its first one sent to the device below; if the upper device keeps "
-                        "something for each bio until the one below is done, it waits for what stands behind on the list.",
-                        setting="For example, for a driver that takes an element of its pool for each bio:",
-                        contrast="With the bios for lower devices first, what a bio holds is free before the next one of "
-                        "its level is handled.",
+                        claim=f"{function}() puts the bios that a driver has just sent to the device below behind the "
+                        "older ones. If the driver takes something for each bio and keeps it until the bio below is done, "
+                        "its next bio sleeps for what only a bio behind it on current->bio_list can release.",
+                        setting="Suppose a driver that takes an element of its pool for each bio:",
+                        contrast="If bios of lower devices came first this could not happen.",
                     ),
                     after=[place],
                     before=[merges(diff.before.world, key)[younger, older]],
@@ -152,9 +153,10 @@ class BioOrder(Rule):
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         text = {
-            "offload": "Leave these bios to the bio_set's rescuer (BIOSET_NEED_RESCUER).",
-            "try": "Try without __GFP_DIRECT_RECLAIM first while current->bio_list is not empty.",
-            "order": "Keep the bios of lower devices first.",
+            "offload": "Let the rescuer of the bio_set submit these bios (BIOSET_NEED_RESCUER): it does nothing else, so it "
+            "never waits for a bio of a higher level.",
+            "try": "Try without __GFP_DIRECT_RECLAIM first if current->bio_list is not empty.",
+            "order": "Put the bios of lower devices first.",
         }[finding.get("kind")]
         offload = finding.get("kind") == "offload"
         yield Remedy(text, _scene(finding, False), flag="BIOSET_NEED_RESCUER" if offload else "")
@@ -162,6 +164,13 @@ class BioOrder(Rule):
             yield Remedy(
                 "Let the rescuer of the bio_set submit these bios (BIOSET_NEED_RESCUER).", _scene(finding, False)
             )
+
+
+def _others(side: Version, handler: str, listed: str) -> str:
+    """The bios that a worker handles besides those of a list."""
+    takes = (f.object for f in side.world.own_facts(handler) if isinstance(f, Write) and f.op == "take")
+    lists = {object for object in takes if object != listed and scope(object) is Scope.INSTANCE}
+    return f"the bios on {short(lists.pop())}" if len(lists) == 1 else "other bios of the device"
 
 
 def _masks(side: Version, key: str, pool: str) -> list[Place]:
@@ -180,12 +189,12 @@ def _hands_over(side: Version, key: str) -> bool:
 def _scene(finding: Finding, guilty: bool) -> Scene:
     file, _, function = finding.get("key").rpartition(":")
     if finding.get("kind") == "offload":
-        thread = f"the thread of {finding.get('queue')}"
+        thread = f"the worker of {finding.get('queue')}"
         helper = "one" if guilty else "each"
         worker, listed = finding.get("handler").rpartition(":")[2], short(finding.get("listed"))
         return Scene.of(
             "offload_levels", helper=helper, thread=thread, function=function, worker=worker, listed=listed, file=file
         )
     if finding.get("kind") == "try":
-        return Scene.of("second_bio", rescuer=not guilty, bio_set=short(finding.get("pool")))
-    return Scene.of("bio_order", order="in order" if guilty else "depth-first")
+        return Scene.of("second_bio", rescuer=not guilty, bio_set=short(finding.get("pool")), function="->submit_bio")
+    return Scene.of("bio_order", order="in order" if guilty else "depth-first", pool="its pool", function="")

@@ -38,13 +38,11 @@ class FlushUnderLock(CircleRule):
         inside = circle.ends.function if circle.ends else ""
         by = f", in {inside}()," if inside and inside != circle.holder.function else ""
         return Words(
-            claim=f"{circle.holder.function}() waits{by} for {handler} to finish and holds {lock} meanwhile. "
-            f"{handler} takes {lock} itself, so it cannot finish.",
+            claim=f"{circle.holder.function}() waits{by} for {handler} to finish with {lock} held, and {handler} takes "
+            f"{lock}.",
             setting="For example:",
-            contrast=f"Where {lock} is not held over the wait the same situation cannot occur.",
+            contrast=f"If {lock} were not held at that point this could not happen.",
         )
 
     def remedy(self, circle: Circle) -> str:
-        return (
-            f"Wait for {name(circle.providers[0])} before {words(circle.lock)} is taken, or after it has been dropped."
-        )
+        return f"Wait for {name(circle.providers[0])} before {words(circle.lock)} is taken or after it is dropped."

@@ -14,7 +14,7 @@ Known gaps
     Whose queue it is: the queue of the disk is assumed. I/O that is submitted to another queue.
 """
 
-from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.circles import Circle, CircleRule, Words, name, pair, words
 from reviewbot.rule import Lock
 
 
@@ -36,10 +36,10 @@ class FreezeVsLock(CircleRule):
     def words(self, circle: Circle) -> Words:
         lock = words(circle.object if circle.klass == "queue" else circle.lock)
         return Words(
-            claim=f"{circle.holder.function}() {does(circle)}. {circle.providers[0].function}() does the two the other "
-            "way round.",
-            setting=f"With {name(circle.holder)} in one task and {name(circle.providers[0])} in another:",
-            contrast=f"As long as {lock} and the queue are taken in one order the same situation cannot occur.",
+            claim=f"{circle.holder.function}() {does(circle)}, {circle.providers[0].function}() does it the other way "
+            "round.",
+            setting=pair(circle),
+            contrast=f"{lock} and the queue have to be taken in the same order everywhere.",
         )
 
     def remedy(self, circle: Circle) -> str:

@@ -120,9 +120,9 @@ class GfpMask(Rule):
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         text = {
-            "cipher": "Leave CRYPTO_ALG_ALLOCATES_MEMORY in the mask, so that such ciphers are not chosen.",
-            "callers": f"Keep memalloc_{finding.get('was')}_save() there.",
-        }.get(finding.get("of"), f"Keep the mask within {GFP.get(finding.get('was'), 'GFP_NOIO')}.")
+            "cipher": "Keep CRYPTO_ALG_ALLOCATES_MEMORY in the mask, so that such ciphers are not chosen.",
+            "callers": f"Keep memalloc_{finding.get('was')}_save() in {finding.get('function')}().",
+        }.get(finding.get("of"), f"Keep the mask at {GFP.get(finding.get('was'), 'GFP_NOIO')}.")
         yield Remedy(text=text, scene=_scene(finding, finding.get("was")))
 
 
@@ -149,13 +149,14 @@ def _scene(finding: Finding, klass: str) -> Scene:
     get = finding.get
     given = {"gfp": GFP.get(klass, "GFP_NOIO"), "needs": get("needs"), "file": get("file")}
     given |= {"device": get("device")} if get("device") else {}
+    waits = {"worker": get("worker")} if get("worker") else {}
     if get("counter"):
         return Scene.of(
             "alloc_while_counted", counter=get("counter"), function=get("function"), waiter=get("waiter"), **given
         )
     where = {"where": "map"} if get("needs") == "FS" else {}
     call = CALL.get(get("of"), "kmalloc")
-    return Scene.of("alloc_on_io_path", call=call, function=get("user") or get("function"), **where, **given)
+    return Scene.of("alloc_on_io_path", call=call, function=get("user") or get("function"), **where, **waits, **given)
 
 
 def _words(what: str, klass: str, was: str, needs: str, user: str, device: str, counted: str = "") -> Words:
@@ -163,10 +164,10 @@ def _words(what: str, klass: str, was: str, needs: str, user: str, device: str, 
     if needs == "FS":
         waits, promise = f"call {device or 'the filesystem'} again", "call filesystems"
     turn = f", which in turn waits for {user}()" if user and counted else ""
-    who = f"{user}() needs it for I/O. " if user and not counted else ""
+    who = f", and {user}() needs it for I/O" if user and not counted else ""
     return Words(
-        claim=f"{what[0].upper()}{what[1:]} may allocate with {GFP.get(klass, 'GFP_NOIO')} now. {counted or who}"
+        claim=f"{what[0].upper()}{what[1:]} may allocate with {GFP.get(klass, 'GFP_NOIO')}{who}. {counted}"
         f"{' ' if counted else ''}When memory is short the allocation may {waits}{turn}.",
-        setting="For example, while memory is short:",
-        contrast=f"Within {GFP.get(was, 'GFP_NOIO')} reclaim does not {promise}, and this cannot occur.",
+        setting="For example, when memory is short:",
+        contrast=f"With {GFP.get(was, 'GFP_NOIO')} reclaim does not {promise}, so this could not happen.",
     )

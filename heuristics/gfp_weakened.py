@@ -37,14 +37,15 @@ from reviewbot.rule import (
     nth,
     passes,
     short,
+    spoken_call,
     way,
     weaker,
     which,
+    worker,
 )
 
 GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS"}
 SAVE = {"noio": "memalloc_noio_save", "nofs": "memalloc_nofs_save", "memalloc": "memalloc_noreclaim_save"}
-PROMISE = {"noio": "does not wait for I/O", "nofs": "does not call filesystems", "memalloc": "is left out"}
 NEAR = 4
 """Most calls from where a bio comes in to a new allocation: the longer the way, the more conditions stand on it."""
 
@@ -80,9 +81,10 @@ class GfpWeakened(Rule):
             why.kind
         ]
         file = diff.after.world.names.file[key]
+        named = called(diff.after.world, file)
         yield from self.finding(
             diff,
-            f"{function}() calls {_call(ask)} {what} {under}",
+            f"{function}() calls {spoken_call(ask.call)} {what} {under}",
             _words(diff, was, ask, why, needs, lost),
             after=[ask.at],
             before=[*(f.at for f in diff.before.scopes(key) if f.lock in lost), *([was.at] if was else [])],
@@ -95,8 +97,9 @@ class GfpWeakened(Rule):
             mode=why.held.mode if why.held else "",
             taker=entered.chain[-1] if entered else "",
             context=entered.context if entered else "",
-            scope=lost[0] if lost else "", device=called(diff.after.world, file),
+            scope=lost[0] if lost else "", device=named,
             user=passes(diff.after.world, file),
+            worker=worker(diff.after.world, key if why.kind == "runs" or not entered else entered.chain[-1], named),
         )  # fmt: skip
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
@@ -107,8 +110,9 @@ class GfpWeakened(Rule):
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         was, scope = finding.get("was"), finding.get("scope")
         kept = was or "noio"
-        mask = f"{'Keep' if was else 'Use'} {GFP.get(kept, 'GFP_NOIO')} there."
-        text = f"Keep {SAVE[scope]}() around it." if scope else mask
+        function = finding.get("key").rpartition(":")[2]
+        mask = f"{'Keep' if was else 'Use'} {GFP.get(kept, 'GFP_NOIO')} in {function}()."
+        text = f"Keep {SAVE[scope]}() in {function}()." if scope else mask
         yield Remedy(text=text, scene=_scene(finding, kept, ()))
 
 
@@ -132,10 +136,6 @@ def _plain(reason: Way) -> bool:
     return reason.kind == "runs" and entered is not None and entered.context == "io_path" and len(entered.chain) <= NEAR
 
 
-def _call(ask: Ask) -> str:
-    return f"through {ask.call}" if ask.guessed else f"{ask.call}()"
-
-
 def _gfp(ask: Ask) -> str:
     return ask.gfp or GFP.get(ask.klass, "GFP_NOIO")
 
@@ -143,12 +143,14 @@ def _gfp(ask: Ask) -> str:
 def _scene(finding: Finding, raw: str, scopes: Iterable[str]) -> Scene:
     file, _, function = finding.get("key").rpartition(":")
     scope = next((s for s in ("noio", "nofs") if s in scopes), "none")
-    call, device = finding.get("call"), finding.get("device") or "the device"
+    call, device = spoken_call(finding.get("call")).removesuffix("()"), finding.get("device") or "the device"
     given = {"gfp": GFP.get(raw, "GFP_NOIO"), "scope": scope, "call": call, "function": function, "file": file}
     given |= {"device": device}
     where = "worker" if finding.get("context") in ("completion", "work", "thread") else "map"
     if finding.get("kind") == "runs":
-        return Scene.of("alloc_on_io_path", needs=finding.get("needs"), where=where, **given)
+        return Scene.of(
+            "alloc_on_io_path", needs=finding.get("needs"), where=where, worker=finding.get("worker"), **given
+        )
     lock = short(finding.get("lock"))
     if finding.get("kind") == "stopped":
         kept_out = next((g for g in KERNEL.api.lock if (g.field, g.mode) == (finding.get("lock"), "w")), None)
@@ -163,6 +165,7 @@ def _scene(finding: Finding, raw: str, scopes: Iterable[str]) -> Scene:
         held_for="read" if finding.get("mode") == "r" else "write",
         lock=lock,
         taker=finding.get("taker").rpartition(":")[2],
+        worker=finding.get("worker"),
         **given,
     )
 
@@ -178,23 +181,19 @@ def _words(diff: Diff, was: Ask | None, ask: Ask, why: Way, needs: str, lost: Se
     name = diff.after.world.function
     root, taker = (name(why.entered.chain[i]).name for i in (0, -1)) if why.entered else ("", "")
     lock = short(why.held.lock) if why.held else ""
-    mask = _gfp(ask) if not lost else f"{_gfp(ask)}, now that {SAVE[lost[0]]}() is gone"
-    does = f"calls {_call(ask)}, which may allocate" if ask.guessed or ask.target else f"allocates in {_call(ask)}"
-    who_waits = (
-        f"{who[0].upper()}{who[1:]} waits for it to return"
-        if root == function
-        else (f"It is called from {root}(), which {who} waits for")
-    )
+    mask = _gfp(ask) if not lost else f"{_gfp(ask)} outside of {SAVE[lost[0]]}()"
+    does = f"calls {spoken_call(ask.call)}{', which may allocate' if ask.guessed or ask.target else ''}"
+    called_by = f"It is called by {root}(), and {who} waits for that"
+    who_waits = f"{who[0].upper()}{who[1:]} waits for it to return" if root == function else called_by
     within = "" if root == taker else f" in {taker}()"
     reason, end = {
         "runs": (f"{who_waits}.", f", which in turn {verb} for {root}()"),
         "lock": (f"{lock} is held there, and {root}(), which {who} waits for, takes it{within}.", f", which {verb} for {lock}"),
-        "stopped": (f"No new I/O gets through there ({lock}).", " to the very device"),
+        "stopped": (f"{lock} is frozen there, so no I/O gets through.", " to the same device"),
     }[why.kind]  # fmt: skip
     kept = SAVE[lost[0]] + "()" if lost else GFP.get(was.klass, "GFP_NOIO") if was else "GFP_NOIO"
-    promise = PROMISE[lost[0] if lost else was.klass if was and was.klass in PROMISE else "noio"]
     return Words(
         claim=f"{function}() {does} with {mask}. {reason} When memory is short the allocation may {waits}{end}.",
-        setting="For example, while memory is short:",
-        contrast=f"{'Within' if lost else 'With'} {kept} reclaim {promise}, and this cannot occur.",
+        setting="For example, when memory is short:",
+        contrast=f"With {kept} this could not happen.",
     )

@@ -33,15 +33,15 @@ class IrqLock(Rule):
     def check(self, diff: Diff) -> Iterator[Finding]:
         for found in interrupted(diff.before.world, diff.after.world, touched(diff)):
             lock, handler = words(found.lock), found.handler.rpartition(":")[2]
-            which = "a softirq" if found.soft else "an interrupt"
+            which, off = ("a softirq", "softirqs") if found.soft else ("an interrupt", "interrupts")
             yield from self.finding(
                 diff,
                 f"{found.function}() takes {lock} with interrupts on, and {handler}() takes it in {which}",
                 Words(
-                    claim=f"{found.function}() takes {lock} with interrupts on. {handler}() takes the same lock in "
-                    f"{which}, which can come on this very processor while {lock} is held.",
-                    setting="On one processor:",
-                    contrast="With interrupts off while the lock is held the same situation cannot occur.",
+                    claim=f"{found.function}() takes {lock} with {off} enabled, and {handler}() takes it in {which}. "
+                    "That can run on the same CPU while the lock is held.",
+                    setting="On one CPU:",
+                    contrast=f"Keep {off} disabled while {lock} is held.",
                 ),
                 after=[found.at],
                 before=[found.at],
@@ -56,11 +56,11 @@ class IrqLock(Rule):
                 diff,
                 f"{early.function}() enables interrupts when it releases {inner}, with {lock} held",
                 Words(
-                    claim=f"{early.function}() enables interrupts when it releases {inner}. It is called with {lock} "
-                    f"held, for which {outer}() has turned them off, and {handler}() takes {lock} in {which}, which "
-                    "can come on this very processor from then on.",
-                    setting="On one processor:",
-                    contrast="Where interrupts stay as they were the same situation cannot occur.",
+                    claim=f"{early.function}() enables interrupts when it releases {inner}. {outer}() has disabled them "
+                    f"for {lock}, which is still held, and {handler}() takes {lock} in {which}. That can run on the "
+                    "same CPU from then on.",
+                    setting="On one CPU:",
+                    contrast=f"Keep interrupts as they were when {inner} is released.",
                 ),
                 after=[early.at],
                 before=[early.at],

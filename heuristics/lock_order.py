@@ -14,7 +14,7 @@ Known gaps
     Locks that a subsystem outside of the directory takes the other way round; more than two locks in a circle.
 """
 
-from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.circles import Circle, CircleRule, Words, pair, words
 from reviewbot.rule import Lock
 
 
@@ -37,10 +37,10 @@ class LockOrder(CircleRule):
     def words(self, circle: Circle) -> Words:
         first, second = words(circle.lock), words(circle.object)
         return Words(
-            claim=f"{circle.holder.function}() takes {second} with {first} held. The order elsewhere is the other way "
-            f"round: {other(circle)} takes {first} with {second} held.",
-            setting=f"With {name(circle.holder)} in one task and {name(circle.providers[0])} in another:",
-            contrast=f"As long as {second} is not taken under {first} the same situation cannot occur.",
+            claim=f"{circle.holder.function}() takes {second} with {first} held, {other(circle)} takes {first} with "
+            f"{second} held.",
+            setting=pair(circle),
+            contrast=f"If {second} were not taken under {first} this could not happen.",
         )
 
     def remedy(self, circle: Circle) -> str:

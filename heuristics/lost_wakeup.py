@@ -42,10 +42,10 @@ class LostWakeup(Rule):
                 diff,
                 f"{found.function}() can return without completing {what}, for which {waiter} waits",
                 Words(
-                    claim=f"{found.function}() can return without completing {what}. {waiter} waits for it and is "
-                    "never woken.",
+                    claim=f"{found.function}() can return without completing {what}, and {waiter} waits for it "
+                    "forever.",
                     setting="For example:",
-                    contrast=f"Where every way through {found.function}() completes {what} the wait ends.",
+                    contrast=f"Complete {what} on every path through {found.function}().",
                 ),
                 after=[found.at],
                 before=[found.at],
@@ -94,8 +94,14 @@ def rests(diff: Diff, way: Iterable[str]) -> list[Fact]:
 def waking(change: Missed) -> str:
     """The wake-up, as a verb in -ing."""
     if change.sleeper is not None:
-        return f"waking {queue_name(change)}"
+        return f"waking up {queue_name(change)}"
     return "running the hardware queue" if change.told.wake == RUN else f"queueing {queue_name(change)}"
+
+
+def order(change: Missed) -> str:
+    """The wake-up, as what is to be done."""
+    verb, _, what = waking(change).partition(" ")
+    return f"{ {'waking': 'Wake', 'running': 'Run', 'queueing': 'Queue'}[verb] } {what}"
 
 
 DOES = {
@@ -117,13 +123,13 @@ def changes(change: Missed) -> str:
 
 def told(change: Missed) -> Words:
     """What the reply says of a change without its wake-up."""
-    what, sleeper = words(change.told.tested), sleeper_name(change)
+    sleeper = sleeper_name(change)
     by = change.at.function
     inside = f", in {by}()," if by != change.function else ""
     where = f" in {change.call}()" if change.call else ""
     return Words(
         claim=f"{change.function}() can {changes(change)}{inside} and return without {waking(change)} after that. "
-        f"{sleeper if change.sleeper else sleeper.capitalize()} sleeps{where} meanwhile and is never woken.",
+        f"{sleeper if change.sleeper else sleeper.capitalize()} sleeps{where} forever.",
         setting="For example:",
-        contrast=f"Where {waking(change)} follows every change of {what} the same situation cannot occur.",
+        contrast=f"{order(change)} on that path, too.",
     )

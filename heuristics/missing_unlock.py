@@ -35,9 +35,9 @@ class MissingUnlock(CircleRule):
         lock, function = words(circle.lock), f"{circle.holder.function}()"
         by = f", called by {name(circle.holder)}," if function != name(circle.holder) else ""
         return Words(
-            claim=f"{function}{by} can return without giving {lock} back. Whoever takes {lock} next waits for ever.",
+            claim=f"{function}{by} can return with {lock} held. The next task that takes it waits forever.",
             setting="For example:",
-            contrast=f"Where every return gives {lock} back nobody is left waiting.",
+            contrast=f"Release {lock} before every return.",
         )
 
     def remedy(self, circle: Circle) -> str:

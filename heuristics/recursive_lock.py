@@ -33,9 +33,9 @@ class RecursiveLock(CircleRule):
         inside = circle.ends.function if circle.ends else circle.holder.function
         again = f"calls {inside}(), which takes it" if inside != circle.holder.function else "takes it"
         return Words(
-            claim=f"{circle.holder.function}() has {lock} held when it {again} again, and waits for itself.",
-            setting="It takes one task:",
-            contrast=f"Where {lock} is not held at that call the task goes on.",
+            claim=f"{circle.holder.function}() holds {lock} when it {again} again.",
+            setting="One task is enough:",
+            contrast=f"If {lock} were not held at that call this could not happen.",
         )
 
     def remedy(self, circle: Circle) -> str:

@@ -26,11 +26,12 @@ from reviewbot.rule import (
     Take,
     Version,
     Words,
+    called,
     drains,
-    member,
     serves,
     several,
     short,
+    worker,
 )
 
 
@@ -57,15 +58,15 @@ class ReserveCount(Rule):
         made, was = _made(diff.after, pool), _made(diff.before, pool)
         if made is None or was is None or not 0 < _size(made) < count or _size(was) < were:
             return
+        device = called(diff.after.world, taken[0].at.file)
         yield from self.finding(
             diff,
             f"{function}() takes {count} elements of {short(pool)} at once, which holds {made.number} in reserve",
             Words(
-                claim=f"{function}() takes {count} elements of {short(pool)} one after the other, and gives none back in "
-                f"between. With {made.number} in reserve and no memory free, it waits for an element that only it could "
-                "give back.",
-                setting="For example, while memory is short:",
-                contrast=f"With {count} in reserve one request always gets what it needs, and then the next one.",
+                claim=f"{function}() takes {count} elements of {short(pool)} and gives none back in between, but there "
+                f"{'is' if made.number == 1 else 'are'} only {made.number} in reserve.",
+                setting="For example, when memory is short:",
+                contrast=f"With {count} in reserve this could not happen.",
             ),
             after=[made.at, *(drain.at for drain in taken)],
             before=[was.at],
@@ -74,6 +75,8 @@ class ReserveCount(Rule):
             key=key,
             pool=pool,
             count=str(count),
+            device=device,
+            worker=worker(diff.after.world, key, device),
         )
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
@@ -125,7 +128,9 @@ def _scene(finding: Finding, min_nr: int, takes: int) -> Scene:
         takes=takes,
         tasks=1,
         serialised=True,
-        pool=member(finding.get("pool")),
+        pool=short(finding.get("pool")),
+        device=finding.get("device") or "the device",
+        worker=finding.get("worker"),
         lock="no lock",
         function=function,
         file=file,

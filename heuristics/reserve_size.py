@@ -29,11 +29,12 @@ from reviewbot.rule import (
     Take,
     Version,
     Words,
+    called,
     drains,
-    member,
     serves,
     several,
     short,
+    worker,
 )
 
 
@@ -67,12 +68,12 @@ class ReserveSize(Rule):
                 diff,
                 f"{function}() takes several elements of {short(pool)} at once without {short(lock)}",
                 Words(
-                    claim=f"{function}() takes one element of {short(pool)} after the other and waits when there is none, "
-                    f"without {short(lock)} held. Two tasks that do so at the same time can each hold a part of the "
-                    "reserve, and none of them gets the rest.",
-                    setting="For example, while memory is short, with two tasks:",
-                    contrast=f"Under {short(lock)} only one task takes elements at a time. The reserve is enough for it, "
-                    "and the others wait without any.",
+                    claim=f"{function}() takes several elements of {short(pool)}, and sleeps when there is none, without "
+                    f"{short(lock)} held. If two tasks do so at once, each can hold a part of the reserve and wait for "
+                    "the rest.",
+                    setting="Suppose two writers, when memory is short:",
+                    contrast=f"With {short(lock)} held, one task at a time takes its elements, and the reserve is enough "
+                    "for it.",
                 ),
                 after=[d.at for d in now],
                 before=[*unlocks, *(d.at for d in was)],
@@ -81,19 +82,21 @@ class ReserveSize(Rule):
                 key=key,
                 pool=pool,
                 lock=lock,
+                device=called(diff.after.world, now[0].at.file),
                 kind="unlocked",
             )
 
     def _empty(self, diff: Diff, made: Reserve, was: Reserve, user: str) -> Iterator[Finding]:
         function = diff.after.world.function(user).name
+        device = called(diff.after.world, diff.after.world.names.file[user])
         yield from self.finding(
             diff,
             f"{short(made.pool)} is made with no element in reserve, and {function}() takes from it for I/O",
             Words(
-                claim=f"{short(made.pool)} holds nothing in reserve. {function}() takes from it while I/O waits: when "
-                "no memory is free it waits until there is some, which only that I/O could bring.",
-                setting="For example, while memory is short:",
-                contrast=f"With {was.count} in reserve one request can always go on, and when it is done the next one.",
+                claim=f"{short(made.pool)} has no reserve, and {function}() allocates from it on the I/O path. "
+                "When no memory is free, it waits for memory that only this I/O could free.",
+                setting="For example, when memory is short:",
+                contrast=f"With {was.count} in reserve one request could always make progress.",
             ),
             after=[made.at],
             before=[was.at],
@@ -102,6 +105,8 @@ class ReserveSize(Rule):
             key=user,
             pool=made.pool,
             count=was.count,
+            device=device,
+            worker=worker(diff.after.world, user, device),
             kind="empty",
         )
 
@@ -116,10 +121,10 @@ class ReserveSize(Rule):
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         if finding.get("kind") == "empty":
-            yield Remedy(text="One element is enough to be safe.", scene=_scene(finding, 1, True))
+            yield Remedy(text="Keep at least one element in reserve.", scene=_scene(finding, 1, True))
         else:
             lock, scene = finding.get("lock"), _scene(finding, 2, True)
-            yield Remedy(f"Keep {short(lock)} around it.", scene, lock)
+            yield Remedy(f"Keep {short(lock)} around the allocation.", scene, lock)
             yield Remedy("Let one task at a time take them, under a lock of their own.", scene)
 
 
@@ -159,7 +164,9 @@ def _scene(finding: Finding, min_nr: int, serialised: bool) -> Scene:
         takes=1 if empty else 2,
         tasks=1 if empty else 2,
         serialised=serialised,
-        pool=member(finding.get("pool")),
+        pool=short(finding.get("pool")),
+        device=finding.get("device") or "the device",
+        worker=finding.get("worker"),
         lock=short(finding.get("lock")) or "no lock",
         function=function,
         file=file,

@@ -56,11 +56,11 @@ class SecondBio(Rule):
             diff,
             f"{function}() takes a second bio of {short(pool)} while the first waits on current->bio_list",
             Words(
-                claim=f"{function}() takes more than one bio of {short(pool)}, and what it has submitted waits on "
-                f"current->bio_list until it returns. {short(pool)} has no rescuer any more. When memory is short and the "
-                "reserve is used up, it waits for a bio that only those on its own list could give back.",
-                setting="For example, while memory is short:",
-                contrast=f"With {FLAG} a thread of the set submits them.",
+                claim=f"{function}() takes more than one bio of {short(pool)}, and what it submits stays on "
+                f"current->bio_list until it returns. Without {FLAG} nobody submits these bios while it sleeps for the next "
+                "one.",
+                setting="For example, when memory is short:",
+                contrast=f"With {FLAG} the rescuer of the set would submit them.",
             ),
             after=[made.at, *(d.at for d in takes)],
             before=[was.at],
@@ -76,7 +76,8 @@ class SecondBio(Rule):
         yield _scene(finding, any(FLAG in f for f in flags))
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        yield Remedy(f"Keep {FLAG}.", _scene(finding, True), finding.get("pool"), FLAG)
+        pool = finding.get("pool")
+        yield Remedy(f"Keep {FLAG} for {short(pool)}.", _scene(finding, True), pool, FLAG)
 
 
 def _known(side: Version, key: str) -> bool:

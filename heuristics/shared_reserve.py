@@ -30,6 +30,7 @@ from reviewbot.rule import (
     Take,
     Version,
     Words,
+    called,
     kept,
     member,
     scope,
@@ -91,11 +92,11 @@ class SharedReserve(Rule):
             yield _scene(finding, also, also in used)
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        text = f"Leave {member(finding.get('was'))} in each device."
+        text = f"Keep {short(finding.get('was'))} in each device."
         if finding.get("dm_io"):
             text += (
-                " If the reserves are too large, dm_mod.reserved_bio_based_ios=1 leaves one entry to each dm_io "
-                "client: that keeps one request going at every level, so it is safe; 0 is not."
+                " If you want to reduce memory consumption, set dm_mod.reserved_bio_based_ios to 1: then each dm_io client "
+                "has one entry in reserve, which is enough."
             )
         yield Remedy(text, _scene(finding, finding.get("pool"), shared=False), finding.get("was"))
 
@@ -168,22 +169,23 @@ def _scene(finding: Finding, pool: str, shared: bool) -> Scene:
 
 
 def _words(diff: Diff, fact: Take | Client, pool: str, was: str, also: str) -> Words:
-    name = member(pool)
+    name, device = member(pool), called(diff.after.world, fact.at.file)
+    top = "dm-snapshot on " if isinstance(fact, Take) and _waits(diff.after, fact) else "a filesystem on "
     if isinstance(fact, Take):
         claim = (
-            f"All devices take from {name}, and {fact.function}() keeps what it took while the request waits for "
-            "the device below. When devices are stacked, the upper one can take the last element, and the lower one "
-            "has none left to go on with."
+            f"All devices take from {name}, and {fact.function}() keeps what it took until the device below is done. "
+            "If devices are stacked on each other, the upper one may take the last element, and the lower one can't make "
+            "progress."
         )
     else:
         claim = (
-            f"All devices use {name}, and its pools. When devices are stacked, the request of the upper one can "
-            "keep the last element while it waits for the lower one, which has none left to go on with."
+            f"All devices use the pools of {name}. If devices are stacked on each other, the upper one may keep the "
+            "last element until the lower one is done, and the lower one can't make progress."
         )
     return Words(
         claim=claim,
-        setting="For example, with two such devices on each other and something that is written on top of them, while "
-        "memory is short:",
+        setting=f"Suppose {top}{device or 'such a device'} (upper) on another {device or 'one'} (lower), when memory is "
+        "short:",
         also=f"The same holds for {member(also)}." if also else "",
-        contrast=f"With {member(was)} in each device the lower one has a reserve of its own, and this cannot occur.",
+        contrast=f"With {short(was)} in each device this could not happen.",
     )

@@ -64,17 +64,16 @@ class ShrinkerIo(Rule):
 
     def _starts(self, diff: Diff, root: str, at: Place, gate: str, was: str) -> Iterator[Finding]:
         name = diff.after.world.function(root).name
-        test = f"tests no more than __GFP_{gate}" if gate != "none" else "does not look at the mask"
-        before = "leaves that to a work item" if was == "work" else f"does so only with __GFP_{was}"
+        test = "tests only __GFP_IO" if gate != "none" else "does not test the mask"
+        before = "left to a work item" if was == "work" else f"done only with __GFP_{was}"
         yield from self.finding(
             diff,
             f"{name}(), a shrinker, waits for I/O and {test}",
             Words(
-                claim=f"{name}() writes and waits from within whatever allocation calls it, and {test}. A GFP_NOFS "
-                "allocation has __GFP_IO set, and its caller may hold locks of a filesystem. If the device stands on a "
-                "loop device over that filesystem, the loop worker needs those locks to do the I/O.",
-                setting="For example, on a loop device over a file of the filesystem that allocates:",
-                contrast=f"Where {name}() {before}, the same situation cannot occur.",
+                claim=f"{name}() waits for I/O in the allocation that calls it and {test}. GFP_NOFS has __GFP_IO set, and "
+                "filesystems allocate with it when they hold locks. On a loop device that I/O may need these locks.",
+                setting="Suppose the device is on a loop device, and the backing file on that filesystem:",
+                contrast=f"If it were {before} this could not happen.",
             ),
             after=[at, *_below(diff.after, root, ("io", "submit", "wait"))],
             before=[at],
@@ -94,10 +93,10 @@ class ShrinkerIo(Rule):
             diff,
             f"{name}(), a shrinker, waits for {guard}, which {place.function}() holds while it {does}",
             Words(
-                claim=f"{name}() runs inside of any allocation that finds no memory, and sleeps for {guard}. "
-                f"{place.function}() {does} with {guard} held: the shrinker called from there waits for its own caller.",
-                setting="For example, while memory is short:",
-                contrast="With a trylock, or without the lock, the shrinker leaves and the caller goes on.",
+                claim=f"{name}() is a shrinker and may be called from any allocation that reclaims memory, and it sleeps "
+                f"for {guard}. {place.function}() {does} with {guard} held.",
+                setting="For example, when memory is short:",
+                contrast="With a trylock this could not happen.",
             ),
             after=[at, *_below(diff.after, root, ("lock",), lock)],
             before=[at],
@@ -120,9 +119,10 @@ class ShrinkerIo(Rule):
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         if finding.get("how") == "io":
-            yield Remedy(text="Test __GFP_FS, or leave the work to a work item.", scene=_scene(finding, "FS"))
+            work = "the work item" if finding.get("was") == "work" else "a work item"
+            yield Remedy(text=f"Leave it to {work}, or test __GFP_FS.", scene=_scene(finding, "FS"))
         else:
-            yield Remedy(text="A trylock is what a shrinker may do here.", scene=_scene(finding, "work"))
+            yield Remedy(text="Use a trylock there.", scene=_scene(finding, "work"))
 
 
 Gated = list[tuple[Reason, str]]

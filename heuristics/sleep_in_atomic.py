@@ -90,28 +90,27 @@ class SleepInAtomic(Rule):
 def _spinning(found: Atomic, inside: str) -> Words:
     lock = words(found.lock)
     return Words(
-        claim=f"{found.function}() holds the spinlock {lock} over {found.call}{inside}, which may sleep. "
-        f"{found.other}() and whoever else wants {lock} spins meanwhile and keeps its processor, so the "
-        "sleeper may find none to go on.",
-        setting="With one processor, or as many tasks that spin as there are processors:",
-        contrast=f"Where nothing sleeps with {lock} held the same situation cannot occur.",
+        claim=f"{found.function}() calls {found.call}{inside} with the spinlock {lock} held, and that may sleep. Whoever "
+        f"takes {lock} meanwhile, as {found.other}() does, spins and keeps its CPU, so there may be none for the sleeper.",
+        setting="On one CPU, or with a task that spins on each of them:",
+        contrast=f"{found.call} has to be called without {lock} held.",
     )
 
 
 def _section(found: Atomic, inside: str) -> Words:
     return Words(
-        claim=f"{found.function}() is in an RCU read section at {found.call}{inside}, which may sleep. No grace period "
-        "ends meanwhile, and whoever it waits for may wait for one; where RCU does not wait for sleepers, the section "
-        "protects nothing any more.",
+        claim=f"{found.function}() calls {found.call}{inside} in an RCU read-side critical section, and that may sleep. "
+        "With CONFIG_PREEMPT_RCU no grace period ends meanwhile, and the task that it waits for may wait for one. Without "
+        "it, what the section protects may be freed during the sleep.",
         setting="For example, with CONFIG_PREEMPT_RCU:",
-        contrast="Where nothing sleeps in the section the same situation cannot occur.",
+        contrast=f"{found.call} has to be called outside of the section.",
     )
 
 
 def _interrupt(found: Atomic, inside: str) -> Words:
     return Words(
-        claim=f"{found.function}() runs in {found.lock} and calls {found.call}{inside}, which may sleep. What has been "
-        "interrupted cannot go on before it returns, and may be just what it waits for.",
-        setting="On one processor:",
-        contrast=f"Where nothing sleeps in {found.lock} the same situation cannot occur.",
+        claim=f"{found.function}() runs in {found.lock} and calls {found.call}{inside}, which may sleep. It may wait for "
+        "the task that it has interrupted.",
+        setting="On one CPU:",
+        contrast=f"{found.call} must not be called in {found.lock}.",
     )

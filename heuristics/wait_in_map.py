@@ -27,6 +27,7 @@ from reviewbot.rule import (
     Version,
     Wait,
     Words,
+    called,
     handlers,
     known,
     short,
@@ -60,16 +61,17 @@ class WaitInMap(Rule):
 
     def _found(self, diff: Diff, key: str, entered: Entered, wait: Submit | Wait, kind: str) -> Iterator[Finding]:
         function, root = wait.function, diff.after.world.function(entered.chain[0]).name
+        within = f", called by {root}()," if root != function else ""
         queued = [f for f in diff.before.world.own_facts(key) if isinstance(f, Queue)]
-        contrast = "In a work item it may wait: bios go straight to the driver from there."
+        contrast = "If it were left to a work item this could not happen."
         yield from self.finding(
             diff,
             f"{function}() waits for I/O ({wait.call}) within {root}()",
             Words(
-                claim=f"{function}() sleeps in {wait.call}(), and is called by {root}(). What is submitted within {root}() "
-                "stays on current->bio_list until that returns, and it does not return before that I/O is done.",
+                claim=f"{function}(){within} sleeps in {wait.call}(). Bios that are submitted there stay on "
+                f"current->bio_list until {root}() returns, so nobody submits the one that it waits for.",
                 setting="For example:",
-                contrast=contrast if kind == "offload" else "Without that wait the bios are submitted when it returns.",
+                contrast=contrast if kind == "offload" else "Without that wait this could not happen.",
             ),
             after=[wait.at],
             before=[f.at for f in queued],
@@ -80,6 +82,7 @@ class WaitInMap(Rule):
             key=key,
             call=wait.call,
             later=str(_later(diff.before, key)),
+            device=called(diff.after.world, wait.at.file),
         )
 
     def _barrier(self, diff: Diff, key: str, caller: str, wait: Wait, entered: Entered) -> Iterator[Finding]:
@@ -89,11 +92,11 @@ class WaitInMap(Rule):
             diff,
             f"{test}() keeps a task waiting in {function}() that has bios of its own on current->bio_list",
             Words(
-                claim=f"{function}() sleeps within {root}() until {test}() lets it go on. When {root}() has submitted part "
-                "of a split bio before, that part is on current->bio_list, counted as pending, and is not started before "
-                f"{root}() returns; and what it waits for waits until nothing is pending.",
-                setting="For example, for a write that is split:",
-                contrast="A task that has bios on its list is let through, so that it returns and submits them.",
+                claim=f"{function}() sleeps until {test}() lets it go on, even if {root}() has submitted a part of a split "
+                f"bio before. That part is on current->bio_list until {root}() returns, and it counts as pending. What "
+                f"{function}() waits for waits until nothing is pending.",
+                setting="Suppose a write that is split:",
+                contrast="A task with bios on current->bio_list must not wait there.",
             ),
             before=diff.before.reads(key, OWN_LIST),
             after=[wait.at],
@@ -118,7 +121,7 @@ class WaitInMap(Rule):
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
         text = {
-            "barrier": "Let a task go on whose current->bio_list is not empty.",
+            "barrier": "Let a task with bios on current->bio_list go on, as it is done now.",
             "offload": "Leave it to the work item.",
             "wait": "Leave the wait to a work item.",
         }[finding.get("kind")]
@@ -172,4 +175,5 @@ def _scene(finding: Finding, guilty: bool) -> Scene:
     offloaded = finding.get("kind") == "offload" and not guilty
     waits = guilty or finding.get("kind") == "offload"
     call = finding.get("call")
-    return Scene.of("wait_in_map", waits=waits, offloaded=offloaded, call=call, function=function, file=file)
+    device = {"device": finding.get("device")} if finding.get("device") else {}
+    return Scene.of("wait_in_map", waits=waits, offloaded=offloaded, call=call, function=function, file=file, **device)

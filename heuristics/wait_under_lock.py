@@ -38,24 +38,21 @@ class WaitUnderLock(CircleRule):
     def words(self, circle: Circle) -> Words:
         lock, waker = words(circle.lock), circle.providers[0]
         inside = circle.ends.function if circle.ends else circle.holder.function
-        where = f"in {inside}()" if inside != circle.holder.function else "there"
-        by = f"{waker.function}()"
+        where = f" in {inside}()" if inside != circle.holder.function else ""
+        takes = f"It is woken by {waker.function}(), which takes {lock} before that."
         if waker.function != name(waker)[:-2]:
-            by += f", called by {name(waker)}"
+            takes = f"It is woken by {waker.function}(), called by {name(waker)}, which takes {lock} before that."
         claim = (
-            f"{circle.holder.function}() holds {lock}{' for read' if circle.mode == 'r' else ''} while it sleeps {where} "
-            f"on {words(circle.object)}. What wakes it is {by}, and on that way {lock} is taken as well."
+            f"{circle.holder.function}() sleeps{where} on {words(circle.object)} with {lock} held"
+            f"{' for read' if circle.mode == 'r' else ''}. {takes}"
         )
         if circle.writer:
-            claim += (
-                f" That both only read does not help: as soon as somebody waits for {lock} for write, new readers have "
-                "to wait behind the writer, and the writer waits for the sleeper."
-            )
+            claim += f" Both take it for read, but once a writer waits for {lock}, new readers wait behind the writer."
         return Words(
             claim=claim,
             setting="For example:",
-            contrast=f"Where {lock} is not held over the sleep the same situation cannot occur.",
+            contrast=f"If {lock} were dropped for the sleep this could not happen.",
         )
 
     def remedy(self, circle: Circle) -> str:
-        return f"Drop {words(circle.lock)} before the sleep, and look again at what it protects afterwards."
+        return f"Drop {words(circle.lock)} before the sleep, and look up again afterwards what it protects."

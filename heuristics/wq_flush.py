@@ -66,23 +66,23 @@ class WqFlush(Rule):
         message, claim, contrast = {
             "rescuer": (
                 f"{function}() waits for {work} on {queue}, which has no rescuer",
-                f"{function}() waits until {work} has run. {queue} has no rescuer: while no memory is free nobody need run "
-                f"it, and {function}() is called by those that have to free memory.",
-                "On a queue with WQ_MEM_RECLAIM the rescuer runs it, and the same situation cannot occur.",
+                f"{function}() is called to free memory, and it waits for {work} on {queue}, which has no rescuer. When no "
+                f"memory is free and all kworkers are busy, nobody runs {work}.",
+                "On a queue with WQ_MEM_RECLAIM this could not happen.",
             ),
             "same": (
                 f"{function}(), run by {runner} on {queue}, waits for {work} on the same queue",
-                f"{runner} and {work} are on {queue} both, and {function}() in the first waits for the second. While no "
-                "memory is free its one rescuer runs all of the queue's work, one item after the other.",
-                "With a queue for each, each has a rescuer of its own.",
+                f"{runner} and {work} are both on {queue}, and {function}(), run by {runner}, waits for {work}. When no "
+                f"memory is free, the rescuer of {queue} runs its work items one after the other.",
+                "If each had a queue of its own this could not happen.",
             ),
             "own": (
                 f"{function}(), run by {runner} on {queue}, waits for {queue} to be empty",
-                f"{function}() waits until all work on {queue} is done, and it is work on {queue} itself.",
-                "A work item can wait for any queue but its own.",
+                f"{function}() waits for all work on {queue}, and it is itself run by a work item on {queue}.",
+                "A work item must not flush its own queue.",
             ),
         }[kind]
-        setting = "" if kind == "own" else "For example, while memory is short and every kworker waits for some:"
+        setting = "" if kind == "own" else "Suppose that memory is short and all kworkers are busy:"
         yield from self.finding(
             diff,
             message,
@@ -107,15 +107,13 @@ class WqFlush(Rule):
         yield _scene(finding, any(finding.get("kind") in _faults(side, w) for w in waits))
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        was = finding.get("was")
+        was, queue, work = finding.get("was"), finding.get("queue"), short(finding.get("work"))
         text = {
-            "rescuer": "Give it a queue with WQ_MEM_RECLAIM.",
+            "rescuer": f"Put {work} on a queue with WQ_MEM_RECLAIM.",
             "same": "Give each of them a queue of its own with WQ_MEM_RECLAIM.",
-            "own": "Let it run on another queue than the one that it waits for.",
+            "own": f"Let {work} run on another queue than the one that it waits for.",
         }[finding.get("kind")]
-        yield Remedy(
-            text=f"Leave it on {was}." if was not in ("", finding.get("queue")) else text, scene=_scene(finding, False)
-        )
+        yield Remedy(f"Leave {work} on {was}." if was not in ("", queue) else text, _scene(finding, False))
 
 
 def _suspects(diff: Diff) -> set[str]:

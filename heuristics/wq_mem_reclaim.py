@@ -30,7 +30,8 @@ from reviewbot.rule import (
     Words,
     Workqueue,
     called,
-    short,
+    kworker,
+    queue_name,
     stacks,
 )
 
@@ -58,7 +59,7 @@ class WqMemReclaim(Rule):
                 yield from self._found(diff, item, before)
 
     def _found(self, diff: Diff, item: Served, before: list[Served]) -> Iterator[Finding]:
-        queue, handler = _name(diff.after, item.workqueue), item.handler.rpartition(":")[2]
+        queue, handler = queue_name(diff.after.world, item.workqueue), item.handler.rpartition(":")[2]
         made = [fact.at for fact in diff.after.workqueues.get(item.workqueue, ())]
         was = [fact.at for s in before for fact in diff.before.workqueues.get(s.workqueue, ())]
         device = called(diff.after.world, item.queued.at.file) if stacks(diff.after.world, item.queued.at.file) else ""
@@ -73,13 +74,14 @@ class WqMemReclaim(Rule):
             facts=[*diff.after.workqueues.get(item.workqueue, ()), item.queued],
             queue=queue,
             workqueue=item.workqueue,
-            was=_name(diff.before, before[0].workqueue) if before else "",
+            was=queue_name(diff.before.world, before[0].workqueue) if before else "",
             work=item.work,
             handler=item.handler,
             file=item.queued.at.file,
             queuer=item.queued.function,
             by="end_io" if item.context == "completion" else "map",
             target=device,
+            pool=kworker(diff.after.world, item.workqueue),
         )
 
     def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
@@ -109,14 +111,6 @@ def _for_others(item: Served) -> bool:
     return any(effect.kind == "finish" and effect.detail != "page" for effect, _ in item.progress)
 
 
-def _name(side: Version, workqueue: str) -> str:
-    """What people call a queue: the name it is made with, without what is put in for each device; else its variable."""
-    made = (fact.name for fact in side.workqueues.get(workqueue, ()))
-    names = {name.strip('"').partition("%")[0].rstrip("-_/: ") for name in made if name.startswith('"')}
-    (name,) = names if len(names) == 1 else ("",)
-    return name if name.isidentifier() else short(workqueue)
-
-
 def _same(side: Version, work: str, handler: str, queue: str) -> list[Served]:
     """The work item on that queue; where it never is on that one, on those that it is on."""
     found = [s for s in side.world.served() if (s.work, s.handler) == (work, handler)]
@@ -133,6 +127,7 @@ def _scene(name: str, finding: Finding, rescuer: bool) -> Scene:
         rescuer=rescuer,
         queued_by=finding.get("by"),
         queue=finding.get("queue"),
+        kworker=finding.get("pool"),
         work=f"{finding.get('handler').rpartition(':')[2]}()",
         queuer=finding.get("queuer"),
         file=finding.get("file"),
@@ -142,10 +137,10 @@ def _scene(name: str, finding: Finding, rescuer: bool) -> Scene:
 def _words(item: Served, queue: str, handler: str, target: str) -> Words:
     device, above = target or "the device", "dm-snapshot" if target.startswith("dm-") else "a filesystem"
     return Words(
-        claim=f"I/O waits for {handler}(), which {item.chain[-1]}() queues on {queue}. {queue} has no rescuer: when no "
-        "memory is free no new kworker can be made, and the work has to wait until one of the others is done.",
-        setting=f"For example, with {above} on {device}, when memory is short and every kworker waits for some:",
-        also="It does not take writeback: when every kworker runs a work item that reads from a filesystem on "
-        f"{device}, none is left for {handler}(), and each of them waits for it. So reads need the rescuer, too.",
-        contrast=f"With WQ_MEM_RECLAIM the rescuer of {queue} runs {handler}(), and none of this can occur.",
+        claim=f"I/O waits for {handler}(), which {item.chain[-1]}() queues on {queue}, and {queue} has no rescuer. When no "
+        f"memory is free, no new kworker can be created, and {handler}() waits until a busy one is done.",
+        setting=f"Suppose {above} on {device}, when memory is short and all kworkers are busy:",
+        also=f"It could deadlock even without any write: if all kworkers wait for data from a filesystem on {device}, none "
+        f"is left to run {handler}().",
+        contrast=f"With WQ_MEM_RECLAIM the rescuer of {queue} would run {handler}().",
     )

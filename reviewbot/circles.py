@@ -16,7 +16,7 @@ from reviewbot.facts.objects import member
 from reviewbot.rule import Diff, Finding, Place, Remedy, Rule, Scene, Version, Words, World
 from reviewbot.waitfor import Actor, Circle, circles, kept, wants
 
-__all__ = ["Actor", "Circle", "CircleRule", "Diff", "Finding", "Words", "left", "name", "taken", "words"]
+__all__ = ["Actor", "Circle", "CircleRule", "Diff", "Finding", "Words", "left", "name", "pair", "taken", "words"]
 
 
 MOST = 12
@@ -53,6 +53,14 @@ def taken(world: World, key: str, lock: str, at: Place | None) -> Place | None:
 def name(actor: Actor) -> str:
     """The function at the root of an actor, as it is written in a sentence."""
     return f"{actor.root.rpartition(':')[2]}()"
+
+
+def pair(circle: Circle) -> str:
+    """The sentence before a schedule of two tasks that take the same two things."""
+    first, second = name(circle.holder), name(circle.providers[0])
+    return (
+        f"Suppose that two tasks run {first}:" if first == second else f"Suppose that {first} and {second} run at once:"
+    )
 
 
 class CircleRule(Rule):
