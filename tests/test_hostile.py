@@ -115,8 +115,3 @@ def test_every_kind_of_monster_is_read_without_an_exception(name: str) -> None:
     read = {f.name for f in lower(after.encode()).functions if not f.unreadable}
     assert {"depot_reset", "depot_message", "depot_fill"} <= read
     assert lower(before.encode()).errors == 0
-
-
-def test_functions_that_an_error_hides_from_the_parser_are_named_as_not_read() -> None:
-    assert unread(hostile.function("\ti = " + "(" * 100 + ";")) == ["depot_monster", "depot_map", "depot_ctr"]
-    assert unread(hostile.function("{" * 100)) == ["depot_monster"]

@@ -147,3 +147,14 @@ def test_functions_by_their_layout() -> None:
     found = [(one.name, one.line, one.end, one.calls) for one in definitions.written(text)]
     assert found == [("a", 1, 3, False), ("c", 8, 13, True), ("d", 14, 15, False)]
     assert definitions.unmatched(b"#if A\n#else\n#endif\n#endif\n#ifdef B\n#elif C\n") == [4, 5]
+
+
+def test_a_function_behind_one_that_swallows_it() -> None:
+    """An unbalanced bracket takes the functions after it along; what the patch changes in them was not read."""
+    broken = BASE.replace(
+        "static void last", "static void odd(void)\n{\n\tgo(" + "(" * 100 + ";\n}\n\nstatic void last"
+    )
+    changed = broken.replace("static void last(struct mill *m)\n{\n", "static void last(struct mill *m)\n{\n\tgo();\n")
+    assert changed != broken
+    decision, unread = examined(changed, broken)
+    assert (decision, unread) == (Decision.COMMENT, [Unread(file=FILE, function="last")])

@@ -19,10 +19,6 @@ from reviewbot.csource.syntax import syntax
 
 MAX_SIZE = 6_000_000
 """A file with more bytes than this (generated register headers) is not read."""
-BRACES = re.compile(rb"(?m)^[{}]")
-HEAD = re.compile(rb"(?m)^(?!typedef\b)[A-Za-z_][\w \t*]*?\b([A-Za-z_]\w*)[ \t]*\([^;{}=]*\)\s*\Z")
-"""The first line of a function's definition, up to its body."""
-MAX_HEAD = 2_000
 
 
 def lower(source: bytes) -> Unit:
@@ -51,13 +47,10 @@ class FileReader(Declarations):
         self.tables = Initialisers(parsed.text)
         self.calls: list[Call] = []
         self.previous_end = 0
-        self.spans: list[tuple[int, int]] = []
-        """First and last lines of the bodies that the parser saw."""
 
     def unit(self) -> Unit:
         """All of it."""
         found = defines(self.text)
-        self._lost_functions()
         self._loose_calls()
         for define in found:
             if (made := macro(define)) is not None:
@@ -123,7 +116,6 @@ class FileReader(Declarations):
         body = node.child_by_field_name("body")
         if said.function is None or body is None or said.name is None or said.at is None:
             return
-        self.spans.append((self.line(body), self.last_line(body)))
         name, by_macro = self._function_name(node, said.at, said.name)
         parameters = () if by_macro else tuple(self.parameters(said.function))
         reader = Statements(self.text, parameters=parameters, start=self.line(node))
@@ -237,23 +229,6 @@ class FileReader(Declarations):
         if call is not None and call.callee in reader.table.variables and call.args and isinstance(call.args[0], Name):
             name, kind = call.args[0].name, Type(reader.table.variables[call.callee])
             self.variables.setdefault(name, Variable(name, kind, static, call.line))
-
-    def _lost_functions(self) -> None:
-        """Bodies that an error before them has hidden from the parser are functions that are not read."""
-        code, previous, line = bytes(self.text.code), 0, 1
-        inside = {at for start, end in self.spans for at in range(start, end + 1)} if self.parsed.errors else set()
-        lost: tuple[str, int] | None = None
-        for found in BRACES.finditer(code) if self.parsed.errors else ():
-            at = found.start()
-            line += code.count(b"\n", previous, at)
-            if code[at] == ord("}"):
-                if lost is not None:
-                    self._keep(Function(*lost, line, Type(""), (), (), (), unreadable=True))
-                lost = None
-            elif line not in inside and (named := HEAD.search(code, max(previous, at - MAX_HEAD), at)):
-                name = named[1].decode("ascii", "replace")
-                lost = (name, line - 1) if name not in self.functions else None
-            previous = at
 
     def _loose_calls(self) -> None:
         """Macro calls that no semicolon ends: each is read as if it had one."""
