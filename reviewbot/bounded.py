@@ -121,10 +121,16 @@ class Child:
 
 def confine(bounds: Bounds) -> None:
     """Bound this process, and those that it starts, for good."""
-    most = bounds.megabytes << 20
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # not RLIMIT_AS: git maps whole packs
-    resource.setrlimit(resource.RLIMIT_CPU, (int(bounds.seconds) + 60,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    lower_limit(resource.RLIMIT_DATA, bounds.megabytes << 20)  # not RLIMIT_AS: git maps whole packs
+    lower_limit(resource.RLIMIT_CPU, int(bounds.seconds) + 60)
+    lower_limit(resource.RLIMIT_CORE, 0)
+
+
+def lower_limit(what: int, most: int) -> None:
+    """Bound a resource for good; where a bound is lower already (`ulimit -v`) that one stays."""
+    hard = resource.getrlimit(what)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(what, (most, most))
 
 
 def is_short_of_memory(bounds: Bounds) -> bool:

@@ -21,6 +21,7 @@ import msgspec
 from liblore.utils import split_mbox_as_bytes
 
 from reviewbot import lore_http, lore_mail
+from reviewbot.bounded import lower_limit
 from reviewbot.lore_protocol import KINDS, Answer, Incomplete, Limits, Request
 from reviewbot.lore_series import assemble, assemble_all
 from reviewbot.types import Address, Mail, ReviewError, Unreviewed
@@ -53,13 +54,6 @@ def confine(limits: Limits) -> None:
     signal.signal(signal.SIGPROF, _out_of_time)
     for what, most in ((resource.RLIMIT_AS, limits.memory), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
         lower_limit(what, most)
-
-
-def lower_limit(what: int, most: int) -> None:
-    """Bound a resource for good; where a bound is lower already (`ulimit -v`) that one stays."""
-    hard = resource.getrlimit(what)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(what, (most, most))
 
 
 def allow(seconds: int) -> None:

@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "reviewbot/unmasked.py": {"types", "kernel", "facts", "providers", "sleeps", "waitfor"},
     "reviewbot/circles.py": {"types", "facts", "rule", "cast", "effects", "waitfor"},
     "reviewbot/lore.py": {"types", "text", "lore_protocol"},
-    "reviewbot/lore_child.py": {"types", "lore_http", "lore_mail", "lore_protocol", "lore_series"},
+    "reviewbot/lore_child.py": {"bounded", "types", "lore_http", "lore_mail", "lore_protocol", "lore_series"},
     "reviewbot/lore_http.py": {"types", "lore_protocol"},
     "reviewbot/lore_mail.py": {"types", "text"},
     "reviewbot/lore_protocol.py": {"types"},
