@@ -43,6 +43,9 @@ from reviewbot.rule import (
     tries,
 )
 
+RESCUED = "BIOSET_NEED_RESCUER"
+"""The flag of a bio_set that has a rescuer."""
+
 
 class BioOrder(Rule):
     """See the head of the file."""
@@ -152,18 +155,15 @@ class BioOrder(Rule):
             yield _scene(finding, (older, younger) in merges(side.world, get("key")))
 
     def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        text = {
-            "offload": "Let the rescuer of the bio_set submit these bios (BIOSET_NEED_RESCUER): it does nothing else, so it "
-            "never waits for a bio of a higher level.",
-            "try": "Try without __GFP_DIRECT_RECLAIM first if current->bio_list is not empty.",
-            "order": "Put the bios of lower devices first.",
-        }[finding.get("kind")]
-        offload = finding.get("kind") == "offload"
-        yield Remedy(text, _scene(finding, False), flag="BIOSET_NEED_RESCUER" if offload else "")
-        if offload:
-            yield Remedy(
-                "Let the rescuer of the bio_set submit these bios (BIOSET_NEED_RESCUER).", _scene(finding, False)
-            )
+        scene, why = _scene(finding, False), "it does nothing else, so it never waits for a bio of a higher level."
+        match finding.get("kind"):
+            case "offload":
+                yield Remedy(f"Leave these bios to the rescuer of the bio_set: {why}", scene, flag=RESCUED)
+                yield Remedy(f"Let the rescuer of the bio_set submit these bios ({RESCUED}): {why}", scene)
+            case "try":
+                yield Remedy("Try without __GFP_DIRECT_RECLAIM first if current->bio_list is not empty.", scene)
+            case "order":
+                yield Remedy("Put the bios of lower devices first.", scene)
 
 
 def _others(side: Version, handler: str, listed: str) -> str:

@@ -53,7 +53,10 @@ def test_rescuers(old: str, new: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("old", "lock", "said"),
-    [(DRAIN, "mutex_(un)?lock", "Keep .*lock around it."), (UNDER_MM, "(down|up)_write", ".* lock of their own.")],
+    [
+        (DRAIN, "mutex_(un)?lock", "Keep .*lock around the allocation."),
+        (UNDER_MM, "(down|up)_write", ".* lock of their own."),
+    ],
     ids=["own", "shared"],
 )
 def test_locks(old: str, lock: str, said: str) -> None:

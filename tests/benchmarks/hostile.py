@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -433,7 +434,7 @@ class Ran:
     @property
     def found(self) -> bool:
         """Whether it found the deadlock beside the monster."""
-        return "depot_message() has" in self.out
+        return bool(re.search(r"^  confirmed: .*depot_message\(\)", self.out, re.MULTILINE))
 
 
 def size_of(name: str) -> int:
