@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from importlib.resources import files
 from math import sqrt
 from pathlib import Path
 from typing import Literal, Protocol
@@ -54,9 +55,7 @@ Recorded = dict[On, dict[str, Measured]]
 
 def file() -> Path:
     """The record, beside the rules that it speaks of."""
-    import heuristics
-
-    return Path(heuristics.__path__[0]) / FILE
+    return Path(str(files("heuristics"))) / FILE
 
 
 def recorded() -> Recorded:
