@@ -14,7 +14,7 @@ Known gaps
     Works on a queue whose queueing is not in the same directory; handlers that are put into place through a table.
 """
 
-from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, name, words
 from reviewbot.rule import Flush
 
 

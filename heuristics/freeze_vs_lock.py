@@ -14,7 +14,7 @@ Known gaps
     Whose queue it is: the queue of the disk is assumed. I/O that is submitted to another queue.
 """
 
-from reviewbot.circles import Circle, CircleRule, Words, name, pair, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, name, pair, words
 from reviewbot.rule import Lock
 
 

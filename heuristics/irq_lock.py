@@ -16,10 +16,10 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.circles import touched, words
+from reviewbot.detect.sleeps import Interrupted, interrupted
+from reviewbot.detect.unmasked import Unmasked, unmasked
+from reviewbot.replay.circles import touched, words
 from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
-from reviewbot.sleeps import Interrupted, interrupted
-from reviewbot.unmasked import Unmasked, unmasked
 
 
 class IrqLock(Rule):

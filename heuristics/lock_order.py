@@ -14,7 +14,7 @@ Known gaps
     Locks that a subsystem outside of the directory takes the other way round; more than two locks in a circle.
 """
 
-from reviewbot.circles import Circle, CircleRule, Words, pair, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, pair, words
 from reviewbot.rule import Lock
 
 

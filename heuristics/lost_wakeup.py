@@ -18,10 +18,10 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.announced import RUN, Missed, missed
-from reviewbot.announced_cast import queue_name, scene, sleeper_name
-from reviewbot.circles import touched, words
-from reviewbot.completions import Unwoken, unwoken
+from reviewbot.detect.announced import RUN, Missed, missed
+from reviewbot.detect.completions import Unwoken, unwoken
+from reviewbot.replay.announced_cast import queue_name, scene, sleeper_name
+from reviewbot.replay.circles import touched, words
 from reviewbot.rule import CallTo, Diff, Fact, Finding, Queue, Rule, Scene, Version, Wait, Wake, Words, Write
 
 

@@ -12,7 +12,7 @@ Known gaps
     Locks without a call of the kernel's own (tree locks of filesystems); functions that were not there before.
 """
 
-from reviewbot.circles import Circle, CircleRule, Diff, Words, left, name, words
+from reviewbot.replay.circles import Circle, CircleRule, Diff, Words, left, name, words
 from reviewbot.rule import Lock, Unlock
 
 

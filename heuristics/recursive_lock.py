@@ -12,7 +12,7 @@ Known gaps
     Objects that are the same by way of a list or a table.
 """
 
-from reviewbot.circles import Circle, CircleRule, Words, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, words
 from reviewbot.rule import Lock
 
 

@@ -19,9 +19,9 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.circles import taken, touched, words
+from reviewbot.detect.sleeps import Atomic, interrupting, sleeping
+from reviewbot.replay.circles import taken, touched, words
 from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
-from reviewbot.sleeps import Atomic, interrupting, sleeping
 
 
 class SleepInAtomic(Rule):

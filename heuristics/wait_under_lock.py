@@ -16,7 +16,7 @@ Known gaps
     Wake-ups by the end of I/O that the code does not name; flags that are tested in a helper of another file.
 """
 
-from reviewbot.circles import Circle, CircleRule, Words, name, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, name, words
 from reviewbot.rule import Wait
 
 

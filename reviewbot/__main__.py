@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from reviewbot import stopping
+from reviewbot.process import stopping
 
 stopping.at_once()
 

@@ -13,8 +13,8 @@ from typing import NoReturn
 import rich_click as click
 from click.exceptions import Exit
 
-from reviewbot import stopping
 from reviewbot.commands import TABLE
+from reviewbot.process import stopping
 from reviewbot.types import ReviewError
 
 FAULT = 5
@@ -93,7 +93,7 @@ def run(argv: list[str]) -> int:
     except Exception as error:
         if os.environ.get("REVIEWBOT_DEBUG"):
             raise
-        from reviewbot.bounded import fault
+        from reviewbot.process.bounded import fault
 
         _say(fault(error))
         return FAULT

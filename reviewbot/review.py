@@ -20,6 +20,7 @@ from reviewbot.types import (
     Mail,
     Outcome,
     Patch,
+    Prior,
     Progress,
     Review,
     ReviewError,
@@ -32,8 +33,8 @@ from reviewbot.types import (
 )
 
 if TYPE_CHECKING:
-    from reviewbot.prior import Find, Prior
-    from reviewbot.tree import Tree
+    from reviewbot.gittree.tree import Tree
+    from reviewbot.mail.prerequisites import Find
 
 
 class Options(Value, frozen=True):
@@ -87,9 +88,9 @@ def review(
     opened: the tree, for whoever reviews many on it; it stays open. find: where prerequisites of the series are had
     (default: what the options name).
     """
-    from reviewbot.gaps import gaps
-    from reviewbot.reply import draft
-    from reviewbot.tree import Tree
+    from reviewbot.gittree.tree import Tree
+    from reviewbot.report.gaps import gaps
+    from reviewbot.report.reply import draft
 
     clock = Clock(fetch=fetched)
     prior: list[Prior] = []
@@ -128,8 +129,8 @@ def review(
 
 def _prior(series: Series, find: Find | None, options: Options, tree: Tree) -> list[Prior]:
     """The prerequisites of a series, with their patches where these can be had."""
-    from reviewbot.lore import Finder
-    from reviewbot.prior import gather
+    from reviewbot.mail.fetch import Finder
+    from reviewbot.mail.prerequisites import gather
 
     if not series.prerequisites:
         return []
@@ -143,10 +144,11 @@ def examine(
     change: Change, before: Source, after: Source, only: Sequence[str] = (), progress: Progress | None = None
 ) -> Examined:
     """Run the rules over a change and the simulator over their findings; a crash in one rule is a note on that rule."""
-    from reviewbot import judge, opaque, rules
+    from reviewbot import rules
+    from reviewbot.detect.unread import unread
     from reviewbot.faults import fault
+    from reviewbot.replay import judge, opaque
     from reviewbot.rule import Diff
-    from reviewbot.unread import unread
 
     clock = Clock()
     loaded = rules.find()
@@ -232,9 +234,9 @@ def runs_folder() -> Path:
 
 def remember(result: Review, options: Options) -> None:
     """Keep each finding that has a schedule, by its id, so that `reviewbot explain ID` can replay it. Best effort."""
-    from reviewbot.explain import Run
     from reviewbot.key import identity
-    from reviewbot.reply import replay_id
+    from reviewbot.report.explain import Run
+    from reviewbot.report.reply import replay_id
 
     folder = runs_folder()
     for verdict in result.verdicts:

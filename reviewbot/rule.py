@@ -13,14 +13,12 @@ from typing import ClassVar
 
 import msgspec
 
-from reviewbot.csource.ir import Const, Unit
-from reviewbot.facts import worlds
-from reviewbot.facts.asks import Ask, asks, nth, spoken_call, weaker, which
-from reviewbot.facts.bios import OWN_LIST, merges, offloads, tries
-from reviewbot.facts.collection import Facts
-from reviewbot.facts.contexts import Entered
-from reviewbot.facts.effects import Effect, Reason
-from reviewbot.facts.kinds import (
+from reviewbot.analysis.callgraph.contexts import Entered
+from reviewbot.analysis.code.identity import Scope, known, member, owner, scope
+from reviewbot.analysis.code.identity import spoken as short
+from reviewbot.analysis.code.lines import assigned, reads, sets
+from reviewbot.analysis.events.collection import Facts
+from reviewbot.analysis.events.kinds import (
     OWN_THREAD,
     Allocation,
     Bind,
@@ -50,15 +48,29 @@ from reviewbot.facts.kinds import (
     Workqueue,
     Write,
 )
-from reviewbot.facts.objects import Scope, known, member, owner, scope
-from reviewbot.facts.objects import spoken as short
-from reviewbot.facts.reach import Reach
-from reviewbot.facts.reads import assigned, reads, sets
-from reviewbot.facts.reserves import Drain, drains, kept, several
-from reviewbot.facts.served import Served
-from reviewbot.facts.ways import Way, called, drained, handlers, holders, lives, passes, serves, stacked, stacks, way
-from reviewbot.facts.workers import KWORKER, kworker, queue_name, worker
-from reviewbot.facts.world import World
+from reviewbot.analysis.program import programs
+from reviewbot.analysis.program.neighbours import Reach
+from reviewbot.analysis.program.program import World
+from reviewbot.analysis.questions.allocation_sites import Ask, asks, nth, spoken_call, weaker, which
+from reviewbot.analysis.questions.bios import OWN_LIST, merges, offloads, tries
+from reviewbot.analysis.questions.io_dependence import (
+    Way,
+    called,
+    drained,
+    handlers,
+    holders,
+    lives,
+    passes,
+    serves,
+    stacked,
+    stacks,
+    way,
+)
+from reviewbot.analysis.questions.reserves import Drain, drains, kept, several
+from reviewbot.analysis.questions.workers import KWORKER, kworker, queue_name, worker
+from reviewbot.analysis.summaries.awaited_work import Served
+from reviewbot.analysis.summaries.effect_summary import Effect, Reason
+from reviewbot.csource.ir import Const, Unit
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
 from reviewbot.types import Change, Finding, Place, Progress, Setting, Side, Source, Value, Words
@@ -212,7 +224,7 @@ class Version:
     @cached_property
     def world(self) -> World:
         """The program around the change."""
-        return worlds.around(self.source, self._all, self._reach.files if self._reach else ())
+        return programs.around(self.source, self._all, self._reach.files if self._reach else ())
 
     def unit(self, path: str) -> Unit | None:
         """What a file says, its functions without their bodies; None where it cannot be read."""

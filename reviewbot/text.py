@@ -9,6 +9,7 @@ import email.header
 import email.utils
 import re
 import unicodedata
+from collections.abc import Iterable
 
 MOST_WORDS = 4096
 """Characters of a header value that are decoded; `email.header` takes quadratic time on what is made for that."""
@@ -128,3 +129,15 @@ def _word(part: bytes, charset: str | None) -> str:
         with contextlib.suppress(UnicodeError):
             return part.decode("raw-unicode-escape")
     return decode(part, charset)
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """`patch 2`, `patches 1, 4-7`: at most five ranges."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans[:5]) + (" ..." if len(spans) > 5 else "")
+    return f"{'patch' if len(spans) == 1 and spans[0][0] == spans[0][1] else 'patches'} {text}"

@@ -94,6 +94,13 @@ class Prerequisite(Value, frozen=True):
         return f"{self.kind} {self.id}{f' v{self.version}' if self.version else ''}"
 
 
+class Prior(Value, frozen=True):
+    """A prerequisite with its patches; without any where it is missing, for the reason that it names."""
+
+    prerequisite: Prerequisite
+    patches: tuple[Patch, ...] = ()
+
+
 class Series(Value, frozen=True):
     """A patch series as posted: one version by one author, in order."""
 

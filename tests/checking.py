@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot import case as cases
-from reviewbot import watch_review
-from reviewbot.bounded import Bounds
-from reviewbot.case import Case
+from reviewbot.bench import case as cases
+from reviewbot.bench.case import Case
+from reviewbot.process.bounded import Bounds
+from reviewbot.watch import reviewer
 
 ROOT = Path(__file__).parent.parent
 HEAD = """\
@@ -119,7 +119,7 @@ class Here:
 
     def ask(self, question: bytes, bounds: Bounds) -> bytes:
         """The answer."""
-        return msgspec.json.encode(watch_review.do(msgspec.json.decode(question, type=watch_review.Job)))
+        return msgspec.json.encode(reviewer.do(msgspec.json.decode(question, type=reviewer.Job)))
 
     def close(self) -> None:
         """Nothing."""

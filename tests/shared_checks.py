@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from checking import git, mail, patched
 from conftest import kernel_repository, shared_folder
 
-from reviewbot import backtest
+from reviewbot.bench import backtest
 from reviewbot.types import Decision, Outcome
 
 WORKERS = 2

@@ -17,11 +17,12 @@ import checking
 import pytest
 from checking import CODE, FILE, innocent, mail
 
-from reviewbot import cli, watch_review
-from reviewbot.bounded import Bounds, Exceeded, scratch
+from reviewbot import cli
+from reviewbot.process.bounded import Bounds, Exceeded, scratch
 from reviewbot.review import Options
 from reviewbot.types import Address, Mail, Patch, Series
-from reviewbot.watch_review import Job, run
+from reviewbot.watch import reviewer as watch_review
+from reviewbot.watch.reviewer import Job, run
 
 Capture = pytest.CaptureFixture[str]
 NOBODY = Address(name="", email="")

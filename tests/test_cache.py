@@ -13,8 +13,9 @@ import checking
 import pytest
 from checking import CODE, FILE, innocent, mail
 
-from reviewbot import cache, cli
+from reviewbot import cli
 from reviewbot.csource.cache import Cache
+from reviewbot.process import cache
 
 MEGABYTE = 1 << 20
 

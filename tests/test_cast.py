@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reviewbot.cast import Cast
-from reviewbot.edges import Actor, Circle
-from reviewbot.facts import worlds
+from reviewbot.analysis.program import programs
+from reviewbot.detect.edges import Actor, Circle
+from reviewbot.gittree.source import MemorySource
+from reviewbot.replay.cast import Cast
 from reviewbot.sim import Task
-from reviewbot.source import MemorySource
 from reviewbot.types import Place
 
 HEAD = """\
@@ -39,8 +39,8 @@ def tasks(circle: Circle, files: dict[str, str]) -> tuple[Task, ...]:
     source = MemorySource(
         {"drivers/md/mill.h": MILL.encode(), **{path: (HEAD + text).encode() for path, text in files.items()}}
     )
-    worlds.forget()
-    return Cast(circle, worlds.find(source, tuple(files))).model().tasks
+    programs.forget()
+    return Cast(circle, programs.find(source, tuple(files))).model().tasks
 
 
 def order(other: str) -> Circle:

@@ -13,9 +13,11 @@ import msgspec
 import pytest
 from inbox import patch
 
-from reviewbot import cli, config, lore
+from reviewbot import cli
 from reviewbot.commands import TABLE
-from reviewbot.tree import Tree
+from reviewbot.gittree.tree import Tree
+from reviewbot.mail import fetch
+from reviewbot.watch import config
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 EXAMPLE = DEPLOY / "config.toml"
@@ -183,5 +185,5 @@ def test_the_macro_for_mutt_makes_an_mbox_of_a_thread() -> None:
     assert separator[1] == first[1]
     mails = [patch("a@b.example", "one", prefix="PATCH 1/2"), patch("c@b.example", "two", prefix="PATCH 2/2")]
     piped = b"".join(mail + f"\n{separator[1]}\n".encode() for mail in mails)
-    series = lore.parse(f"{first[1]}\n".encode() + piped, "mutt")
+    series = fetch.parse(f"{first[1]}\n".encode() + piped, "mutt")
     assert [p.mail.message_id for p in series.patches] == ["a@b.example", "c@b.example"]

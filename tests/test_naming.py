@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reviewbot.naming import Names
+from reviewbot.replay.naming import Names
 from reviewbot.rule import Scene, kworker, queue_name, worker
 from reviewbot.types import Finding, Place, Step, Trace, Wait, Words
 

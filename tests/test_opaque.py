@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 from bench_wrappers import WAYS, both_ways, wrapped
 
 from reviewbot.csource.written import calls
-from reviewbot.opaque import reading
+from reviewbot.gittree.tree import Tree
+from reviewbot.replay.opaque import reading
 from reviewbot.review import Examined, examine
 from reviewbot.rule import Diff
-from reviewbot.tree import Tree
 from reviewbot.types import Outcome
 
 FILE = "drivers/md/dm-press.c"

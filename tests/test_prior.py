@@ -10,9 +10,11 @@ import checking
 import pytest
 from checking import CODE, FILE, diff, innocent, mail
 
-from reviewbot import lore, prior, review
-from reviewbot.prior import Find, gather
-from reviewbot.tree import Tree
+from reviewbot import review
+from reviewbot.gittree.tree import Tree
+from reviewbot.mail import fetch
+from reviewbot.mail import prerequisites as prior
+from reviewbot.mail.prerequisites import Find, gather
 from reviewbot.types import Decision, Prerequisite, Review, ReviewError, Series
 
 TURNED = CODE.replace("return 3;", "return 3 + 0;")
@@ -26,7 +28,7 @@ def later(*said: str, **header: str) -> str:
 
 
 def series(text: str) -> Series:
-    return lore.parse(text.encode(), "a test")
+    return fetch.parse(text.encode(), "a test")
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,10 @@ def reviewed(tree: Path, text: str, find: Find | None) -> Review:
     return review.review(series(text), review.Options(tree=str(tree)), find=find)
 
 
-def beside(*mails: str) -> lore.Finder:
+def beside(*mails: str) -> fetch.Finder:
     """Looks in an mbox with these mails."""
     mbox = "".join(f"From mboxrd@z Thu Jan  1 00:00:00 1970\n{one}\n" for one in mails)
-    return lore.Finder("-", stdin=mbox.encode())
+    return fetch.Finder("-", stdin=mbox.encode())
 
 
 SAYS = {
@@ -194,7 +196,7 @@ def test_the_search_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_fails_to_be_fetched_is_missing_for_that_reason() -> None:
     def down(wanted: Prerequisite) -> Sequence[Series]:
-        raise lore.Outage("the archive is down") if wanted.id == "a" else RuntimeError("the mail reader ended")
+        raise fetch.Outage("the archive is down") if wanted.id == "a" else RuntimeError("the mail reader ended")
 
     found = gather(wanting(Prerequisite("change-id", "a"), Prerequisite("change-id", "b")), down, lambda diff: "")
     assert [p.prerequisite.why for p in found] == ["the archive is down", "the mail reader ended"]
@@ -204,7 +206,7 @@ def test_what_fails_to_be_fetched_is_missing_for_that_reason() -> None:
 
 
 def test_an_incomplete_prerequisite_is_missing() -> None:
-    half = lore.parse(mail(innocent(3), id="h", subject="[PATCH 1/2] dm mill: half").encode(), "a test")
+    half = fetch.parse(mail(innocent(3), id="h", subject="[PATCH 1/2] dm mill: half").encode(), "a test")
     [one] = gather(wanting(Prerequisite("message-id", "h@example.org")), lambda _: [half], lambda diff: "")
     assert one.prerequisite.why == "of its 2 patches 1 are missing"
 
@@ -216,7 +218,7 @@ def test_a_patch_id_is_what_git_says() -> None:
 
 
 def test_hostile_ids_are_not_asked_for() -> None:
-    with lore.Finder("", inbox="http://127.0.0.1:1/all") as find:
+    with fetch.Finder("", inbox="http://127.0.0.1:1/all") as find:
         for id_ in ('x" OR y:"', "a\nb", ""):
             assert find(Prerequisite("change-id", id_)) == []
         with pytest.raises(ReviewError, match="cannot be reached"):

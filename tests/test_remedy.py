@@ -7,9 +7,9 @@ import re
 import pytest
 from test_opaque import DRAIN, FILE, HEAD, QUEUE, put
 
+from reviewbot.gittree.tree import Tree
 from reviewbot.review import examine
 from reviewbot.rule import Diff
-from reviewbot.tree import Tree
 from reviewbot.types import Outcome
 
 MM = "struct mm_struct {\n\tstruct rw_semaphore mmap_lock;\n};\n"

@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from checking import CODE, FILE, diff, innocent, mail
 
-from reviewbot import lore, review, rules
+from reviewbot import review, rules
+from reviewbot.mail import fetch
 from reviewbot.rule import Diff, Rule, Scene, Version, Workqueue
 from reviewbot.types import (
     Address,
@@ -101,7 +102,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reviewed(tree: Path, patch: str = "", **options: object) -> Review:
-    series = lore.parse(mail(patch or innocent()).encode(), "a test")
+    series = fetch.parse(mail(patch or innocent()).encode(), "a test")
     return review.review(series, review.Options(tree=str(tree), **options), fetched=2.5)  # type: ignore[arg-type]
 
 
@@ -285,7 +286,7 @@ def test_unfetched() -> None:
 def nacked(tmp_path: Path) -> tuple[Review, review.Options]:
     case = checking.case("wq-mem-reclaim/lost-flag")
     options = review.Options(tree=str(checking.case_repository(tmp_path / "tree", case)), rules=("wq-mem-reclaim",))
-    return review.review(lore.parse(case.patch.encode(), case.name), options), options
+    return review.review(fetch.parse(case.patch.encode(), case.name), options), options
 
 
 def test_a_schedule_is_kept_by_the_id_that_the_draft_names(

@@ -12,10 +12,11 @@ from checking import CODE, FILE, diff, mail
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewbot import lore, review, rules
+from reviewbot import review, rules
+from reviewbot.gittree.source import MemorySource
+from reviewbot.gittree.tree import Tree
+from reviewbot.mail import fetch
 from reviewbot.rule import Diff, Finding, Lock, Place, Rule, Scene, Side, Version, Words, replace
-from reviewbot.source import MemorySource
-from reviewbot.tree import Tree
 from reviewbot.types import Change, Decision, FileChange, Hunk, Line, Series
 
 LOCKED = """\
@@ -50,7 +51,7 @@ def series(*texts: str) -> Series:
         mail(diff(old, new), id=f"p{n}", subject=f"[PATCH {n}/{len(steps)}] dm mill: turn")
         for n, (old, new) in enumerate(steps, 1)
     ]
-    return lore.parse("".join(f"From mboxrd@z Thu Jan  1 00:00:00 1970\n{m}\n" for m in mails).encode(), "a test")
+    return fetch.parse("".join(f"From mboxrd@z Thu Jan  1 00:00:00 1970\n{m}\n" for m in mails).encode(), "a test")
 
 
 @contextmanager

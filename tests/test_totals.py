@@ -15,10 +15,11 @@ import checking
 import pytest
 from checking import CODE, innocent
 
-from reviewbot import backtest, cli, precision, review, totals, totals_table
-from reviewbot.backtest import Labelled
+from reviewbot import cli, precision, review
+from reviewbot.bench import backtest, totals, totals_table
+from reviewbot.bench.backtest import Labelled
+from reviewbot.bench.totals import Group, Ruled, Totals
 from reviewbot.faults import fault
-from reviewbot.totals import Group, Ruled, Totals
 from reviewbot.types import Fault
 
 SECRET = "s3cr3t"
@@ -192,7 +193,7 @@ def test_what_ends_all_of_it_is_one_line_without_a_message(
     assert index.run(workers=workers) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("reviewbot: the cases could not be scored: ZeroDivisionError at reviewbot/totals.py:")
+    assert err.startswith("reviewbot: the cases could not be scored: ZeroDivisionError at reviewbot/bench/totals.py:")
     assert err.count("\n") == 1
     assert not index.out.exists()
 

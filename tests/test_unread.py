@@ -10,7 +10,7 @@ from checking import FILE, ROOT
 
 from reviewbot import review
 from reviewbot.csource import definitions
-from reviewbot.tree import Tree
+from reviewbot.gittree.tree import Tree
 from reviewbot.types import Decision, Unread
 
 HEAD = "#include <linux/mutex.h>\n\nstatic int first(struct mill *m)\n{\n"

@@ -9,9 +9,9 @@ from pathlib import Path
 import checking
 import pytest
 
-from reviewbot import case as cases
-from reviewbot.case import Case
-from reviewbot.facts.objects import spoken
+from reviewbot.analysis.code.identity import spoken
+from reviewbot.bench import case as cases
+from reviewbot.bench.case import Case
 
 ROOT = Path(__file__).parent.parent / "corpus"
 MOST_OWN = 22

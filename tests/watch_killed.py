@@ -41,15 +41,15 @@ def arm(target: str, when: str, count: int) -> None:
 def main() -> int:
     """One poll with the reviewer of the tests."""
     sys.path.insert(0, str(Path(__file__).parent))
-    from reviewbot import config, watch
-    from reviewbot.store import Store
+    from reviewbot.watch import config, poll
+    from reviewbot.watch.store import Store
 
     if len(sys.argv) > 2:
         arm(sys.argv[2], sys.argv[3], int(sys.argv[4]))
     settings = config.load(Path(sys.argv[1]))
     with Store.open(settings.database_url()) as store:
         review = "READ_ONLY" not in os.environ
-        summary = watch.poll(settings, store, reviewer="inbox:finder", review=review)
+        summary = poll.poll(settings, store, reviewer="inbox:finder", review=review)
     print(summary.line(), *summary.faults)
     return 1 if summary.faults else 0
 

@@ -15,9 +15,9 @@ FRESH = 600
 """Seconds for which a review answers for the other patches of its series."""
 
 if TYPE_CHECKING:
-    from reviewbot.drafts_b4 import Branch, Check
+    from reviewbot.drafts.b4 import Branch, Check
     from reviewbot.types import Review, Series
-    from reviewbot.watch_mail import Head
+    from reviewbot.watch.mail import Head
 
 
 @click.command()
@@ -34,7 +34,7 @@ def b4_check(tree: Path, inbox: str, in_lines: bool) -> int:
     """
     import msgspec
 
-    from reviewbot.drafts_b4 import lines
+    from reviewbot.drafts.b4 import lines
 
     raw = sys.stdin.buffer.read(8 << 20)
     found = _checked(raw, tree, inbox) if raw.strip() else []
@@ -47,9 +47,9 @@ def b4_check(tree: Path, inbox: str, in_lines: bool) -> int:
 
 
 def _checked(raw: bytes, tree: Path, inbox: str) -> list[Check]:
-    from reviewbot.drafts_b4 import checks, unreviewed
+    from reviewbot.drafts.b4 import checks, unreviewed
     from reviewbot.types import ReviewError
-    from reviewbot.watch_child import HeadReader, Unreadable
+    from reviewbot.watch.child import HeadReader, Unreadable
 
     try:
         with HeadReader() as heads:
@@ -63,9 +63,9 @@ def _checked(raw: bytes, tree: Path, inbox: str) -> list[Check]:
 
 def _series(raw: bytes, head: Head, tree: Path, inbox: str) -> tuple[Series, str]:
     """The series that a mail is part of, and its base where that is known."""
-    from reviewbot import lore
-    from reviewbot.drafts_b4 import branch
-    from reviewbot.tree import Tree
+    from reviewbot.drafts.b4 import branch
+    from reviewbot.gittree.tree import Tree
+    from reviewbot.mail import fetch
     from reviewbot.types import ReviewError
 
     record = os.environ.get("B4_TRACKING_FILE")
@@ -77,13 +77,13 @@ def _series(raw: bytes, head: Head, tree: Path, inbox: str) -> tuple[Series, str
         change = tracking.get("series", {}).get("change-id", "") if isinstance(tracking, dict) else ""
         with Tree.open(tree) as opened:
             found = branch(opened.resolve(f"refs/heads/b4/review/{change}"), tracking)
-            return lore.parse(opened.range_mbox(found.range), "the review branch"), f"{found.first}~1"
+            return fetch.parse(opened.range_mbox(found.range), "the review branch"), f"{found.first}~1"
     own = _at_the_end(head, tree)
     if own:
         return own
     if head.expected == 1:
-        return lore.parse(raw, "the patch"), ""
-    return lore.fetch(head.id, inbox=inbox or lore.LORE), ""
+        return fetch.parse(raw, "the patch"), ""
+    return fetch.fetch(head.id, inbox=inbox or fetch.LORE), ""
 
 
 def _at_the_end(head: Head, tree: Path) -> tuple[Series, str] | None:
@@ -91,16 +91,16 @@ def _at_the_end(head: Head, tree: Path) -> tuple[Series, str] | None:
 
     b4's cover letter is a commit without a change: before the patches, or after them (its `tip-commit` strategy).
     """
-    from reviewbot import lore
-    from reviewbot.tree import Tree
+    from reviewbot.gittree.tree import Tree
+    from reviewbot.mail import fetch
     from reviewbot.types import ReviewError
-    from reviewbot.watch_mail import title
+    from reviewbot.watch.mail import title
 
     with Tree.open(tree) as opened:
         for tip in ("HEAD", "HEAD~1"):
             base = f"{tip}~{head.expected}"
             with suppress(ReviewError):
-                series = lore.parse(opened.range_mbox(f"{base}..{tip}"), "the current branch")
+                series = fetch.parse(opened.range_mbox(f"{base}..{tip}"), "the current branch")
                 titles = [title(patch.mail.subject) for patch in series.patches]
                 if len(titles) == head.expected and head.title == titles[max(head.number, 1) - 1]:
                     return series, base
@@ -115,7 +115,7 @@ def _kept(series: Series, tree: Path, base: str, inbox: str) -> Review:
     import msgspec
     from platformdirs import user_cache_path
 
-    from reviewbot import drafts
+    from reviewbot.drafts import deliver
     from reviewbot.types import Review
 
     asked = b"\0".join([str(tree.resolve()).encode(), base.encode(), *(p.diff for p in series.patches)])
@@ -127,7 +127,7 @@ def _kept(series: Series, tree: Path, base: str, inbox: str) -> Review:
         pass
     result = _review(series, tree, base, inbox)
     with suppress(OSError):
-        drafts.write(file, msgspec.json.encode(result))
+        deliver.write(file, msgspec.json.encode(result))
         for old in file.parent.iterdir():
             if abs(time.time() - old.stat().st_mtime) > FRESH:
                 old.unlink()
@@ -135,13 +135,13 @@ def _kept(series: Series, tree: Path, base: str, inbox: str) -> Review:
 
 
 def _review(series: Series, tree: Path, base: str, inbox: str = "") -> Review:
-    from reviewbot import lore
-    from reviewbot.bounded import Bounds, scratch
+    from reviewbot.mail import fetch
+    from reviewbot.process.bounded import Bounds, scratch
     from reviewbot.review import Options
-    from reviewbot.watch_review import Reviewer
+    from reviewbot.watch.reviewer import Reviewer
 
     with scratch(), Reviewer(Bounds()) as reviewer:
-        return reviewer.review(series, Options(tree=str(tree), base=base, archive=inbox or lore.LORE))
+        return reviewer.review(series, Options(tree=str(tree), base=base, archive=inbox or fetch.LORE))
 
 
 @click.command()
@@ -153,23 +153,24 @@ def b4_review(branch: str | None, tree: Path, identity: str) -> None:
 
     BRANCH is b4/review/CHANGE-ID or the change-id alone (default: the current branch). Nothing else is changed.
     """
-    from reviewbot import drafts_b4, lore
-    from reviewbot.tree import Tree
+    from reviewbot.drafts import b4
+    from reviewbot.gittree.tree import Tree
+    from reviewbot.mail import fetch
     from reviewbot.types import ReviewError
 
     with Tree.open(tree) as opened:
         found = _branch(opened, branch)
-        series = lore.parse(opened.range_mbox(found.range), branch or "the current branch")
+        series = fetch.parse(opened.range_mbox(found.range), branch or "the current branch")
     result = _review(series, tree, f"{found.first}~1")
-    files = drafts_b4.write_review(_git_folder(tree), found.tip, result, identity or drafts_b4.IDENTITY)
+    files = b4.write_review(_git_folder(tree), found.tip, result, identity or b4.IDENTITY)
     if not files:
         raise ReviewError("nothing to write")
     click.echo(f"{result.decision}: {len(files)} files in {files[0].parent}; `b4 review` shows them")
 
 
 def _branch(tree: object, name: str | None) -> Branch:
-    from reviewbot.drafts_b4 import branch, tracking_in
-    from reviewbot.tree import Tree
+    from reviewbot.drafts.b4 import branch, tracking_in
+    from reviewbot.gittree.tree import Tree
 
     assert isinstance(tree, Tree)
     wanted = "HEAD" if not name else name if name.startswith("b4/review/") else f"b4/review/{name}"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 
 import rich_click as click
 
-from reviewbot.backtest import Scored
+from reviewbot.bench.backtest import Scored
 from reviewbot.precision import On
 
 if TYPE_CHECKING:
-    from reviewbot.totals import Totals
+    from reviewbot.bench.totals import Totals
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ def backtest(
 
     Exit code 0 when no innocent patch was NACKed, else 1.
     """
-    from reviewbot import backtest as tests
+    from reviewbot.bench import backtest as tests
 
     if totals and only:
         raise click.UsageError("--only and --totals: the totals of cases that are picked out tell what they are")
@@ -112,10 +112,11 @@ def _totals(
     record: On | None,
 ) -> int:
     """The same with nothing but counts and seconds; what goes wrong on the way is said without its message."""
-    from reviewbot import backtest as tests
-    from reviewbot import precision, totals, totals_table
+    from reviewbot import precision
+    from reviewbot.bench import backtest as tests
+    from reviewbot.bench import totals, totals_table
     from reviewbot.faults import fault
-    from reviewbot.tree import Tree
+    from reviewbot.gittree.tree import Tree
     from reviewbot.types import ReviewError
 
     for path in flood or trees.values():
@@ -146,7 +147,7 @@ def _totals(
 
 
 def _sum(results: Iterable[Totals], total: int, said: TextIO) -> Totals:
-    from reviewbot.totals import Totals
+    from reviewbot.bench.totals import Totals
 
     found = Totals()
     for one in _progress(results, total, said):
@@ -188,7 +189,7 @@ def _show(results: Sequence[Scored]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from reviewbot import backtest as tests
+    from reviewbot.bench import backtest as tests
 
     console = Console()
     for title, rows in (("by class", tests.by_class(results)), ("by rule", tests.by_rule(results))):

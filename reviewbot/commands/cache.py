@@ -12,7 +12,7 @@ def cache(clear: bool) -> None:
 
     REVIEWBOT_CACHE_MEGABYTES in the environment is another bound than 2048. What was not used longest goes first.
     """
-    from reviewbot import cache as kept
+    from reviewbot.process import cache as kept
     from reviewbot.text import clean
 
     where = clean(str(kept.folder()))

@@ -14,9 +14,9 @@ import rich_click as click
 from reviewbot.types import Decision, Review, ReviewError, Series
 
 if TYPE_CHECKING:
-    from reviewbot.bounded import Bounds
+    from reviewbot.process.bounded import Bounds
     from reviewbot.review import Options
-    from reviewbot.watch_review import Reviewer
+    from reviewbot.watch.reviewer import Reviewer
 
 EXIT = {Decision.ACK: 0, Decision.NACK: 1, Decision.COMMENT: 3, Decision.UNREVIEWED: 4}
 FAULT = 5
@@ -100,7 +100,7 @@ def check(
     of several series the first of 5, 1, 4, 3, 0 that occurs.
     """
     from reviewbot import review as flow
-    from reviewbot.bounded import Bounds
+    from reviewbot.process.bounded import Bounds
 
     if bool(what) == bool(range_):
         raise click.UsageError("name one message-id, file or Maildir, or a --range of the tree")
@@ -150,9 +150,9 @@ def _checked(asked: Asked, options: Options, show: Show, bounds: Bounds) -> int:
     """Fetch, review and show each series; the exit code is the worst of theirs, by the order of WORST."""
     from time import perf_counter
 
-    from reviewbot.bounded import fault, scratch
+    from reviewbot.process.bounded import fault, scratch
     from reviewbot.types import Unreviewed
-    from reviewbot.watch_review import Reviewer
+    from reviewbot.watch.reviewer import Reviewer
 
     started = perf_counter()
     codes: list[int] = []
@@ -196,7 +196,7 @@ def _reviewed(one: Series | ReviewError, asked: Asked, options: Options, fetched
 
 def _shown(result: Review, show: Show, alone: bool) -> int:
     """Print a review, hand over its drafts, and say the exit code. Raises Unreviewed where the one series is so."""
-    from reviewbot.output import summary
+    from reviewbot.report.output import summary
     from reviewbot.types import Unreviewed
 
     if show.as_json:
@@ -216,8 +216,8 @@ def _shown(result: Review, show: Show, alone: bool) -> int:
 
 
 def _make_checks(results: Sequence[Review]) -> None:
-    from reviewbot import config
-    from reviewbot.patchwork import post
+    from reviewbot.watch import config
+    from reviewbot.watch.patchwork import post
 
     settings = config.load().patchwork
     made = sum(post(result, settings) for result in results)
@@ -225,10 +225,10 @@ def _make_checks(results: Sequence[Review]) -> None:
 
 
 def _deliver(result: Review, place: str) -> None:
-    from reviewbot import drafts
+    from reviewbot.drafts import deliver
 
     for reply in result.replies:
-        there = drafts.deliver(reply, place)
+        there = deliver.deliver(reply, place)
         if place != "-":
             print(f"draft: {there}", file=sys.stderr)
     if not result.replies:
@@ -238,20 +238,20 @@ def _deliver(result: Review, place: str) -> None:
 def _fetch(asked: Asked, folder: str) -> tuple[Sequence[Series | ReviewError], str]:
     """Each series that was asked for, and the file or folder that they came from (of standard input a copy in `folder`;
     empty for none). Raises as `lore.fetch_all`."""
-    from reviewbot import lore
+    from reviewbot.mail import fetch
 
     if asked.range:
-        from reviewbot.tree import Tree
+        from reviewbot.gittree.tree import Tree
 
         with Tree.open(asked.folder) as tree:
-            return [lore.parse(tree.range_mbox(asked.range), asked.range)], ""
-    inbox = asked.inbox or lore.LORE
+            return [fetch.parse(tree.range_mbox(asked.range), asked.range)], ""
+    inbox = asked.inbox or fetch.LORE
     if asked.what == "-":
-        stdin = sys.stdin.buffer.read(lore.Limits().series + 1)
+        stdin = sys.stdin.buffer.read(fetch.Limits().series + 1)
         copy = Path(folder, "stdin.mbox")
         copy.write_bytes(stdin)
-        return lore.fetch_all(asked.what, inbox=inbox, stdin=stdin), str(copy)
-    return lore.fetch_all(asked.what, inbox=inbox), asked.what if asked.local else ""
+        return fetch.fetch_all(asked.what, inbox=inbox, stdin=stdin), str(copy)
+    return fetch.fetch_all(asked.what, inbox=inbox), asked.what if asked.local else ""
 
 
 def _finding(asked: Asked, options: Options, beside: str) -> Options:
@@ -261,9 +261,9 @@ def _finding(asked: Asked, options: Options, beside: str) -> Options:
     """
     import msgspec
 
-    from reviewbot import lore
+    from reviewbot.mail import fetch
 
-    archive = asked.inbox or ("" if asked.local or asked.range else lore.LORE)
+    archive = asked.inbox or ("" if asked.local or asked.range else fetch.LORE)
     return msgspec.structs.replace(options, archive=archive, beside=beside)
 
 
@@ -274,13 +274,13 @@ def _say(message: str) -> None:
 def _print_json(result: Review) -> None:
     import msgspec
 
-    from reviewbot.output import as_json
+    from reviewbot.report.output import as_json
 
     sys.stdout.write(msgspec.json.encode(as_json(result)).decode() + "\n")
 
 
 def _print_terse(results: Sequence[Review]) -> None:
-    from reviewbot.terse import terse
+    from reviewbot.report.terse import terse
 
     for line in terse(results):
         print(line)
@@ -288,13 +288,13 @@ def _print_terse(results: Sequence[Review]) -> None:
 
 def _write_sarif(results: Sequence[Review], file: Path | None) -> None:
     if file is not None:
-        from reviewbot import sarif
+        from reviewbot.report import sarif
 
         sarif.write(results, file)
 
 
 def _print_text(result: Review, color: bool) -> None:
-    from reviewbot.output import summary
+    from reviewbot.report.output import summary
 
     lines = summary(result)
     print(

@@ -21,9 +21,9 @@ def demo(short: bool) -> int:
 
     Needs no network and no kernel tree. Exit code 0 when all five are NACKed.
     """
-    from reviewbot import case
-    from reviewbot.demo import examine_case
-    from reviewbot.output import summary
+    from reviewbot.bench import case
+    from reviewbot.bench.demo import examine_case
+    from reviewbot.report.output import summary
     from reviewbot.types import Decision
 
     cases = {c.name: c for c in case.load()}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from reviewbot.drafts_box import Box
-    from reviewbot.store_drafts import DraftRow
-    from reviewbot.watch_work import Result
+    from reviewbot.watch.box import Box
+    from reviewbot.watch.ledger import DraftRow
+    from reviewbot.watch.work import Result
 
 
 @click.group(invoke_without_command=True)
@@ -32,10 +32,10 @@ def drafts(context: click.Context, path: Path | None) -> None:
 
 @contextmanager
 def _box(path: Path | None) -> Iterator[Box]:
-    from reviewbot import config as configuration
-    from reviewbot.drafts_box import Box
-    from reviewbot.store import Store
-    from reviewbot.store_drafts import Ledger
+    from reviewbot.watch import config as configuration
+    from reviewbot.watch.box import Box
+    from reviewbot.watch.ledger import Ledger
+    from reviewbot.watch.store import Store
 
     config = configuration.load(path)
     with Store.open(config.database_url()) as store:
@@ -50,9 +50,9 @@ NAME = click.argument("name")
 @click.pass_obj
 def list_(path: Path | None, everything: bool = False) -> None:
     """What waits for you, oldest first."""
-    from reviewbot.store_drafts import OPEN, Held
     from reviewbot.text import clean
-    from reviewbot.watch_reasons import counted, told
+    from reviewbot.watch.ledger import OPEN, Held
+    from reviewbot.watch.reasons import counted, told
 
     with _box(path) as box:
         box.settle()
@@ -83,10 +83,10 @@ def show(path: Path | None, name: str) -> None:
 
 
 def _about(box: Box, row: DraftRow) -> list[str]:
-    from reviewbot.output import line as verdict_line
-    from reviewbot.store_schema import mail, series
+    from reviewbot.report.output import line as verdict_line
     from reviewbot.text import clean
-    from reviewbot.watch_work import replies
+    from reviewbot.watch.schema import mail, series
+    from reviewbot.watch.work import replies
 
     store = box.ledger.store
     lines = [f"{row.name}: {row.state}{f' ({clean(row.why)})' if row.why else ''}", f"file: {box.path(row.name)}"]
@@ -104,7 +104,7 @@ def _facts(text: str) -> list[str]:
     import msgspec
 
     from reviewbot.text import clean
-    from reviewbot.watch_work import Result
+    from reviewbot.watch.work import Result
 
     result: Result = msgspec.json.decode(text, type=Result)
     lines = [f"base: {result.base[:12]}"] if result.base else []
@@ -118,7 +118,7 @@ def _facts(text: str) -> list[str]:
 @click.pass_obj
 def edit(path: Path | None, name: str) -> None:
     """Change a draft in $VISUAL or $EDITOR."""
-    from reviewbot.drafts_box import in_terminal
+    from reviewbot.watch.box import in_terminal
 
     editor = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
     with _box(path) as box:
@@ -132,8 +132,8 @@ def edit(path: Path | None, name: str) -> None:
 @click.pass_obj
 def release(path: Path | None, name: str, yes: bool, anyway: bool) -> None:
     """Send one draft by git send-email, where the configuration has `send = true`; else print the command for it."""
-    from reviewbot.drafts_box import in_terminal
     from reviewbot.text import clean_lines
+    from reviewbot.watch.box import in_terminal
 
     with _box(path) as box:
         row = box.ledger.find(name)
@@ -153,8 +153,8 @@ def release(path: Path | None, name: str, yes: bool, anyway: bool) -> None:
 @click.pass_obj
 def sent(path: Path | None, name: str) -> None:
     """Say that you have sent a draft yourself; it never comes back. (Seen on the list, it is known without this.)"""
-    from reviewbot.store_drafts import Held
     from reviewbot.types import ReviewError
+    from reviewbot.watch.ledger import Held
 
     with _box(path) as box:
         row = box.ledger.find(name)

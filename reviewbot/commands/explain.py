@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from reviewbot.explain import Run, Told
+    from reviewbot.report.explain import Run, Told
     from reviewbot.types import Source, Trace
 
 
@@ -22,10 +22,10 @@ def explain(name: str | None, tree: Path | None, base: str, no_replay: bool) -> 
 
     ID is in the last line of a reply. Exit code 0, or 1 when the model does not lead to that schedule any more.
     """
-    from reviewbot.explain import load, runs, told
-    from reviewbot.reply import fill
+    from reviewbot.report.explain import load, runs, told
+    from reviewbot.report.reply import fill
+    from reviewbot.report.schedule import columns, knot
     from reviewbot.review import runs_folder
-    from reviewbot.schedule import columns, knot
     from reviewbot.text import clean, clean_lines
 
     if not name:
@@ -64,7 +64,7 @@ def _place(item: Told) -> str:
 
 def _source(run: Run, tree: Path | None, base: str) -> Source | None:
     """The files to show lines of: the reviewed tree with the series applied, or without it for what the series ends."""
-    from reviewbot.tree import Tree
+    from reviewbot.gittree.tree import Tree
     from reviewbot.types import Outcome, ReviewError
 
     if not run.tree and tree is None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from reviewbot.facts import Fact, Facts
-    from reviewbot.tree import Tree
+    from reviewbot.analysis import Fact, Facts
+    from reviewbot.gittree.tree import Tree
     from reviewbot.types import Source
 
 
@@ -29,8 +29,8 @@ def facts(what: str, function: str, kinds: tuple[str, ...], tree: Path | None, b
 
     FILE is a path inside of the tree; PATCH is a mail, mbox or diff. A rule's author sees here what a rule will see.
     """
-    from reviewbot.facts.kinds import KINDS
-    from reviewbot.tree import Tree
+    from reviewbot.analysis.events.kinds import KINDS
+    from reviewbot.gittree.tree import Tree
     from reviewbot.types import ReviewError
 
     if unknown := [kind for kind in kinds if kind not in KINDS]:
@@ -59,21 +59,21 @@ def _inside(what: str, tree: Path | None) -> str:
 
 
 def _of_file(source: Source, path: str) -> Facts:
-    from reviewbot.facts import worlds
+    from reviewbot.analysis.program import programs
 
-    return worlds.around(source, [path]).facts([path])
+    return programs.around(source, [path]).facts([path])
 
 
 def _of_patch(repository: Tree, what: str, base: str) -> tuple[Facts, Facts]:
     """What the patch takes away, and what it adds."""
-    from reviewbot import lore
-    from reviewbot.facts import worlds
+    from reviewbot.analysis.program import programs
+    from reviewbot.mail import fetch
 
-    change = repository.apply(lore.fetch(what), base or None)
+    change = repository.apply(fetch.fetch(what), base or None)
     before, after = repository.sources(change)
     paths = [p for f in change.files if not f.binary for p in dict.fromkeys((f.old_path or f.path, f.path))]
-    old = worlds.around(before, paths)
-    new = worlds.led_on(old, after, paths)
+    old = programs.around(before, paths)
+    new = programs.led_on(old, after, paths)
     facts_before, facts_after = old.facts(paths), new.facts(paths)
     return facts_before - facts_after, facts_after - facts_before
 

@@ -27,7 +27,7 @@ def new_rule(name: str) -> None:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
-        loader=PackageLoader("reviewbot", "templates"),
+        loader=PackageLoader("reviewbot.commands", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

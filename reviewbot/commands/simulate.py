@@ -79,8 +79,8 @@ def _quoted(text: str) -> str:
 
 
 def _text(spec: str, result: Result) -> str:
-    from reviewbot.reply import fill
-    from reviewbot.schedule import knot, schedule
+    from reviewbot.report.reply import fill
+    from reviewbot.report.schedule import knot, schedule
     from reviewbot.text import clean, clean_lines
 
     head = f"{result.outcome}: {clean(spec)} ({result.states} states)"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from reviewbot.config import Config
-    from reviewbot.store import Store
-    from reviewbot.watch_idle import Listed, Summary
+    from reviewbot.watch.config import Config
+    from reviewbot.watch.idle import Listed, Summary
+    from reviewbot.watch.store import Store
 
 
 @click.command()
@@ -44,7 +44,7 @@ def watch(
     Nothing is ever sent. For cron and systemd timers; progress is shown on a terminal only, a log gets one line. Exit
     code 1: something failed that the next poll tries again.
     """
-    from reviewbot import config as configuration
+    from reviewbot.watch import config as configuration
 
     config = configuration.load(path)
     if check_config:
@@ -53,16 +53,16 @@ def watch(
     if status or retry or everything:
         return _look_after(config, retry, everything)
     if follow:
-        from reviewbot.watch import follow as stay
+        from reviewbot.watch.poll import follow as stay
 
         stay(config, lambda: _once(config, not no_review, file))
     return 1 if _once(config, not no_review, file).faults else 0
 
 
 def _check(config: Config, path: Path) -> int:
-    from reviewbot.config_check import faults
     from reviewbot.text import clean
     from reviewbot.types import ReviewError
+    from reviewbot.watch.config_check import faults
 
     found = faults(config)
     for line in found:
@@ -75,12 +75,12 @@ def _check(config: Config, path: Path) -> int:
 
 def _once(config: Config, review: bool, metrics: Path | None) -> Summary:
     """One poll, as short as possible where there is nothing to do."""
-    from reviewbot.watch_idle import nothing_to_do, remember
+    from reviewbot.watch.idle import nothing_to_do, remember
 
     summary, listed = nothing_to_do(config, review)
     if summary is None:
-        from reviewbot.store import Store
-        from reviewbot.watch import all_done
+        from reviewbot.watch.poll import all_done
+        from reviewbot.watch.store import Store
 
         with Store.open(config.database_url()) as store:
             summary = _poll(config, store, review, listed)
@@ -88,14 +88,14 @@ def _once(config: Config, review: bool, metrics: Path | None) -> Summary:
         remember(config, summary, until, read, review)
     click.echo(f"watch: {summary.line()}")
     if metrics:
-        from reviewbot.watch_metrics import write
+        from reviewbot.watch.metrics import write
 
         write(metrics, summary)
     return summary
 
 
 def _look_after(config: Config, retry: str | None, everything: bool) -> int:
-    from reviewbot.store import Store
+    from reviewbot.watch.store import Store
 
     with Store.open(config.database_url()) as store:
         if retry:
@@ -104,11 +104,11 @@ def _look_after(config: Config, retry: str | None, everything: bool) -> int:
 
 
 def _poll(config: Config, store: Store, review: bool, listed: Listed) -> Summary:
-    from reviewbot.watch import Show, poll
+    from reviewbot.watch.poll import Show, poll
 
     show: Show
     if sys.stderr.isatty():
-        from reviewbot.watch_show import Bars
+        from reviewbot.watch.show import Bars
 
         with Bars() as show:
             summary = poll(config, store, review=review, show=show, listed=listed)
@@ -137,10 +137,10 @@ class Log:
 
 
 def _status(store: Store, everything: bool) -> int:
-    from reviewbot.store import Kind
-    from reviewbot.store_schema import mail
     from reviewbot.text import clean
-    from reviewbot.watch_reasons import status
+    from reviewbot.watch.reasons import status
+    from reviewbot.watch.schema import mail
+    from reviewbot.watch.store import Kind
 
     for line in status(store, everything):
         click.echo(line)
@@ -150,9 +150,9 @@ def _status(store: Store, everything: bool) -> int:
 
 
 def _retry(store: Store, which: str) -> None:
-    from reviewbot.store import State
-    from reviewbot.store_schema import series
     from reviewbot.types import ReviewError
+    from reviewbot.watch.schema import series
+    from reviewbot.watch.store import State
 
     rows = store.series((series.c.key == which) | (series.c.lead == which.strip("<>")))
     if not rows or rows[0].state not in (State.SET_ASIDE, State.SKIPPED, State.DONE, State.SUPERSEDED):

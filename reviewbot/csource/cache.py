@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot import cache as kept
 from reviewbot.csource.ir import VERSION, Unit
+from reviewbot.process import cache as kept
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(Unit)

@@ -1,7 +1,7 @@
 """The intermediate form of one C file: what the facts are made from.
 
 A `Unit` depends on the text of the file alone (no kernel config, no other file), so it is cached by blob id. Types are
-resolved across files later, by `reviewbot.facts`. Line numbers count from 1 and are those of the original text.
+resolved across files later, by `reviewbot.analysis`. Line numbers count from 1 and are those of the original text.
 
 How C is written in it, where there is a choice:
 

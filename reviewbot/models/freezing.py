@@ -7,14 +7,7 @@ from typing import Literal
 from reviewbot.models.block import called, named
 from reviewbot.models.reader import Mode, SleepingLock, acquire, lock_of, release, task_of
 from reviewbot.models.scene import scene
-from reviewbot.sim import (
-    Model,
-    PercpuRef,
-    blk_mq_freeze_queue,
-    blk_mq_unfreeze_queue,
-    blk_queue_enter,
-    blk_queue_exit,
-)
+from reviewbot.sim import Model, PercpuRef, blk_mq_freeze_queue, blk_mq_unfreeze_queue, blk_queue_enter, blk_queue_exit
 
 
 @scene

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from reviewbot.tree import Tree
+from reviewbot.gittree.tree import Tree
 from reviewbot.types import Address, Mail, Patch, Series
 
 FILE = "drivers/md/dm.c"

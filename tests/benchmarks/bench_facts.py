@@ -16,11 +16,11 @@ import tempfile
 from pathlib import Path
 from time import perf_counter, process_time
 
-from reviewbot import lore
-from reviewbot.facts import worlds
-from reviewbot.facts.records import Record, throttles
-from reviewbot.source import FolderSource
-from reviewbot.tree import Tree
+from reviewbot.analysis.locks.lockset_summary import Record, throttles
+from reviewbot.analysis.program import programs
+from reviewbot.gittree.source import FolderSource
+from reviewbot.gittree.tree import Tree
+from reviewbot.mail import fetch
 
 MD = ("drivers/md/dm.c", "drivers/md/bcache/super.c", "drivers/md/dm-vdo/vdo.c")
 SEVEN = (
@@ -45,7 +45,7 @@ def balance(tree: str) -> None:
     touch, bad = 0, []
     source = FolderSource(tree)
     for path in MD:
-        world = worlds.around(source, [path])
+        world = programs.around(source, [path])
         for key in world.functions():
             stub = world.names.functions[key]
             if stub.macro or stub.unreadable or not key.startswith("drivers/md") or world.locking.plan(key).plain:
@@ -63,19 +63,19 @@ def every(tree: str, scope: str) -> None:
     source = FolderSource(tree)
     for path in SCOPES[scope]:
         if source.blob(path):
-            world = worlds.around(source, [path])
+            world = programs.around(source, [path])
             world.facts()
             world.effects.all()
 
 
 def patch(tree: str, mail: str) -> None:
     """Find the facts of the files of a patch on both sides."""
-    series = lore.parse(Path(mail).read_bytes(), mail)
+    series = fetch.parse(Path(mail).read_bytes(), mail)
     with Tree.open(Path(tree)) as repository:
         change = repository.apply(series, None, "HEAD")
         paths = [p for f in change.files for p in (f.old_path, f.path) if p]
         start, used = perf_counter(), process_time()
-        before, after = (worlds.around(source, paths) for source in repository.sources(change))
+        before, after = (programs.around(source, paths) for source in repository.sources(change))
         changed = len(after.facts(paths) - before.facts(paths)), len(before.facts(paths) - after.facts(paths))
         report(start, used, f"{changed[0]} facts more, {changed[1]} less; ")
 

@@ -47,7 +47,7 @@ def main() -> None:
                 subprocess.run(command, check=True, capture_output=True, cwd=home, env=env)
 
             mine, theirs = median(lambda c=ours: run(c), runs), median(lambda c=peer: run(c), runs)  # type: ignore[misc]
-            print(f"{name}: reviewbot.lore {mine:.3f} s, b4 am {theirs:.3f} s, ratio {mine / theirs:.2f}")
+            print(f"{name}: reviewbot.mail.fetch {mine:.3f} s, b4 am {theirs:.3f} s, ratio {mine / theirs:.2f}")
 
 
 if __name__ == "__main__":

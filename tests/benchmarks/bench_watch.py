@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from servers import public_inbox
 from test_watch_child import mutated
 
-from reviewbot.epochs import Mirror
-from reviewbot.lore_protocol import Limits
-from reviewbot.watch_child import HeadReader, Unreadable
+from reviewbot.mail.epochs import Mirror
+from reviewbot.mail.protocol import Limits
+from reviewbot.watch.child import HeadReader, Unreadable
 
 MAIN = "import sys; from reviewbot.cli import main; main()"
 DAY = 86400.0

@@ -14,8 +14,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 
+from reviewbot.gittree.tree import Tree
 from reviewbot.review import Examined, examine
-from reviewbot.tree import Tree
 from reviewbot.types import Change, FileChange, Hunk, Line, Outcome
 
 FOLDERS = ("drivers/md", "fs/ext4", "drivers/nvme/host")

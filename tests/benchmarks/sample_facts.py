@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import sys
 
-from reviewbot.facts import worlds
-from reviewbot.source import FolderSource
+from reviewbot.analysis.program import programs
+from reviewbot.gittree.source import FolderSource
 
 FILES = ("drivers/md/dm.c", "block/bio.c", "drivers/block/loop.c", "fs/xfs/xfs_buf.c")
 
@@ -15,7 +15,7 @@ def main() -> None:
     source, seed, count = FolderSource(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     by_kind: dict[str, list[str]] = {}
     for path in sys.argv[4:] or FILES:
-        world = worlds.around(source, [path])
+        world = programs.around(source, [path])
         for fact in world.facts([p for p in world.whole if p.endswith(".c")]):
             by_kind.setdefault(type(fact).__name__, []).append(str(fact))
     draw = random.Random(seed)

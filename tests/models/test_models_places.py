@@ -10,9 +10,9 @@ import pytest
 from model_golden import Golden, goldens
 
 from reviewbot.csource.lower import lower
+from reviewbot.gittree.tree import Tree
 from reviewbot.models.scene import build
 from reviewbot.sim.compile import compile_model
-from reviewbot.tree import Tree
 
 
 @cache

@@ -1,0 +1,195 @@
+"""Who can be above a call through a pointer, when that call runs a given function.
+
+The flow of function pointers (see `link`) does not tell instances apart: it says what a call can reach, in any run. Here
+it is asked which functions are on the stack then. Three cases:
+
+- Somebody on the stack handed the function down (its address, or a table that has it): he is above the call.
+- The code that calls it serves several, and those who use this function call into that code: they are above it, or the
+  code runs by itself (a thread or a completion of its own file).
+- Nobody who knows the function calls into that code: it was registered, and anybody can be above it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reviewbot.analysis.callgraph.callgraph import Links
+from reviewbot.analysis.callgraph.pointer_flow import as_function
+from reviewbot.analysis.code.expr import bare, parts
+from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Expr, Function, Name
+
+NEAR = 7
+"""Most calls from who hands a function down to the call that runs it."""
+FEW = 8
+"""Through a pointer that can be more functions than this, what was registered is not told apart."""
+
+
+class Way(NamedTuple):
+    """One way down to a call: functions (keys) from the outermost that is known to the one that calls.
+
+    inside: the file that everything above has to be in (empty for any), without these functions (`others`): they hand
+    down something else.
+    """
+
+    chain: tuple[str, ...]
+    inside: str = ""
+    others: frozenset[str] = frozenset()
+
+
+class Handing:
+    """Ways to the calls through pointers of a program, found when asked for."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self._ways: dict[tuple[str, str], tuple[Way, ...]] = {}
+        self._up: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._kinds_of: dict[str, frozenset[str]] = {}
+        self._down: dict[str, frozenset[str]] = {}
+        self._putters: dict[str, list[str]] | None = None
+        self._tables: dict[str, dict[str, set[str]]] = {}
+        self._users: dict[str, dict[str, set[str]]] = {}
+
+    def ways(self, caller: str, handler: str) -> tuple[Way, ...]:
+        """Ways down to a function when it calls another one through a pointer."""
+        found = self._ways.get((caller, handler))
+        if found is None:
+            found = self._ways[caller, handler] = tuple(self._find(caller, handler))
+        return found
+
+    def _find(self, caller: str, handler: str) -> Iterator[Way]:
+        links = self.links
+        nodes = [n for n in links.wiring(caller).nodes if handler in links.targets.get(n, ())]
+        if not nodes:  # by contract: the slot of the object's own kind
+            yield Way((caller,))
+            return
+        mine = frozenset(n.partition(".")[0] for n in nodes)
+        up, putters = self._reaching(caller), self._handing(handler)
+        above = [key for key in up if key in putters and not self._another(up[key], handler, mine)]
+        if not above:
+            files = {links.names.file.get(p, p.removesuffix(":")) for p in (*putters, handler)}
+            near = (key for key in up if links.names.file[key] in files)
+            above = [key for key in near if not self._another(up[key], handler, mine)]
+        if above:
+            nearest = set(above)
+            for key in above:
+                if nearest.isdisjoint(up[key][1:]):
+                    yield Way(up[key])
+            yield self._by_itself(caller, nodes)
+        elif min(len(links.targets[n]) for n in nodes) <= FEW:
+            yield Way((caller,))
+        else:
+            yield self._by_itself(caller, nodes)
+
+    def _by_itself(self, caller: str, nodes: list[str]) -> Way:
+        """The way of code that calls what somebody left with it before."""
+        others: set[str] = set()
+        for node in nodes:
+            if node not in self._down:
+                self._down[node] = frozenset().union(*map(self._handing, self.links.targets[node]))
+            others |= self._down[node]
+        return Way((caller,), self.links.names.file[caller], frozenset(others) - {caller})
+
+    def _reaching(self, key: str) -> dict[str, tuple[str, ...]]:
+        """Functions that reach one by few calls of names, the nearest first -> the shortest chain, ends included."""
+        found = self._up.get(key)
+        if found is None:
+            found = self._up[key] = {key: (key,)}
+            todo = deque([key])
+            while todo:
+                at = todo.popleft()
+                if len(found[at]) <= NEAR:
+                    for caller in sorted(self.links.callers.get(at, ())):
+                        if caller not in found and self.links.names_it(caller, at):
+                            found[caller] = (caller, *found[at])
+                            todo.append(caller)
+        return found
+
+    def _another(self, way: tuple[str, ...], handler: str, structs: frozenset[str]) -> bool:
+        """Whether a way leads through a file that has a table of its own, of the same kind, to hand down."""
+        file = self.links.names.file
+        between = {file[key] for key in way[1:]} - {file[way[0]], file[way[-1]], file[handler]}
+        return any(not structs.isdisjoint(self._kinds(path)) for path in between)
+
+    def _kinds(self, path: str) -> frozenset[str]:
+        """Structs that a file has tables of."""
+        found = self._kinds_of.get(path)
+        if found is None:
+            declared = self.links.names.library.declared[path]
+            found = self._kinds_of[path] = frozenset(slot.type for slot in declared.slots)
+        return found
+
+    # --- who hands a function down
+
+    def _handing(self, handler: str) -> frozenset[str]:
+        """Functions that put a function somewhere, or hand on a table that has it."""
+        if self._putters is None:
+            self._putters = {}
+            for key, wired in self.links.wired.items():
+                for _, put in wired.puts:
+                    self._putters.setdefault(put, []).append(key)
+        found: set[str] = set()
+        for key in self._putters.get(handler, ()):
+            if not key.endswith(":"):
+                found.add(key)
+                continue
+            path = key[:-1]
+            for table in self._filled(path).get(handler, ()):
+                found |= self._using(path).get(table, set())
+        return frozenset(found)
+
+    def _filled(self, path: str) -> dict[str, set[str]]:
+        """Function -> the tables of a file that have it."""
+        found = self._tables.get(path)
+        if found is None:
+            found = self._tables[path] = {}
+            names = self.links.names
+            for slot in names.library.declared[path].slots:
+                handler = as_function(names, slot.value, path)
+                if handler is not None:
+                    found.setdefault(handler, set()).add(slot.variable)
+        return found
+
+    def _using(self, path: str) -> dict[str, set[str]]:
+        """Table of a file -> functions of the file that hand it to a call, or put it into a variable of their own."""
+        found = self._users.get(path)
+        if found is None:
+            found = self._users[path] = {}
+            tables = {t for tables in self._filled(path).values() for t in tables}
+            for name, function in self.links.names.library.functions(path).items():
+                key = self.links.names.own_function(name, path)
+                if key in self.links.wired:
+                    for table in _handed_on(function, tables):
+                        found.setdefault(table, set()).add(key)
+        return found
+
+
+def _handed_on(function: Function, tables: set[str]) -> Iterator[str]:
+    for block in function.blocks:
+        for event in block.events:
+            if isinstance(event, CallEvent):
+                for value in event.call.args:
+                    if (table := _table(value, tables)) is not None:
+                        yield table
+            elif isinstance(event, Assign):
+                table = _table(event.right, tables)
+                if table is not None and _own(function, event.left):
+                    yield table
+
+
+def _table(value: Expr, tables: set[str]) -> str | None:
+    """The table whose address a value is."""
+    plain = bare(value)
+    if isinstance(plain, AddressOf) and isinstance(plain.base, Name) and plain.base.name in tables:
+        return plain.base.name
+    return None
+
+
+def _own(function: Function, left: Expr) -> bool:
+    """Whether it is a variable on the function's own stack, or a part of one."""
+    *_, root = parts(left)
+    types = {v.name: v.type for v in (*function.parameters, *function.locals)}
+    if not isinstance(root, Name) or root.name not in types:
+        return False
+    return root is left or not types[root.name].pointers

@@ -1,0 +1,410 @@
+"""Who calls whom: direct calls, and functions that travel in operations tables, requests, work items and arguments.
+
+A function's address that is put somewhere (a slot `struct.field`, the i-th argument of a function) flows on through
+assignments and calls until it is called. The flow does not tell instances apart: every function that was ever put into
+a slot can be what a call through that slot reaches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from functools import cached_property
+from heapq import heappop, heappush
+from typing import TypeVar
+
+from reviewbot.analysis.callgraph.pointer_flow import (
+    RUNS,
+    Bound,
+    Handed,
+    Placed,
+    Root,
+    Started,
+    Wired,
+    Wiring,
+    argument,
+    carries_function,
+    through,
+)
+from reviewbot.analysis.code import identity
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.names import Names, name_of
+from reviewbot.csource.ir import Call
+from reviewbot.kernel import KERNEL
+
+T = TypeVar("T", bound=Hashable)
+V = TypeVar("V")
+
+
+def _shared(find: Callable[[Links], V]) -> cached_property[V]:
+    """What is the same in two graphs that are the same but for lines: found once for both."""
+    return cached_property(lambda links: find(links) if links.same is None else getattr(links.same, find.__name__))
+
+
+class Links:
+    """The call graph over the functions of `names`, and where they are entered from.
+
+    `wired` is what each function does with functions, by key (`path:` for a file's scope): what it lacks is made, for
+    every function of the files `whole` and for what these reach. A header's function that nothing reaches is left out.
+    """
+
+    def __init__(self, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> None:
+        self.names = names
+        self.whole = frozenset(whole)
+        self.wired = dict(wired or {})
+        self._bodies: dict[str, Body] = {}
+        self._apart: dict[str, Wired] = {}
+        """What functions that are not linked do with functions, as far as somebody has asked."""
+        self.same: Links | None = None
+        """The graph that it was made from, where both are the same but for lines."""
+        self._order: Callable[[], list[list[str]]] | None = None
+        self.types: dict[str, frozenset[str]] = {}
+        """Function -> types of its variables, as far as somebody has asked."""
+
+    @classmethod
+    def of(cls, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> Links:
+        """The graph over the functions that the files `whole` reach."""
+        links = cls(names, whole, wired)
+        links._wire()
+        return links
+
+    @classmethod
+    def known(
+        cls,
+        names: Names,
+        whole: Iterable[str],
+        wired: Mapping[str, Wired],
+        order: Callable[[], list[list[str]]],
+        types: Mapping[str, frozenset[str]],
+    ) -> Links:
+        """A graph that was made before, of which it is known what each function does and in what order they come."""
+        links = cls(names, whole, wired)
+        links._order, links.types = order, dict(types)
+        return links
+
+    @classmethod
+    def after(
+        cls, before: Links, names: Names, whole: Iterable[str], dirty: Collection[str], moved: Mapping[str, int]
+    ) -> Links:
+        """The graph of a program that differs from the one before in some functions."""
+        links = cls(
+            names,
+            whole,
+            {
+                key: wired.shifted(moved[key]) if key in moved else wired
+                for key, wired in before.wired.items()
+                if key not in dirty and (key in names.functions or key.endswith(":"))
+            },
+        )
+        links.types = {key: types for key, types in before.types.items() if key not in dirty}
+        if links._shaped_like(before, dirty):
+            links.same = before
+        else:
+            links._wire()
+        return links
+
+    def _shaped_like(self, before: Links, dirty: Collection[str]) -> bool:
+        """Whether the functions are those of another program, and do the same with functions; links them if so."""
+        functions = [key for key in dirty if not key.endswith(":")]
+        new = any(key not in before.wired and self.names.file.get(key) in self.whole for key in functions)
+        gone = any(key in before.wired and key not in self.names.functions for key in functions)
+        if new or gone or self.whole != before.whole:
+            return False
+        again = [key for key in before.wired if key not in self.wired]
+        self.wired = {key: self.wired.get(key) or self.wire(key) for key in before.wired}
+        return all(self.wired[key].shape == before.wired[key].shape for key in again)
+
+    def body(self, key: str) -> Body:
+        """The function, with its names resolved."""
+        found = self._bodies.get(key)
+        if found is None:
+            found = self._bodies[key] = Body(self.names, key)
+        return found
+
+    def _wire(self) -> None:
+        todo = [key for key, path in self.names.file.items() if path in self.whole]
+        todo += [f"{path}:" for path in sorted(self.whole)]
+        seen = set(todo)
+        while todo:
+            key = todo.pop()
+            wired = self.wired.get(key)
+            if wired is None:
+                wired = self.wired[key] = self.wire(key)
+            for other in wired.functions:
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+                    if (file := f"{self.names.file[other]}:") not in seen:
+                        seen.add(file)
+                        todo.append(file)
+        files = [key for key in self.wired if key.endswith(":")]
+        self.wired = {key: self.wired[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")}
+
+    def wire(self, key: str) -> Wired:
+        """What one function, or the scope of a file (`path:`), does with functions."""
+        wiring = Wiring(self.names, key)
+        if key.endswith(":"):
+            wiring.file(key[:-1])
+        elif not self.names.functions[key].unreadable:
+            wiring.function(self.body(key))
+        return wiring.done()
+
+    def wiring(self, key: str) -> Wired:
+        """What a function does with functions, also one that nothing reaches; nothing for one that is not there."""
+        found = self.wired.get(key) or self._apart.get(key)
+        if found is None:
+            found = self._apart[key] = self.wire(key) if key in self.names.file else Wired()
+        return found
+
+    # --- where function pointers are
+
+    @_shared
+    def targets(self) -> dict[str, set[str]]:
+        """Node -> functions that can be in it, flown on until nothing changes."""
+        found: dict[str, set[str]] = {}
+        flows: dict[str, set[str]] = {}
+        handed: dict[str, list[Handed]] = {}
+        todo: deque[tuple[str, str]] = deque()
+
+        def put(node: str, handler: str) -> None:
+            reached = found.setdefault(node, set())
+            if handler not in reached:
+                reached.add(handler)
+                todo.append((node, handler))
+
+        for wired in self.wired.values():
+            for source, onward in wired.flows:
+                flows.setdefault(source, set()).add(onward)
+            for one in wired.handed:
+                handed.setdefault(one.node, []).append(one)
+        for wired in self.wired.values():
+            for node, handler in wired.puts:
+                put(node, handler)
+        while todo:
+            node, handler = todo.popleft()
+            for onward in flows.get(node, ()):
+                put(onward, handler)
+            for one in handed.get(node, ()):
+                into = argument(handler, one.position)
+                if one.known:
+                    put(into, one.what)
+                elif carries_function(self.names, handler, one.position):
+                    flows.setdefault(one.what, set()).add(into)
+                    for known in tuple(found.get(one.what, ())):
+                        put(into, known)
+        return found
+
+    @_shared
+    def roots(self) -> dict[str, set[Root]]:
+        """Function -> where it is entered from."""
+        found: dict[str, set[Root]] = {}
+        for node, handlers in self.targets.items():
+            if (slot := KERNEL.slots.get(node)) is not None:
+                for handler in handlers:
+                    found.setdefault(handler, set()).add(Root(slot.context, "", node))
+        for wired in self.wired.values():
+            for handler, root in wired.roots:
+                found.setdefault(handler, set()).add(root)
+            for bound in wired.bound:
+                context = {"work": "work", "irq_work": "hardirq"}.get(bound.runner, "softirq")
+                found.setdefault(bound.handler, set()).add(Root(context, bound.work))
+            for started in wired.started:
+                name = name_of(started.handler)
+                found.setdefault(started.handler, set()).add(Root("thread", name))
+        for name, context in KERNEL.entered.items():
+            if (key := self.names.shared_function(name)) is not None:
+                found.setdefault(key, set()).add(Root(context, "", name))
+        return found
+
+    @cached_property
+    def bound(self) -> list[Bound]:
+        """Every work item, timer or callback that gets a handler."""
+        return [bound for wired in self.wired.values() for bound in wired.bound]
+
+    @cached_property
+    def started(self) -> list[Started]:
+        """Every thread that is started."""
+        return [started for wired in self.wired.values() for started in wired.started]
+
+    @cached_property
+    def placed_in(self) -> dict[str, tuple[Placed, ...]]:
+        """Function (`path:` for a file's scope) -> functions that it puts into slots."""
+        return {key: wired.placed for key, wired in self.wired.items() if wired.placed}
+
+    def functions(self) -> Iterator[str]:
+        """Keys of all functions of the program, in the order of its files."""
+        return (key for key in self.wired if not key.endswith(":"))
+
+    def has_context(self, key: str, call: Call) -> bool:
+        """Whether a call of a function goes through a slot that has a context of its own."""
+        node = self.through(key, call)
+        return isinstance(node, str) and node in KERNEL.slots
+
+    @_shared
+    def queued(self) -> dict[str, set[str]]:
+        """Work item -> workqueues it is queued on."""
+        found: dict[str, set[str]] = {}
+        for wired in self.wired.values():
+            for work, queue in wired.queued:
+                found.setdefault(work, set()).add(queue)
+        return found
+
+    # --- calls
+
+    @_shared
+    def callees(self) -> dict[str, tuple[str, ...]]:
+        """Function -> functions that it can call."""
+        return {key: self.called(key) for key in self.wired if not key.endswith(":")}
+
+    def called(self, key: str) -> tuple[str, ...]:
+        """Functions that one function can call."""
+        wired = self.wiring(key)
+        if not wired.nodes and not wired.runs:
+            return wired.direct
+        found = dict.fromkeys(wired.direct)
+        for node in wired.nodes:
+            found.update(dict.fromkeys(sorted(self.targets.get(node, ()))))
+        for slot, owner in wired.runs:
+            found.update(dict.fromkeys(self._about(slot, owner)))
+        return tuple(found)
+
+    @_shared
+    def callers(self) -> dict[str, set[str]]:
+        """Function -> functions that can call it."""
+        found: dict[str, set[str]] = {}
+        for key, callees in self.callees.items():
+            for callee in callees:
+                found.setdefault(callee, set()).add(key)
+        return found
+
+    def names_it(self, caller: str, callee: str) -> bool:
+        """Whether the caller calls the callee by name."""
+        return callee in self.wiring(caller).direct
+
+    def through(self, key: str, call: Call) -> str | None:
+        """For a call through a pointer: the node that the pointer comes from; else None."""
+        return through(self.body(key), call)
+
+    def reached(self, key: str, call: Call) -> tuple[str, ...]:
+        """Keys of the functions that the call can reach, as far as their bodies are at hand."""
+        body = self.body(key)
+        if call.callee and call.callee not in body.locals:
+            if (slot := RUNS.get(call.callee)) is not None:
+                owner = identity.owner(body.identity(call.args[0])) if call.args else ""
+                return self._about(slot, owner) if owner else ()
+            direct = self.names.function(call.callee, body.file)
+            return (direct,) if direct is not None else ()
+        node = through(body, call)
+        return tuple(sorted(self.targets.get(node, ()))) if node is not None else ()
+
+    def _about(self, slot: str, owner: str) -> tuple[str, ...]:
+        """Functions of a slot that are about a struct: they have a variable that points to one."""
+        handlers = sorted(self.targets.get(slot, ()))
+        return tuple(h for h in handlers if owner in self._types(h))
+
+    def _types(self, key: str) -> frozenset[str]:
+        found = self.types.get(key)
+        if found is None:
+            found = self.types[key] = frozenset(t.name for t in self.body(key).locals.values())
+        return found
+
+    @_shared
+    def order(self) -> list[list[str]]:
+        """Strongly connected components of the call graph, callees first."""
+        return self._order() if self._order is not None else list(components(self.callees_of, self.callees))
+
+    def callees_of(self, key: str) -> tuple[str, ...]:
+        """Functions that one function can call; none for one that is not at hand."""
+        found = self.callees.get(key)
+        return found if found is not None else self.called(key)
+
+    def group(self, key: str) -> tuple[str, ...]:
+        """The function, with those that it calls and is called by in a cycle."""
+        return self.cycles.get(key, (key,))
+
+    @_shared
+    def cycles(self) -> dict[str, tuple[str, ...]]:
+        """Function -> the functions that call one another in a cycle with it; a function of no cycle is left out."""
+        return {key: tuple(group) for group in self.order if len(group) > 1 for key in group}
+
+    @_shared
+    def rank(self) -> dict[str, int]:
+        """Function -> a number that is higher than that of all that it calls, and the same within a cycle."""
+        return {key: number for number, group in enumerate(self.order) for key in group}
+
+
+class Agenda:
+    """Functions to look at again, by their cycles of calls, callees first; more may come up on the way."""
+
+    def __init__(self, links: Links, keys: Iterable[str]) -> None:
+        self._links = links
+        self._members: dict[tuple[str, ...], set[str]] = {}
+        self._queue: list[tuple[int, tuple[str, ...]]] = []
+        self.add(keys)
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Put functions on it; those that are not at hand are left out."""
+        for key in keys:
+            if key in self._links.wired and not key.endswith(":"):
+                group = self._links.group(key)
+                if group not in self._members:
+                    self._members[group] = set()
+                    heappush(self._queue, (self._links.rank[key], group))
+                self._members[group].add(key)
+
+    def __iter__(self) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+        """A cycle (or one function), with those of it that were put here."""
+        while self._queue:
+            _, group = heappop(self._queue)
+            yield group, sorted(self._members.pop(group))
+
+
+def below(keys: Iterable[T], onward: Callable[[T], Collection[T]]) -> set[T]:
+    """These, and everything that they reach."""
+    found = set(keys)
+    todo = list(found)
+    while todo:
+        for more in onward(todo.pop()):
+            if more not in found:
+                found.add(more)
+                todo.append(more)
+    return found
+
+
+def components(onward: Callable[[T], Collection[T]], roots: Iterable[T]) -> Iterator[list[T]]:
+    """Strongly connected components of what the roots reach, the last ones reached first (Tarjan)."""
+    index: dict[T, int] = {}
+    low: dict[T, int] = {}
+    stack: list[T] = []
+    on_stack: set[T] = set()
+    for root in roots:
+        if root in index:
+            continue
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        work = [(root, iter(onward(root)))]
+        while work:
+            at, rest = work[-1]
+            for callee in rest:
+                if callee not in index:
+                    index[callee] = low[callee] = len(index)
+                    stack.append(callee)
+                    on_stack.add(callee)
+                    work.append((callee, iter(onward(callee))))
+                    break
+                if callee in on_stack:
+                    low[at] = min(low[at], index[callee])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[at])
+                if low[at] == index[at]:
+                    component = []
+                    while True:
+                        member = stack.pop()
+                        on_stack.discard(member)
+                        component.append(member)
+                        if member == at:
+                            break
+                    yield component

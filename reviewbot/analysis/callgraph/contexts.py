@@ -1,0 +1,183 @@
+"""In which contexts a function runs, each with the call chain that gets there.
+
+A context comes from an operations table, a work item, a thread, a timer or a callback, and goes on through calls, not
+through what is queued. A call through a slot that has a context of its own stands for that context: nothing goes on.
+Nor does it into what serves everybody (an allocation, the release of a page), for there the arguments decide.
+
+Through any other pointer it goes on as far as one run can take that way. Who hands a function down to code that calls it
+(`walk(&ops)`, `run(fn)`) is above that call on the stack, or the code runs by itself; somebody else who hands down
+something else is not. Where nobody hands it down, it was registered: then it goes on unless many were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from reviewbot.analysis.callgraph.callback_stack import Handing
+from reviewbot.analysis.callgraph.callgraph import Links, below
+from reviewbot.analysis.callgraph.feasible import Feasible
+from reviewbot.analysis.callgraph.pointer_flow import Root
+from reviewbot.analysis.code.names import name_of
+from reviewbot.analysis.events.kinds import Context, Fact
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place
+
+LONGEST = 14
+"""Most functions of a chain: in a longer one there are conditions that do not go together."""
+INTERRUPTS = frozenset({"hardirq", "softirq"})
+
+
+class Entered(NamedTuple):
+    """One context of a function: its name, the work item or thread, and the chain of keys from the root."""
+
+    context: str
+    runner: str
+    slot: str
+    chain: tuple[str, ...]
+
+
+class _State:
+    """Where the search is: a function, the file that the rest of the chain has to stay in (empty: any), and who cannot
+    be on it. Equal ones are the same object."""
+
+    __slots__ = ("above", "inside", "key", "others", "roots")
+
+    def __init__(self, key: str, inside: str, others: frozenset[str], roots: Iterable[Root]) -> None:
+        self.key, self.inside, self.others = key, inside, others
+        self.roots = tuple(((root.context, root.runner), root) for root in sorted(roots))
+        self.above: tuple[tuple[_State, tuple[str, ...]], ...] | None = None
+        """Who hands its context on: the state, and the functions from there down to here; None until it is asked."""
+
+
+class Contexts:
+    """Contexts of the functions of a program, found when asked for; `kept` are contexts that are known already."""
+
+    def __init__(self, links: Links, kept: Mapping[str, tuple[Entered, ...]]) -> None:
+        self.links = links
+        self._kept, self._lost = kept, frozenset[str]()
+        self._found: dict[str, tuple[Entered, ...]] = {}
+        self._had: Mapping[str, tuple[Entered, ...]] = {}
+        """Contexts of the program before, as far as they were asked for."""
+        self._dirty = frozenset[str]()
+        """Functions that are not what they were where `_had` and `_kept` are from."""
+        self._handing = Handing(links)
+        self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
+        self._feasible = Feasible(links)
+        self._roots: dict[str, frozenset[Root]] = {}
+        self._states: dict[tuple[str, str, frozenset[str]], _State] = {}
+
+    @classmethod
+    def after(cls, links: Links, before: Contexts, dirty: Collection[str]) -> Contexts:
+        """The contexts of a program that differs from the one before in some functions: they are searched again for
+        what these, and the functions that are entered otherwise, can have on the stack above them."""
+        contexts = cls(links, before._kept)
+        contexts._had, contexts._dirty = before._found, before._dirty.union(dirty)
+        changed: set[str] = set()
+        for key in dirty:
+            both = key in links.callees and key in before.links.callees
+            changed |= contexts._feasible.changed(before._feasible, key) if both else {key}
+        if links.roots is not before.links.roots:
+            were, are = before.links.roots, links.roots
+            changed |= {key for key in were.keys() | are.keys() if were.get(key) != are.get(key)}
+        lost = below(changed, before.links.callees_of) | below(changed, links.callees_of)
+        contexts._lost = before._lost | lost
+        contexts._found = {key: found for key, found in before._found.items() if key not in lost}
+        return contexts
+
+    def of(self, key: str) -> tuple[Entered, ...]:
+        """The contexts of a function, the shortest chain for each (context, runner)."""
+        found = self._found.get(key)
+        if found is None:
+            kept = self._kept.get(key) if key not in self._lost else None
+            found = self._found[key] = kept if kept is not None else tuple(self._search(key))
+        return found
+
+    def all(self) -> Mapping[str, tuple[Entered, ...]]:
+        """The contexts of all functions, by key."""
+        return {key: self.of(key) for key in self.links.callees}
+
+    def roots(self, key: str) -> frozenset[Root]:
+        """Everything that a function may be entered from, on whatever way: for who asks where it does not run."""
+        found = self._roots.get(key)
+        if found is None:
+            above = below([key], self._handed_by)
+            found = self._roots[key] = frozenset(r for k in above for r in self.links.roots.get(k, ()))
+        return found
+
+    def _handed_by(self, key: str) -> Collection[str]:
+        """Who may hand its context on to a function; of one that is entered by itself those that call it by name."""
+        callers = self.links.callers.get(key, ())
+        return [c for c in callers if self.links.names_it(c, key)] if key in self._rooted else callers
+
+    def _search(self, key: str) -> Iterator[Entered]:
+        start = self._state(key)
+        came: dict[_State, tuple[tuple[str, ...], _State]] = {}
+        """State -> the functions from it to the next state (which is the last of them but for the start), that state."""
+        length = {start: 1}
+        todo = [start]
+        had = frozenset(self._had.get(key) or self._kept.get(key, ()))
+        seen: set[tuple[str, str]] = set()
+        for at in todo:
+            chain: tuple[str, ...] = ()
+            for what, root in at.roots:
+                if what not in seen:
+                    chain = chain or self._chain(at, key, came)
+                    entered = Entered(root.context, root.runner, root.slot, chain)
+                    if (entered in had and self._dirty.isdisjoint(chain)) or self._can(root, chain):
+                        seen.add(what)
+                        yield entered
+            if at.above is None:
+                at.above = tuple(self._above(at))
+            here = length[at]
+            for state, way in at.above:
+                if state not in length and here + len(way) <= LONGEST:
+                    length[state], came[state] = here + len(way), (way, at)
+                    todo.append(state)
+
+    def _state(self, key: str, inside: str = "", others: frozenset[str] = frozenset()) -> _State:
+        found = self._states.get((key, inside, others))
+        if found is None:
+            roots = self.links.roots.get(key, ())
+            found = self._states[key, inside, others] = _State(key, inside, others, roots)
+        return found
+
+    @staticmethod
+    def _chain(at: _State, key: str, came: dict[_State, tuple[tuple[str, ...], _State]]) -> tuple[str, ...]:
+        chain: list[str] = []
+        while at in came:
+            way, at = came[at]
+            chain += way
+        return (*chain, key)
+
+    def _above(self, at: _State) -> Iterator[tuple[_State, tuple[str, ...]]]:
+        """Who hands its context on to a function: the state, and the functions from there down to (not with) `at`."""
+        links = self.links
+        if name_of(at.key) in KERNEL.services:
+            return
+        for caller in sorted(links.callers.get(at.key, ())):
+            if (at.inside and links.names.file[caller] != at.inside) or caller in at.others:
+                continue
+            if links.names_it(caller, at.key):
+                yield self._state(caller, at.inside, at.others), (caller,)
+            elif at.key not in self._rooted:
+                for way in self._handing.ways(caller, at.key):
+                    if at.others.isdisjoint(way.chain):
+                        yield self._state(way.chain[0], way.inside or at.inside, at.others | way.others), way.chain
+
+    def _can(self, root: Root, chain: tuple[str, ...]) -> bool:
+        """Whether a context can get to the end of a chain."""
+        return not (root.context in INTERRUPTS and self._feasible.sleeps(chain)) and self._feasible.goes(chain)
+
+    def facts(self, key: str) -> Iterator[Fact]:
+        """Context facts of one function."""
+        names = self.links.names
+        function = names.functions[key]
+        for e in self.of(key):
+            yield Context(
+                function=function.name,
+                at=Place(names.file[key], function.line, function.name),
+                context=e.context,
+                runner=e.runner,
+                chain=tuple(name_of(k) for k in e.chain),
+            )

@@ -1,0 +1,372 @@
+"""What one function (or the file scope) does with functions: calls them, puts them into slots, hands them on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reviewbot.analysis.code import identity as objects
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import bare
+from reviewbot.analysis.code.names import Names
+from reviewbot.csource.ir import (
+    AddressOf,
+    Assign,
+    Call,
+    CallEvent,
+    Cast,
+    Deref,
+    Expr,
+    Field,
+    Index,
+    Name,
+    Op,
+    Slot,
+    Type,
+)
+from reviewbot.kernel import KERNEL
+from reviewbot.kernel.schema import Bind, Callback, Queue, Thread
+
+RUNS = {name: group.runs for group in KERNEL.api.contract if group.runs for name in group.calls}
+"""Call -> the slot whose functions it runs."""
+VISITS = {name: group.function for group in KERNEL.api.callback if group.context == "here" for name in group.calls}
+"""Call -> position of the function that it calls back before it returns."""
+
+
+class Root(NamedTuple):
+    """Why a function is entered from outside the code at hand: a context, and the work item, thread or slot."""
+
+    context: str
+    runner: str = ""
+    slot: str = ""
+
+
+class Bound(NamedTuple):
+    """A work item, timer or callback gets a handler (key), in a function (key; `path:` at file scope) at a line."""
+
+    work: str
+    handler: str
+    runner: str
+    key: str
+    line: int
+
+
+class Started(NamedTuple):
+    """A kernel thread is started by a call, with its handler (key), in a function (key) at a line."""
+
+    call: str
+    handler: str
+    key: str
+    line: int
+
+
+class Placed(NamedTuple):
+    """A function (key) is put into a slot, in a function (key; `path:` for an initialiser) at a line."""
+
+    slot: str
+    handler: str
+    key: str
+    line: int
+
+    @property
+    def file(self) -> str:
+        """The file that it stands in."""
+        return self.key.rpartition(":")[0]
+
+
+class Handed(NamedTuple):
+    """A call through a node hands on, as its argument at a position, a function (`known`) or what is in a node."""
+
+    node: str
+    position: int
+    what: str
+    known: bool
+
+
+class Wired(NamedTuple):
+    """All of it for one function. A node is a slot (`struct.field`) or `key#i`, the i-th argument of a function."""
+
+    calls: tuple[str, ...] = ()
+    """Names that are called directly, whether their bodies are at hand or not."""
+    direct: tuple[str, ...] = ()
+    """Keys of those whose bodies are."""
+    nodes: tuple[str, ...] = ()
+    """Pointers that are called through."""
+    runs: tuple[tuple[str, str], ...] = ()
+    """Slots that a call runs by contract, each with the struct that the argument is part of."""
+    puts: tuple[tuple[str, str], ...] = ()
+    """Functions that are put into a node."""
+    flows: tuple[tuple[str, str], ...] = ()
+    """Nodes whose content goes on into another node."""
+    roots: tuple[tuple[str, Root], ...] = ()
+    """Functions handed to somebody who enters them in a context."""
+    bound: tuple[Bound, ...] = ()
+    started: tuple[Started, ...] = ()
+    placed: tuple[Placed, ...] = ()
+    queued: tuple[tuple[str, str], ...] = ()
+    """Work items and the workqueues that they are queued on."""
+    handed: tuple[Handed, ...] = ()
+
+    @property
+    def functions(self) -> Iterator[str]:
+        """Keys of all functions that it has to do with: called, handed on, or given to somebody who enters them."""
+        yield from self.direct
+        yield from (handler for _, handler in self.puts)
+        yield from (handler for handler, _ in self.roots)
+        yield from (bound.handler for bound in self.bound)
+        yield from (started.handler for started in self.started)
+        yield from (handed.what for handed in self.handed if handed.known)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """All of it but lines."""
+        bound = tuple((b.work, b.handler, b.runner) for b in self.bound)
+        started = tuple((s.call, s.handler) for s in self.started)
+        placed = tuple((p.slot, p.handler) for p in self.placed)
+        return (*self[:7], bound, started, placed, self.queued, self.handed)
+
+    def shifted(self, lines: int) -> Wired:
+        """The same, further down (up when negative) in its file."""
+        if not lines or not (self.bound or self.started or self.placed):
+            return self
+        return self._replace(
+            bound=tuple(x._replace(line=x.line + lines) for x in self.bound),
+            started=tuple(x._replace(line=x.line + lines) for x in self.started),
+            placed=tuple(x._replace(line=x.line + lines) for x in self.placed),
+        )
+
+
+def argument(key: str, position: int) -> str:
+    """The node of a function's argument."""
+    return f"{key}#{position}"
+
+
+def is_slot(node: str) -> bool:
+    """Whether a node is a slot, not an argument."""
+    return "#" not in node
+
+
+class Wiring:
+    """Collects what one function, or one file's scope, does with functions."""
+
+    def __init__(self, names: Names, key: str) -> None:
+        self.names = names
+        self.key = key
+        self.calls: dict[str, None] = {}
+        self.direct: dict[str, None] = {}
+        self.nodes: dict[str, None] = {}
+        self.runs: dict[tuple[str, str], None] = {}
+        self.puts: dict[tuple[str, str], None] = {}
+        self.flows: dict[tuple[str, str], None] = {}
+        self.roots: dict[tuple[str, Root], None] = {}
+        self.bound: list[Bound] = []
+        self.started: list[Started] = []
+        self.placed: list[Placed] = []
+        self.queued: dict[tuple[str, str], None] = {}
+        self.handed: dict[Handed, None] = {}
+
+    def done(self) -> Wired:
+        """What was collected."""
+        return Wired(
+            tuple(self.calls),
+            tuple(self.direct),
+            tuple(self.nodes),
+            tuple(self.runs),
+            tuple(self.puts),
+            tuple(self.flows),
+            tuple(self.roots),
+            tuple(self.bound),
+            tuple(self.started),
+            tuple(self.placed),
+            tuple(self.queued),
+            tuple(self.handed),
+        )
+
+    # --- file scope
+
+    def file(self, path: str) -> None:
+        """Initialisers of operations tables, module_init(), DECLARE_WORK() and the like."""
+        unit = self.names.library.declared[path]
+        for slot in unit.slots:
+            handler = as_function(self.names, slot.value, path)
+            if handler is not None:
+                name = self._slot_name(slot, path)
+                self.puts[name, handler] = None
+                if slot.field:  # an array of functions has no slots
+                    self.placed.append(Placed(name, handler, self.key, slot.line))
+        for call in unit.calls_at_file_scope:
+            context = KERNEL.registered.get(call.callee)
+            if context is not None and call.args:
+                handler = as_function(self.names, call.args[0], path)
+                if handler is not None:
+                    self.roots[handler, Root(context, "", call.callee)] = None
+            for effect in KERNEL.effects.get(call.callee, ()):
+                if isinstance(effect, Bind) and len(call.args) > effect.function:
+                    handler = as_function(self.names, call.args[effect.function], path)
+                    work = bare(call.args[effect.object])
+                    if handler is not None and isinstance(work, Name):
+                        identity, _ = self.names.variable(work.name, path)
+                        identity = f"{path}:{work.name}" if identity == work.name else identity
+                        self.bound.append(Bound(identity, handler, effect.runner, self.key, call.line))
+
+    def _slot_name(self, slot: Slot, path: str) -> str:
+        owner = self.names.resolve(Type(slot.type)).name
+        *outer, last = [p for p in slot.field.split(".") if not p.startswith("[")] or [slot.field]
+        for name in outer:
+            owner = self.names.resolve(self.names.member(owner, name, path)).name or owner
+        return f"{owner}.{self._member(owner, last, path)}"
+
+    def _member(self, owner: str, field: str, path: str) -> str:
+        """The member that a value without a name goes into, as far as it can be told that it takes functions."""
+        if field.startswith("#"):
+            members = tuple(self.names.members(owner, path).values())
+            position = int(field[1:])
+            if position < len(members) and self.names.resolve(members[position].type).function:
+                return members[position].name
+        return field
+
+    # --- a function
+
+    def function(self, body: Body) -> None:
+        """All that a function does with functions."""
+        for event in body.events():
+            if isinstance(event, Assign):
+                if isinstance(event.left, Field) and event.op == "=":
+                    self._assigned(body, event)
+            elif isinstance(event, CallEvent):
+                self._called(body, event.call)
+
+    def _assigned(self, body: Body, event: Assign) -> None:
+        for value in _alternatives(event.right):
+            handler = as_function(self.names, value, body.file, body)
+            if handler is not None:
+                slot = body.field(event.left)
+                if slot:
+                    self.puts[slot, handler] = None
+                    self.placed.append(Placed(slot, handler, self.key, event.line))
+            elif isinstance(bare(value), Name | Field):
+                left = body.type(event.left)
+                if left.function or left.name.endswith(("_fn", "_func", "_t")):
+                    source, slot = node_of(value, body), body.field(event.left)
+                    if source is not None and slot and source != slot:
+                        self.flows[source, slot] = None
+
+    def _called(self, body: Body, call: Call) -> None:
+        if not call.callee or call.callee in body.locals:
+            node = through(body, call)
+            if node is not None:
+                self.nodes[node] = None
+                self._through(body, call, node)
+            return
+        self.calls[call.callee] = None
+        callee = self.names.function(call.callee, body.file)
+        run = RUNS.get(call.callee)
+        if run is not None:
+            owner = objects.owner(body.identity(call.args[0])) if call.args else ""
+            if owner:
+                self.runs[run, owner] = None
+        elif callee is not None:
+            self.direct[callee] = None
+        for effect in KERNEL.effects.get(call.callee, ()):
+            self._by_api(body, call, effect)
+        if callee is not None:
+            self._arguments(body, call, callee)
+
+    def _by_api(self, body: Body, call: Call, effect: object) -> None:
+        if isinstance(effect, Bind | Thread | Callback) and len(call.args) > effect.function:
+            handler = as_function(self.names, call.args[effect.function], body.file, body)
+            if handler is None:
+                return
+            if isinstance(effect, Bind):
+                work = body.identity(call.args[effect.object])
+                self.bound.append(Bound(work, handler, effect.runner, self.key, call.line))
+            elif isinstance(effect, Thread):
+                self.started.append(Started(call.callee, handler, self.key, call.line))
+            elif effect.context == "here":
+                self.direct[handler] = None
+            elif effect.context != "caller":
+                self.roots[handler, Root(effect.context, effect.thread, call.callee)] = None
+        elif isinstance(effect, Queue) and len(call.args) > effect.work:
+            queue = effect.object
+            if effect.workqueue is not None:
+                queue = body.identity(call.args[effect.workqueue])
+            self.queued[body.identity(call.args[effect.work]), queue] = None
+
+    def _arguments(self, body: Body, call: Call, callee: str) -> None:
+        for position, what, known in self._functions(body, call):
+            if known:
+                self.puts[argument(callee, position), what] = None
+            elif carries_function(self.names, callee, position):
+                self.flows[what, argument(callee, position)] = None
+
+    def _through(self, body: Body, call: Call, node: str) -> None:
+        for position, what, known in self._functions(body, call):
+            if known or self.names.resolve(body.type(call.args[position])).function:
+                self.handed[Handed(node, position, what, known)] = None
+
+    def _functions(self, body: Body, call: Call) -> Iterator[tuple[int, str, bool]]:
+        """Arguments that can be functions: position, key or node, whether it is a key."""
+        for position, arg in enumerate(call.args):
+            if isinstance(bare(arg), Name | Field | AddressOf | Deref | Index | Cast):
+                handler = as_function(self.names, arg, body.file, body)
+                if handler is not None:
+                    yield position, handler, True
+                elif (node := node_of(arg, body)) is not None:
+                    yield position, node, False
+
+
+def visited(names: Names, body: Body, call: Call) -> str | None:
+    """The function that a call of an iterator calls back, by key."""
+    position = VISITS.get(call.callee)
+    if position is None or position >= len(call.args):
+        return None
+    return as_function(names, call.args[position], body.file, body)
+
+
+def carries_function(names: Names, callee: str, position: int) -> bool:
+    """Whether an argument of a function can be a function."""
+    parameters = names.functions[callee].parameters
+    if position >= len(parameters):
+        return False
+    t = parameters[position].type
+    return t.function or not t.name or names.resolve(t).function
+
+
+def as_function(names: Names, expr: Expr, path: str, body: Body | None = None) -> str | None:
+    """Key of the function that an expression names (not one that a local of `body` hides), or None."""
+    e = bare(expr)
+    while not isinstance(e, Name):
+        if not isinstance(e, AddressOf | Deref | Cast | Index):
+            return None
+        e = bare(e.base)
+    if body is not None and e.name in body.locals:
+        return None
+    key = names.function(e.name, path)
+    return key if key is not None and not names.functions[key].macro else None
+
+
+def node_of(expr: Expr, body: Body) -> str | None:
+    """Where a function pointer that the expression reads comes from."""
+    e = bare(expr)
+    if isinstance(e, Name):
+        if e.name in body.parameters:
+            return argument(body.key, body.parameters[e.name])
+        return body.field(e) or None if e.name in body.locals else None
+    return body.field(e) or None
+
+
+def through(body: Body, call: Call) -> str | None:
+    """For a call through a pointer: where the pointer comes from; None for a direct call or an unknown pointer."""
+    if call.callee and call.callee not in body.locals:
+        return None
+    target = bare(call.target) if call.target is not None else Name(call.callee)
+    return node_of(target.base if isinstance(target, Deref) else target, body)
+
+
+def _alternatives(expr: Expr) -> Iterator[Expr]:
+    e = bare(expr)
+    if isinstance(e, Op) and e.op == "?:" and len(e.args) == 3:
+        yield from _alternatives(e.args[1])
+        yield from _alternatives(e.args[2])
+    else:
+        yield e

@@ -1,0 +1,287 @@
+"""One function body: the identity of the objects its expressions stand for, and what its locals are set to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from reviewbot.analysis.code.expr import bare, parts, show
+from reviewbot.analysis.code.identity import LIMIT, UNKNOWN
+from reviewbot.analysis.code.names import Names, Scope
+from reviewbot.csource.ir import (
+    AddressOf,
+    Assign,
+    Call,
+    CallEvent,
+    Cast,
+    Deref,
+    Event,
+    Expr,
+    Field,
+    Index,
+    Name,
+    Op,
+    Return,
+)
+from reviewbot.kernel import KERNEL
+
+_DEPTH = 6
+
+
+class Body(Scope):
+    """A function with its names resolved. `key` is `file:function`."""
+
+    def __init__(self, names: Names, key: str) -> None:
+        super().__init__(names, key)
+        self._identities: dict[int, str] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return self.function.name
+
+    def events(self) -> Iterator[Event]:
+        """All events, block by block."""
+        for block in self.function.blocks:
+            yield from block.events
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls that are made, in the order of the text; guards' acquire and release included."""
+        return tuple(e.call for e in self.events() if isinstance(e, CallEvent))
+
+    @cached_property
+    def values(self) -> dict[str, list[tuple[str, Expr]]]:
+        """Local or parameter -> (operator, value) of its assignments."""
+        found: dict[str, list[tuple[str, Expr]]] = {}
+        for event in self.events():
+            if isinstance(event, Assign) and isinstance(event.left, Name) and event.left.name in self.locals:
+                found.setdefault(event.left.name, []).append((event.op, event.right))
+        return found
+
+    def assigned(self, word: str) -> tuple[int, ...]:
+        """Lines that assign something whose text has a word in it."""
+        return tuple(e.line for e in self.events() if isinstance(e, Assign) and word in show(e.right))
+
+    def reads(self, object: str) -> tuple[int, ...]:
+        """Lines on which a field is read: assigned from, handed to a call, tested."""
+        found = []
+        for block in self.function.blocks:
+            for event in block.events:
+                if isinstance(event, Assign) and self._mentions(event.right, object):
+                    found.append(event.line)
+                elif isinstance(event, CallEvent) and any(self._mentions(a, object) for a in event.call.args):
+                    found.append(event.call.line)
+            if any(edge.when is not None and self._mentions(edge.when, object) for edge in block.edges):
+                found.append(block.line)
+        return tuple(found)
+
+    def _mentions(self, expr: Expr, object: str) -> bool:
+        return any(isinstance(part, Field) and self.identity(part) == object for part in parts(expr))
+
+    def sets(self, object: str) -> bool:
+        """Whether the function assigns an object itself."""
+        return any(isinstance(e, Assign) and self.identity(e.left) == object for e in self.events())
+
+    def appended(self, callee: str) -> dict[tuple[str, str], int]:
+        """(first, second argument) -> line of the calls whose first two arguments are elements of one array."""
+        found = {}
+        for call in self.calls:
+            if call.callee == callee and len(call.args) > 1:
+                first, second = (show(bare(a)).lstrip("&").replace(" ", "") for a in call.args[:2])
+                if first.partition("[")[0] == second.partition("[")[0] and "[" in first and "[" in second:
+                    found[first, second] = call.line
+        return found
+
+    # --- identity
+
+    def identity(self, expr: Expr, depth: int = 0) -> str:
+        """Which object the expression designates or points to; see `objects`. `&` and `*` make no difference."""
+        known = self._identities.get(id(expr))
+        if known is None:
+            known = self._identity(expr, depth)
+            known = KERNEL.renamed.get(known, known)
+            if len(known) > LIMIT:
+                known = UNKNOWN
+            self._identities[id(expr)] = known
+        return known
+
+    def _identity(self, expr: Expr, depth: int) -> str:
+        chain = ""
+        while True:
+            match expr:
+                case Field(base, name, arrow):
+                    chain = f"{name}.{chain}" if chain else name
+                    if arrow or self._pointer(base):
+                        return self._field(base, chain)
+                    expr = base
+                case AddressOf(base) | Deref(base) | Index(base):
+                    expr = base
+                case Cast(type_, _, base, macro):
+                    if macro and type_:
+                        return f"{type_}.{chain}" if chain else f"*{type_}"
+                    expr = base
+                case Call():
+                    plain = bare(expr)
+                    if plain is not expr:
+                        expr = plain
+                        continue
+                    type_name = self.type(expr).name
+                    if type_name and self.names.has_struct(type_name):
+                        return f"{type_name}.{chain}" if chain else f"*{type_name}"
+                    return UNKNOWN
+                case Op("+" | "-", (base, _)):
+                    expr = base
+                case Op("?:", (_, then, other)):
+                    first, second = self.identity(then, depth), self.identity(other, depth)
+                    same = first if first == second else UNKNOWN
+                    return same if not chain else UNKNOWN
+                case Op("=" | ",", (*_, value)):
+                    expr = value
+                case Name(name):
+                    if name in self._changed and id(expr) in self._stale:
+                        return self._other(name, chain)
+                    return self._root(name, chain, depth)
+                case _:
+                    return UNKNOWN
+
+    def _pointer(self, expr: Expr) -> bool:
+        """Whether `expr.field` reads through a pointer after all: `(*p).f`, `p[0].f`."""
+        match expr:
+            case Deref():
+                return True
+            case Index(base):
+                t = self.type(base)
+                return t.pointers > 0 and not t.array
+        return False
+
+    def _field(self, base: Expr, chain: str) -> str:
+        owner = self.type(base).name
+        if owner:
+            return f"{owner}.{chain}"
+        inner = bare(base)
+        if isinstance(inner, Name) and inner.name in self.parameters and self.function.macro:
+            return f"@{self.parameters[inner.name]}.{chain}"
+        return UNKNOWN
+
+    def _root(self, name: str, chain: str, depth: int) -> str:
+        tail = f".{chain}" if chain else ""
+        if name in self.parameters:
+            return f"${self.parameters[name]}{tail}"
+        if name in self.statics:
+            return f"{self.file}:{name}{tail and ':' + chain}"
+        if name in self.locals:
+            type_ = self.locals[name]
+            if type_.pointers and not chain:
+                alias = self._alias(name, depth)
+                if alias:
+                    return alias
+                struct = self.names.resolve(type_).name
+                return f"*{struct}" if struct and self.names.has_struct(struct) else f"{self.name}(){name}"
+            return f"{self.name}(){name}{tail}"
+        identity = self.names.variable(name, self.file)[0]
+        return f"{identity}:{chain}" if chain else identity
+
+    @cached_property
+    def _changed(self) -> frozenset[str]:
+        """Parameters that the function gives another value."""
+        given = self.parameters.keys() & self.values.keys()
+        return frozenset(name for name in given if any(op == "=" for op, _ in self.values[name]))
+
+    @cached_property
+    def _stale(self) -> frozenset[int]:
+        """ids of the names of such parameters where the value may not be the caller's any more."""
+        blocks = self.function.blocks
+        dirty: list[frozenset[str]] = [frozenset()] * len(blocks)
+        found: set[int] = set()
+        todo = [0] if blocks else []
+        seen: set[int] = set()
+        while todo:
+            number = todo.pop()
+            now = dirty[number]
+            seen.add(number)
+            for event in blocks[number].events:
+                found |= _names_of(event, now)
+                if isinstance(event, Assign) and isinstance(event.left, Name) and event.op == "=":
+                    now |= {event.left.name} & self._changed
+            for edge in blocks[number].edges:
+                if edge.when is not None:
+                    found |= {id(e) for e in parts(edge.when) if isinstance(e, Name) and e.name in now}
+                if edge.to not in seen or not now <= dirty[edge.to]:
+                    dirty[edge.to] |= now
+                    todo.append(edge.to)
+        return frozenset(found)
+
+    def _other(self, name: str, chain: str) -> str:
+        """A parameter that is not what the caller handed in any more: some object of its type."""
+        if chain:
+            return f"{self.name}(){name}.{chain}"  # a struct that was handed over by value
+        struct = self.names.resolve(self.locals[name]).name
+        return f"*{struct}" if struct and self.names.has_struct(struct) else f"{self.name}(){name}"
+
+    def _alias(self, name: str, depth: int) -> str:
+        """What a local pointer stands for when all its assignments agree, else an empty string."""
+        if depth >= _DEPTH:
+            return ""
+        found = set()
+        for op, value in self.values.get(name, ()):
+            if op != "=" or show(value) in ("NULL", "0"):
+                continue
+            found.add(self.identity(value, depth + 1) if self._names_an_object(value) else UNKNOWN)
+        if len(found) == 1:
+            (only,) = found
+            return only if only != UNKNOWN and not only.startswith("*") else ""
+        return ""
+
+    def _names_an_object(self, value: Expr) -> bool:
+        match bare(value):
+            case Field() | AddressOf() | Index() | Deref() | Name():
+                return True
+            case Cast(_, _, _, macro):
+                return not macro
+        return False
+
+    def field(self, expr: Expr) -> str:
+        """Innermost `struct.member` that the expression reads: the slot of a function pointer; else empty."""
+        expr = bare(expr)
+        while isinstance(expr, Deref | Index | AddressOf):
+            expr = bare(expr.base)
+        if isinstance(expr, Field):
+            owner = self.type(expr.base).name
+            return f"{owner}.{expr.name}" if owner else ""
+        if isinstance(expr, Name) and expr.name in self.locals and expr.name not in self.parameters:
+            slots = {
+                self.field(value) for op, value in self.values.get(expr.name, ()) if isinstance(bare(value), Field)
+            }
+            return slots.pop() if len(slots) == 1 else ""
+        return ""
+
+    def base(self, expr: Expr) -> str:
+        """The instance in this function's own words, a parameter as `$i`: tells two locks of one class apart."""
+        while isinstance(expr, AddressOf | Deref) or (isinstance(expr, Cast) and not expr.macro):
+            expr = expr.base
+        text = show(expr)
+        root: Expr = expr
+        while isinstance(root, Field | Index | Deref):
+            root = root.base
+        if not isinstance(root, Name) or root.name not in self.parameters or not text.startswith(root.name):
+            return text
+        if root.name in self._changed and id(root) in self._stale:
+            return text
+        return f"${self.parameters[root.name]}{text[len(root.name) :]}"
+
+
+def _names_of(event: Event, names: frozenset[str]) -> set[int]:
+    """ids of what names one of the variables in an event, except where it is set."""
+    if not names:
+        return set()
+    match event:
+        case CallEvent(call):
+            exprs: tuple[Expr, ...] = (call,)
+        case Assign(left, right):
+            exprs = (right,) if isinstance(left, Name) else (left, right)
+        case Return(value) if value is not None:
+            exprs = (value,)
+        case _:
+            return set()
+    return {id(e) for expr in exprs for e in parts(expr) if isinstance(e, Name) and e.name in names}

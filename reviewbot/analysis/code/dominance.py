@@ -1,0 +1,153 @@
+"""Which conditions hold in a block of a function because every way into it passes through them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from reviewbot.analysis.code.expr import parts, show, test
+from reviewbot.csource.ir import Assign, Block, Call, Expr, Name, Op
+from reviewbot.kernel import KERNEL
+
+GATE = re.compile(r"GFP_|gfp|PF_MEMALLOC|NOWAIT|in_interrupt|in_atomic|in_task|sync_mode|current_is_kswapd|may_reclaim")
+"""Conditions that decide whether code may sleep or recurse."""
+
+
+def is_gate(when: Expr) -> bool:
+    """Whether a condition looks at such things itself: what is handed to a call that it makes is not looked at."""
+    todo = [when]
+    while todo:
+        e = todo.pop()
+        if isinstance(e, Call):
+            if GATE.search(e.callee) or (e.callee.startswith("test_") and GATE.search(show(e))):
+                return True
+            if e.callee in KERNEL.transparent:
+                todo += e.args
+        elif isinstance(e, Op):
+            todo += e.args
+        elif GATE.search(show(e)):
+            return True
+    return False
+
+
+class Dominance:
+    """Dominators of a flow graph (Cooper, Harvey, Kennedy: A simple, fast dominance algorithm)."""
+
+    def __init__(self, blocks: tuple[Block, ...]) -> None:
+        self.blocks = blocks
+
+    @cached_property
+    def _into(self) -> list[list[tuple[int, Expr | None, bool]]]:
+        into: list[list[tuple[int, Expr | None, bool]]] = [[] for _ in self.blocks]
+        for number, block in enumerate(self.blocks):
+            for edge in block.edges:
+                into[edge.to].append((number, edge.when, edge.taken))
+        return into
+
+    @cached_property
+    def _above(self) -> list[int]:
+        """Immediate dominator of each block; -1 for the entry and for what cannot be reached."""
+        order: list[int] = []
+        seen = {0}
+        stack = [(0, iter(self.blocks[0].edges))] if self.blocks else []
+        while stack:
+            at, edges = stack[-1]
+            for edge in edges:
+                if edge.to not in seen:
+                    seen.add(edge.to)
+                    stack.append((edge.to, iter(self.blocks[edge.to].edges)))
+                    break
+            else:
+                stack.pop()
+                order.append(at)
+        rank = {block: i for i, block in enumerate(order)}
+        above = [-1] * len(self.blocks)
+        if not order:
+            return above
+        above[0] = 0
+        changed = True
+        while changed:
+            changed = False
+            for block in reversed(order):
+                if block == 0:
+                    continue
+                new = -1
+                for source, _, _ in self._into[block]:
+                    if above[source] == -1:
+                        continue
+                    new = source if new == -1 else self._meet(source, new, above, rank)
+                if new != above[block]:
+                    above[block] = new
+                    changed = True
+        above[0] = -1
+        return above
+
+    @staticmethod
+    def _meet(a: int, b: int, above: list[int], rank: dict[int, int]) -> int:
+        while a != b:
+            while rank[a] < rank[b]:
+                a = above[a]
+            while rank[b] < rank[a]:
+                b = above[b]
+        return a
+
+    def above(self, block: int) -> Iterator[int]:
+        """The blocks that every way into a block comes through, nearest first."""
+        while (block := self._above[block]) >= 0:
+            yield block
+
+    def conditions(self, block: int) -> list[tuple[Expr, bool]]:
+        """Conditions that hold in the block, nearest first, each with whether it was taken."""
+        out = []
+        at = block
+        while at > 0:
+            into = self._into[at]
+            if len(into) == 1:
+                source, when, taken = into[0]
+                if when is not None:
+                    out.append((when, taken))
+                at = source
+            else:
+                at = self._above[at]
+        return out
+
+    def asked_again(self, first: Iterable[int], later: Iterable[int]) -> bool:
+        """Whether each of the first blocks stands under a condition that is asked anew above one of the later ones, and
+        whose variables are not set in between."""
+        asked = [condition for block in later for condition in self.conditions(block)]
+
+        def anew(when: Expr, taken: bool, kept: set[str]) -> bool:
+            if any(isinstance(part, Name) and part.name in kept for part in parts(when)):
+                return False
+            return any(w is not when and t == taken and show(w) == show(when) for w, t in asked)
+
+        return all(any(anew(w, taken, self._set_from(b)) for w, taken in self.conditions(b)) for b in first)
+
+    def _set_from(self, block: int) -> set[str]:
+        """Variables that are set to something new in a block or later."""
+        seen, todo = {block}, [block]
+        while todo:
+            new = {edge.to for edge in self.blocks[todo.pop()].edges} - seen
+            seen |= new
+            todo += new
+        events = [event for number in seen for event in self.blocks[number].events]
+        return {e.left.name for e in events if isinstance(e, Assign) and isinstance(e.left, Name) and e.op == "="}
+
+    @cached_property
+    def _gated(self) -> bool:
+        return any(e.when is not None and is_gate(e.when) for block in self.blocks for e in block.edges)
+
+    def gates(self, block: int) -> tuple[str, ...]:
+        """The conditions on gfp flags and task state that hold in the block, as text; `!(...)` where not taken."""
+        if not self._gated:
+            return ()
+        return tuple(dict.fromkeys(spell(w, taken) for w, taken in self.conditions(block) if is_gate(w)))
+
+
+def spell(when: Expr, taken: bool) -> str:
+    """A condition as it holds: `x & __GFP_FS`, or `!(x & __GFP_FS)`."""
+    t = test(when)
+    positive = t.yes != 1
+    text = t.key
+    return text if positive == taken else f"!({text})"

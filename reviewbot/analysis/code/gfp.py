@@ -1,0 +1,216 @@
+"""What an allocation may do: gfp masks as they can be at a call, kept symbolic where a caller decides.
+
+A mask is text in one spelling: flags sorted and joined by `|`, then `&~` and what is masked out; `$2` is the function's
+third argument. Classes say what direct reclaim may do for it (include/linux/gfp_types.h): full (I/O and filesystems),
+nofs (I/O), noio (neither), nowait and atomic (no direct reclaim: it fails instead of waiting).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import bare, show
+from reviewbot.analysis.code.identity import UNKNOWN
+from reviewbot.csource.ir import Call, Expr, Name, Op
+
+MOST = 6
+"""Most alternatives that are kept apart."""
+_FLAG = re.compile(r"_*GFP_\w+")
+_WORDS = re.compile(r"~?\s*\(?\s*[A-Za-z_$]\w*")
+_FULL = {"GFP_KERNEL", "GFP_USER", "GFP_HIGHUSER", "GFP_KERNEL_ACCOUNT", "GFP_HIGHUSER_MOVABLE", "GFP_DMA_KERNEL"}
+_LIGHT = {"GFP_TRANSHUGE": "full", "GFP_TRANSHUGE_LIGHT": "nowait"}
+RANK = {"atomic": 0, "nowait": 0, "noio": 1, "nofs": 2, "full": 3}
+"""Class -> how far reclaim may recurse for it."""
+
+
+class Mask:
+    """One alternative: flags set, flags masked out, and the symbolic part (`$i`, or empty)."""
+
+    __slots__ = ("minus", "plus", "symbol")
+
+    def __init__(self, plus: frozenset[str], minus: frozenset[str] = frozenset(), symbol: str = "") -> None:
+        self.plus, self.minus, self.symbol = plus, minus, symbol
+
+    def __str__(self) -> str:
+        text = "|".join([*([self.symbol] if self.symbol else []), *sorted(self.plus)]) or "0"
+        return text + "".join(f"&~{flag}" for flag in sorted(self.minus))
+
+
+def parse(text: str) -> Mask:
+    """The mask that `str(mask)` wrote."""
+    kept, *minus = text.split("&~")
+    plus = frozenset(kept.split("|")) - {"0", ""}
+    symbols = [p for p in plus if p[0] in "$?"]
+    return Mask(plus - set(symbols), frozenset(minus), symbols[0] if symbols else "")
+
+
+def masks(body: Body, expr: Expr) -> tuple[str, ...]:
+    """The alternatives that the mask may be, as text; `?` for what cannot be told."""
+    found = {str(m) for m in _masks(body, expr, frozenset())} or {UNKNOWN}
+    return tuple(sorted(found)) if len(found) <= MOST else (UNKNOWN,)
+
+
+def _unknown() -> list[Mask]:
+    return [Mask(frozenset(), frozenset(), UNKNOWN)]
+
+
+def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[Mask]:
+    """`seen`: locals being looked at already, so that a value that goes round adds nothing."""
+    if len(seen) > 6:
+        return _unknown()
+    e = bare(expr)
+    match e:
+        case Name(name) if name in body.locals:
+            return [] if name in seen else _variable(body, name, seen | {name})
+        case Name(name):
+            if name.startswith(("GFP_", "__GFP_")):
+                return [Mask(frozenset({name}))]
+            text = body.names.define(name, body.file)
+            return [from_text(text)] if text and "GFP_" in text else _unknown()
+        case Op("|", (left, right)):
+            return _join(_masks(body, left, seen), _masks(body, right, seen))
+        case Op("&", (left, right)):
+            flags = _inverted(body, right) or _inverted(body, left)
+            if flags is not None:
+                kept = left if _inverted(body, right) is not None else right
+                return [Mask(m.plus - flags, m.minus | flags, m.symbol) for m in _masks(body, kept, seen)]
+            first = _masks(body, left, seen)
+            return first if any(m.symbol != UNKNOWN for m in first) else _masks(body, right, seen)
+        case Op("?:", (_, then, other)):
+            return _masks(body, then, seen) + _masks(body, other, seen)
+        case Call(_, _, args):
+            # mapping_gfp_constraint(mapping, mask) and its like: never more than the mask handed in
+            for arg in args:
+                given = _masks(body, arg, seen)
+                if any("GFP_" in str(m) for m in given):
+                    return given
+            return _unknown()
+        case _:
+            if show(e) == "0":
+                return [Mask(frozenset())]
+            return _unknown()
+
+
+def _inverted(body: Body, expr: Expr) -> frozenset[str] | None:
+    e = bare(expr)
+    if isinstance(e, Op) and e.op == "~" and len(e.args) == 1:
+        flags = frozenset(_FLAG.findall(show(e.args[0])))
+        return flags or None
+    return None
+
+
+def _variable(body: Body, name: str, seen: frozenset[str]) -> list[Mask]:
+    found: list[Mask] = []
+    if name in body.parameters:
+        found.append(Mask(frozenset(), frozenset(), f"${body.parameters[name]}"))
+    changes = []
+    for op, value in body.values.get(name, ()):
+        if op == "=":
+            if re.search(rf"\b{re.escape(name)}\b", show(value)):
+                changes.append(("=", value))
+            else:
+                found += _masks(body, value, seen)
+        else:
+            changes.append((op, value))
+    if not found:
+        found = [] if body.values.get(name) else _unknown()
+    for op, value in changes:
+        added: list[Mask] = []
+        for m in found:
+            if op == "|=":
+                added += _join([m], _masks(body, value, seen))
+            elif op == "&=" and (flags := _inverted(body, value)) is not None:
+                added.append(Mask(m.plus - flags, m.minus | flags, m.symbol))
+            elif op == "=":
+                flags_set = frozenset(_FLAG.findall(show(value)))
+                inverted = frozenset(f for f in flags_set if re.search(rf"~\s*\(?[^)]*{f}", show(value)))
+                added.append(Mask((m.plus | flags_set) - inverted, m.minus | inverted, m.symbol))
+        found = list({str(m): m for m in (*found, *added)}.values())[: 2 * MOST]
+    return found
+
+
+def _join(left: list[Mask], right: list[Mask]) -> list[Mask]:
+    out = []
+    for a in left[: 2 * MOST]:
+        for b in right[: 2 * MOST]:
+            symbol = a.symbol if a.symbol not in ("", UNKNOWN) else b.symbol or a.symbol
+            if UNKNOWN in (a.symbol, b.symbol) and symbol in ("", UNKNOWN):
+                symbol = UNKNOWN
+            out.append(Mask((a.plus | b.plus) - (a.minus - b.plus), a.minus | b.minus, symbol))
+    return out
+
+
+def from_text(text: str) -> Mask:
+    """The mask that a macro's replacement spells: `(GFP_NOIO | __GFP_NOWARN) & ~__GFP_X`."""
+    minus = set()
+    for part in re.findall(r"~\s*(\([^)]*\)|\w+)", text):
+        minus |= set(_FLAG.findall(part))
+    plain = re.sub(r"~\s*(\([^)]*\)|\w+)", "", text)
+    return Mask(frozenset(_FLAG.findall(plain)), frozenset(minus))
+
+
+def kind(mask: str) -> str:
+    """Class of one mask; empty while it depends on a caller or cannot be told."""
+    m = parse(mask)
+    if m.symbol:
+        if m.minus & {"__GFP_DIRECT_RECLAIM", "__GFP_RECLAIM"}:
+            return "nowait"
+        return ""
+    reclaim = io = fs = False
+    high = False
+    for flag in m.plus:
+        if flag in _FULL:
+            reclaim = io = fs = True
+        elif flag == "GFP_NOFS":
+            reclaim = io = True
+        elif flag == "GFP_NOIO" or flag in ("__GFP_RECLAIM", "__GFP_DIRECT_RECLAIM"):
+            reclaim = True
+        elif flag == "__GFP_IO":
+            io = True
+        elif flag == "__GFP_FS":
+            fs = True
+        elif flag in ("GFP_ATOMIC", "__GFP_HIGH"):
+            high = True
+        elif flag in _LIGHT:
+            reclaim = io = fs = _LIGHT[flag] == "full"
+    if m.minus & {"__GFP_DIRECT_RECLAIM", "__GFP_RECLAIM"}:
+        reclaim = False
+    if not reclaim:
+        return "atomic" if high else "nowait"
+    io = io and "__GFP_IO" not in m.minus
+    fs = fs and "__GFP_FS" not in m.minus
+    return "noio" if not io else "full" if fs else "nofs"
+
+
+def scoped(klass: str, scopes: Iterable[str]) -> str:
+    """The class that is left inside memalloc scopes (`noio`, `nofs`, `memalloc`)."""
+    inside = set(scopes)
+    if "memalloc" in inside:
+        return "atomic"
+    if "noio" in inside and RANK.get(klass, 0) > RANK["noio"]:
+        return "noio"
+    if "nofs" in inside and klass == "full":
+        return "nofs"
+    return klass
+
+
+def classes(alternatives: Iterable[str], scopes: Iterable[str]) -> tuple[str, ...]:
+    """Classes of the alternatives within scopes; what depends on a caller is left out."""
+    inside = tuple(scopes)
+    return tuple(sorted({scoped(k, inside) for mask in alternatives if (k := kind(mask))}))
+
+
+def bind(mask: str, given: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Replace the symbolic part by what the caller hands in at that position."""
+    m = parse(mask)
+    if not m.symbol.startswith("$"):
+        return (mask,)
+    position = int(m.symbol[1:])
+    values = given[position] if position < len(given) else ()
+    out = set()
+    for value in values or (UNKNOWN,):
+        v = parse(value)
+        out.add(str(Mask((v.plus | m.plus) - m.minus, v.minus | m.minus, v.symbol)))
+    return tuple(sorted(out))

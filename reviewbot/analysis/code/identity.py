@@ -1,0 +1,117 @@
+"""Identity of the objects that facts are about: locks, pools, queues, completions, work items.
+
+An identity is text that survives moved lines, renamed locals and reflowed code:
+
+    dm_verity.recheck_pool            a field of every instance of a struct (nested fields joined by dots)
+    drivers/md/x.c:lists              a variable of one file;   x.c:lists:head   a field of it
+    system_wq                         a variable of the whole kernel;   name:field   a field of it
+    run()done                         a local of a function, on its stack;   run()done.wait
+    *completion                       some object of that type, nothing else is known
+    $0   $0.wait                      what the function's first argument points to; @0.lock a field of its unknown type
+    ?                                 not known: never a ground for a fact
+
+`$` and `@` are replaced by what the caller hands in; whatever is left of them at the end is not known.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+
+UNKNOWN = "?"
+LIMIT = 120
+"""Longest identity: substitution along recursive calls must not grow text without bound."""
+
+
+class Scope(StrEnum):
+    """How many of the object there are."""
+
+    GLOBAL = "global"
+    """One for all instances: shared by everything that can be stacked."""
+    INSTANCE = "instance"
+    """One in each instance of a struct."""
+    STACK = "stack"
+    """One in each call of a function."""
+    ARGUMENT = "argument"
+    """Known to the caller only."""
+    UNKNOWN = "unknown"
+
+
+_ARGUMENT = re.compile(r"([$@])(\d+)")
+_NONE = frozenset[int]()
+
+
+def scope(identity: str) -> Scope:
+    """How many of the object there are."""
+    if not identity or identity.startswith(UNKNOWN):
+        return Scope.UNKNOWN
+    if identity[0] in "$@":
+        return Scope.ARGUMENT
+    if identity[0] == "*":
+        return Scope.INSTANCE
+    if "()" in identity:
+        return Scope.STACK
+    if ":" in identity:
+        return Scope.GLOBAL
+    return Scope.INSTANCE if "." in identity else Scope.GLOBAL
+
+
+def known(identity: str) -> bool:
+    """Whether the identity says which object (or which kind of object) it is, without the caller's help."""
+    return bool(identity) and identity[0] not in "?$@"
+
+
+def owner(identity: str) -> str:
+    """The struct whose field it is, or an empty string."""
+    return identity.partition(".")[0] if scope(identity) is Scope.INSTANCE and identity[0] != "*" else ""
+
+
+@lru_cache(4096)
+def member(identity: str) -> str:
+    """The last part of the name: `recheck_pool` of `dm_verity.recheck_pool`, `lists` of `drivers/md/x.c:lists`."""
+    return re.split(r"[.:]|\(\)", identity)[-1].lstrip("*$")
+
+
+def short(identity: str) -> str:
+    """For people: the folder of a file's variable left out."""
+    file, colon, name = identity.rpartition(".c:")
+    return f"{file.rpartition('/')[2]}.c:{name}" if colon else identity
+
+
+def spoken(identity: str) -> str:
+    """For a sentence: as C has it, `dm_verity->recheck_pool` of a structure, the bare name of a variable.
+
+    `reviewbot.replay.naming` puts the author's expression in place of a field.
+    """
+    if identity[:1] == "*" and identity[1:].isidentifier():
+        return f"the {identity[1:]}"
+    _, local, name = identity.rpartition("()")
+    if local:
+        return name
+    _, colon, name = identity.rpartition(".c:")
+    owner, dot, rest = (name if colon else identity).partition(".")
+    if colon or not dot or not owner.isidentifier():
+        return name if colon else identity
+    return f"{owner}->{rest}"
+
+
+def positions(identity: str) -> frozenset[int]:
+    """The arguments of a function that an object is told by."""
+    if "$" not in identity and "@" not in identity:
+        return _NONE
+    return frozenset(int(position) for _, position in _ARGUMENT.findall(identity))
+
+
+def bind(identity: str, objects: tuple[str, ...], types: tuple[str, ...]) -> str:
+    """Replace `$i` by the i-th of `objects` and `@i` by the i-th of `types`; too long or missing gives `?`."""
+    if "$" not in identity and "@" not in identity:
+        return identity
+
+    def put(found: re.Match[str]) -> str:
+        values = objects if found.group(1) == "$" else types
+        position = int(found.group(2))
+        return (values[position] if position < len(values) else "") or UNKNOWN
+
+    bound = _ARGUMENT.sub(put, identity)
+    return UNKNOWN if UNKNOWN in bound or len(bound) > LIMIT else bound

@@ -1,0 +1,323 @@
+"""What names mean over a set of files: functions, structs, typedefs, macros, variables; the type of an expression.
+
+A name is looked up in the file first, then among what headers and non-static definitions say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from reviewbot.analysis.code.expr import bare, number
+from reviewbot.analysis.code.library import Library
+from reviewbot.analysis.code.tags import Tags
+from reviewbot.csource.ir import (
+    AddressOf,
+    Call,
+    Cast,
+    Deref,
+    Expr,
+    Field,
+    Function,
+    Index,
+    Name,
+    Op,
+    Struct,
+    Type,
+    Unit,
+    Variable,
+    by_name,
+)
+
+NOTYPE = Type("")
+WELL_KNOWN = {"current": Type("task_struct", 1)}
+"""Types of what looks like a variable and is a macro of the architecture."""
+_DEPTH = 8
+
+
+def name_of(key: str) -> str:
+    """Name of the function with a key, `file:name`."""
+    return key.rpartition(":")[2]
+
+
+class _File:
+    """Tables of what one file declares: what others see first, or what counts in the file itself."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    @cached_property
+    def functions(self) -> dict[str, Function]:
+        return by_name(self._unit)
+
+    @cached_property
+    def structs(self) -> dict[str, Struct]:
+        return {s.name: s for s in self._unit.structs}
+
+    @cached_property
+    def largest(self) -> dict[str, Struct]:
+        found: dict[str, Struct] = {}
+        for struct in self._unit.structs:
+            if struct.name not in found or len(struct.members) > len(found[struct.name].members):
+                found[struct.name] = struct
+        return found
+
+    @cached_property
+    def typedefs(self) -> dict[str, Type]:
+        return dict(self._unit.typedefs[::-1])
+
+    @cached_property
+    def defines(self) -> dict[str, str]:
+        return dict(self._unit.defines)
+
+    @cached_property
+    def first_defines(self) -> dict[str, str]:
+        return dict(self._unit.defines[::-1])
+
+    @cached_property
+    def variables(self) -> dict[str, Variable]:
+        return {v.name: v for v in self._unit.variables}
+
+    @cached_property
+    def shared_variables(self) -> dict[str, Variable]:
+        return {v.name: v for v in self._unit.variables[::-1] if not v.static}
+
+    @cached_property
+    def results(self) -> dict[str, Type]:
+        return {name: result for name, result, _ in self._unit.prototypes[::-1]}
+
+
+class _Files:
+    """The files of a library, each taken apart when something of it is first asked for."""
+
+    def __init__(self, library: Library, known: Mapping[str, _File] | None = None) -> None:
+        self._declared, self.known = library.declared, dict(known or {})
+
+    def __getitem__(self, path: str) -> _File:
+        found = self.known.get(path)
+        if found is None:
+            found = self.known[path] = _File(self._declared[path])
+        return found
+
+
+class _Functions(Mapping[str, Function]):
+    """Key -> function without its body."""
+
+    def __init__(self, file: Mapping[str, str], files: _Files) -> None:
+        self._file, self._files = file, files
+
+    def __getitem__(self, key: str) -> Function:
+        return self._files[self._file[key]].functions[name_of(key)]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._file
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file)
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+
+class Names:
+    """What names mean over the units of a library. `tags` say where they are declared, where that is known."""
+
+    def __init__(self, library: Library, tags: Tags | None = None, known: Mapping[str, _File] | None = None) -> None:
+        self.library = library
+        self.tags = tags or Tags.of(library.declared)
+        self.file = self.tags.keys()
+        """Key of a function -> its file."""
+        self._files = _Files(library, known)
+        self.functions: Mapping[str, Function] = _Functions(self.file, self._files)
+        """Key (`file:name`) -> the function without its body; `body` has it."""
+        self._structs: dict[str, tuple[str, Struct] | None] = {}
+        self._members: dict[tuple[str, str], Mapping[str, Variable]] = {}
+        self._typedefs: dict[str, Type | None] = {}
+        self._results: dict[str, Type] = {}
+
+    @classmethod
+    def after(cls, before: Names, library: Library) -> Names:
+        """The names of a library that was made from the one before by replacing some files."""
+        old = {p: before.units[p] for p in library.replacing if p in before.units}
+        new = {p: library.declared[p] for p in library.replacing if p in library.declared}
+        known = {p: file for p, file in before._files.known.items() if p not in library.replacing}
+        return cls(library, before.tags.replaced(old, new), known)
+
+    def body(self, key: str) -> Function:
+        """The function with its body."""
+        stub = self.functions[key]
+        return self.library.functions(self.file[key]).get(stub.name, stub)
+
+    @property
+    def units(self) -> Mapping[str, Unit]:
+        """Path -> what the file declares; its functions are without bodies."""
+        return self.library.declared
+
+    # --- lookups
+
+    def own_function(self, name: str, file: str) -> str | None:
+        """Key of a file's own function."""
+        key = f"{file}:{name}"
+        return key if key in self.file else None
+
+    def shared_function(self, name: str) -> str | None:
+        """Key of the function of a name that every file can call: one that is defined outside of headers if there is."""
+        files = self.tags.files("functions", name)
+        if not files:
+            return None
+        return f"{files[0 if files[-1].endswith('.h') else -1]}:{name}"
+
+    def function(self, name: str, file: str) -> str | None:
+        """Key of the function that a call of `name` in `file` reaches, or None when its body is not at hand."""
+        return self.own_function(name, file) or self.shared_function(name)
+
+    def resolve(self, type_: Type, file: str = "") -> Type:
+        """The type with typedefs followed, except where the typedef's name is a struct too."""
+        for _ in range(_DEPTH):
+            if self.has_struct(type_.name) or (target := self._typedef(type_.name)) is None:
+                return type_
+            type_ = Type(target.name, target.pointers + type_.pointers, target.array or type_.array, target.function)
+        return type_
+
+    def _typedef(self, name: str) -> Type | None:
+        if name not in self._typedefs:
+            path = self.tags.first("typedefs", name)
+            self._typedefs[name] = self._files[path].typedefs[name] if path else None
+        return self._typedefs[name]
+
+    def _struct(self, name: str) -> tuple[str, Struct] | None:
+        """The declaration of a struct with the most members, with its file."""
+        if name not in self._structs:
+            files = self.tags.files("structs", name)
+            declared = ((path, self._files[path].largest[name]) for path in files)
+            self._structs[name] = max(declared, key=lambda d: len(d[1].members), default=None)
+        return self._structs[name]
+
+    def members(self, struct: str, file: str) -> Mapping[str, Variable]:
+        """Member name -> member; empty for a struct that is not at hand."""
+        own = self._files[file].structs.get(struct) if file in self.units else None
+        found = (file, own) if own is not None else self._struct(struct)
+        if found is None and (target := self._typedef(struct)) is not None:
+            found = self._struct(target.name)
+        if found is None:
+            return {}
+        path, declared = found
+        members = self._members.get((path, declared.name))
+        if members is None:
+            members = self._members[path, declared.name] = {m.name: m for m in declared.members}
+        return members
+
+    def member(self, struct: str, name: str, file: str) -> Type:
+        """Type of a struct's member, or NOTYPE."""
+        variable = self.members(struct, file).get(name)
+        return variable.type if variable is not None else NOTYPE
+
+    def has_struct(self, name: str) -> bool:
+        """Whether the struct's members are at hand."""
+        return self.tags.has("structs", name)
+
+    def declaring(self, struct: str) -> list[str]:
+        """The files that declare a struct's members."""
+        return self.tags.files("structs", struct)
+
+    def define(self, name: str, file: str) -> str | None:
+        """Replacement text of an object-like macro, or None."""
+        own = self._files[file].defines.get(name) if file in self.units else None
+        if own:
+            return own
+        path = self.tags.first("defines", name)
+        return self._files[path].first_defines[name] if path else None
+
+    def value(self, text: str, file: str) -> int | None:
+        """The number that a literal or a macro of a literal stands for, or None."""
+        for _ in range(_DEPTH):
+            text = text.strip()
+            while text.startswith("(") and text.endswith(")"):
+                text = text[1:-1].strip()
+            found = number(text)
+            if found is not None:
+                return found
+            replaced = self.define(text, file)
+            if replaced is None or replaced == text:
+                return None
+            text = replaced
+        return None
+
+    def variable(self, name: str, file: str) -> tuple[str, Variable | None]:
+        """Identity and declaration of a file-scope variable; the bare name when it is declared nowhere at hand."""
+        own = self._files[file].variables.get(name) if file in self.units else None
+        if own is not None and own.static:
+            return f"{file}:{name}", own
+        path = self.tags.first("variables", name)
+        return (name, self._files[path].shared_variables[name]) if path else (name, own)
+
+    def is_enum(self, name: str) -> bool:
+        """Whether the name is an enumerator."""
+        return self.tags.has("enums", name)
+
+    def result(self, name: str, file: str) -> Type:
+        """Type that a function returns, or NOTYPE."""
+        key = self.function(name, file)
+        if key is not None and not self.functions[key].macro:
+            return self.functions[key].result
+        if name not in self._results:
+            path = self.tags.first("prototypes", name)
+            self._results[name] = self._files[path].results[name] if path else NOTYPE
+        return self._results[name]
+
+
+class Scope:
+    """One function's view of the names: types and identities of its expressions."""
+
+    def __init__(self, names: Names, key: str) -> None:
+        self.names = names
+        self.key = key
+        self.function = names.body(key)
+        self.file = names.file[key]
+        self.parameters = {p.name: i for i, p in enumerate(self.function.parameters)}
+        self.locals = {v.name: v.type for v in (*self.function.parameters, *self.function.locals)}
+        self.statics = {v.name for v in self.function.locals if v.static}
+        self._types: dict[int, Type] = {}
+
+    def type(self, expr: Expr) -> Type:
+        """Type of the expression with typedefs followed, or NOTYPE."""
+        known = self._types.get(id(expr))
+        if known is None:
+            known = self.names.resolve(self._type(expr))
+            self._types[id(expr)] = known
+        return known
+
+    def _type(self, expr: Expr) -> Type:
+        match expr:
+            case Name(name):
+                if name in self.locals:
+                    return self.locals[name]
+                variable = self.names.variable(name, self.file)[1]
+                return variable.type if variable is not None else WELL_KNOWN.get(name, NOTYPE)
+            case Field(base, name):
+                owner = self.type(base)
+                return self.names.member(owner.name, name, self.file) if owner.name else NOTYPE
+            case Deref(base) | Index(base):
+                t = self.type(base)
+                if t.array:
+                    return Type(t.name, t.pointers, False, t.function)
+                return Type(t.name, max(t.pointers - 1, 0), False, t.function)
+            case AddressOf(base):
+                t = self.type(base)
+                return Type(t.name, t.pointers + 1, False, t.function)
+            case Cast(name, pointers, base):
+                return Type(name, pointers) if name else self.type(base)
+            case Call(callee):
+                plain = bare(expr)
+                if plain is not expr:
+                    return self.type(plain)
+                if callee:
+                    return self.names.result(callee, self.file)
+                return NOTYPE
+            case Op(op, args) if args:
+                if op == "?:" and len(args) == 3:
+                    first = self.type(args[1])
+                    return first if first.name else self.type(args[2])
+                if op in ("+", "-", "=", ","):
+                    return self.type(args[-1] if op == "," else args[0])
+        return NOTYPE

@@ -1,0 +1,324 @@
+"""Locks through calls: what every function leaves taken or dropped, callees first, and what is held at each call.
+
+Only what all paths of a return class agree on goes on to callers: everything else would cascade. Locks that one task
+takes and another gives back (throttles) are never part of it, nor a function's own stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from reviewbot.analysis.callgraph.callgraph import Agenda, Links
+from reviewbot.analysis.callgraph.pointer_flow import visited
+from reviewbot.analysis.code import identity as objects
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
+from reviewbot.analysis.code.memo import Before, Given, Inherited
+from reviewbot.analysis.events.kinds import Held as HeldLock
+from reviewbot.analysis.locks.flow import walk
+from reviewbot.analysis.locks.lockset_summary import EMPTY, NOTHING, At, Record, at_call, left_by, net
+from reviewbot.analysis.locks.plan import Change, Plan, Token
+from reviewbot.csource.ir import AddressOf, Call, Name
+from reviewbot.kernel import KERNEL, LockCall
+
+MOST_CALLS = 60
+"""A record is asked for while that many others are being made: only in a cycle of more functions, as callees come
+first. It is guessed then, as where a cycle closes, and looked at a second time."""
+
+
+class Locking:
+    """Lock records of all functions of a program, made when asked for."""
+
+    def __init__(self, links: Links, before: Locking | None = None, dirty: Collection[str] = ()) -> None:
+        """`before`: the locks of a program that differs in the functions `dirty` (keys) and in what they change."""
+        self.links = links
+        self.records: Inherited[Record] = Inherited()
+        self.choices: dict[str, tuple[tuple[str, str], ...]] = {}
+        """Function that takes (or drops) one of several locks of an object -> these locks and their classes."""
+        self.alternatives: dict[str, str] = {}
+        """Lock -> the lock that it is another face of."""
+        self.faces: dict[str, str] = {}
+        """Lock with several faces -> their classes joined by `/`."""
+        self.redone: set[str] = set()
+        """Functions whose record had to be made again."""
+        self._plans: dict[str, Plan] = {}
+        self._busy: set[str] = set()
+        self._guessed: dict[str, set[str]] = {}
+        """Function that was asked for while its record was being made -> who asked."""
+        self._choose(before, dirty)
+        if before is None or before.alternatives != self.alternatives:
+            self._order()
+        else:
+            self._again(before, dirty)
+
+    @classmethod
+    def restored(
+        cls,
+        links: Links,
+        records: Before[Record],
+        choices: Mapping[str, tuple[tuple[str, str], ...]],
+    ) -> Locking:
+        """The locks of a program that were found out before."""
+        locking = cls.__new__(cls)
+        locking.links = links
+        locking.records, locking.choices = Inherited(records), dict(choices)
+        locking.alternatives, locking.faces = {}, {}
+        locking.redone, locking._plans, locking._busy, locking._guessed = set(), {}, set(), {}
+        locking._unify()
+        return locking
+
+    def _choose(self, before: Locking | None, dirty: Collection[str]) -> None:
+        """Two locks of one object, of which a function takes (or drops) one or the other: one lock with two faces."""
+        if before is None:
+            todo: Collection[str] = [key for key in self.links.wired if not key.endswith(":")]
+        else:
+            todo = [key for key in dirty if key in self.links.wired]
+            self.choices = {k: c for k, c in before.choices.items() if k in self.links.wired and k not in dirty}
+        for key in todo:
+            if not self.links.names.functions[key].unreadable and self._chooses(key):
+                paths = walk(self.plan(key), {}, correlate=False)
+                self._plans.pop(key)
+                ends = {held for states in paths.exits.values() for held in states}
+                if len(ends) < 2 or any(len(held) != 1 for held in ends) or len({held[0].mine for held in ends}) != 1:
+                    continue
+                found = {held[0].lock: held[0].klass for held in ends}
+                owners = {objects.owner(lock) for lock in found}
+                if len(found) > 1 and len(owners) == 1 and owners != {""}:
+                    self.choices[key] = tuple(sorted(found.items()))
+        self._unify()
+
+    def _unify(self) -> None:
+        """Give the locks that are faces of one another one name."""
+        for _, choice in sorted(self.choices.items()):
+            one = min((lock for lock, _ in choice), key=lambda lock: (len(lock), lock))
+            self.alternatives.update(dict.fromkeys((lock for lock, _ in choice), one))
+            classes = {*self.faces.get(one, "").split("/"), *(klass for _, klass in choice)} - {""}
+            self.faces[one] = "/".join(sorted(classes))
+
+    def _chooses(self, key: str) -> bool:
+        """Whether the function only takes or only drops locks, and more than one."""
+        does = [
+            (effect.does, effect.group.klass)
+            for call in self.links.body(key).calls
+            for effect in KERNEL.effects.get(call.callee, ())
+            if isinstance(effect, LockCall) and not effect.group.object
+        ]
+        return len(set(does)) > 1 and {d for d, _ in does} in ({"acquire"}, {"release"})
+
+    def _order(self) -> None:
+        for component in self.links.order:
+            self._component(component)
+
+    def _component(self, component: Collection[str]) -> None:
+        """The records of functions that call one another. The first time some have to be asked for while they are being
+        made, and say nothing: who rests on what one of these then turns out to do is looked at a second time."""
+        guessed = self._guessed = {}
+        again: set[str] = set()
+        for key in component:
+            if not self._same(key):
+                again |= self.links.callers.get(key, set())
+        again |= {
+            asker for key, asked in guessed.items() if self.record(key).outward != EMPTY.outward for asker in asked
+        }
+        for key in component if again else ():
+            if key in again and not self._same(key):
+                again |= self.links.callers.get(key, set())
+        for key in component:
+            self._plans.pop(key, None)
+
+    def _same(self, key: str) -> bool:
+        """Make the record of a function again; whether its callers see what they saw before, had they asked."""
+        before = self.records.of(key).pop((), None)
+        self._plans.pop(key, None)
+        now = self.record(key)
+        return before is None or before.outward == now.outward
+
+    def _again(self, before: Locking, dirty: Collection[str]) -> None:
+        """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
+        links, had = self.links, before.records
+        self.records = Inherited(lambda key: had.of(key) if key in links.wired else {})
+
+        def alike(key: str) -> bool:
+            were = had.of(key)
+            return bool(were) and all(self.record(key, given).outward == r.outward for given, r in were.items())
+
+        agenda = Agenda(links, dirty)
+        for group, members in agenda:
+            for key in members:
+                self.records.forget(key)
+            self.redone.update(members)
+            if all(map(alike, members)):
+                continue  # the others of its cycle see what they saw before
+            for key in group:
+                self.records.forget(key)
+            self.redone.update(group)
+            self._component(group)
+            changed = [key for key in group if not alike(key)]
+            agenda.add(c for key in changed for c in links.callers.get(key, ()) if c not in group)
+        self._plans.clear()
+
+    # --- one function
+
+    def record(self, key: str, given: Given = ()) -> Record:
+        """Locks of a function, as called with these constants."""
+        found = self.records.get(key, given)
+        if found is None:
+            function = self.links.names.functions.get(key)
+            if function is None or function.unreadable or key in self._busy or len(self._busy) > MOST_CALLS:
+                return EMPTY
+            self._busy.add(key)
+            try:
+                found = self._record(key, given)
+                self.records.put(key, given, found)
+            finally:
+                self._busy.discard(key)
+        return found
+
+    def plan(self, key: str) -> Plan:
+        """The function made ready for walking."""
+        found = self._plans.get(key)
+        if found is None:
+            body = self.links.body(key)
+            found = self._plans[key] = Plan(
+                body, lambda call: self.outcome(body, call), lambda call: self._interesting(body, call)
+            )
+        return found
+
+    def _interesting(self, body: Body, call: Call) -> bool:
+        if call.callee and call.callee not in body.locals:
+            return call.callee in KERNEL.effects or self.links.names.function(call.callee, body.file) is not None
+        return True
+
+    def _record(self, key: str, given: Given) -> Record:
+        plan = self.plan(key)
+        if plan.plain:
+            return EMPTY
+        coarse = walk(plan, dict(given), correlate=False)
+        paths = coarse
+        if not coarse.agreed():
+            fine = walk(plan, dict(given), correlate=True)
+            if not fine.cut:
+                paths = fine
+        at = {
+            index: at_call(paths.at.get(index, set()), coarse.at.get(index, set()))
+            for index in plan.wanted
+            if paths.at.get(index)
+        }
+        left = left_by(paths.exits)
+        changes = () if paths.cut else net(left)
+        somewhere = [h for states in (*paths.at.values(), *paths.exits.values()) for h in states]
+        moves = any(x.takes for x in left) or any(not t.mine for held in somewhere for t in held)
+        escapes: tuple[Change, ...] = ()
+        if paths.escapes:
+            escapes = net(left_by(paths.escapes), keep=True)
+        return Record(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
+
+    def _under(self, key: str, at: Mapping[int, At]) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
+        """The calls of a function with what is held there."""
+        body = self.links.body(key)
+        out: dict[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], None] = {}
+        for number, call in enumerate(body.calls):
+            here = at.get(number, NOTHING)
+            if call.callee and call.callee not in body.locals:
+                name = visited(self.links.names, body, call) or self.links.names.function(call.callee, body.file)
+            else:
+                name = self.links.through(key, call)
+            if name is not None:
+                out[name, here.held, here.dropped] = None
+        return tuple(out)
+
+    # --- calls
+
+    def outcome(self, body: Body, call: Call) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+        """What a call does to locks: from the kernel's API, else from the callee's own record; and how it escapes."""
+        if call.callee and call.callee not in body.locals:
+            effects = KERNEL.effects.get(call.callee)
+            if effects is not None:
+                for effect in effects:
+                    if isinstance(effect, LockCall):
+                        return self._api(body, call, effect), ()
+                return (), ()
+        targets = self.links.reached(body.key, call)
+        if len(targets) != 1 or (not call.callee or call.callee in body.locals):
+            return (), ()
+        (target,) = targets
+        if target in self._busy or len(self._busy) > MOST_CALLS:
+            self._guessed.setdefault(target, set()).add(body.key)
+        record = self.record(target)
+        if record.moves and (given := self.given(body, call, target)):
+            record = self.record(target, given)
+        if not record.changes and not record.escapes:
+            return (), ()
+        arguments = self.arguments(body, call)
+        changes = tuple(_bound_change(x, *arguments) for x in record.changes)
+        escapes = tuple(_bound_change(x, *arguments) for x in record.escapes)
+        return changes if any(c.drops or c.takes for c in changes) else (), escapes
+
+    def lock_of(self, body: Body, call: Call, effect: LockCall) -> str:
+        """Identity of the lock that a lock call is about."""
+        group = effect.group
+        if group.argument is None:
+            return group.object
+        if group.argument >= len(call.args):
+            return objects.UNKNOWN
+        if group.field:
+            return group.field
+        identity = body.identity(call.args[group.argument])
+        return self.alternatives.get(identity, identity)
+
+    def _api(self, body: Body, call: Call, effect: LockCall) -> tuple[Change, ...]:
+        group = effect.group
+        lock = self.lock_of(body, call, effect)
+        if lock.startswith(objects.UNKNOWN) or effect.does in ("transient", "downgrade"):
+            return ()
+        if group.unless and body.sets(group.unless):
+            return ()
+        base = body.base(call.args[group.argument]) if group.argument is not None else ""
+        token = Token(lock, group.mode, self.faces.get(lock, group.klass), base)
+        took, not_took = Change(PLUS, (), (token,)), Change(ZERO, (), ())
+        if effect.does == "release":
+            return (Change(ANY, (token,), ()),)
+        if effect.does == "try":
+            return (took, not_took)
+        if effect.does == "killable":
+            return (Change(ZERO, (), (token,)), Change(MINUS | PLUS, (), ()))
+        return (Change(ANY, (), (token,)),)
+
+    def arguments(self, body: Body, call: Call) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Identities, struct types and instances of the arguments of a call."""
+        return (
+            tuple(body.identity(a) for a in call.args),
+            tuple(body.type(a).name or _untyped(body, a) for a in call.args),
+            tuple(body.base(a) for a in call.args),
+        )
+
+    def given(self, body: Body, call: Call, target: str) -> Given:
+        """Constants that the call hands to parameters which the callee tests and never sets."""
+        callee = self.links.body(target)
+        out = []
+        for parameter, arg in zip(callee.function.parameters, call.args, strict=False):
+            signs = sign(bare(arg))
+            if signs != ANY and not isinstance(bare(arg), AddressOf) and parameter.name not in callee.values:
+                out.append((parameter.name, signs))
+        return tuple(sorted(out))
+
+
+def _untyped(body: Body, arg: object) -> str:
+    e = bare(arg)  # type: ignore[arg-type]
+    if isinstance(e, Name) and body.function.macro and e.name in body.parameters:
+        return f"@{body.parameters[e.name]}"
+    return ""
+
+
+def _bound_change(change: Change, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> Change:
+    drops = tuple(t for x in change.drops if (t := _bound(x, ids, types, bases)))
+    takes = tuple(t for x in change.takes if (t := _bound(x, ids, types, bases)))
+    return Change(change.signs, drops, takes)
+
+
+def _bound(token: Token, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> Token | None:
+    lock = objects.bind(token.lock, ids, types)
+    if lock.startswith(objects.UNKNOWN):
+        return None
+    base = objects.bind(token.base, bases, ()) if "$" in token.base else token.base
+    return token._replace(lock=lock, base=base)

@@ -1,0 +1,205 @@
+"""What the paths through one function say of locks: what is held at each of its calls, and what its returns leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from reviewbot.analysis.code import identity
+from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO
+from reviewbot.analysis.events.kinds import Held as HeldLock
+from reviewbot.analysis.locks.flow import VOID
+from reviewbot.analysis.locks.plan import Change, Held, Token
+from reviewbot.kernel import KERNEL
+
+NAMES = {ZERO: "zero", MINUS: "negative", PLUS: "positive", VOID: "void"}
+
+
+class At(NamedTuple):
+    """What is held at one call: see `kinds.Site`."""
+
+    held: tuple[HeldLock, ...] = ()
+    maybe: tuple[HeldLock, ...] = ()
+    coarse: tuple[HeldLock, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def faultless(self) -> bool:
+        """Whether page faults are off."""
+        return any(h.klass == "pagefault" for h in self.held)
+
+
+NOTHING = At()
+
+
+class Left(NamedTuple):
+    """What returns of one class leave: taken and dropped on all paths, or (not agreed) on some."""
+
+    result: int
+    takes: tuple[Token, ...]
+    drops: tuple[Token, ...]
+    agreed: bool
+
+
+class Record(NamedTuple):
+    """The locks of one function: at each call (by its index), and at its returns."""
+
+    at: Mapping[int, At]
+    left: tuple[Left, ...]
+    changes: tuple[Change, ...]
+    """What it does to its caller's locks, as a call of it."""
+    moves: bool
+    """It takes or drops a lock of its caller somewhere: constants handed in may matter."""
+    escapes: tuple[Change, ...] = ()
+    """For a macro: the same for returns from the function that uses it."""
+    cut: bool = False
+    under: tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...] = ()
+    """Calls: the callee's key (or the node called through), what is held, what is dropped of the caller's."""
+
+    @property
+    def outward(self) -> tuple[object, ...]:
+        """All that a caller's record depends on."""
+        return self.changes, self.moves, self.escapes
+
+
+EMPTY = Record({}, (), (), False)
+
+
+def at_call(paths: set[Held], coarse: set[Held]) -> At:
+    if paths == {()} == coarse:
+        return NOTHING
+    held = _must(paths)
+    maybe = _may(paths) - set(_names(held))
+    some = _may(coarse) - maybe - set(_names(held))
+    gone = ({t.lock for t in p if not t.mine and _leaves(t)} for p in paths)
+    dropped = set.intersection(*gone) if paths else set()
+    return At(held, _some(paths, maybe), _some(coarse, some), tuple(sorted(dropped)))
+
+
+def _names(held: tuple[HeldLock, ...]) -> list[str]:
+    return [h.lock for h in held]
+
+
+def _must(paths: set[Held]) -> tuple[HeldLock, ...]:
+    """What every path holds; a lock held in different modes has mode `*`."""
+    counted: list[dict[str, list[Token]]] = []
+    for path in sorted(paths):
+        locks: dict[str, list[Token]] = {}
+        for token in path:
+            if token.mine:
+                locks.setdefault(token.lock, []).append(token)
+        counted.append(locks)
+    if not counted:
+        return ()
+    out = []
+    for lock in sorted(set.intersection(*(set(c) for c in counted))):
+        tokens = [t for c in counted for t in c[lock]]
+        modes = {t.mode for t in tokens}
+        count = min(len(c[lock]) for c in counted)
+        out.append(HeldLock(lock, modes.pop() if len(modes) == 1 else "*", tokens[0].klass, count))
+    return tuple(out)
+
+
+def _may(paths: set[Held]) -> set[str]:
+    return {t.lock for p in paths for t in p if t.mine}
+
+
+def _some(paths: set[Held], locks: set[str]) -> tuple[HeldLock, ...]:
+    found: dict[str, HeldLock] = {}
+    for path in sorted(paths) if locks else ():
+        for t in path:
+            if t.mine and t.lock in locks:
+                found.setdefault(t.lock, HeldLock(t.lock, t.mode, t.klass))
+    return tuple(found[lock] for lock in sorted(found))
+
+
+def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
+    """What returns leave, per class; throttles, latches and scopes apart from locks, because they agree less often."""
+    by_class: dict[tuple[int, int], set[Held]] = {}
+    for signs, states in exits.items():
+        for one in (ZERO, MINUS, PLUS, VOID):
+            if signs & one:
+                for state in states:
+                    left = [t for t in state if _leaves(t)]
+                    for kind in (LOCK, LATCH, THROTTLE, SCOPE):
+                        by_class.setdefault((one, kind), set()).add(tuple(t for t in left if _kind(t) == kind))
+    out = []
+    for (result, kind), states in sorted(by_class.items()):
+        if kind != LOCK and states == {()}:
+            continue
+        if kind == SCOPE:
+            states = {_scopes(states)}
+            if states == {()}:
+                continue
+        agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
+        tokens: dict[tuple[str, bool], Token] = {}
+        for state in sorted(states):
+            for t in state:
+                tokens.setdefault((t.lock, t.mine), t)
+        if agreed and states:
+            one_state = min(states)
+            takes = tuple(t for t in one_state if t.mine)
+            drops = tuple(t for t in one_state if not t.mine)
+        else:
+            takes = tuple(t for (_, mine), t in sorted(tokens.items()) if mine)
+            drops = tuple(t for (_, mine), t in sorted(tokens.items()) if not mine)
+        out.append(Left(result, takes, drops, agreed))
+    return tuple(out)
+
+
+def _scopes(states: set[Held]) -> Held:
+    """The scopes that are entered on all paths, and those that are left on some: who leaves one under a condition is
+    only called by who is inside."""
+    entered = set.intersection(*({t.lock for t in state if t.mine} for state in states))
+    tokens = {(t.lock, t.mine): t for state in sorted(states) for t in state}
+    return tuple(t for (lock, mine), t in sorted(tokens.items()) if not mine or lock in entered)
+
+
+def _leaves(token: Token) -> bool:
+    """Whether a lock that is left held means anything to a caller."""
+    # of a lock known by its type alone nobody can say whose it is: it may have come back from a call, taken
+    return identity.scope(token.lock) is not identity.Scope.STACK and not token.lock.startswith("*")
+
+
+_THROTTLES = frozenset((group.klass, group.mode) for group in KERNEL.api.lock if group.throttle)
+
+
+LOCK, LATCH, THROTTLE, SCOPE = range(4)
+
+
+def _kind(token: Token) -> int:
+    if throttles(token):
+        return THROTTLE
+    return LATCH if token.klass in KERNEL.latches else SCOPE if token.klass == "scope" else LOCK
+
+
+def throttles(token: Token) -> bool:
+    """Whether another task often gives it back: it is no part of a function's net effect."""
+    return (token.klass, token.mode) in _THROTTLES
+
+
+def net(left: tuple[Left, ...], keep: bool = False) -> tuple[Change, ...]:
+    """What callers see: per return class what all paths agree on, classes that do the same taken together."""
+    merged: dict[tuple[tuple[Token, ...], tuple[Token, ...]], int] = {}
+    apart = [
+        {x.result: x for x in left if any(_kind(t) == kind for t in (*x.takes, *x.drops))} for kind in (LATCH, SCOPE)
+    ]
+    for x in left:
+        if any(_kind(t) != LOCK for t in (*x.takes, *x.drops)):
+            continue
+        takes = x.takes if x.agreed else ()
+        drops = _mine(x.drops) if x.agreed else ()
+        signs = ANY if x.result == VOID and not keep else x.result
+        ways = [(drops, takes)]
+        for more in (found[x.result] for found in apart if x.result in found):
+            both = [((*d, *_mine(more.drops)), (*t, *more.takes)) for d, t in ways]
+            ways = both if more.agreed else [*ways, *both]
+        for way in ways:
+            merged[way] = merged.get(way, 0) | signs
+    if set(merged) == {((), ())} and not keep:
+        return ()
+    return tuple(Change(signs, drops, takes) for (drops, takes), signs in sorted(merged.items(), key=lambda i: i[1]))
+
+
+def _mine(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    return tuple(t._replace(mine=True) for t in tokens)

@@ -1,0 +1,237 @@
+"""A function made ready for walking: what its blocks do to locks and values, and which values are worth following."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import NamedTuple
+
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import ANY, WORD, Test, bare, show, sign, test
+from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Field, Name, Op, Return
+
+
+class Token(NamedTuple):
+    """One lock on a path: taken here (`mine`), or dropped though the caller holds it."""
+
+    lock: str
+    mode: str
+    klass: str
+    base: str
+    mine: bool = True
+
+
+class Change(NamedTuple):
+    """What a call does to the caller's locks when its result has one of the signs `signs`; drops come first."""
+
+    signs: int
+    drops: tuple[Token, ...]
+    takes: tuple[Token, ...]
+
+
+Held = tuple[Token, ...]
+Values = frozenset[tuple[str, int]]
+Outcome = Callable[[Call], tuple[tuple[Change, ...], tuple[Change, ...]]]
+"""What a call does to locks, by the sign of its result (empty when it does nothing to them), and how it can leave the
+function that makes it, when it is a macro."""
+
+
+class Store(NamedTuple):
+    """An assignment: to which text (and local), of what, with `=` alone, and with which signs by its text."""
+
+    left: str
+    name: str
+    right: Expr
+    plain: bool
+    signs: int
+
+
+class Lead(NamedTuple):
+    """A way on from a block: the value that decides (none when its key is empty), with which signs, and which its text
+    may have."""
+
+    to: int
+    key: str
+    signs: int
+    possible: int
+
+
+class Plan:
+    """A function made ready for walking: what each block does to locks and values, and which values matter."""
+
+    def __init__(self, body: Body, outcome: Outcome, interesting: Callable[[Call], bool]) -> None:
+        self.body = body
+        self.blocks = body.function.blocks
+        self.number: dict[int, int] = {}
+        """id of a call node -> its index in the function."""
+        self.changes: dict[int, tuple[Change, ...]] = {}
+        """Index of a call -> what it does to locks."""
+        self.escapes: dict[int, tuple[Change, ...]] = {}
+        """Index of a call of a macro that can return from this function -> how it leaves, by the returned value."""
+        self.wanted: set[int] = set()
+        index = 0
+        for block in self.blocks:
+            for event in block.events:
+                if isinstance(event, CallEvent):
+                    self.number[id(event)] = index
+                    changes, escapes = outcome(event.call)
+                    if escapes:
+                        self.escapes[index] = escapes
+                    if changes:
+                        self.changes[index] = changes
+                    if changes or interesting(event.call):
+                        self.wanted.add(index)
+                    index += 1
+        self._tests: dict[int, Test] = {}
+        self._words: dict[str, frozenset[str]] = {}
+        self._texts: dict[int, str] = {}
+        self._stores: dict[int, Store] = {}
+        self._handed: dict[int, frozenset[str]] = {}
+        self._leads: dict[int, tuple[Lead, ...]] = {}
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """Fields that the function sets itself: a lock in one of them that it gives back came from a call, taken."""
+        sets = (e.left for e in self.body.events() if isinstance(e, Assign) and isinstance(e.left, Field))
+        return frozenset(self.body.identity(left) for left in sets)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing in the function touches locks: then nothing is held anywhere."""
+        return not self.changes and not self.escapes
+
+    def test(self, when: Expr) -> Test:
+        """The condition of an edge, read once."""
+        found = self._tests.get(id(when))
+        if found is None:
+            found = self._tests[id(when)] = test(when)
+        return found
+
+    def text(self, expr: Expr) -> str:
+        """An expression of the function as text, written once."""
+        found = self._texts.get(id(expr))
+        if found is None:
+            found = self._texts[id(expr)] = show(expr)
+        return found
+
+    def store(self, event: Assign) -> Store:
+        """An assignment, read once."""
+        found = self._stores.get(id(event))
+        if found is None:
+            name = event.left.name if isinstance(event.left, Name) else ""
+            right = bare(event.right)
+            plain = event.op == "="
+            found = self._stores[id(event)] = Store(
+                self.text(event.left), name, right, plain, sign(right) if plain else ANY
+            )
+        return found
+
+    def handed(self, call: Call) -> frozenset[str]:
+        """Locals whose address a call is given."""
+        found = self._handed.get(id(call))
+        if found is None:
+            args = (bare(arg) for arg in call.args)
+            found = self._handed[id(call)] = frozenset(
+                arg.base.name for arg in args if isinstance(arg, AddressOf) and isinstance(arg.base, Name)
+            )
+        return found
+
+    def leads(self, block: Block) -> tuple[Lead, ...]:
+        """Where a block goes on, and what its conditions say."""
+        found = self._leads.get(id(block))
+        if found is None:
+            out = []
+            for edge in block.edges:
+                if edge.when is None:
+                    out.append(Lead(edge.to, "", ANY, ANY))
+                else:
+                    t = self.test(edge.when)
+                    out.append(Lead(edge.to, t.key, t.yes if edge.taken else t.no, sign(t.value)))
+            found = self._leads[id(block)] = tuple(out)
+        return found
+
+    def words(self, key: str) -> frozenset[str]:
+        """Identifiers that a value's text mentions."""
+        found = self._words.get(key)
+        if found is None:
+            found = self._words[key] = frozenset(WORD.findall(key))
+        return found
+
+    def followed(self, correlate: bool, given: Iterable[str]) -> frozenset[str]:
+        """Keys of the values to follow."""
+        tested: dict[str, int] = {}
+        for block in self.blocks:
+            seen = set()
+            for edge in block.edges:
+                if edge.when is not None:
+                    seen.add(self.test(edge.when).key)
+            for key in seen:
+                tested[key] = tested.get(key, 0) + 1
+            for event in block.events:
+                if isinstance(event, Return) and event.value is not None:
+                    for key in _asked(event.value):
+                        tested[key] = tested.get(key, 0) + 1
+        if self.body.function.value is not None:
+            for key in _asked(self.body.function.value):
+                tested[key] = tested.get(key, 0) + 1
+        keys = set(given)
+        for block in self.blocks:
+            for event in block.events:
+                if isinstance(event, CallEvent):
+                    changes = self.changes.get(self.number[id(event)], ())
+                    if len(changes) > 1:
+                        keys.add(self.text(event.call))
+                elif isinstance(event, Assign):
+                    left, name, right, plain, signs = self.store(event)
+                    if left in tested and (
+                        (plain and signs != ANY and name) or any(self.text(v) in keys for v in choices(right))
+                    ):
+                        keys.add(left)
+        if correlate:
+            keys |= {key for key, times in tested.items() if times > 1 and not key.startswith("?")}
+        return frozenset(keys)
+
+    def live(self, keys: frozenset[str]) -> list[frozenset[str]]:
+        """Per block: the followed values that can still be tested from its start on."""
+        own: list[set[str]] = []
+        for block in self.blocks:
+            here: set[str] = set()
+            for edge in block.edges:
+                if edge.when is not None:
+                    here |= self._used(self.test(edge.when).value, keys)
+            for event in block.events:
+                if isinstance(event, Return) and event.value is not None:
+                    here |= self._used(event.value, keys)
+                elif isinstance(event, Assign):
+                    here |= self._used(event.right, keys)
+            if not block.edges and self.body.function.value is not None:
+                here |= self._used(self.body.function.value, keys)
+            own.append(here)
+        changed = True
+        while changed:
+            changed = False
+            for i in range(len(self.blocks) - 1, -1, -1):
+                for edge in self.blocks[i].edges:
+                    if not own[edge.to] <= own[i]:
+                        own[i] |= own[edge.to]
+                        changed = True
+        return [frozenset(x) for x in own]
+
+    def _used(self, expr: Expr, keys: frozenset[str]) -> set[str]:
+        text = self.text(expr)
+        return {key for key in keys if key in text}
+
+
+def _asked(value: Expr) -> tuple[str, ...]:
+    """What a returned value depends on: itself, and the condition of `a ? b : c`."""
+    plain = bare(value)
+    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+        return test(value).key, test(plain.args[0]).key
+    return (test(value).key,)
+
+
+def choices(expr: Expr) -> tuple[Expr, ...]:
+    """The values that an expression can have: those of `a ? b : c` are b and c."""
+    if isinstance(expr, Op) and expr.op == "?:" and len(expr.args) == 3:
+        return (*choices(bare(expr.args[1])), *choices(bare(expr.args[2])))
+    return (expr,)

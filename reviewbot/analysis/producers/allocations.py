@@ -1,0 +1,36 @@
+"""Allocations, with what their masks can be and what scopes around them leave of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewbot.analysis.code import gfp
+from reviewbot.analysis.code.identity import UNKNOWN
+from reviewbot.analysis.events.kinds import Allocation, Fact
+from reviewbot.analysis.locks.lockset_summary import At
+from reviewbot.analysis.producers.view import View
+from reviewbot.csource.ir import Call
+from reviewbot.kernel import schema
+
+
+def facts(view: View) -> Iterator[Fact]:
+    """Allocation facts of one function."""
+    for made, effect in view.having(schema.Allocate):
+        given = view.arg(made.call, effect.gfp) is not None
+        if not effect.flags and not given:
+            continue  # the call had a mask in another kernel version
+        alternatives = mask(view, made.call, effect.gfp) if given else (effect.flags,)
+        if effect.flags:
+            alternatives = tuple(effect.flags if a.startswith(UNKNOWN) else a for a in alternatives)
+        yield Allocation(**view.site(made), gfp=alternatives, classes=gfp.classes(alternatives, scopes(made.at)))
+
+
+def mask(view: View, call: Call, position: int | None) -> tuple[str, ...]:
+    """The alternatives of the mask at an argument position."""
+    arg = view.arg(call, position)
+    return gfp.masks(view.body, arg) if arg is not None else (UNKNOWN,)
+
+
+def scopes(at: At) -> tuple[str, ...]:
+    """The memalloc scopes that are open on every path."""
+    return tuple(h.lock for h in at.held if h.klass == "scope")

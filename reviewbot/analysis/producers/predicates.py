@@ -1,0 +1,109 @@
+"""What a condition looks at: the flags, counters and lists that somebody else has to change for a sleep to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewbot.analysis.callgraph.callgraph import Links
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import ZERO, bare, parts, show, sign
+from reviewbot.analysis.code.identity import Scope, scope
+from reviewbot.analysis.producers.view import Made, View
+from reviewbot.csource.ir import Call, Expr, Field, Name, Op, Return
+from reviewbot.kernel import KERNEL
+from reviewbot.kernel.schema import Read
+
+
+def reads(body: Body, condition: Expr, links: Links | None = None, depth: int = 0) -> tuple[str, ...]:
+    """Objects that the condition tests, sorted: `object`, or `object & BIT` for a test of one bit."""
+    return tuple(sorted(set(_reads(body, condition, links, depth))))
+
+
+def _reads(body: Body, condition: Expr, links: Links | None, depth: int) -> Iterator[str]:
+    covered: set[int] = set()
+    for part in parts(condition):
+        if id(part) in covered:
+            continue
+        if isinstance(part, Call):
+            covered.update(id(p) for p in parts(part) if p is not part)
+            known = False
+            for effect in KERNEL.effects.get(part.callee, ()):
+                if isinstance(effect, Read) and effect.argument < len(part.args):
+                    known = True
+                    identity = body.identity(part.args[effect.argument])
+                    bit = f" & {show(part.args[effect.bit])}" if effect.bit is not None else ""
+                    if _shared(identity):
+                        yield identity + bit
+            if not known:
+                for arg in part.args:
+                    if not isinstance(arg, Name):
+                        yield from _reads(body, arg, links, depth + 1)
+                if links is not None and depth < 3:
+                    yield from _inside(body, part, links, depth)
+        elif isinstance(part, Op) and part.op == "&" and len(part.args) == 2 and isinstance(part.args[0], Field):
+            covered.update(id(p) for p in parts(part) if p is not part)
+            identity = body.identity(part.args[0])
+            if _shared(identity):
+                yield f"{identity} & {show(part.args[1])}"
+        elif isinstance(part, Field):
+            covered.update(id(p) for p in parts(part) if p is not part)
+            identity = body.identity(part)
+            if _shared(identity):
+                yield identity
+        elif isinstance(part, Name) and part.name not in body.locals:
+            identity, variable = body.names.variable(part.name, body.file)
+            if variable is not None:
+                yield identity
+
+
+def senses(body: Body, condition: Expr, sense: bool = True) -> dict[str, bool | None]:
+    """What a condition tests, each with the truth value that makes it true; None where that is not so simple."""
+    expr = bare(condition)
+    match expr:
+        case Op("!", (inner,)):
+            return senses(body, inner, not sense)
+        case Op("&&" | "||", args):
+            found: dict[str, bool | None] = {}
+            for arg in args:
+                for read, wanted in senses(body, arg, sense).items():
+                    found[read] = wanted if found.get(read, wanted) == wanted else None
+            return found
+        case Op("==" | "!=" as op, (inner, other)) if sign(other) == ZERO:
+            return senses(body, inner, sense if op == "!=" else not sense)
+        case Field() | Name() | Op("&", _):
+            value: bool | None = sense
+        case Call(callee):
+            value = sense if any(isinstance(e, Read) for e in KERNEL.effects.get(callee, ())) else None
+        case _:
+            value = None
+    return dict.fromkeys(reads(body, expr), value)
+
+
+def _inside(body: Body, call: Call, links: Links, depth: int) -> Iterator[str]:
+    """What a function that the condition calls returns and tests."""
+    for key in links.reached(body.key, call)[:2]:
+        callee = links.body(key)
+        if callee.function.unreadable or len(callee.function.blocks) > 40:
+            continue
+        for block in callee.function.blocks:
+            tested = [e.when for e in block.edges if e.when is not None]
+            tested += [e.value for e in block.events if isinstance(e, Return) and e.value is not None]
+            for condition in tested:
+                yield from (x for x in _reads(callee, condition, links, depth + 1) if not x.startswith("$"))
+        if callee.function.value is not None:
+            yield from (x for x in _reads(callee, callee.function.value, links, depth + 1) if not x.startswith("$"))
+
+
+def _shared(identity: str) -> bool:
+    return scope(identity) in (Scope.INSTANCE, Scope.GLOBAL, Scope.ARGUMENT) and not identity.startswith("*")
+
+
+def loop_reads(view: View, made: Made) -> tuple[str, ...]:
+    """What is tested around a sleep in a loop of its own (prepare_to_wait, test, schedule): all that decides on it."""
+    found: set[str] = set()
+    for when, _ in view.dominance.conditions(made.block)[:4]:
+        found.update(_reads(view.body, when, view.links, 0))
+    for edge in view.body.function.blocks[made.block].edges:
+        if edge.when is not None:
+            found.update(_reads(view.body, edge.when, view.links, 0))
+    return tuple(sorted(found))

@@ -1,0 +1,24 @@
+"""Kernel threads as runners of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewbot.analysis.code.names import name_of
+from reviewbot.analysis.events.kinds import Fact, Thread
+from reviewbot.analysis.producers.view import View
+from reviewbot.kernel import schema
+
+
+def facts(view: View) -> Iterator[Fact]:
+    """Thread facts of one function."""
+    for made, _ in view.having(schema.Thread):
+        for started in view.links.wiring(view.key).started:
+            if started.line == made.call.line:
+                yield Thread(
+                    function=view.name,
+                    at=view.place(made.call.line),
+                    object=view.result(made.call),
+                    handler=name_of(started.handler),
+                    call=made.call.callee,
+                )

@@ -1,0 +1,214 @@
+"""Worlds on disk: what was found out about the files of a scope, so that the next run starts from there.
+
+One file per scope, below a folder for this version of the code and of the kernel's knowledge. It may be of another state
+of the files: the world is led on from there. A file that is torn or foreign counts for nothing, and so does a disk
+that cannot be written to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from reviewbot.analysis.callgraph.contexts import Entered
+from reviewbot.analysis.callgraph.pointer_flow import Wired
+from reviewbot.analysis.code.library import Library
+from reviewbot.analysis.code.memo import Before, Given
+from reviewbot.analysis.code.tags import Tags
+from reviewbot.analysis.code.texts import Text
+from reviewbot.analysis.events.kinds import KINDS, AnyFact, Fact
+from reviewbot.analysis.locks.lockset import Locking
+from reviewbot.analysis.locks.lockset_summary import Record
+from reviewbot.analysis.program.lazy_map import Sealed
+from reviewbot.analysis.program.program import Kept, World
+from reviewbot.analysis.summaries.effect_summary import Effect, Reason
+from reviewbot.csource.cache import version as csource_version
+from reviewbot.csource.ir import Unit
+from reviewbot.kernel import KERNEL
+from reviewbot.process import cache
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The file: a few small tables, and sections that are decoded when they are asked for."""
+
+    blobs: dict[str, str]
+    whole: tuple[str, ...]
+    texts: dict[str, memoryview]
+    declared: dict[str, memoryview]
+    tags: memoryview
+    wired: memoryview
+    order: memoryview
+    types: memoryview
+    records: memoryview
+    choices: memoryview
+    facts: memoryview
+    kinds: memoryview
+    effects: memoryview
+    contexts: memoryview
+
+
+class _Ways(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Contexts by function: chains are numbers of functions."""
+
+    keys: tuple[str, ...]
+    found: dict[str, memoryview]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_STORED = msgspec.msgpack.Decoder(Stored)
+_TEXT = msgspec.msgpack.Decoder(Text)
+_UNIT = msgspec.msgpack.Decoder(Unit)
+_TAGS = msgspec.msgpack.Decoder(Tags)
+_WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
+_ORDER = msgspec.msgpack.Decoder(list[list[str]])
+_TYPES = msgspec.msgpack.Decoder(dict[str, frozenset[str]])
+_PARTS = msgspec.msgpack.Decoder(dict[str, memoryview])
+_RECORDS = msgspec.msgpack.Decoder(list[tuple[Given, Record]])
+_CHOICES = msgspec.msgpack.Decoder(dict[str, tuple[tuple[str, str], ...]])
+_FACTS = msgspec.msgpack.Decoder(tuple[AnyFact, ...])
+_NAMED = msgspec.msgpack.Decoder(dict[str, tuple[str, ...]])
+_WAYS = msgspec.msgpack.Decoder(_Ways)
+_ENTERED = msgspec.msgpack.Decoder(list[tuple[str, str, str, list[int]]])
+_EFFECTS = msgspec.msgpack.Decoder(list[tuple[Given, list[tuple[Effect, Reason]]]])
+
+
+def save(name: str, world: World) -> None:
+    """Keep a world under the name of its scope; finds out what it lacks first."""
+    world.effects.all()
+    with contextlib.suppress(OSError):
+        cache.write(_path(name), _encoded(world))
+
+
+def _encoded(world: World) -> Iterator[bytes]:
+    """A Stored, field by field in its order: they need not all be in memory at the same time."""
+    keys = list(world.functions())
+    yield bytes([0x90 | len(Stored.__struct_fields__)])  # msgpack: an array of so many, at most 15
+    yield _packed(world.library.blobs)
+    yield _packed(sorted(world.whole))
+    yield _packed({path: _packed(text) for path, text in world.library.texts.items()})
+    yield _packed({path: _packed(unit) for path, unit in world.library.declared.items()})
+    yield _section(world.names.tags)
+    yield _section(world.links.wired)
+    yield _section(world.links.order)
+    yield _section(world.links.types)
+    yield _section({key: _packed(list(world.locking.records.of(key).items())) for key in keys})
+    yield _section(world.locking.choices)
+    yield _section({key: _packed(found) for key, found in world.book.all().items() if found})
+    yield _section({kind.__name__: of_kind for kind, of_kind in world.book.kinds.items()})
+    yield _section({key: _packed(world.effects.parts(key)) for key in keys})
+    yield _section(_numbered(world.contexts.all()))
+
+
+def _packed(value: object) -> bytes:
+    return _ENCODER.encode(value)
+
+
+def _section(value: object) -> bytes:
+    return _packed(_packed(value))
+
+
+def load(name: str) -> World | None:
+    """The world that was kept for a scope, in whatever state its files were; None without a usable one."""
+    path = _path(name)
+    try:
+        stored = _STORED.decode(path.read_bytes())
+        library = Library(Sealed(stored.declared, _UNIT.decode), stored.blobs, lambda _: Unit())
+        library.texts = Sealed(stored.texts, _TEXT.decode)
+        world = World(library, stored.whole, kept=_Sections(stored))
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    cache.used(path)
+    return world
+
+
+class _Sections(Kept):
+    """The parts of a stored world."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def tags(self) -> Tags:
+        """Where names are declared."""
+        return _TAGS.decode(self._stored.tags)
+
+    def wired(self) -> Mapping[str, Wired]:
+        """What each function does with functions."""
+        return _WIRED.decode(self._stored.wired)
+
+    def order(self) -> list[list[str]]:
+        """Functions that call one another in a cycle, callees first."""
+        return _ORDER.decode(self._stored.order)
+
+    def types(self) -> Mapping[str, frozenset[str]]:
+        """Types of the variables of some functions."""
+        return _TYPES.decode(self._stored.types)
+
+    def locking(self, world: World) -> Locking:
+        """Lock records."""
+        parts = _PARTS.decode(self._stored.records)
+        choices = _CHOICES.decode(self._stored.choices)
+        return Locking.restored(
+            world.links, lambda key: dict(_RECORDS.decode(parts[key])) if key in parts else {}, choices
+        )
+
+    def facts(self) -> Before[tuple[Fact, ...]]:
+        """Facts of each function."""
+        parts = _PARTS.decode(self._stored.facts)
+        return lambda key: {(): _FACTS.decode(parts[key]) if key in parts else ()}
+
+    def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
+        """Which functions have facts of a kind."""
+        return {KINDS[name]: keys for name, keys in _NAMED.decode(self._stored.kinds).items()}
+
+    def effects(self) -> Before[dict[Effect, Reason]]:
+        """Effects of each function."""
+        parts = _PARTS.decode(self._stored.effects)
+
+        def known(key: str) -> dict[Given, dict[Effect, Reason]]:
+            return {g: dict(found) for g, found in _EFFECTS.decode(parts[key])} if key in parts else {}
+
+        return known
+
+    def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
+        """Contexts of each function."""
+        ways = _WAYS.decode(self._stored.contexts)
+        keys = ways.keys
+
+        def opened(part: memoryview) -> tuple[Entered, ...]:
+            return tuple(
+                Entered(context, runner, slot, tuple(keys[n] for n in chain))
+                for context, runner, slot, chain in _ENTERED.decode(part)
+            )
+
+        return Sealed(ways.found, opened)
+
+
+def _numbered(contexts: Mapping[str, tuple[Entered, ...]]) -> _Ways:
+    numbers = {key: number for number, key in enumerate(contexts)}
+    return _Ways(
+        tuple(numbers),
+        {
+            key: memoryview(_packed([(*e[:3], [numbers[k] for k in e.chain]) for e in found]))
+            for key, found in contexts.items()
+        },
+    )
+
+
+@functools.cache
+def version() -> str:
+    """Changes with the code that a stored world depends on, and with the kernel's knowledge."""
+    digest = hashlib.sha1(f"{csource_version()} {KERNEL.digest}".encode(), usedforsecurity=False)
+    for file in sorted(Path(str(files("reviewbot.analysis"))).rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _path(name: str) -> Path:
+    scope = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+    return cache.folder() / "worlds" / version() / scope

@@ -1,0 +1,158 @@
+"""From one world to the next: which functions have to be looked at again when some files change.
+
+A function is looked at again when its text changed, when it mentions a name whose declaration changed (a struct member,
+a macro, a variable, a function), when what it calls through a pointer changed, or when the locks or effects of a
+function that it calls did. Everything else is taken over, its lines moved.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from reviewbot.analysis.callgraph.callgraph import below
+from reviewbot.analysis.code.expr import show
+from reviewbot.analysis.code.library import Library
+from reviewbot.analysis.code.texts import WORD, Text
+from reviewbot.csource.ir import Function, Type, Unit, Variable, by_name
+from reviewbot.types import Source
+
+_UNKNOWN = Text()
+
+
+class Step(NamedTuple):
+    """What changes between two libraries: functions to look at again, and those that only moved, by how many lines."""
+
+    dirty: frozenset[str]
+    moved: Mapping[str, int]
+
+
+def step(old: Library, new: Library, changed: Iterable[str], after: Source, wired: Mapping[str, object]) -> Step:
+    """Compare two libraries that differ in the files `changed`, some of which may be in the new one only; `after` is the
+    new source."""
+    dirty: set[str] = set()
+    moved: dict[str, int] = {}
+    wanted: dict[str, set[bytes]] = {}
+    for path in changed:
+        one, two = old.declared.get(path, Unit()), new.declared.get(path, Unit())
+        functions = _functions(path, one, two, *(side.texts.get(path, _UNKNOWN).functions for side in (old, new)))
+        dirty |= functions.dirty | {f"{path}:"}
+        moved.update(functions.moved)
+        if words := _words(path, one, two):
+            for near in _including(path, new):
+                wanted.setdefault(near, set()).update(words)
+            if linked := {word for word, shared in words.items() if shared}:
+                for other in new.declared:
+                    wanted.setdefault(other, set()).update(linked)
+    linked_in = {key.rpartition(":")[0] for key in wired}
+    for path in wanted.keys() & linked_in:
+        if new.texts.get(path, _UNKNOWN).may_have(wanted[path]):
+            dirty |= _mentioning(path, new.declared.get(path, Unit()), wanted[path], after)
+    return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty})
+
+
+def _including(path: str, library: Library) -> set[str]:
+    """A file and those that include it, also by way of others. Names of files are told apart without their folders,
+    which may be said on the compiler's command line; below include/ not all files in between are at hand."""
+    if path.startswith("include/"):
+        return {path, *library.declared}
+    by_name: dict[str, list[str]] = {}
+    for other in library.declared:
+        for name in library.texts[other].includes if other in library.texts else library.declared[other].includes:
+            by_name.setdefault(posixpath.basename(name), []).append(other)
+    return below([path], lambda at: by_name.get(posixpath.basename(at), ()))
+
+
+class _Compared(NamedTuple):
+    dirty: set[str]
+    moved: dict[str, int]
+
+
+def _functions(path: str, one: Unit, two: Unit, text_one: Mapping[str, int], text_two: Mapping[str, int]) -> _Compared:
+    """Which functions of a file are other than before, and how far the others moved."""
+    found = _Compared(set(), {})
+    were, are = by_name(one), by_name(two)
+    for name in were.keys() | are.keys():
+        key = f"{path}:{name}"
+        if (
+            name not in were
+            or name not in are
+            or one.level != two.level
+            or name not in text_one
+            or text_one[name] != text_two.get(name)
+            or not _alike(were[name], are[name])
+        ):
+            found.dirty.add(key)
+        else:
+            found.moved[key] = are[name].line - were[name].line
+    return found
+
+
+def _alike(a: Function, b: Function) -> bool:
+    return (a.unreadable, a.macro, a.attributes, a.end - a.line) == (
+        b.unreadable,
+        b.macro,
+        b.attributes,
+        b.end - b.line,
+    )
+
+
+def _slice(function: Function, text: list[bytes]) -> list[bytes]:
+    return text[function.line - 1 : function.end]
+
+
+def _words(path: str, one: Unit, two: Unit) -> dict[bytes, bool]:
+    """Names whose declaration is not what it was; True where they stand for it in all files, also in those that do not
+    include this one (names are not looked up by what a file includes)."""
+    header = path.endswith(".h")
+    found: dict[str, bool] = {}
+    for name in _differing({s.name: s.members for s in one.structs}, {s.name: s.members for s in two.structs}):
+        before = {m.name: m.type for s in one.structs if s.name == name for m in s.members}
+        after = {m.name: m.type for s in two.structs if s.name == name for m in s.members}
+        if not before or not after:
+            found[name] = header
+        for member in _differing(before, after):
+            found.setdefault(member, False)  # only who includes it knows what a struct has
+    for name in _differing(dict(one.typedefs), dict(two.typedefs)):
+        found[name] = header
+    for name in _differing(dict(one.defines), dict(two.defines)):
+        found[name] = header
+    variables = [{v.name: (v.type, v.static, show(v.init)) for v in u.variables} for u in (one, two)]
+    for name in _differing(*variables):
+        static = all(name not in v or v[name][1] for v in variables)
+        found[name] = header or not static
+    prototypes = [{n: (r, _signature(p)) for n, r, p in u.prototypes} for u in (one, two)]
+    for name in _differing(*prototypes):
+        found[name] = header
+    functions = [
+        {f.name: (f.static, f.macro, f.result, _signature(f.parameters)) for f in u.functions} for u in (one, two)
+    ]
+    for name in _differing(*functions):
+        static = all(name not in f or (f[name][0] and not header) for f in functions)
+        found[name] = not static
+    return {name.encode(): everywhere for name, everywhere in found.items()}
+
+
+def _signature(parameters: Iterable[Variable]) -> tuple[tuple[str, Type], ...]:
+    """Parameters without the lines that they stand on."""
+    return tuple((p.name, p.type) for p in parameters)
+
+
+def _differing(one: Mapping[str, object], two: Mapping[str, object]) -> list[str]:
+    names = one.keys() | two.keys()
+    return sorted(name for name in names if one.get(name) != two.get(name))
+
+
+def _mentioning(path: str, unit: Unit, words: set[bytes], source: Source) -> set[str]:
+    """Functions of a file whose text has one of the words, and its file scope when that has."""
+    content = source.read(path) or b""
+    if words.isdisjoint(WORD.findall(content)):
+        return set()
+    lines = content.split(b"\n")
+    found = {f"{path}:"}
+    for name, function in by_name(unit).items():
+        text = b"\n".join(_slice(function, lines))
+        if not words.isdisjoint(WORD.findall(text)):
+            found.add(f"{path}:{name}")
+    return found

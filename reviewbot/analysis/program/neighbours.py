@@ -1,0 +1,177 @@
+"""Files beyond the folder that a change reaches: those that call what it changes, and those that it calls into.
+
+The words of the files choose (see `atlas`), the facts are then made of the chosen files like of all others. Names of wide
+use are the kernel's own vocabulary, for which there is api.toml; what is followed here are a few neighbours.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+from reviewbot.analysis.code import lexical
+from reviewbot.analysis.code.family import family
+from reviewbot.analysis.code.lexical import Defined, Words
+from reviewbot.analysis.events.kinds import Bind, Workqueue
+from reviewbot.analysis.events.kinds import Flush as Flushed
+from reviewbot.analysis.events.kinds import Queue as Queued
+from reviewbot.analysis.program import programs
+from reviewbot.analysis.program.tree_index import Atlas
+from reviewbot.kernel import KERNEL, LockCall, PoolCall
+from reviewbot.kernel.schema import Allocate, Flush, Queue, Submit, Wait, Wake
+from reviewbot.types import Change, Progress, Source
+
+MOST = 4
+"""Files that are added of each kind."""
+WIDE = 6
+"""A name that more files beyond the folder use belongs to everybody."""
+DEEP = 4
+"""Calls within a file that are followed."""
+_ASKED = (Bind, Flushed, Queued, Workqueue)
+"""Facts of which a rule asks who else has to do with them: work is often queued in another folder than it is run in."""
+_MATTERS = (Allocate, Flush, LockCall, PoolCall, Queue, Submit, Wait, Wake)
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_HANDED = re.compile(r"([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
+
+
+class _Side(NamedTuple):
+    """A changed file on one side: its words, the functions in which a line is changed, the words of these lines, and
+    those that they hand to a call which does something to them."""
+
+    words: Words
+    touched: tuple[Defined, ...]
+    named: frozenset[str]
+    handed: frozenset[str]
+
+
+class Reach:
+    """The files beyond its folders that the worlds of a change have, before and after."""
+
+    def __init__(
+        self, change: Change, before: Source, after: Source, paths: Iterable[str], progress: Progress | None = None
+    ) -> None:
+        self._change, self._before, self._after, self._progress = change, before, after, progress
+        self._paths = tuple(paths)
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """None for a change of no fact that a rule asks more about: then nothing has to be known from elsewhere."""
+        old, new = programs.around(self._before, self._paths), programs.around(self._after, self._paths)
+        was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
+        if not any(isinstance(fact, _ASKED) for fact in (*(now - was), *(was - now))):
+            return ()
+        return beyond(self._change, self._before, self._after, self._progress)
+
+
+def beyond(change: Change, before: Source, after: Source, progress: Progress | None = None) -> tuple[str, ...]:
+    """Files outside of the families of a change that it reaches, as the base has them; few, most related first."""
+    sides = [*_sides(change, before, after)]
+    paths = {p for f in change.files for p in (f.path, f.old_path) if p}
+    if not any(side.touched or side.named for side in sides) or not any(p.startswith(_ROOTS) for p in paths):
+        return ()
+    near = _near(paths)
+    with Atlas.of(before, progress) as atlas:
+        callers, callees = _callers(atlas, sides, near), _callees(atlas, sides, near)
+    return tuple(dict.fromkeys((*callers, *callees)))
+
+
+_ROOTS = tuple(f"{folder}/" for folder in KERNEL.indexed)
+
+
+def _near(paths: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a path is in the world of the changed files anyway."""
+    folders = {f for p in paths if not p.startswith("include/") for f in family(p)}
+
+    def near(path: str) -> bool:
+        folder = posixpath.dirname(path)
+        return path.endswith(".h") or any(
+            folder == name or (deep and folder.startswith(name + "/")) for name, deep in folders
+        )
+
+    return near
+
+
+def _sides(change: Change, before: Source, after: Source) -> Iterator[_Side]:
+    for file in change.files:
+        old = file.old_path or file.path
+        for source, path, sign in ((before, old, "-"), (after, file.path, "+")):
+            text = source.read(path) if path.endswith((".c", ".h")) and not file.binary else None
+            if text is None:
+                continue
+            words = lexical.read(text)
+            rows = [x for h in file.hunks for x in h.lines if x.sign == sign]
+            lines = {x.after if sign == "+" else x.before for x in rows}
+            touched = tuple(f for f in words.functions if any(f.line <= n <= f.end for n in lines))
+            named = frozenset(w for x in rows for w in _WORD.findall(x.text))
+            calls = (pair for x in rows for pair in _HANDED.findall(x.text))
+            yield _Side(words, touched, named, frozenset(name for call, name in calls if call in KERNEL.effects))
+
+
+def _callers(atlas: Atlas, sides: list[_Side], near: Callable[[str], bool]) -> list[str]:
+    """Files that call a function of which something changes, or use a variable that a changed line names."""
+    found: Counter[str] = Counter()
+    functions = {name for side in sides for name in _outward(side)}
+    named = {name for side in sides for name in side.named}
+    own = {v for side in sides for v in side.words.variables}
+    for names, lookup in ((functions, atlas.calling), (named & own, atlas.using)):
+        for name in names:
+            found.update(_few(lookup(name), near))
+    return _first(found)
+
+
+def _outward(side: _Side) -> set[str]:
+    """Functions that others can call, among those that are touched and their callers in the file."""
+    by_callee: dict[str, list[Defined]] = {}
+    for function in side.words.functions:
+        for callee in function.calls:
+            by_callee.setdefault(callee, []).append(function)
+    found, level = set(), list(side.touched)
+    seen = {f.name for f in level}
+    for _ in range(DEEP):
+        found |= {f.name for f in level if not f.static}
+        level = [c for f in level if f.static for c in by_callee.get(f.name, ()) if c.name not in seen]
+        seen |= {f.name for f in level}
+    return found
+
+
+def _callees(atlas: Atlas, sides: list[_Side], near: Callable[[str], bool]) -> list[str]:
+    """Files with the functions that a changed function calls, as far as these lock, wait, allocate or the like; and
+    files with the variables that a changed line names."""
+    found: Counter[str] = Counter()
+    called = {name for side in sides for f in side.touched for name in f.calls} - KERNEL.effects.keys()
+    for name in called:
+        where = atlas.defining(name)
+        if where and not any(map(near, where)) and sum(not near(p) for p in atlas.calling(name)) <= WIDE:
+            found.update(p for p in _few(where, near, 1) if _matters(atlas.words(p), name))
+    for name in {name for side in sides for name in side.handed}:
+        where = atlas.having(name)
+        if where and not any(map(near, where)):
+            found.update(_few(where, near, 1))
+    return _first(found)
+
+
+def _matters(words: Words, name: str) -> bool:
+    """Whether a function does something to locks, memory, queues or sleepers, itself or further down in its file."""
+    functions = {f.name: f for f in words.functions}
+    level, seen = [name], {name}
+    for _ in range(DEEP):
+        calls = {c for n in level if n in functions for c in functions[n].calls}
+        if any(isinstance(effect, _MATTERS) for c in calls for effect in KERNEL.effects.get(c, ())):
+            return True
+        level = [c for c in calls if c not in seen]
+        seen |= calls
+    return False
+
+
+def _few(paths: Iterable[str], near: Callable[[str], bool], most: int = WIDE) -> list[str]:
+    """Those beyond the folder; none when there are many."""
+    found = [p for p in paths if not near(p)]
+    return found if len(found) <= most else []
+
+
+def _first(found: Counter[str]) -> list[str]:
+    return sorted(found, key=lambda p: (-found[p], p))[:MOST]

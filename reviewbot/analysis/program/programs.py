@@ -1,0 +1,135 @@
+"""Worlds by their scope: made once, kept in memory and on disk, and led on to a source in which some files differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reviewbot.analysis.code.family import included, scope
+from reviewbot.analysis.code.library import Library, loader, read
+from reviewbot.analysis.code.texts import texts
+from reviewbot.analysis.program import cache as store
+from reviewbot.analysis.program import delta
+from reviewbot.analysis.program.program import World
+from reviewbot.csource.cache import Cache
+from reviewbot.csource.ir import Unit
+from reviewbot.types import Source
+
+SCOPES = 2
+"""Scopes of which worlds are kept in memory."""
+NEAR = 3
+"""Worlds of one scope that are kept: the one on disk, and those led on from it last."""
+MANY = 40
+"""A world in which more files differ is made anew."""
+SOME = 8
+"""A world in which more files differ than on the disk is put there in its place."""
+
+_recent: dict[str, list[World]] = {}
+_reaching: dict[str, World] = {}
+"""The last world with files beyond its folders."""
+
+
+def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> World:
+    """The world around some files of a source: their families of folders and the headers that these include.
+
+    more: files from elsewhere that belong to it, too.
+    """
+    paths, more = tuple(paths), tuple(more)
+    return reaching(source, paths, more) if more else find(source, paths)
+
+
+def led_on(world: World, source: Source, paths: Iterable[str]) -> World:
+    """The world of the same files in another source that differs from this one's in `paths` at most."""
+    return evolved(world, source, {p: source.blob(p) for p in paths if p.endswith((".c", ".h"))})
+
+
+def find(source: Source, paths: tuple[str, ...]) -> World:
+    """The world around some files of a source."""
+    files = scope(paths, source)
+    whole = [p for p in paths if p in files]
+    release = source.blob("Makefile") or ""  # of another release nearly all files differ
+    name = " ".join([release, *sorted({p.rpartition("/")[0] for p in paths})])
+    worlds = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
+    differences = [(_changed(world, source, files), world) for world in worlds if world.steps < NEAR]
+    changed, near = min(differences, key=lambda d: len(d[0]), default=({}, None))
+    if near is None or len(changed) > MANY:
+        world = make(source, files)
+        worlds = [world]
+        store.save(name, world)
+    else:
+        if not changed or near.source is None:
+            near.read_from(source)  # the one it was made from may have been closed, and from the disk it has none
+        world = evolved(near, source, changed, whole)
+        if len(changed) > SOME:
+            worlds = [world]
+            store.save(name, world)
+        elif world is not near:
+            worlds = [worlds[0], *worlds[1:][-NEAR + 2 :], world]
+    while len(_recent) >= SCOPES:
+        del _recent[next(iter(_recent))]
+    _recent[name] = worlds
+    return world
+
+
+def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> World:
+    """The world around some files of a source, with `more` files from elsewhere; these are in no world on disk."""
+    files = {**scope(paths, source), **{p: b for p in more if (b := source.blob(p)) is not None}}
+    name = " ".join([source.blob("Makefile") or "", *paths, "with", *more])
+    near = _reaching.get(name)
+    if near is None or len(_changed(near, source, files)) > SOME:
+        near = find(source, paths)
+    world = evolved(near, source, _changed(near, source, files), (*paths, *more))
+    if name not in _reaching:
+        _reaching.clear()
+        _reaching[name] = world
+    return world
+
+
+def _changed(world: World, source: Source, files: Mapping[str, str]) -> dict[str, str | None]:
+    """Files of a world, and of the scope, that are not in the world as they are in the source."""
+    now: dict[str, str | None] = {p: source.blob(p) for p in world.library.blobs if p not in files}
+    now.update(files)
+    return {p: b for p, b in now.items() if world.library.blobs.get(p) != b}
+
+
+def forget() -> None:
+    """Let go of all worlds in memory."""
+    _recent.clear()
+    _reaching.clear()
+
+
+def make(source: Source, files: Mapping[str, str]) -> World:
+    """A world from nothing: all its files are read and linked."""
+    cache = Cache()
+    units = read(source, files, cache)
+    headers, blobs = included(files, units, {}, source, cache)
+    nothing = Library({}, {}, lambda _: Unit())
+    library = nothing.replaced({**units, **headers}, {**files, **blobs}, ())
+    library.texts.update(texts(source, {**units, **headers}))
+    world = World(library, files)
+    world.read_from(source)
+    return world
+
+
+def evolved(world: World, source: Source, changed: Mapping[str, str | None], whole: Iterable[str] = ()) -> World:
+    """The world in a source in which some files (path -> blob id, None where it is gone) differ.
+
+    whole: files of which every function counts from now on.
+    """
+    changed = {p: b for p, b in changed.items() if world.library.blobs.get(p) != b}
+    present = {p: b for p, b in changed.items() if b is not None}
+    gone = {p for p, b in changed.items() if b is None}
+    there = (world.library.blobs.keys() | present.keys()) - gone
+    wanted = there & (world.whole | set(whole) | {p for p in present if not p.startswith("include/")})
+    if not changed and wanted == world.whole:
+        return world
+    cache = Cache()
+    units = read(source, present, cache)
+    headers, blobs = included(present, units, world.library.declared, source, cache)
+    library = world.library.replaced({**units, **headers}, {**present, **blobs}, gone)
+    library.load = loader(source, library.blobs, cache)  # linking asks for bodies already
+    library.texts.update(texts(source, {**units, **headers}))
+    # a header that comes into the world says what names mean that were unknown to the functions that use them
+    change = delta.step(world.library, library, {*changed, *blobs}, source, world.links.wired)
+    after = World(library, wanted, world, change)
+    after.read_from(source)
+    return after

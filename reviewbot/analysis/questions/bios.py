@@ -1,0 +1,66 @@
+"""How a function passes bios on: which lists it joins, to whom it hands those that wait, and how it takes more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reviewbot.analysis.code.lines import appended
+from reviewbot.analysis.events.kinds import Queue, Take, Write
+from reviewbot.analysis.questions.io_dependence import handlers
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.analysis.program.program import World
+
+OWN_LIST = "task_struct.bio_list"
+"""Bios that wait until the ->submit_bio which sent them on returns."""
+
+
+class Offload(NamedTuple):
+    """Bios of the task's own list go to another list, which a work item handles that handles other bios as well."""
+
+    work: str
+    queue: str
+    listed: str
+    handler: str
+    """Key of the work item's function."""
+
+
+def offloads(world: World, key: str) -> list[Offload]:
+    """Where a function hands the bios of its own list to a worker that does more than to submit them."""
+    if key not in world.names.functions:
+        return []
+    own = world.own_facts(key)
+    if not any(isinstance(f, Write) and (f.object, f.op) == (OWN_LIST, "take") for f in own):
+        return []
+    lists = [f.object for f in own if isinstance(f, Write) and f.op == "put" and f.object != OWN_LIST]
+    found = []
+    for queue in (f for f in own if isinstance(f, Queue)):
+        for handler in handlers(world, queue.work):
+            handled = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op in ("take", "=")}
+            taken = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op == "take"}
+            again = any(e.runner == queue.work for e in world.entered(key))
+            found += [
+                Offload(queue.work, queue.workqueue, listed, handler)
+                for listed in lists
+                if listed in handled and (again or any(o != listed and "()" not in o for o in taken))
+            ]
+    return found
+
+
+def tries(world: World, key: str) -> frozenset[str]:
+    """Pools that a function tries to take from without sleeping."""
+    own = world.own_facts(key) if key in world.names.functions else ()
+    takes = [f for f in own if isinstance(f, Take)]
+    return frozenset(
+        f.pool for f in takes if any("&~__GFP_DIRECT_RECLAIM" in m for m in f.gfp) or "nowait" in f.classes
+    )
+
+
+def merges(world: World, key: str) -> dict[tuple[str, str], Place]:
+    """(list in front, list that is put behind it) -> where, for bio_list_merge() of two lists of one array."""
+    if key not in world.names.functions:
+        return {}
+    body = world.body(key)
+    pairs = appended(body, "bio_list_merge").items()
+    return {(front, back): Place(body.file, line, body.name) for (front, back), line in pairs}

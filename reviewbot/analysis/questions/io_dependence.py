@@ -1,0 +1,271 @@
+"""Why I/O, writeback or reclaim cannot go on before a function does: it runs for them, or holds what they take.
+
+`Way.needs` says with which gfp flag reclaim gets to wait for it: IO for what the block layer passes, FS for what only
+filesystems do when pages are written out or inodes dropped.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from reviewbot.analysis.callgraph.contexts import Entered
+from reviewbot.analysis.code import gfp
+from reviewbot.analysis.code.expr import bare, parts
+from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.events.kinds import Allocation, Held, Lock, Submit, Take, Wait, Write
+from reviewbot.analysis.producers.view import View
+from reviewbot.analysis.questions.allocation_sites import resolved
+from reviewbot.csource.ir import Const, Name, Op
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.analysis.program.program import World
+
+_ORDER = ("io_path", "completion", "work", "thread", "writeback", "reclaim")
+_RANK = {context: rank for rank, context in enumerate(_ORDER)}
+BLOCK = ("io_path", "completion", "work", "thread")
+FAR = 5
+"""How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
+
+CLOSE = 4
+"""Most functions from a thread's own down to what it does for I/O: threads do many other things, further down."""
+
+
+class Way(NamedTuple):
+    """One reason. kind: runs (in `entered`), lock (held, taken in `entered` by `taker`), stopped (`held` is a queue
+    that is frozen; `entered` may be missing)."""
+
+    kind: Literal["runs", "lock", "stopped"]
+    needs: Literal["IO", "FS"]
+    entered: Entered | None
+    held: Held | None = None
+    taker: str = ""
+    """Key of the function that takes the lock."""
+    some: bool = False
+    """Whether the lock is held on some of the ways in only."""
+
+
+def serves(world: World, key: str) -> Entered | None:
+    """The context in which a function runs for I/O or writeback: theirs, or a work item or thread that I/O waits for."""
+    plainest = sorted(world.entered(key), key=lambda e: (_RANK.get(e.context, len(_RANK)), len(e.chain)))
+    return next((e for e in plainest if _matters(world, e)), None)
+
+
+def _matters(world: World, entered: Entered) -> bool:
+    if entered.context == "work":
+        return entered.runner in world.awaited
+    if entered.slot in KERNEL.slots and KERNEL.slots[entered.slot].awaited:
+        return True
+    if entered.context == "thread":
+        return not entered.slot and len(entered.chain) <= CLOSE and _ends(world, entered.chain[0])
+    return entered.context in _ORDER
+
+
+def _ends(world: World, key: str) -> bool:
+    """Whether a thread ends bios or requests close by: somebody waits for these."""
+    ends = [e for e in world.does(key) if e.kind == "finish" and e.detail in ("bio", "request")]
+    return any(len(world.effects.chain(key, e)) < CLOSE for e in ends)
+
+
+def way(
+    world: World, key: str, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
+) -> Way | None:
+    """The plainest reason why a place of a function must not wait for I/O or filesystems; None without one.
+
+    held: the locks there, those of the callers are added. needs: `IO` wants a reason on the block layer's side, `FS` is
+    content with writeback and reclaim, and prefers them. more: gfp classes (before, now) of an allocation there: a way
+    in whose scopes leave no more than there was before is no reason.
+    """
+    found = [*_runs(world, key, more), *_blocks(world, key, tuple(held), more)]
+    fit = [w for w in found if needs == "FS" or w.needs == "IO"]
+    return min(fit, key=lambda w: _plainness(w, needs), default=None)
+
+
+def _covered(scopes: Iterable[str], more: tuple[str, str]) -> bool:
+    was, now = more
+    return bool(now) and gfp.RANK[gfp.scoped(now, scopes)] <= gfp.RANK.get(was, gfp.RANK["noio"])
+
+
+def _around(world: World, chain: tuple[str, ...]) -> set[str]:
+    """The memalloc scopes that all calls of a chain are within."""
+    found: set[str] = set()
+    for caller, callee in pairwise(chain):
+        held = [{h.lock for h in at if h.klass == "scope"} for who, at, _ in world.calls_of(callee) if who == caller]
+        found |= set.intersection(*held) if held else set()
+    return found
+
+
+def _plainness(found: Way, needs: str) -> tuple[bool, int, int, int]:
+    kind = ("stopped", "runs", "lock").index(found.kind)
+    if found.entered is None:
+        return False, 0, kind, 0
+    length = len(found.entered.chain) + FAR * (kind > 1) + FAR * found.some
+    return found.needs != needs, length, kind, _RANK[found.entered.context]
+
+
+def _runs(world: World, key: str, more: tuple[str, str]) -> Iterator[Way]:
+    """The function itself runs for I/O or writeback; reclaim is none: it does not start again within itself."""
+    for entered in world.entered(key):
+        if entered.context == "reclaim" or not _matters(world, entered):
+            continue
+        if not _covered(_around(world, entered.chain), more):
+            yield Way("runs", "IO" if entered.context in BLOCK else "FS", entered)
+
+
+def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Way]:
+    """It holds, or its callers do, what I/O, writeback or reclaim takes, or a queue that is frozen."""
+    locks: dict[Held, None] = {}
+    always = {h.lock for h in held} | world.surely_held(key)
+    for entry in world.entry(key):
+        if not _covered([h.lock for h in (*entry.held, *held) if h.klass == "scope"], more):
+            locks.update(dict.fromkeys((*held, *entry.held)))
+    for lock in locks:
+        if lock.klass == "queue" and lock.mode == "w":
+            yield Way("stopped", "IO", None, lock)
+        if not KERNEL.sleeping(lock.klass) or lock.klass in ("page", "queue") or not known(lock.lock):
+            continue
+        if scope(lock.lock) is Scope.STACK or lock.lock in KERNEL.written:
+            continue  # who writes pages out has no process's memory map, and is let into every filesystem
+        for taker, mode in world.taken.get(lock.lock, ()):
+            if (mode == "r" and lock.mode == "r") or _by_flag(world, taker, lock.lock):
+                continue  # readers do not keep readers out
+            for entered in world.entered(taker):
+                if _matters(world, entered):
+                    needs: Literal["IO", "FS"] = "IO" if entered.context in BLOCK else "FS"
+                    yield Way("lock", needs, entered, lock, taker, lock.lock not in always)
+
+
+def _by_flag(world: World, key: str, lock: str) -> bool:
+    """Whether a function takes a lock only where a flag of its caller asks for it: who sets that is not told."""
+    view = world.view(key)
+    lines = {f.at.line for f in world.own_facts(key) if isinstance(f, Lock) and f.lock == lock}
+    blocks = [made.block for made in view.made if made.call.line in lines]
+    tested = [[part for w, yes in view.dominance.conditions(b) if yes for part in parts(w)] for b in blocks]
+    flagged = [any(isinstance(p, Op) and p.op == "&" and _handed(view, p) for p in found) for found in tested]
+    return bool(flagged) and all(flagged)
+
+
+def _handed(view: View, masked: Op) -> bool:
+    return any(isinstance(arg, Name) and arg.name in view.body.parameters for arg in map(bare, masked.args))
+
+
+def above(world: World, key: str) -> Iterator[Held]:
+    """Locks that some caller holds when the function is entered."""
+    for entry in world.entry(key):
+        yield from entry.held
+
+
+def lives(world: World, path: str) -> Literal["", "IO", "FS"]:
+    """What passes through the code of a file's directory: block I/O (`IO`), the writing of a filesystem (`FS`), nothing.
+
+    A driver says so in the file itself; a filesystem, somewhere in its directory.
+    """
+    folder = posixpath.dirname(path)
+    found: Literal["", "IO", "FS"] = ""
+    for placed in (placed for places in world.links.placed_in.values() for placed in places):
+        slot = KERNEL.slots.get(placed.slot)
+        if slot is None or posixpath.dirname(placed.file) != folder:
+            continue
+        if slot.context == "io_path" and placed.file == path:
+            return "IO"
+        if slot.context in ("writeback", "reclaim"):
+            found = "FS"
+    return found
+
+
+def stacks(world: World, path: str) -> bool:
+    """Whether drivers in a file's directory can stand on each other: one of them passes bios on to devices below."""
+    folder = posixpath.dirname(path)
+    return any(
+        placed.slot in KERNEL.stacked and posixpath.dirname(placed.file) == folder
+        for places in world.links.placed_in.values()
+        for placed in places
+    )
+
+
+def _for_io(wait: Wait) -> bool:
+    return not wait.timeout and not wait.announce and (wait.io or wait.klass in ("io", "bit"))
+
+
+GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS", "noio": "GFP_NOIO"}
+
+
+def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None:
+    """Where in a file or its folder a task waits with a lock held: (`allocates` or `waits for I/O`, place, gfp of that).
+
+    What the file itself does comes first, then the allocation that reaches least far: even that one calls a shrinker
+    which does not look at its mask.
+    """
+    found = []
+    folder = posixpath.dirname(path)
+    near = (p for p in world.names.units if posixpath.dirname(p) == folder)
+    for key in (key for p in near for key in world.functions(p)):
+        other = world.names.file[key] != path
+        inside = lock in {h.lock for h in above(world, key)}
+        for fact in world.own_facts(key):
+            if not isinstance(fact, Allocation | Take | Wait | Submit):
+                continue
+            if lock in fact.dropped or not (inside or fact.holds(lock)):
+                continue
+            if isinstance(fact, Allocation | Take):
+                within = [h.lock for h in fact.held if h.klass == "scope"]
+                kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(world, key, mask)}
+                handed = 2 * any("$" in mask for mask in fact.gfp)  # which caller hands it in is not told
+                found += [(other, handed, gfp.RANK[k], "allocates", fact.at, GFP[k]) for k in sorted(kinds) if k in GFP]
+            elif (isinstance(fact, Submit) and fact.waits) or (isinstance(fact, Wait) and _for_io(fact)):
+                found.append((other, 1, 0, "waits for I/O", fact.at, "GFP_NOIO"))
+    return min(found)[3:] if found else None
+
+
+def stacked(slot: str) -> bool:
+    """Whether a bio comes to a driver through the slot while its submitter's other bios wait on current->bio_list."""
+    return slot in KERNEL.stacked
+
+
+def handlers(world: World, work: str) -> tuple[str, ...]:
+    """Keys of the functions that a work item runs."""
+    return tuple(sorted({bound.handler for bound in world.links.bound if bound.work == work}))
+
+
+def passes(world: World, path: str, needs: str = "IO") -> str:
+    """Name of the function by which block I/O comes into a file (or, with `FS`, by which the filesystem of its folder
+    writes pages out); empty without one."""
+    context = "io_path" if needs == "IO" else "writeback"
+    for places in world.links.placed_in.values():
+        for placed in places:
+            slot = KERNEL.slots.get(placed.slot)
+            near = placed.file == path or (needs == "FS" and posixpath.dirname(placed.file) == posixpath.dirname(path))
+            if slot is not None and slot.context == context and near:
+                return world.function(placed.handler).name
+    return ""
+
+
+def drained(world: World, key: str) -> tuple[str, str] | None:
+    """A counter that a function raises and somebody in its folder waits to see low again: (counter, who waits)."""
+    raised = {f.object for f in world.own_facts(key) if isinstance(f, Write) and f.op == "+" and known(f.object)}
+    folder = posixpath.dirname(world.names.file[key])
+    for sleeper in sorted(world.sleepers) if raised else ():
+        near = posixpath.dirname(world.names.file[sleeper]) == folder
+        for fact in world.own_facts(sleeper) if near else ():
+            if isinstance(fact, Wait) and not fact.timeout and (counters := raised & set(fact.reads)):
+                return min(counters), world.function(sleeper).name
+    return None
+
+
+def called(world: World, path: str) -> str:
+    """What people call that which a file drives: `dm-verity`, `raid1`, `xfs`; empty where the code does not say."""
+    folder = posixpath.dirname(path)
+    for named in KERNEL.called:
+        near = [p for p in world.names.units if posixpath.dirname(p) == folder] if named.folder else [path]
+        slots = [slot for p in near if p in world.names.units for slot in world.names.units[p].slots]
+        found = {
+            s.value.text.strip('"') for s in slots if f"{s.type}.{s.field}" == named.slot and isinstance(s.value, Const)
+        }
+        own = found & {posixpath.basename(folder)} or found  # tests bring types of their own
+        if len(own) == 1:
+            return named.form.replace("{}", own.pop())
+    return ""

@@ -1,0 +1,135 @@
+"""Where a function takes elements of reserves, itself or through what it calls, and what happens to them.
+
+An element that the function does not give back itself stays with the request until its I/O below is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from reviewbot.analysis.code import gfp
+from reviewbot.analysis.code.identity import known
+from reviewbot.analysis.events.kinds import Give, Held, Take
+from reviewbot.analysis.producers.view import Made, View
+from reviewbot.analysis.questions.allocation_sites import resolved
+from reviewbot.analysis.summaries.effect_summary import FEW
+from reviewbot.csource.ir import Function
+from reviewbot.kernel import KERNEL
+from reviewbot.kernel.schema import Submit
+from reviewbot.types import Place
+
+if TYPE_CHECKING:
+    from reviewbot.analysis.program.program import World
+
+WAITS = frozenset({"io", "submit", "flush"})
+_USES = frozenset(name for client in KERNEL.api.client for name in client.uses)
+
+
+class Drain(NamedTuple):
+    """One place where elements are taken. rank: how far reclaim may go for it, see `gfp.RANK`; 0 never waits."""
+
+    pool: str
+    call: str
+    at: Place
+    rank: int
+    held: tuple[Held, ...]
+    maybe: tuple[Held, ...]
+    block: int
+    own: bool
+    """Taken here, not in something that is called."""
+    started: bool = False
+    """The call that takes it starts I/O as well, whose end gives it back whatever the caller does next."""
+
+    def under(self) -> frozenset[str]:
+        """Sleeping locks that are held there, on some path at least."""
+        return frozenset(h.lock for h in (*self.held, *self.maybe) if h.klass in ("mutex", "rwsem", "sem"))
+
+
+def drains(world: World, key: str) -> tuple[Drain, ...]:
+    """The places of a function that take elements, in the order of the text."""
+    if world.function(key).unreadable:
+        return ()
+    view = world.view(key)
+    takes: dict[tuple[int, str], list[Take]] = {}
+    for fact in world.own_facts(key):
+        if isinstance(fact, Take):
+            takes.setdefault((fact.at.line, fact.call), []).append(fact)
+    found = []
+    for made in view.made:
+        own = takes.pop((made.call.line, made.call.callee), None)
+        if own:
+            kinds = [k for mask in own[0].gfp for k in resolved(world, key, mask)]
+            found.append(_drain(own[0].pool, made, view, kinds, True))
+        elif not made.effects:
+            found += _through(world, view, made)
+    return tuple(found)
+
+
+def _drain(pool: str, made: Made, view: View, kinds: list[str], own: bool) -> Drain:
+    rank = max((gfp.RANK[k] for k in kinds), default=-1)
+    at = view.place(made.call.line)
+    return Drain(pool, made.call.callee, at, rank, made.at.held, made.at.maybe, made.block, own)
+
+
+def _through(world: World, view: View, made: Made) -> Iterator[Drain]:
+    targets = view.links.reached(view.key, made.call)
+    if not targets or len(targets) > FEW or world.has_context(view.key, made.call):
+        return
+    ranks: dict[str, list[str]] = {}
+    started = _starts_io(world, view, made)
+    for target in targets:
+        world.does(target)
+        for effect, _, _ in world.effects.call(view, made, target):
+            if effect.kind == "pool" and known(effect.object):
+                kinds = {effect.detail} & gfp.RANK.keys() or resolved(world, view.key, effect.detail)
+                ranks.setdefault(effect.object, []).extend(kinds)
+    for pool, every in ranks.items():
+        yield _drain(pool, made, view, every, False)._replace(started=started)
+
+
+def kept(world: World, key: str, pool: str) -> bool:
+    """Whether an element that the function takes stays taken over I/O: it is given back elsewhere, or only after I/O."""
+    own = world.own_facts(key)
+    takes = [f.at.line for f in own if isinstance(f, Take) and f.pool == pool]
+    gives = [f.at.line for f in own if isinstance(f, Give) and f.pool == pool]
+    if not takes or not gives or max(gives) < min(takes):
+        return True
+    between = range(min(takes), max(gives) + 1)
+    view = world.view(key)
+    return any(made.call.line in between and _starts_io(world, view, made) for made in view.made)
+
+
+def _starts_io(world: World, view: View, made: Made) -> bool:
+    if made.call.callee in _USES or any(isinstance(effect, Submit) for effect in made.effects):
+        return True
+    targets = view.links.reached(view.key, made.call)
+    return any(effect.kind in WAITS for target in targets for effect in world.does(target))
+
+
+@cache
+def onward(function: Function) -> tuple[frozenset[int], ...]:
+    """For each block the blocks that can come after it; itself among them when it is part of a loop."""
+    direct = [{edge.to for edge in block.edges} for block in function.blocks]
+    found = []
+    for start in range(len(direct)):
+        seen: set[int] = set()
+        todo = list(direct[start])
+        while todo:
+            at = todo.pop()
+            if at not in seen:
+                seen.add(at)
+                todo += direct[at]
+        found.append(frozenset(seen))
+    return tuple(found)
+
+
+def several(function: Function, first: Drain, second: Drain) -> bool:
+    """Whether one pass of a function can come by the second place after the first; for one place: again."""
+    if first.block == second.block and first.at.line < second.at.line:
+        return True
+    return second.block in onward(function)[first.block]
+
+
+__all__ = ["Drain", "drains", "kept", "onward", "several"]

@@ -1,0 +1,45 @@
+"""Who runs a function apart from the task that wants it, as people call him: a worker by its queue, a thread by its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reviewbot.analysis.code.identity import spoken
+from reviewbot.analysis.code.names import name_of
+from reviewbot.analysis.events.kinds import Workqueue
+from reviewbot.analysis.questions.io_dependence import serves
+from reviewbot.kernel import KERNEL
+
+if TYPE_CHECKING:
+    from reviewbot.analysis.program.program import World
+
+POOLS = {"WQ_HIGHPRI": "worker of the highpri pool", "WQ_UNBOUND": "worker of the unbound pool"}
+KWORKER = "kworker"
+
+
+def queue_name(world: World, workqueue: str) -> str:
+    """What people call a queue: the name it is made with, without what is put in for each device; else its variable."""
+    made = (fact.name for _, fact in world.all(Workqueue) if fact.object == workqueue)
+    names = {name.strip('"').partition("%")[0].rstrip("-_/: ") for name in made if name.startswith('"')}
+    (name,) = names if len(names) == 1 else ("",)
+    return name if name.isidentifier() else spoken(workqueue)
+
+
+def kworker(world: World, workqueue: str) -> str:
+    """What a worker is called that a queue shares with others: by the pool, where that is not the usual one."""
+    flags = set(KERNEL.global_workqueues.get(workqueue, ()))
+    flags.update(flag for _, fact in world.all(Workqueue) if fact.object == workqueue for flag in fact.flags)
+    return next((name for flag, name in POOLS.items() if flag in flags), KWORKER)
+
+
+def worker(world: World, key: str, device: str = "") -> str:
+    """Who runs a function while I/O waits for it: the worker of its queue, a thread, else the worker of the device."""
+    entered = serves(world, key) if key in world.names.functions else None
+    if entered is not None and entered.context == "work":
+        queues = world.links.queued.get(entered.runner, ())
+        names = {queue_name(world, queue) for queue in queues}
+        if len(names) == 1:
+            return f"the worker of {names.pop()}"
+    if entered is not None and entered.context == "thread":
+        return f"the thread {name_of(entered.chain[0])}"
+    return f"the worker of {device or 'the device'}"

@@ -1,0 +1,141 @@
+"""Which work items I/O waits for: queued where I/O passes, and their handlers end it, send it on, or wake who waits.
+
+Such an item has to run for I/O to go on, whatever else is short: its workqueue needs a rescuer, its handler may not
+recurse into I/O above. Work that is queued by such a handler counts as well, by way of a timer, too; and so does, from
+wherever it is queued, an item whose handler ends bios or requests close by: somebody waits for these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+from reviewbot.analysis.callgraph.callgraph import Links
+from reviewbot.analysis.callgraph.contexts import Contexts, Entered
+from reviewbot.analysis.code.identity import known
+from reviewbot.analysis.code.names import name_of
+from reviewbot.analysis.events.kinds import Queue, Wait
+from reviewbot.analysis.summaries.effect_summary import Effect, Effects
+from reviewbot.analysis.summaries.event_table import Book
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place
+
+_ORDER = {"io_path": 0, "completion": 1, "reclaim": 2, "writeback": 3, "work": 4, "softirq": 5}
+TIMER = "timer"
+"""The `workqueue` of Queue facts of timers."""
+ENDS = ("bio", "request", "page")
+NEAR = 4
+"""Calls from a handler down to the end of a bio that belongs to what the handler is for."""
+
+
+class Served(NamedTuple):
+    """A work item on a workqueue that I/O (or reclaim) waits for, with the reason in two chains."""
+
+    work: str
+    workqueue: str
+    context: str
+    """What it is queued in: io_path, completion, reclaim, writeback, work or softirq (of another such item, or its
+    timer); empty for an item that counts because it ends I/O."""
+    queued: Queue
+    """Where it is queued."""
+    chain: tuple[str, ...]
+    """Functions from the context's root to the one that queues."""
+    handler: str
+    """Key of the handler."""
+    progress: tuple[tuple[Effect, tuple[Place, ...]], ...]
+    """What the handler does for the I/O, each with the way down to its line: finish, submit, io, wake, give."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the handler ends or sends on I/O itself, rather than waking somebody."""
+        return any(e.kind in ("finish", "submit", "io") for e, _ in self.progress)
+
+
+def served(links: Links, book: Book, contexts: Contexts, effects: Effects) -> Iterator[Served]:
+    """All work items of a program that I/O waits for, in the order of the code."""
+    bound = [b for b in links.bound if b.runner in ("work", "timer")]
+    handlers: dict[str, set[str]] = {}
+    own: dict[tuple[str, str], set[str]] = {}
+    for b in bound:
+        handlers.setdefault(b.work, set()).add(b.handler)
+        own.setdefault((b.work, b.key), set()).add(b.handler)
+    # who sets the item up and queues it, queues what he set up
+    places = [
+        (
+            key,
+            fact,
+            sorted(own.get((fact.work, key), handlers[fact.work])),
+            sorted(contexts.of(key), key=lambda e: _ORDER.get(e.context, 9)),
+        )
+        for key, fact in book.having(Queue)
+        if known(fact.work) and known(fact.workqueue) and fact.work in handlers
+    ]
+    awaited = _awaited(book, contexts)
+
+    @cache
+    def progress_of(handler: str) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+        return _progress(effects, handler, awaited)
+
+    waited: set[str] = set()
+    done: set[tuple[str, str, str]] = set()
+    while True:
+        before = len(waited)
+        for _, fact, runs, ways in places:
+            for entered in ways:
+                if not _matters(entered, waited):
+                    continue
+                if fact.workqueue == TIMER:
+                    waited.add(fact.work)
+                    continue
+                for handler in runs:
+                    progress = progress_of(handler)
+                    if not progress or (fact.work, fact.workqueue, handler) in done:
+                        continue
+                    done.add((fact.work, fact.workqueue, handler))
+                    waited.add(fact.work)
+                    chain = tuple(name_of(k) for k in entered.chain)
+                    yield Served(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
+        if len(waited) == before:
+            break
+    if not any(root.context == "io_path" for roots in links.roots.values() for root in roots):
+        return  # what is called a request here is none of the block layer's
+    for key, fact, runs, _ in places:
+        for handler in runs if fact.work not in waited and fact.workqueue != TIMER else ():
+            progress = tuple(p for p in progress_of(handler) if _near(p))
+            if progress and (fact.work, fact.workqueue, handler) not in done:
+                done.add((fact.work, fact.workqueue, handler))
+                name = name_of(key)
+                yield Served(fact.work, fact.workqueue, "", fact, (name,), handler, progress)
+
+
+def _near(progress: tuple[Effect, tuple[Place, ...]]) -> bool:
+    effect, way = progress
+    return effect.kind == "finish" and effect.detail in ("bio", "request") and len(way) <= NEAR
+
+
+def _matters(entered: Entered, waited: set[str]) -> bool:
+    return KERNEL.contexts[entered.context].path or (
+        entered.context in ("work", "softirq") and entered.runner in waited
+    )
+
+
+def _awaited(book: Book, contexts: Contexts) -> frozenset[str]:
+    """Events, completions and bits that something on the I/O path sleeps for."""
+    found: set[str] = set()
+    for key in dict.fromkeys(key for key, _ in book.having(Wait)):
+        if any(KERNEL.contexts[e.context].path for e in contexts.of(key)):
+            found.update(f.object for f in book.of(key) if isinstance(f, Wait) and not f.timeout)
+    return frozenset(f for f in found if known(f))
+
+
+def _progress(effects: Effects, handler: str, awaited: frozenset[str]) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+    found = [
+        effect
+        for effect in effects.of(handler)
+        if (effect.kind == "finish" and effect.detail in ENDS)
+        or effect.kind in ("submit", "io")
+        or (effect.kind == "wake" and (effect.detail == "run" or effect.object in awaited))
+    ]
+    found.sort(key=lambda e: (("finish", "submit", "io", "wake").index(e.kind), e))
+    return tuple((effect, effects.chain(handler, effect)) for effect in found[:8])

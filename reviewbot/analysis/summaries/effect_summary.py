@@ -1,0 +1,423 @@
+"""What a function does in all, through its calls: waits, locks, memory, reserves, I/O, work it queues.
+
+An effect is symbolic where a caller decides (`$1` for what the second argument points to, a gfp mask handed down), and
+is bound at each call; memalloc scopes around the call weaken its memory. Every effect keeps the call it came through,
+so that the chain down to the line that has it can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+from reviewbot.analysis.callgraph.callgraph import Agenda, Links, components
+from reviewbot.analysis.code import gfp
+from reviewbot.analysis.code import identity as objects
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.memo import Before, Given, Inherited, unknown
+from reviewbot.analysis.code.names import name_of
+from reviewbot.analysis.events.kinds import (
+    Allocation,
+    Fact,
+    Finish,
+    Flush,
+    Held,
+    Lock,
+    Queue,
+    Site,
+    Submit,
+    Take,
+    Wait,
+    Wake,
+)
+from reviewbot.analysis.locks.lockset import Locking
+from reviewbot.analysis.producers.allocations import scopes
+from reviewbot.analysis.producers.view import Made, View
+from reviewbot.analysis.summaries.event_table import Book
+from reviewbot.kernel import KERNEL
+from reviewbot.kernel.schema import Contract
+from reviewbot.types import Place
+
+MOST = 400
+"""Most effects that one function is followed for."""
+ROUNDS = 8
+"""Most rounds through a cycle of calls."""
+FEW = 8
+"""A call through a pointer that can reach more functions than this is not followed for effects."""
+
+
+class Effect(NamedTuple):
+    """One thing that a function does.
+
+    kind and detail: lock (mode), wait (class), flush (of), memory (gfp class, or a symbolic mask), pool (gfp class or
+    mask), submit, io (submits and waits), queue (object: workqueue; the work item), wake (class), finish (of).
+    """
+
+    kind: str
+    object: str = ""
+    detail: str = ""
+
+
+class Reason(NamedTuple):
+    """How a function comes to an effect: at a line, through a callee (key; empty when its own)."""
+
+    line: int
+    callee: str = ""
+    inner: Effect | None = None
+    """The effect in the callee's own terms."""
+    dropped: frozenset[str] = frozenset()
+    """Locks of the caller that are given up before."""
+    gates: tuple[str, ...] = ()
+    given: Given = ()
+
+
+def own(facts: Iterable[Fact]) -> dict[Effect, Reason]:
+    """Effects of a function's own facts."""
+    found: dict[Effect, Reason] = {}
+    for fact in facts:
+        if not isinstance(fact, Site):
+            continue
+        for effect in _of(fact):
+            dropped = frozenset(fact.dropped)
+            before = found.get(effect)
+            if before is None:
+                found[effect] = Reason(fact.at.line, "", None, dropped, fact.gates)
+            else:
+                found[effect] = before._replace(
+                    dropped=before.dropped & dropped, gates=before.gates if before.gates == fact.gates else ()
+                )
+    return found
+
+
+def _of(fact: Site) -> list[Effect]:
+    match fact:
+        case Lock() if fact.how != "try":
+            return [Effect("lock", fact.lock, fact.mode)] if contended(fact.klass) else []
+        case Wait() if fact.klass == "reschedule":
+            return [Effect("wait", "", "reschedule")]
+        case Wait() if not fact.announce:
+            return [Effect("wait", fact.object, f"{fact.klass}{' timeout' if fact.timeout else ''}")]
+        case Flush():
+            return [Effect("flush", fact.object, fact.of)]
+        case Allocation():
+            return _memory(fact.gfp, fact.held)
+        case Take():
+            return [Effect("pool", fact.pool, d.detail) for d in _memory(fact.gfp, fact.held)] + _memory(
+                fact.gfp, fact.held
+            )
+        case Submit():
+            return [Effect("io" if fact.waits else "submit")]
+        case Queue():
+            return [Effect("queue", fact.workqueue, fact.work)]
+        case Wake():
+            return [Effect("wake", fact.object, fact.klass)]
+        case Finish():
+            return [Effect("finish", "", fact.of)]
+    return []
+
+
+def contended(klass: str) -> bool:
+    """Whether tasks wait for one another at locks of this class (not so for RCU, scopes, references)."""
+    return all(c in KERNEL.classes and KERNEL.classes[c].lock for c in klass.split("/"))
+
+
+def _memory(masks: tuple[str, ...], held: Iterable[Held]) -> list[Effect]:
+    inside = [h.lock for h in held if h.klass == "scope"]
+    out = []
+    for mask in masks:
+        klass = gfp.kind(mask)
+        if klass:
+            out.append(Effect("memory", "", gfp.scoped(klass, inside)))
+        elif not mask.startswith(objects.UNKNOWN):
+            out.append(Effect("memory", "", _symbolic(mask, inside)))
+    return out
+
+
+def _symbolic(mask: str, inside: Iterable[str]) -> str:
+    """A mask that a caller decides, with the scopes around it as flags masked out."""
+    scopes_ = set(inside)
+    lost = "&~__GFP_FS" * bool(scopes_ & {"nofs", "noio"}) + "&~__GFP_IO" * ("noio" in scopes_)
+    return str(gfp.parse(mask + lost)) if lost else mask
+
+
+class Effects:
+    """Effects of all functions of a program, found when asked for, callees first."""
+
+    def __init__(
+        self, links: Links, locking: Locking, book: Book, kept: Before[dict[Effect, Reason]] = unknown
+    ) -> None:
+        """`kept` are effects that are known already."""
+        self._links, self._locking, self._book = links, locking, book
+        self._found = Inherited(kept)
+        self._given_to: dict[str, list[Given]] = {}
+        """Function -> the constants that it was found to be called with, while cycles are looked at."""
+        self._asking: dict[str, bool] = {}
+
+    @classmethod
+    def after(cls, links: Links, locking: Locking, book: Book, before: Effects, moved: Mapping[str, int]) -> Effects:
+        """The effects of a program that differs from the one before: those that still hold, and what changes above."""
+        had = before._found
+
+        def kept(key: str) -> dict[Given, dict[Effect, Reason]]:
+            lines = moved.get(key, 0)
+            return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in links.wired else {}
+
+        effects = cls(links, locking, book, kept)
+        agenda = Agenda(links, book.remade)
+        for group, members in agenda:
+            known = [(key, given) for key in members for given in had.of(key)]
+            cycle = len(group) > 1 and all(had.get(key) is not None for key in members)
+            if cycle and all(effects._rests(before, *k) for k in known):
+                continue
+            for key in group:
+                effects._found.forget(key)
+            if all(had.get(key) is None for key in group):
+                continue
+            effects._settle(group[0])  # with what is new below it
+            for key in group:
+                were = had.get(key)
+                if were is None or not _alike(effects.of(key), were):
+                    agenda.add(c for c in links.callers.get(key, ()) if c not in group)
+        return effects
+
+    def _rests(self, before: Effects, key: str, given: Given) -> bool:
+        """Whether a function of a cycle adds to it what it did before, each call of it: then the cycle is as it was.
+
+        The lines are those of now.
+        """
+        if key not in before._links.wired:
+            return False
+        was, now = list(before._does(key, given)), list(self._does(key, given))
+        if [(e, r._replace(line=0)) for e, r in was] != [(e, r._replace(line=0)) for e, r in now]:
+            return False
+        self._found.put(key, given, self._sum(key, given))
+        return True
+
+    def parts(self, key: str) -> list[tuple[Given, list[tuple[Effect, Reason]]]]:
+        """Everything that was found of a function, by the constants that it is called with."""
+        return [(given, list(found.items())) for given, found in self._found.of(key).items()]
+
+    def all(self) -> Mapping[str, Mapping[Effect, Reason]]:
+        """Effects of all functions, by key."""
+        for component in self._links.order:
+            self._component(component)
+        return {key: self.of(key) for key in self._links.functions()}
+
+    def of(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
+        """Effects of a function, as called with these constants; none for one that is not there."""
+        found = self._found.get(key, given)
+        if found is None:
+            if key not in self._links.names.file:
+                return {}
+            if given:
+                self._given_to.setdefault(key, []).append(given)
+                self._found.put(key, given, self._found.get(key) or {})  # should it call itself
+                found = self._found.put(key, given, self._sum(key, given))
+            else:
+                self._settle(key)
+                found = self._found.of(key)[()]
+        return found
+
+    def _settle(self, key: str) -> None:
+        """Find the effects of a function and all below it, each cycle of calls until nothing is added."""
+        for component in components(self._open, [key]):
+            self._component(component)
+
+    def _open(self, key: str) -> list[str]:
+        """Callees that have to be looked at first."""
+        return [c for c in self._links.callees_of(key) if self._found.get(c) is None]
+
+    def _component(self, component: list[str]) -> None:
+        """The effects of functions that call one another: who calls one that has changed is looked at again."""
+        if all(self._found.get(member) is not None for member in component):
+            return
+        order = self._ordered(component)
+        for member in order:
+            self._found.of(member).setdefault((), {})
+        inside, todo = frozenset(component), set(component)
+        for _ in range(ROUNDS):
+            size = sum(len(self.of(m)) for m in order)
+            for member in order:
+                if member in todo:
+                    todo.discard(member)
+                    before = self.of(member)
+                    now = self._found.put(member, (), self._sum(member, ()))
+                    if len(component) > 1 and not _alike(before, now):
+                        todo |= self._upset(member, inside)
+            if not todo or sum(len(self.of(m)) for m in order) == size:
+                break
+
+    def _ordered(self, component: list[str]) -> list[str]:
+        """The functions of a cycle in an order that rests on nothing but who calls whom."""
+        if len(component) == 1:
+            return component
+        inside = frozenset(component)
+        return next(components(lambda key: [c for c in self._links.callees_of(key) if c in inside], [min(inside)]))
+
+    def _upset(self, changed: str, inside: frozenset[str]) -> set[str]:
+        """Who rests on the effects of a function, within a cycle: its callers, and theirs where they call with
+        constants; what these make of a function is forgotten."""
+        found: set[str] = set()
+        level = [changed]
+        while level:
+            for caller in self._links.callers.get(level.pop(), ()):
+                if caller in inside and caller not in found:
+                    found.add(caller)
+                    if given := self._given_to.pop(caller, None):
+                        level.append(caller)
+                        for constants in given:
+                            self._found.forget(caller, constants)
+        return found
+
+    def _sum(self, key: str, given: Given) -> dict[Effect, Reason]:
+        found: dict[Effect, Reason] = {}
+        for effect, reason in self._does(key, given, found):
+            found.setdefault(effect, reason)
+            if len(found) > MOST:
+                break
+        return found
+
+    def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Reason]]:
+        """The effects of a function: its own, then those of each call."""
+        view = self._book.view(key, given)
+        missed = view.missed if given and self._asks_otherwise(key) else frozenset()
+        facts: Iterable[Fact] = self._book.of(key, given)
+        if missed:
+            elsewhere = {(m.call.line, m.call.callee) for m in view.made if m.number in missed}
+            facts = [f for f in facts if not (isinstance(f, Site) and (f.at.line, f.call) in elsewhere)]
+        yield from own(facts).items()
+        for made in view.made:
+            if made.number in missed:
+                continue
+            if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
+                continue
+            targets = view.links.reached(key, made.call)
+            if not targets or len(targets) > FEW or self._links.has_context(key, made.call):
+                continue
+            here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
+            for target in targets:
+                constants = self.given(view, made, target)
+                for effect, inner, reason in self.call(view, made, target, but):
+                    if effect not in but:
+                        dropped = reason.dropped | gone if gone else reason.dropped
+                        yield effect, Reason(made.call.line, target, inner, dropped, here or reason.gates, constants)
+
+    def given(self, view: View, made: Made, target: str) -> Given:
+        """Constants of a call that may decide which locks its target gives up, or what memory it asks for."""
+        if not made.call.callee or not (view.locking.record(target).moves or self._asks_otherwise(target)):
+            return ()
+        return view.locking.given(view.body, made.call, target)
+
+    def _asks_otherwise(self, key: str) -> bool:
+        """Whether a function has several ways to ask for memory itself."""
+        found = self._asking.get(key)
+        if found is None:
+            known = key in self._links.wired and not self._locking.plan(key).plain
+            ways = {e for e in own(self._book.of(key)) if e.kind == "memory"} if known else set()
+            found = self._asking[key] = len(ways) > 1
+        return found
+
+    def call(
+        self, view: View, made: Made, target: str, but: Collection[Effect] = ()
+    ) -> list[tuple[Effect, Effect, Reason]]:
+        """Effects of one call, bound to the caller: (effect, effect in the callee's terms, the callee's reason).
+
+        but: effects that are not asked for.
+        """
+        given = self.given(view, made, target)
+        inner = self.of(target, given) if given else self._found.get(target)
+        if not inner:
+            return []
+        args = _Arguments(view.body, made)
+        inside = scopes(made.at)
+        out = []
+        for effect, reason in inner.items():
+            kind, what, detail = effect
+            if kind in ("memory", "pool"):
+                for mask in _details(detail, args.masks if "$" in detail else (), inside):
+                    bound = what and args.bind(what)
+                    if bound != objects.UNKNOWN:
+                        out.append((Effect(kind, bound, mask), effect, reason))
+                continue
+            same = "$" not in what and "@" not in what and "$" not in detail
+            if same and effect in but:
+                continue
+            bound = what if same else args.bind(what)
+            if bound.startswith(objects.UNKNOWN) and kind in ("lock", "wake", "queue", "flush"):
+                continue
+            if reason.dropped and (dropped := frozenset(map(args.bind, reason.dropped))) != reason.dropped:
+                reason = reason._replace(dropped=dropped)
+            detail = args.bind(detail) if "$" in detail else detail
+            out.append((effect if same else Effect(kind, bound, detail), effect, reason))
+        return out
+
+    def chain(self, key: str, effect: Effect, given: Given = (), most: int = 40) -> tuple[Place, ...]:
+        """The calls from a function down to the line that has the effect, the first `most` of them."""
+        out: list[Place] = []
+        names = self._links.names
+        while len(out) < most:
+            reason = self.of(key, given).get(effect)
+            if reason is None:
+                break
+            out.append(Place(names.file[key], reason.line, name_of(key)))
+            if not reason.callee or reason.inner is None:
+                break
+            key, effect, given = reason.callee, reason.inner, reason.given
+        return tuple(out)
+
+
+def _shifted(found: dict[Effect, Reason], lines: int) -> dict[Effect, Reason]:
+    return {e: r._replace(line=r.line + lines) for e, r in found.items()} if lines else found
+
+
+def _alike(one: Mapping[Effect, Reason], two: Mapping[Effect, Reason]) -> bool:
+    """Whether callers see the same effects, in the same order."""
+    return len(one) == len(two) and all(
+        e == f and r.dropped == s.dropped and r.gates == s.gates
+        for (e, r), (f, s) in zip(one.items(), two.items(), strict=True)
+    )
+
+
+class _Arguments:
+    """The arguments of a call, read when an effect names one."""
+
+    def __init__(self, body: Body, made: Made) -> None:
+        self._body, self._args = body, made.call.args
+
+    @cached_property
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(self._body.identity(a) for a in self._args)
+
+    @cached_property
+    def _types(self) -> tuple[str, ...]:
+        return tuple(self._body.type(a).name for a in self._args)
+
+    @cached_property
+    def masks(self) -> tuple[tuple[str, ...], ...]:
+        """Values of each as a gfp mask."""
+        return tuple(gfp.masks(self._body, a) if _may_be_mask(self._body, a) else () for a in self._args)
+
+    def bind(self, identity: str) -> str:
+        """An object in the words of the caller."""
+        if "$" not in identity and "@" not in identity:
+            return identity
+        return objects.bind(identity, self._ids, self._types)
+
+
+def _may_be_mask(body: Body, arg: object) -> bool:
+    name = body.type(arg).name  # type: ignore[arg-type]
+    return name in ("gfp_t", "", "int", "unsigned", "unsigned int")
+
+
+def _details(detail: str, masks: tuple[tuple[str, ...], ...], inside: tuple[str, ...]) -> list[str]:
+    if "$" not in detail:
+        return [gfp.scoped(detail, inside) if detail in gfp.RANK else detail]
+    out = []
+    for mask in gfp.bind(detail, masks):
+        klass = gfp.kind(mask)
+        if klass:
+            out.append(gfp.scoped(klass, inside))
+        elif not mask.startswith(objects.UNKNOWN):
+            out.append(_symbolic(mask, inside))
+    return out

@@ -1,0 +1,143 @@
+"""Which locks callers hold when they call a function: one alternative for each way in that holds something else.
+
+Ways in are direct calls, callbacks that a callee was handed as an argument, and operations tables whose callers are
+known to hold a lock (kernel/contexts.toml). A call through any other slot says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from reviewbot.analysis.callgraph.callgraph import Links, components
+from reviewbot.analysis.callgraph.pointer_flow import is_slot
+from reviewbot.analysis.code.identity import known
+from reviewbot.analysis.events.kinds import Held
+from reviewbot.analysis.locks.lockset import Locking
+from reviewbot.kernel import KERNEL, lock_words
+
+MOST = 6
+"""Most alternatives of one function; beyond, the ones with the longest chains are left out."""
+DEEP = 12
+"""Longest chain of calls that is followed."""
+
+
+class Entry(NamedTuple):
+    """One way into a function: the locks held there, and the keys of the functions from the outermost one down."""
+
+    held: tuple[Held, ...]
+    chain: tuple[str, ...]
+
+    def locks(self) -> frozenset[str]:
+        """Identities of the locks held."""
+        return frozenset(h.lock for h in self.held)
+
+
+class Entries:
+    """Ways into the functions of a program, found when asked for."""
+
+    def __init__(self, links: Links, locking: Locking) -> None:
+        self._links, self._locking = links, locking
+        self._found: dict[str, tuple[Entry, ...]] = {}
+        self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
+
+    def of(self, key: str) -> tuple[Entry, ...]:
+        """The ways into a function, shortest chain first; one with nothing held stands for callers not at hand.
+
+        There is none into a function that is not there.
+        """
+        if key not in self._links.names.file:
+            return ()
+        if key not in self._found:
+            for component in components(self._open, [key]):
+                self._settle(component)
+        return self._found[key]
+
+    def _settle(self, component: list[str]) -> None:
+        """The ways into functions that call one another: each time round they are a call longer, so that in the end they
+        do not depend on where it began."""
+        self._found.update(dict.fromkeys(component, ()))
+        inside, todo = frozenset(component), frozenset(component)
+        for _ in range(DEEP + 2):
+            changed = set()
+            for member in component:
+                if member in todo and (ways := self._choose(member)) != self._found[member]:
+                    self._found[member] = ways
+                    changed.add(member)
+            todo = frozenset(c for key in changed for c in self._links.callees_of(key) if c in inside)
+            if not todo:
+                break
+        for member in component:
+            self._found[member] = self._found[member] or (Entry((), (member,)),)
+
+    def _open(self, key: str) -> list[str]:
+        """Callers that have to be looked at first."""
+        return sorted(c for c in self._links.callers.get(key, ()) if c not in self._found)
+
+    def _choose(self, key: str) -> tuple[Entry, ...]:
+        ways: dict[tuple[Held, ...], tuple[str, ...]] = {}
+        for held, above in self._ways(key):
+            before = ways.get(held)
+            if before is None or (len(above), above) < (len(before), before):
+                ways[held] = above
+        chosen = sorted(ways.items(), key=lambda way: (len(way[1]), way[1])) if len(ways) > 1 else ways.items()
+        return tuple(Entry(held, (*above, key)) for held, above in islice(chosen, MOST))
+
+    def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
+        """What is held on each way in, and the functions above."""
+        links = self._links
+        function = links.names.functions[key]
+        outside = True
+        for root in sorted(links.roots.get(key, ())):
+            slot = KERNEL.slots.get(root.slot)
+            holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
+            yield holds, ()
+            outside = False
+        for caller, held, dropped in self.calls_of(key):
+            outside = False
+            own = tuple(sorted(h for h in held if known(h.lock))) if held else ()
+            calls = links.names_it(caller, key) or any(map(is_slot, links.wiring(caller).nodes))
+            for entry in self._found[caller]:
+                above = entry.chain
+                if key in above or len(above) > DEEP or not (calls or self._hand(above, key)):
+                    continue
+                if not entry.held:
+                    yield own, above
+                    continue
+                gone = dropped.union(h.lock for h in held) if held else dropped
+                more = [h for h in entry.held if h.lock not in gone and known(h.lock)]
+                yield tuple(sorted((*own, *more))) if more else own, above
+        if outside or (not function.static and not links.callers.get(key)):
+            yield (), ()
+
+    def _hand(self, chain: tuple[str, ...], key: str) -> bool:
+        """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
+        links = self._links
+        return len(chain) < 2 or any(put == key for above in chain for _, put in links.wiring(above).puts)
+
+    def surely(self, key: str) -> frozenset[str]:
+        """Locks that every way in holds."""
+        ways = [entry.locks() for entry in self.of(key)]
+        return frozenset.intersection(*ways) if ways else frozenset()
+
+    def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
+        """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
+        found = self._sites.get(key)
+        if found is None:
+            found = self._sites[key] = list(self._calls_of(key))
+        return found
+
+    def _calls_of(self, key: str) -> Iterator[tuple[str, tuple[Held, ...], frozenset[str]]]:
+        links = self._links
+        for caller in sorted(links.callers.get(key, ())):
+            record, wired = self._locking.record(caller), links.wiring(caller)
+            arguments = [node for node in wired.nodes if not is_slot(node)] if wired.nodes else []
+            handed = [node for node in arguments if key in links.targets.get(node, ())] if arguments else []
+            if not record.at:
+                for _ in range(wired.direct.count(key) + len(handed)):
+                    yield caller, (), frozenset()
+                continue
+            for name, held, dropped in record.under:
+                if name == key or name in handed:
+                    yield caller, held, frozenset(dropped)

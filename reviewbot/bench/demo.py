@@ -1,0 +1,35 @@
+"""Reviews cases of the corpus as if they had come by mail: no network, no kernel tree."""
+
+from __future__ import annotations
+
+import msgspec
+
+from reviewbot import review
+from reviewbot.bench.case import Case
+from reviewbot.gittree.tree import Tree
+from reviewbot.mail import fetch
+from reviewbot.report.reply import draft
+from reviewbot.types import Address, Decision, Review
+
+MAINTAINER = Address(name="A Maintainer", email="maintainer@example.org")
+
+
+def examine_case(case: Case) -> Review:
+    """Review one case: its files become a repository, its patch goes the way of every mail."""
+    series = fetch.parse(case.patch.encode(), case.name)
+    files = {path: text.encode() for path, text in case.files}
+    with Tree.from_files(files) as tree:
+        first = (case.base_patch.encode(),) if case.base_patch else ()
+        change = tree.apply(series, None, first=first)
+        examined = review.examine(change, *tree.sources(change))
+    result = Review(
+        series=series,
+        decision=examined.decision,
+        change=change,
+        verdicts=examined.verdicts,
+        checked=examined.checked,
+        notes=examined.notes,
+    )
+    if result.decision is Decision.COMMENT:
+        return result
+    return msgspec.structs.replace(result, replies=draft(result, MAINTAINER))

@@ -1,0 +1,399 @@
+"""Changes of what a sleep tests, and whether a wake-up follows each: what a change of the code leaves unannounced."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from functools import cached_property
+from itertools import islice, pairwise
+from typing import NamedTuple
+
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import PLUS, ZERO, parts
+from reviewbot.analysis.code.identity import known, member
+from reviewbot.analysis.events.kinds import Fact, Queue, Site, Wait, Wake, Write
+from reviewbot.analysis.producers.predicates import reads, senses
+from reviewbot.analysis.program.program import Component, World
+from reviewbot.analysis.summaries.effect_summary import Effect
+from reviewbot.csource.ir import Assign, Call, Expr
+from reviewbot.detect.sleeps import Kept
+from reviewbot.detect.waitfor import unread
+from reviewbot.kernel import schema
+from reviewbot.replay.slicing.frames import Frame
+from reviewbot.replay.slicing.lock_calls import State
+from reviewbot.replay.slicing.reader import Act, Reader, Seen
+from reviewbot.replay.slicing.slicer import Extractor, Op, Program, Unreadable
+from reviewbot.types import Place
+
+RUN = "run"
+"""Every hardware queue: which one is run is not told apart."""
+WAKES = ("event", "bit", RUN)
+"""Classes of wake-ups that are followed."""
+ENDS = ("-", "&~")
+"""Changes of what a sleep on a wait queue tests that can end it: most wait for a counter to fall or a flag to go."""
+SETS = {"|": True, "=1": True, "&~": False, "=0": False}
+"""Changes after which what is tested is surely true, or surely not."""
+FALSE = ("0", "false", "NULL")
+NEAR = 6
+"""How far above a write or wake-up a function still counts as one that does it."""
+STATES = 6_000
+"""States of one program before it is given up; callers come and go, and each is one more program."""
+PAIRS = 6
+"""Most things that one function changes and announces which are looked into."""
+
+
+class Told(NamedTuple):
+    """What a sleep tests, how it is changed (`=0`, `=1`: to a constant), and what has to be woken after that."""
+
+    tested: str
+    op: str
+    wake: str
+
+
+class Missed(Kept, frozen=True):
+    """A change of what a sleep tests from which a function returns without the wake-up that always followed."""
+
+    told: Told
+    way: tuple[str, ...]
+    """The function, and the callee that writes where it does not itself; by key."""
+    at: Place
+    waker: Place
+    """Where the function woke before, or a callee of its."""
+    sleeper: Place | None = None
+    """Who sleeps; None where a hardware queue has to be run, or a work item queued."""
+    call: str = ""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.way[0].rpartition(":")[2]
+
+
+class Index(Component):
+    """Who writes, wakes and sleeps in a world."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.silences: dict[tuple[Told, tuple[str, ...]], Silence | None] = {}
+        """What `silence` found."""
+        self._found: dict[object, frozenset[str]] = {}
+        self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
+
+    @cached_property
+    def _written(self) -> dict[str, list[tuple[str, Write]]]:
+        found: dict[str, list[tuple[str, Write]]] = {}
+        for key, write in self.world.all(Write):
+            found.setdefault(member(write.object), []).append((key, write))
+        return found
+
+    @cached_property
+    def _woken(self) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for key, fact in (*self.world.all(Wake), *self.world.all(Queue)):
+            for wake in _woken(fact):
+                found.setdefault(member(wake), []).append((key, wake))
+        return found
+
+    @cached_property
+    def _sleeping(self) -> dict[str, list[tuple[str, Wait]]]:
+        found: dict[str, list[tuple[str, Wait]]] = {}
+        for key, fact in self.world.all(Wait):
+            if not fact.timeout and not fact.announce:
+                found.setdefault(fact.object, []).append((key, fact))
+        return found
+
+    def writing(self, told: Told) -> frozenset[str]:
+        """Functions that may make the change, and those above them."""
+        keys = (
+            k
+            for k, w in self._written.get(member(told.tested), ())
+            if _op(w) == told.op and _may_be(w.object, told.tested)
+        )
+        return self._above((told.tested, told.op), keys)
+
+    def waking(self, wake: str) -> frozenset[str]:
+        """Functions that may wake, and those above them."""
+        return self._above(wake, (k for k, w in self._woken.get(member(wake), ()) if _may_be(w, wake)))
+
+    def _above(self, name: object, keys: Iterable[str]) -> frozenset[str]:
+        if name not in self._found:
+            found = set(keys)
+            edge = set(found)
+            for _ in range(NEAR):
+                edge = {caller for key in edge for caller in self.world.callers(key)} - found
+                found |= edge
+            self._found[name] = frozenset(found)
+        return self._found[name]
+
+    def sleeps(self, wake: str) -> tuple[tuple[Wait, tuple[str, ...]], ...]:
+        """The sleeps on a wait queue that nothing but a wake-up ends, with what they test, also in what they call."""
+        if wake not in self._sleeps:
+            self._sleeps[wake] = tuple(
+                (fact, (*fact.reads, *_inside(self.world, key, fact))) for key, fact in self._sleeping.get(wake, ())
+            )
+        return self._sleeps[wake]
+
+    def tested(self, wake: str) -> set[str]:
+        """What is looked at after a wake-up: by the sleeps on a wait queue, or by the handlers of a work item."""
+        sleeps = {r for _, tested in self.sleeps(wake) for r in tested}
+        return sleeps | {
+            fact.object
+            for handler in self.world.handlers(wake)
+            for fact in _below(self.world, handler)
+            if isinstance(fact, Write) and fact.op == "take" and known(fact.object)
+        }
+
+    def sleeper(self, told: Told, way: tuple[str, ...]) -> Wait | None:
+        """Somebody who sleeps until the change, and does not make it himself."""
+        own = {key.rpartition(":")[2] for key in way}
+        sleeps = (fact for fact, tested in self.sleeps(told.wake) if told.tested in tested)
+        return next((fact for fact in sleeps if fact.function not in own and self._ends(told, fact)), None)
+
+    def _ends(self, told: Told, fact: Wait) -> bool:
+        """Whether a change can end a sleep: by what the condition says, else by what most sleeps wait for; any where
+        nothing else wakes."""
+        condition = _condition(self.world, f"{fact.at.file}:{fact.function}", fact)
+        wanted = senses(condition[0], condition[1]).get(told.tested) if condition else None
+        if wanted is not None and told.op in SETS:
+            return SETS[told.op] == wanted
+        return told.op in ENDS or not self.waking(told.wake)
+
+
+def index(world: World) -> Index:
+    """The index of a world, made once."""
+    return world.component(Index)
+
+
+class Announcing(Extractor):
+    """Programs of writes to one object and the wake-ups for it, nothing else."""
+
+    def __init__(self, world: World, told: Told, route: tuple[str, ...]) -> None:
+        super().__init__(world, (), {told.wake}, ())
+        self.told, self.route = told, dict(pairwise((*route, route[-1])))
+        self.index = index(world)
+        self._left = STATES
+        self._written: dict[str, dict[tuple[int, str], list[Write]]] = {}
+
+    def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
+        if seen.apart or self.world.function(target).unreadable:
+            return False
+        writes = target in self.index.writing(self.told)
+        if writes and target != self.route.get(frame.key, target):
+            return False
+        return writes or target in self.index.waking(self.told.wake)
+
+    def _writes(self, key: str, line: int, call: str) -> list[Write]:
+        if key not in self._written:
+            found = self._written[key] = {}
+            for fact in self.world.own_facts(key):
+                if isinstance(fact, Write) and _op(fact) == self.told.op:
+                    found.setdefault((fact.at.line, fact.call), []).append(fact)
+        return self._written[key].get((line, call), [])
+
+    def _assigned(self, frame: Frame, reader: Reader, event: Assign) -> Op | None:
+        if not self._hits(frame, event.line, ""):
+            return None
+        place = Place(reader.body.file, event.line, reader.body.name)
+        return Op("write", self.told.tested, self.told.op, "", place)
+
+    def _hits(self, frame: Frame, line: int, call: str) -> bool:
+        found = self._writes(frame.key, line, call)
+        return any(self._bind(w.object, frame) == self.told.tested for w in found)
+
+    def _primitive(
+        self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str
+    ) -> Iterator[tuple[Op | None, Hashable]]:
+        here = [f for f in self.world.own_facts(frame.key) if isinstance(f, Site) and f.at.line == call.line]
+        found = [w for f in here if f.call == call.callee for w in _woken(f)]
+        wakes = [w for w in found if self._bind(w, frame) == self.told.wake]
+        writes = self._hits(frame, call.line, call.callee)
+        if writes and not wakes:
+            op = Op("write", self.told.tested, self.told.op, call.callee, place)
+            if "_test" in call.callee or call.callee.startswith(
+                "test_"
+            ):  # only the last one, or the first, has to tell
+                yield op, after._replace(values=after.values | {(text, PLUS)})
+                yield None, after._replace(values=after.values | {(text, ZERO)})
+            else:
+                yield op, after
+        elif wakes and not writes:
+            yield Op("wake", self.told.wake, "", call.callee, place), after
+        else:
+            yield None, after
+
+
+def _woken(fact: Fact) -> tuple[str, ...]:
+    """What a fact wakes: a wait queue, hardware queues, a work item."""
+    match fact:
+        case Wake() if fact.klass in WAKES:
+            return (RUN if fact.klass == RUN else fact.object,)
+        case Queue():
+            return (fact.work,)
+    return ()
+
+
+def _may_be(identity: str, what: str) -> bool:
+    return identity == what or (not known(identity) and member(identity) == member(what))
+
+
+def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Missed]:
+    """The changes of what sleeps test that functions `names` announced on every way, and do not any more."""
+    keys = [k for file, name in names if (k := f"{file}:{name}") in after.names.functions]
+    keys = [k for k in keys if k in before.names.functions and not after.function(k).macro]
+    keys = [k for k in keys if not unread(after, k) - unread(before, k)]
+    gained = {w for k in keys for w in _wakes(after, k) - _wakes(before, k)}
+    for key in keys:
+        for told, by, waker in islice(_announces(before, key), PAIRS):
+            if told.wake in gained or by not in (key, *after.callees(key)):
+                continue
+            way = (key,) if by == key else (key, by)
+            callers = [c for c in after.callers(key) if c in after.names.functions and after.body(c).function.blocks]
+            lost = _lost(before, after, told, way)
+            if not lost or (callers and not any(_lost(before, after, told, (c, *way)) for c in callers)):
+                continue
+            handed = told.wake == RUN or bool(after.handlers(told.wake))
+            sleeper = None if handed else index(after).sleeper(told, way)
+            if (handed or sleeper) and not _asks(after, key, told, sleeper):
+                yield Missed(
+                    told=told,
+                    way=way,
+                    at=lost[0],
+                    waker=waker,
+                    sleeper=sleeper.at if sleeper else None,
+                    call=sleeper.call if sleeper else "",
+                )
+
+
+def _asks(world: World, key: str, told: Told, sleeper: Wait | None) -> bool:
+    """Whether a function, or one through which it wakes, asks first if anybody sleeps: looks at the wait queue, or at
+    what the sleeper sets itself."""
+    by = () if sleeper is None else world.own_facts(f"{sleeper.at.file}:{sleeper.function}")
+    own = {fact.object for fact in by if isinstance(fact, Write)}
+    for body in map(world.body, _through(world, key, index(world).waking(told.wake))):
+        conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
+        if any(body.identity(part) == told.wake for when in conditions for part in parts(when)):
+            return True
+        if body.key == key and any(own & set(reads(body, when)) for when in conditions):
+            return True
+    return False
+
+
+def _through(world: World, key: str, among: Collection[str]) -> set[str]:
+    """A function, and those of `among` that it calls, down to NEAR calls below it."""
+    found, edge = {key}, {key}
+    for _ in range(NEAR):
+        edge = {callee for caller in edge for callee in world.callees(caller) if callee in among} - found
+        found |= edge
+    return found
+
+
+def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...]:
+    """The writes from which the wake-up always followed, and does not any more."""
+    if way[0] not in before.names.functions or not before.body(way[0]).function.blocks:
+        return ()
+    was = silence(before, told, way)
+    if was is None or was.silent == was.writes:
+        return ()  # no write was always told
+    now = silence(after, told, way)
+    if now is None:
+        return ()
+    if len(was.writes) != len(now.writes):  # they came or went: only where every one was told before
+        return () if was.silent else now.silent
+    return tuple(b for a, b in zip(was.writes, now.writes, strict=True) if b in now.silent and a not in was.silent)
+
+
+class Silence(NamedTuple):
+    """The writes of a function, in the order of the text, and those after which it can return without the wake-up."""
+
+    writes: tuple[Place, ...]
+    silent: tuple[Place, ...]
+
+
+def silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | None:
+    """The writes of a function, and which can stay without a wake-up; None where it never writes or is not readable.
+
+    way: the function, and the callees through which it writes, down to the one of which every write counts.
+    """
+    silences = index(world).silences
+    if (told, way) not in silences:
+        silences[told, way] = _silence(world, told, way)
+    return silences[told, way]
+
+
+def _silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | None:
+    try:
+        program = Announcing(world, told, way).program(way[0])
+    except Unreadable:
+        return None
+    writes = [(op, after) for ways in program.places.values() for op, after in ways.steps if op.kind == "write"]
+    if not writes:
+        return None
+    untold = _untold(program)
+    silent = {op.place for op, after in writes if after & untold}
+    return Silence(tuple(sorted({op.place for op, _ in writes})), tuple(sorted(silent)))
+
+
+def _untold(program: Program) -> set[int]:
+    """The places from which the end can be reached without a wake-up."""
+    found = {number for number, ways in program.places.items() if not ways.steps}
+    size = -1
+    while size != len(found):
+        size = len(found)
+        for number, ways in program.places.items():
+            if any(op.kind != "wake" and after & found for op, after in ways.steps):
+                found.add(number)
+    return found
+
+
+def _wakes(world: World, key: str) -> set[str]:
+    return {wake for effect in world.does(key) if (wake := _wake(effect))}
+
+
+def _wake(effect: Effect) -> str:
+    """The same of an effect; empty where it is none."""
+    if effect.kind == "wake" and effect.detail in WAKES:
+        return RUN if effect.detail == RUN else effect.object
+    return effect.detail if effect.kind == "queue" and known(effect.detail) else ""
+
+
+def _announces(world: World, key: str) -> Iterator[tuple[Told, str, Place]]:
+    """What a function writes and wakes for; itself, or the callee that writes; and where it wakes."""
+    seen = set()
+    for effect, reason in world.does(key).items():
+        wake = _wake(effect)
+        if wake != RUN and not known(wake):
+            continue
+        at = Place(world.names.file[key], reason.line, world.function(key).name)
+        tested = index(world).tested(wake)
+        for by in (key, *world.callees(key)):
+            for fact in world.own_facts(by) if by == key else _below(world, by):
+                if isinstance(fact, Write) and known(fact.object):
+                    told = Told(fact.object, _op(fact), wake)
+                    wanted = fact.op == "put" if wake == RUN else fact.object in tested
+                    if wanted and (told, by) not in seen:
+                        seen.add((told, by))
+                        yield told, by, at
+
+
+def _below(world: World, key: str) -> Iterator[Fact]:
+    for k in (key, *world.callees(key)):
+        yield from world.own_facts(k)
+
+
+def _op(write: Write) -> str:
+    """How a write changes its object; `=0` and `=1` for a constant."""
+    return f"={int(write.value not in FALSE)}" if write.op == "=" and write.value else write.op
+
+
+def _inside(world: World, key: str, fact: Wait) -> tuple[str, ...]:
+    found = _condition(world, key, fact)
+    return reads(*found, world.links) if found else ()
+
+
+def _condition(world: World, key: str, fact: Wait) -> tuple[Body, Expr] | None:
+    """What a call that sleeps is told to wait for."""
+    view = world.view(key)
+    for made, effect in view.having(schema.Wait):
+        condition = view.arg(made.call, effect.condition)
+        if made.call.line == fact.at.line and condition is not None:
+            return view.body, condition
+    return None

@@ -1,0 +1,225 @@
+"""The edges of the wait-for graph: what is waited for with a lock held, and who takes part in a circle of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.events.kinds import Held, Site, Wait
+from reviewbot.analysis.program.program import World
+from reviewbot.analysis.summaries.effect_summary import Effect, own
+from reviewbot.analysis.summaries.entry_lockset import Entry
+from reviewbot.kernel import KERNEL, schema
+from reviewbot.types import Place, Value
+
+REAL = frozenset(
+    {"mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem", "page", "device", "queue", "superblock", "tree"}
+)
+"""Classes of locks that others wait for."""
+MOST_DOWN = 20
+"""Calls below a place that are kept: whoever looks at an edge leaves out those with more than half as many, and in a
+ring of calls each function has a way down to each other one."""
+UNTIMED = frozenset({"event", "completion", "bit", "freeze", "sleep"})
+"""Classes of waits that only somebody else ends."""
+
+
+class Actor(Value, frozen=True):
+    """One task of a circle: the functions from the root of its context to the one that matters, by key."""
+
+    chain: tuple[str, ...]
+    context: str = ""
+    at: Place | None = None
+    """Where it waits, or gives what others wait for."""
+    down: tuple[str, ...] = ()
+    """The functions below, to the one with the call that waits for a lock, by key."""
+    flushed: str = ""
+    """The work item, timer or thread that it is the handler of, where somebody waits for it to end."""
+
+    @property
+    def root(self) -> str:
+        """Key of the outermost function."""
+        return self.chain[0]
+
+    @property
+    def function(self) -> str:
+        """Name of the function that matters."""
+        return self.chain[-1].rpartition(":")[2]
+
+
+class Circle(Value, frozen=True):
+    """The holder of a lock waits for something that is only brought by somebody who wants the lock."""
+
+    kind: str
+    """What is waited for: lock, event, completion, bit, work, workqueue, timer, thread, freeze, self."""
+    lock: str
+    klass: str
+    mode: str
+    object: str
+    """What the holder waits for."""
+    detail: str
+    """Mode of a lock, class of a wait, kind of a flush."""
+    wait_class: str
+    """Class of the lock that is waited for, where it is one."""
+    holder: Actor
+    providers: tuple[Actor, ...]
+    writer: Actor | None = None
+    """Who asks for the lock for write, where holder and providers only read."""
+    also: tuple[tuple[str, str], ...] = ()
+    """Other locks that matter, with their classes."""
+    reads: tuple[str, ...] = ()
+    """What the sleep tests."""
+    ends: Place | None = None
+    """The line that waits, at the end of the calls from the holder's place."""
+
+    @property
+    def actors(self) -> tuple[Actor, ...]:
+        """Everybody who takes part."""
+        return (self.holder, *self.providers, *((self.writer,) if self.writer else ()))
+
+    @property
+    def locks(self) -> tuple[tuple[str, str], ...]:
+        """All locks of the circle with their classes."""
+        own_ = [(self.lock, self.klass)]
+        if self.wait_class:
+            own_.append((self.object, self.wait_class))
+        return tuple(dict.fromkeys((*own_, *self.also)))
+
+
+class Edge(NamedTuple):
+    """A place that waits with a lock held."""
+
+    lock: Held
+    effect: Effect
+    key: str
+    place: Place
+    down: tuple[Place, ...]
+    """The calls below, to the line that waits."""
+    chain: tuple[str, ...]
+    """Functions from the outermost caller that matters to this one."""
+    held: tuple[Held, ...]
+    """All that is held there."""
+    reads: tuple[str, ...] = ()
+
+    @property
+    def pair(self) -> tuple[str, str, str, str]:
+        """What is held and what is waited for."""
+        return self.lock.lock, self.lock.mode, self.effect.kind, self.effect.object
+
+    @property
+    def name(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+    def actor(self, context: str) -> Actor:
+        """Who waits."""
+        below = tuple(f"{place.file}:{place.function}" for place in self.down)
+        return Actor(chain=self.chain, context=context, at=self.place, down=below)
+
+
+def edges(
+    world: World,
+    key: str,
+    wanted: Callable[[Effect], bool] | None = None,
+    classes: frozenset[str] = REAL,
+    lock: str = "",
+) -> Iterator[Edge]:
+    """Each lock that is held in the function, by it or on one way into it, at each place that waits.
+
+    wanted: which effects count as waiting; those that only somebody else can end when left out. classes: of locks.
+    lock: the only one that is asked about.
+    """
+    wanted = wanted or waits
+    if world.function(key).unreadable or world.function(key).macro:
+        return
+    ways = tuple(sorted(world.entry(key), key=lambda way: (len(way.held), len(way.chain))))
+
+    @cache
+    def under(here: tuple[Held, ...], dropped: frozenset[str]) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
+        return _under(ways, here, dropped, classes, lock)
+
+    for fact in world.own_facts(key):
+        if isinstance(fact, Site):
+            reads = fact.reads if isinstance(fact, Wait) else ()
+            for effect in own([fact]):
+                if wanted(effect) and _means(effect):
+                    here = _held(fact.held, fact.maybe)
+                    for held, chain, every in under(here, frozenset(fact.dropped)):
+                        yield Edge(held, effect, key, fact.at, (), chain, every, reads)
+    view = world.view(key)
+    outside = any(way.held for way in ways)
+    for made in view.made:
+        here = _held(made.at.held, made.at.maybe)
+        if not outside and not here:
+            continue  # nothing is held there
+        if made.effects and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
+            continue
+        gone = frozenset(made.at.dropped)
+        if not under(here, gone):
+            continue
+        targets = view.links.reached(key, made.call)
+        if not targets or len(targets) > 4 or world.has_context(key, made.call):
+            continue
+        for target in targets:
+            world.does(target)
+            for effect, inner, reason in world.effects.call(view, made, target):
+                if not wanted(effect) or not _means(effect):
+                    continue
+                if found := under(here, reason.dropped | gone):
+                    down = world.effects.chain(target, inner, most=MOST_DOWN)
+                    reads = _tested(world, down, effect)
+                    for held, chain, every in found:
+                        yield Edge(held, effect, key, view.place(made.call.line), down, chain, every, reads)
+
+
+def _held(surely: tuple[Held, ...], maybe: tuple[Held, ...]) -> tuple[Held, ...]:
+    """What is held: on every path, or until somebody gives it back, whatever became of the search that took it."""
+    return (*surely, *(h for h in maybe if h.klass in KERNEL.latches))
+
+
+def _means(effect: Effect) -> bool:
+    """Whether it is known what is waited for, where that has a name."""
+    return effect.kind not in ("lock", "wait", "flush") or not effect.object or known(effect.object)
+
+
+def _under(
+    ways: Iterable[Entry], here: tuple[Held, ...], dropped: frozenset[str], classes: frozenset[str], only: str
+) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
+    """Each lock that counts at a place, with the way in that has it, and all that is held there then."""
+    found = []
+    seen = set()
+    mine = {h.lock for h in here}
+    for way in ways:
+        held = tuple(h for h in (*here, *(w for w in way.held if w.lock not in mine)) if h.lock not in dropped)
+        for lock in held:
+            if (lock.lock, lock.mode) in seen or (only and lock.lock != only):
+                continue
+            if lock.klass.split("/")[0] not in classes or not known(lock.lock) or scope(lock.lock) is Scope.STACK:
+                continue
+            seen.add((lock.lock, lock.mode))
+            found.append((lock, way.chain, held))
+    return found
+
+
+def waits(effect: Effect) -> bool:
+    """Whether it is something that only somebody else can end."""
+    if effect.kind in ("lock", "flush"):
+        return bool(effect.object)
+    return bool(effect.object) and effect.kind == "wait" and effect.detail in UNTIMED
+
+
+def _tested(world: World, down: tuple[Place, ...], effect: Effect) -> tuple[str, ...]:
+    """What the sleep at the end of a chain of calls tests."""
+    if effect.kind != "wait" or not down:
+        return ()
+    last = down[-1]
+    for fact in world.own_facts(f"{last.file}:{last.function}"):
+        if isinstance(fact, Wait) and fact.at.line == last.line:
+            return fact.reads
+    return ()
+
+
+def changed(world: World, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Keys of the functions (file, name) that the world has."""
+    return tuple(dict.fromkeys(k for file, name in names if (k := f"{file}:{name}") in world.names.functions))

@@ -1,0 +1,281 @@
+"""Who provides what is waited for: who holds a lock, who wakes, whose handler is flushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from reviewbot.analysis.code import family
+from reviewbot.analysis.code.expr import bare, show
+from reviewbot.analysis.code.identity import owner
+from reviewbot.analysis.events.kinds import Lock, Wake, Write
+from reviewbot.analysis.program.program import Component, World
+from reviewbot.analysis.summaries.effect_summary import Effect
+from reviewbot.csource.ir import Assign, Field
+from reviewbot.detect.edges import Actor, Edge, edges
+from reviewbot.kernel import KERNEL
+
+MACHINE = frozenset({"completion", "io_path", "work", "thread", "softirq", "hardirq", "reclaim", "writeback"})
+"""Contexts that run by themselves: a sleeper may count on them, and not on a person who comes by."""
+
+
+FAR = 4
+"""Most calls from a place down to the lock that it takes: further away the conditions on the way hardly go together."""
+NEAR = 1
+"""The same for a lock of a structure of the kernel's, of which code has many: further away it is another one's."""
+
+
+class Providers(Component):
+    """Indices over a world: who takes a lock, who wakes, who runs; made once."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._edges: dict[str, tuple[Edge, ...]] = {}
+
+    @cached_property
+    def holders(self) -> dict[str, list[str]]:
+        """Lock -> keys of the functions that hold it at some call of theirs."""
+        found: dict[str, list[str]] = {}
+        locking = self._locking()
+        for key in self.world.functions():
+            if key in locking and not self.world.names.functions[key].macro:
+                places = self.world.locking.record(key).at.values()
+                for lock in dict.fromkeys(h.lock for at in places for h in at.held):
+                    found.setdefault(lock, []).append(key)
+        for key, roots in sorted(self.world.links.roots.items()):
+            for root in roots:
+                for lock in KERNEL.slots[root.slot].holds if root.slot in KERNEL.slots else ():
+                    _put(found, lock.partition(" ")[0], key)
+        return found
+
+    def _locking(self) -> set[str]:
+        """Functions that may hold something at a call: those that take it, and the callers of those that leave it held."""
+        found = {key for key, _ in self.world.all(Lock)}
+        todo = list(found)
+        while todo:
+            key = todo.pop()
+            record = self.world.locking.record(key)
+            if record.changes or record.escapes:
+                above = self.world.links.callers.get(key, set()) - found
+                found |= above
+                todo += above
+        return found
+
+    @cached_property
+    def takers(self) -> dict[str, list[str]]:
+        """Lock -> keys of the functions that take it."""
+        return self._doing((f.lock, key) for key, f in self.world.all(Lock) if f.how in ("acquire", "killable"))
+
+    @cached_property
+    def wakers(self) -> dict[str, list[str]]:
+        """Event, completion -> keys of the functions that wake it."""
+        return self._doing((f.object, key) for key, f in self.world.all(Wake))
+
+    def _doing(self, what: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for object_, key in what:
+            if not self.world.names.functions[key].macro:
+                _put(found, object_, key)
+        return found
+
+    def edges(self, key: str) -> tuple[Edge, ...]:
+        """The edges of a function that only somebody else can end, found once."""
+        found = self._edges.get(key)
+        if found is None:
+            found = self._edges[key] = tuple(edges(self.world, key))
+        return found
+
+    def of(self, edge: Edge) -> tuple[Actor, ...]:
+        """Who brings what the edge waits for: every one of them a way out."""
+        match edge.effect.kind:
+            case "lock":
+                return tuple(self._holding(edge))
+            case "flush":
+                return tuple(self._flushed(edge))
+            case _:
+                return tuple(self._waking(edge))
+
+    def _holding(self, edge: Edge) -> Iterator[Actor]:
+        """Who holds the lock that is waited for, and wants the one that is held."""
+        wanted, other_lock = edge.lock.lock, edge.effect.object
+
+        def takes(effect: Effect) -> bool:
+            return effect.kind == "lock" and effect.object == wanted
+
+        for key in self.holders.get(other_lock, ()):
+            for other in edges(self.world, key, takes, lock=other_lock):
+                if not _both_read(other.lock.mode, edge.effect.detail) or other_lock in KERNEL.written:
+                    yield other.actor(self.context(other.chain[0]))
+                    break
+
+    def _flushed(self, edge: Edge) -> Iterator[Actor]:
+        links, effect = self.world.links, edge.effect
+        works = {effect.object}
+        if effect.detail == "workqueue":
+            works = {work for work, queues in links.queued.items() if effect.object in queues}
+        if effect.detail == "thread":
+            for started in links.started:
+                body = self.world.view(started.key)
+                if any(m.call.line == started.line and body.result(m.call) == effect.object for m in body.made):
+                    yield Actor(chain=(started.handler,), context="thread", flushed=effect.object)
+            return
+        for bound in links.bound:
+            if bound.work in works:
+                yield Actor(chain=(bound.handler,), context="work", flushed=bound.work)
+
+    def _waking(self, edge: Edge) -> Iterator[Actor]:
+        keys = self.wakers.get(edge.effect.object, [])
+        if edge.reads and (writing := [k for k in keys if self._writes(k, edge.reads)]):
+            keys = writing
+        ways = [Actor(chain=chain, context=c) for k in keys for c, chain in self._roots(k)]
+        machine = [a for a in ways if a.context in MACHINE]
+        yield from {a.root: a for a in reversed(machine or ways)}.values()
+
+    def _writes(self, key: str, reads: tuple[str, ...]) -> bool:
+        """Whether the function, or one next to it, changes what the sleep tests."""
+        wanted = {r.partition(" & ")[0] for r in reads}
+        near = (key, *self.world.callers(key), *self.world.callees(key))
+        return any(
+            isinstance(fact, Write) and fact.object.partition(" & ")[0] in wanted
+            for k in near
+            for fact in self.world.own_facts(k)
+        )
+
+    def _roots(self, key: str) -> list[tuple[str, tuple[str, ...]]]:
+        entered = self.world.entered(key)
+        if entered:
+            return [(e.context, e.chain) for e in entered]
+        return [("", way.chain) for way in self.world.entry(key)]
+
+    def related(self, edge: Edge, actor: Actor) -> bool:
+        """Whether the two can meet on one object: a lock of this code, or code of one file.
+
+        Drivers of one directory have nothing in common but the structures of the kernel.
+        """
+        owned = owner(edge.lock.lock)
+        if not owned or self._declares(owned):
+            return True
+        files = [{k.partition(":")[0] for k in chain} for chain in (edge.chain, actor.chain)]
+        programs = [{family.program(file) for file in side} - {""} for side in files]
+        return bool(files[0] & files[1] or programs[0] & programs[1])
+
+    def far(self, lock: str) -> int:
+        """How many calls further down a lock may be taken to be the one that is meant."""
+        owned = owner(lock)
+        ours = not owned or lock in KERNEL.written or self._declares(owned)
+        return FAR if ours or (lock in KERNEL.lock_classes and KERNEL.lock_classes[lock] in KERNEL.latches) else NEAR
+
+    def _declares(self, struct: str) -> bool:
+        """Whether a struct is one of this code."""
+        return any(not path.startswith("include/") for path in self.world.names.declaring(struct))
+
+    def context(self, key: str) -> str:
+        """The context of a root."""
+        return next((e.context for e in self.world.entered(key)), "")
+
+    def writer(self, lock: str) -> Actor | None:
+        """A function that takes the rwsem for write, with its way from the root of a context."""
+        for key in self.takers.get(lock, ()):
+            for fact in self.world.own_facts(key):
+                if isinstance(fact, Lock) and fact.lock == lock and fact.mode == "w" and fact.how == "acquire":
+                    chain = min(self.world.entry(key), key=lambda way: len(way.chain)).chain
+                    return Actor(chain=chain, context=self.context(chain[0]), at=fact.at)
+        return None
+
+
+def _put(index: dict[str, list[str]], what: str, key: str) -> None:
+    keys = index.setdefault(what, [])
+    if not keys or keys[-1] != key:
+        keys.append(key)
+
+
+def _both_read(first: str, second: str) -> bool:
+    return first == second == "r"
+
+
+def providers(world: World) -> Providers:
+    """The indices of a world."""
+    return world.component(Providers)
+
+
+def wants(world: World, key: str, lock: str) -> set[str]:
+    """In which modes a function takes a lock, through its calls."""
+    return {e.detail for e in world.does(key) if e.kind == "lock" and e.object == lock}
+
+
+def chosen(world: World, key: str, lock: str) -> bool:
+    """Whether a function takes a lock only where a pointer stands for some of several functions.
+
+    One thread function runs many kinds of threads then, and which kind is waited for is not known.
+    """
+    for effect in world.does(key):
+        if effect.kind != "lock" or effect.object != lock:
+            continue
+        for at in world.effects.chain(key, effect):
+            caller = f"{at.file}:{at.function}"
+            for call in world.body(caller).calls:
+                targets = world.links.reached(caller, call) if call.line == at.line else ()
+                if len(targets) > 1 and not all(wants(world, t, lock) for t in targets):
+                    return True
+    return False
+
+
+def barred(world: World, key: str, lock: str, user: str) -> bool:
+    """Whether a function takes a lock only for objects with a pointer set that the user's code never gets to set.
+
+    A library's thread serves objects of several kinds; those that a driver embeds in its own lack what others have.
+    user: key of the outermost function of whoever waits for it.
+    """
+    reach: set[str] | None = None
+    for effect in world.does(key):
+        if effect.kind != "lock" or effect.object != lock:
+            continue
+        for at in world.effects.chain(key, effect):
+            for pointer in _tested(world, f"{at.file}:{at.function}", at.line):
+                reach = _reach(world, world.names.file[user]) if reach is None else reach
+                setters = _setters(world, pointer)
+                if setters and not setters & reach:
+                    return True
+    return False
+
+
+def _tested(world: World, key: str, line: int) -> set[str]:
+    """Members of objects that have to be there for a function to come to the calls of a line."""
+    view, found = world.view(key), set[str]()
+    for made in view.made:
+        if made.call.line == line:
+            held = view.dominance.conditions(made.block)
+            found |= {view.body.identity(bare(w)) for w, taken in held if taken and isinstance(bare(w), Field)}
+    return found
+
+
+def _setters(world: World, pointer: str) -> set[str]:
+    """Keys of the functions that set such a member to something."""
+    found, name = set[str](), pointer.rpartition(".")[2]
+    for key in world.functions():
+        body = world.body(key)
+        set_ = [(e.left, e.right) for e in body.events() if isinstance(e, Assign)]
+        near = [(left, right) for left, right in set_ if isinstance(left, Field) and left.name == name]
+        if any(body.identity(left) == pointer and show(right) not in ("NULL", "0") for left, right in near):
+            found.add(key)
+    return found
+
+
+def _reach(world: World, path: str) -> set[str]:
+    """Keys of the functions that those of a file come to."""
+    found = set(world.functions(path))
+    todo = list(found)
+    while todo:
+        new = set(world.callees(todo.pop())) - found
+        found |= new
+        todo += new
+    return found
+
+
+def lock_class(world: World, lock: str) -> str:
+    """Class of a lock, from the calls that take it; empty when nobody does."""
+    for key in providers(world).takers.get(lock, ()):
+        for fact in world.own_facts(key):
+            if isinstance(fact, Lock) and fact.lock == lock:
+                return fact.klass
+    return KERNEL.lock_classes.get(lock, "")

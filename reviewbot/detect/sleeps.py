@@ -1,0 +1,297 @@
+"""Sleeping where nobody may, interrupts that meet a lock: what a change brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Self
+
+import msgspec
+
+from reviewbot.analysis.callgraph.contexts import Entered
+from reviewbot.analysis.callgraph.pointer_flow import Root
+from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.events.kinds import Lock, Site, Unlock, Wait
+from reviewbot.analysis.program.program import World
+from reviewbot.analysis.summaries.effect_summary import Effect, own
+from reviewbot.analysis.summaries.entry_lockset import Entry
+from reviewbot.detect.edges import REAL
+from reviewbot.detect.providers import FAR
+from reviewbot.detect.sure import doubtful, named, on_request
+from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place, Value
+
+ATOMIC = frozenset(filter(KERNEL.atomic, REAL | {"rcu"}))
+"""Classes of locks whose holder may not sleep."""
+Names = Iterable[tuple[str, str]]
+INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
+"""Contexts that come in between whatever runs on a processor; whether they are softirqs."""
+
+
+class Kept(Value, frozen=True):
+    """Base of what is found here: goes through a finding as text."""
+
+    def text(self) -> str:
+        """As text."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """From text."""
+        return msgspec.json.decode(text, type=cls)
+
+
+class Atomic(Kept, frozen=True):
+    """A place that may sleep with a spinlock held."""
+
+    key: str
+    lock: str
+    klass: str
+    kind: str
+    object: str
+    at: Place
+    ends: Place
+    call: str
+    """What sleeps, as it is called."""
+    other: str
+    """Name of another function that takes the lock."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+    def holds(self, world: World) -> bool:
+        """Whether a side sleeps there."""
+        if self.key not in world.names.functions:
+            return False
+        if self.klass == "interrupt":
+            return any(kind == self.kind for kind, _ in _asleep(world, self.key))
+        return any((e.lock.lock, e.effect.kind) == (self.lock, self.kind) for e in _atomic(world, self.key))
+
+
+def sleeping(before: World, after: World, names: Names) -> Iterator[Atomic]:
+    """The places that sleep with a spinlock held since a change."""
+    names = tuple(names)
+    there = {(e.name, e.lock.lock, e.effect.kind) for k in changed(before, names) for e in _under(before, k)}
+    for key in changed(after, names):
+        if key not in before.names.functions:
+            continue
+        for edge in _atomic(after, key):
+            if (edge.name, edge.lock.lock, edge.effect.kind) in there:
+                continue
+            there.add((edge.name, edge.lock.lock, edge.effect.kind))
+            takers = [k for k in providers(after).takers.get(edge.lock.lock, ()) if k != key] or [key]
+            ends = edge.down[-1] if edge.down else edge.place
+            yield Atomic(
+                key=key,
+                lock=edge.lock.lock,
+                klass=edge.lock.klass,
+                kind=edge.effect.kind,
+                object=edge.effect.object,
+                at=edge.place,
+                ends=ends,
+                call=_call(after, ends),
+                other=takers[0].rpartition(":")[2],
+            )
+
+
+def interrupting(before: World, after: World, names: Names) -> Iterator[Atomic]:
+    """The places that sleep in a function that only interrupts, softirqs and ends of bios run, since a change."""
+    names = tuple(names)
+    for key in changed(after, names):
+        which = _interrupt(after, key)
+        if not which or key not in before.names.functions:
+            continue
+        slept = {kind for kind, _ in _asleep(before, key)}
+        for kind, down in _asleep(after, key):
+            if kind not in slept:
+                slept.add(kind)
+                at, ends = down[0], down[-1]
+                call = _call(after, ends)
+                yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
+
+
+def _interrupt(world: World, key: str) -> str:
+    """What a function runs in, where that is nothing but interrupts: an interrupt, a softirq; else empty."""
+    found = {_runs_in(r) for r in world.entered(key)}
+    only = {"hardirq", "softirq"}
+    if not found or not found <= only or not {_runs_in(r) for r in world.roots(key)} <= only:
+        return ""
+    return "an interrupt" if "hardirq" in found else "a softirq"
+
+
+def _runs_in(root: Entered | Root) -> str:
+    return root.context if root.slot != "bio.bi_end_io" else "hardirq"
+
+
+def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
+    """What sleeps in a function or not far below: its kind, and the lines down to it."""
+    for effect, reason in world.does(key).items():
+        if _sleeps(world, effect) and not reason.gates:
+            down = world.effects.chain(key, effect)
+            if down and len(down) <= FAR + 1 and not _stands_off(world, down[-1], ""):
+                yield effect.kind, down
+
+
+def _under(world: World, key: str) -> Iterator[Edge]:
+    """What may sleep in a function, however far below, under something that does not allow it."""
+    for edge in edges(world, key, lambda effect: _sleeps(world, effect), ATOMIC):
+        if KERNEL.atomic(edge.lock.klass):
+            yield edge
+
+
+def _atomic(world: World, key: str) -> Iterator[Edge]:
+    """The same as far as it is worth saying: near, and with the lock not given back on the way."""
+    near = (edge for edge in _under(world, key) if len(edge.down) <= FAR and not _released(world, edge))
+    near = (edge for edge in near if not doubtful(world, edge))
+    return (edge for edge in near if not any(_drops_what_it_was_handed(world, k) for k in edge.chain))
+
+
+def _drops_what_it_was_handed(world: World, key: str) -> bool:
+    """Whether a function gives back a lock that it knows as a parameter only: which one that is, its caller decides."""
+    return any(isinstance(f, Unlock) and not known(f.lock) for f in world.own_facts(key))
+
+
+def _sleeps(world: World, effect: Effect) -> bool:
+    match effect.kind:
+        case "lock":
+            klass = lock_class(world, effect.object)
+            return bool(klass) and all(KERNEL.sleeping(k) for k in klass.split("/"))
+        case "wait":
+            return effect.detail.split(" ")[0] in (
+                "event",
+                "completion",
+                "io",
+                "bit",
+                "freeze",
+                "rcu",
+                "sleep",
+                "reschedule",
+            )
+        case "memory":
+            return effect.detail in ("full", "nofs", "noio")
+        case "flush":
+            return effect.detail in ("work", "workqueue", "thread")
+        case "io":
+            return True
+    return False
+
+
+def _released(world: World, edge: Edge) -> bool:
+    """Whether the sleep gives a lock back by itself, or stands under a condition on who may sleep."""
+    return _stands_off(world, edge.down[-1] if edge.down else edge.place, edge.lock.lock)
+
+
+def _stands_off(world: World, last: Place, lock: str) -> bool:
+    key = f"{last.file}:{last.function}"
+    for fact in world.own_facts(key):
+        drops = isinstance(fact, Wait) and fact.releases
+        if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
+            return True
+    taken = {f.lock for f in world.own_facts(key) if isinstance(f, Lock)}
+    return lock not in taken and on_request(world, last)
+
+
+def _call(world: World, at: Place) -> str:
+    """The call at a line that sleeps, by its name."""
+    key = f"{at.file}:{at.function}"
+    if key in world.names.functions:
+        for fact in world.own_facts(key):
+            if isinstance(fact, Site) and fact.at.line == at.line and any(_sleeps(world, e) for e in own([fact])):
+                return f"{fact.call}()"
+    return f"{at.function}()"
+
+
+# --- interrupts -------------------------------------------------------------------------------------------------------
+
+
+class Interrupted(Kept, frozen=True):
+    """A spinlock that is taken with interrupts on, and that an interrupt takes as well."""
+
+    key: str
+    lock: str
+    at: Place
+    handler: str
+    """Key of the function that takes it in an interrupt."""
+    soft: bool
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+    def guarded(self, world: World) -> bool:
+        """Whether a side keeps the interrupt away."""
+        return self.key in world.names.functions and bool(_irqs(world, self.key).get(self.lock, {""}) - {""})
+
+
+def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupted]:
+    """The spinlocks that a change takes with interrupts on where they were off, and that an interrupt takes."""
+    names = tuple(names)
+    for key in changed(after, names):
+        if key not in before.names.functions:
+            continue
+        was, now = _irqs(before, key), _irqs(after, key)
+        for lock, hows in now.items():
+            if "" not in hows or "" in was.get(lock, {""}) or not known(lock) or scope(lock) is Scope.STACK:
+                continue
+            if _only_in_interrupts(after, key):
+                break
+            for handler in providers(after).takers.get(lock, ()):
+                contexts = interrupts(after, handler)
+                if contexts:
+                    soft = all(INTERRUPTS[c] for c in contexts)
+                    taken = [f for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock]
+                    at = next(f.at for f in taken if not _interrupts(after, key, f))
+                    yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
+                    break
+
+
+def interrupts(world: World, key: str) -> list[str]:
+    """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
+    return [e.context for e in world.entered(key) if _comes_between(e) and named(world, e.chain)]
+
+
+def _comes_between(root: Entered | Root) -> bool:
+    return root.context in INTERRUPTS and root.slot not in KERNEL.threaded
+
+
+def _only_in_interrupts(world: World, key: str) -> bool:
+    """Whether a function runs nowhere else, as far as can be seen."""
+    found = world.roots(key)
+    return bool(found) and all(map(_comes_between, found))
+
+
+def _irqs(world: World, key: str) -> dict[str, set[str]]:
+    """Spinlock -> what its calls in a function do to interrupts."""
+    found: dict[str, set[str]] = {}
+    for fact in world.own_facts(key):
+        if isinstance(fact, Lock) and fact.klass == "spin":
+            found.setdefault(fact.lock, set()).add(_interrupts(world, key, fact))
+    return found
+
+
+def _interrupts(world: World, key: str, taken: Lock) -> str:
+    """What is done to interrupts where a lock is taken: by its call, by what is held there, or on every way in."""
+    if taken.irq:
+        return taken.irq
+    held = {h.lock for h in taken.held}
+    for fact in world.own_facts(key):
+        if isinstance(fact, Lock) and fact.irq and fact.lock in held:
+            return fact.irq
+    ways = [_masked(world, way) for way in world.entry(key) if not _only_in_interrupts(world, way.chain[0])]
+    return ways[0] if ways and all(ways) else ""
+
+
+def _masked(world: World, way: Entry) -> str:
+    """What the callers on a way in do to interrupts before the call."""
+    held = {h.lock for h in way.held}
+    for caller in way.chain[:-1]:
+        for fact in world.own_facts(caller):
+            if isinstance(fact, Lock) and fact.irq and fact.lock in held:
+                return fact.irq
+    return ""
+
+
+__all__ = ["Atomic", "Interrupted", "interrupted", "interrupting", "sleeping"]

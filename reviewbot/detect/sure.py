@@ -1,0 +1,123 @@
+"""How sure it is that a run gets somewhere: what decides that a claim about a line is not made.
+
+A call may stand under a flag of the caller's, under the last reference to an object, or go through a pointer that stands
+for several functions: whether this very run comes by then nobody can say from the text alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from reviewbot.analysis.code.expr import ZERO, bare, parts, sign, test
+from reviewbot.analysis.program.program import World
+from reviewbot.csource.ir import Call, Expr, Name
+from reviewbot.detect.edges import Edge
+from reviewbot.kernel import KERNEL, LockCall
+from reviewbot.types import Place
+
+_MAKES = re.compile(r"(^|_)(new|alloc|create|kzalloc|kmalloc)(_|$)")
+"""Names of functions whose result is an object that nobody else knows yet."""
+FURTHEST = 8
+"""Most functions from the one that takes a lock to the one that waits: on a longer way there are conditions that do not
+go together."""
+
+
+def named(world: World, chain: Sequence[str]) -> bool:
+    """Whether each call down a chain is by name or contract, through a table of functions, or through a pointer that
+    stands for nothing else."""
+    return all(
+        world.links.names_it(caller, callee) or _known(world, caller, callee) for caller, callee in pairwise(chain)
+    )
+
+
+def _known(world: World, caller: str, callee: str) -> bool:
+    links = world.links
+    nodes = {node for node in links.wiring(caller).nodes if callee in links.targets.get(node, ())}
+    tables = (placed for key, placed in links.placed_in.items() if key.endswith(":"))
+    filled = any(p.handler == callee and p.slot in nodes for placed in tables for p in placed)
+    return not nodes or filled or any(links.targets[node] == {callee} for node in nodes)
+
+
+def on_request(world: World, place: Place) -> bool:
+    """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag)."""
+    key = f"{place.file}:{place.function}"
+    if key not in world.names.functions:
+        return False
+    function = world.function(key)
+    flags = {p.name for p in function.parameters if not p.type.pointers}
+    return any(_is_flag(value, flags) for value, _ in _asked(world, key, line=place.line))
+
+
+def _is_flag(value: Expr, flags: set[str]) -> bool:
+    """Whether a value is made of flags and constants: `flag`, `flag & MASK`, `flag == MODE`."""
+    names = {part.name for part in parts(value) if isinstance(part, Name)}
+    return bool(names & flags) and all(name in flags or name.isupper() for name in names)
+
+
+def doubtful(world: World, edge: Edge) -> bool:
+    """Whether a run may well not get from the lock to the wait, or not wait there: they are far apart, somebody has to
+    give back the last reference to an object in between, or what is locked was made on the way.
+
+    Who holds a lock usually has a reference of his own, or the object is still in a list that has one.
+    """
+    chain = edge.chain[_taker(world, edge) :]
+    if len(chain) + len(edge.down) > FURTHEST or (edge.effect.kind == "lock" and _made_here(world, edge)):
+        return True
+    above = (_asked(world, caller, callee=callee) for caller, callee in pairwise(chain))
+    below = (_asked(world, f"{at.file}:{at.function}", line=at.line) for at in (edge.place, *edge.down))
+    return any(
+        isinstance(value, Call) and value.callee in KERNEL.last and not signs & ZERO
+        for asked in (*above, *below)
+        for value, signs in asked
+    )
+
+
+def _made_here(world: World, edge: Edge) -> bool:
+    """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
+    callee, position = "", 0
+    for at in reversed((edge.place, *edge.down)):
+        key = f"{at.file}:{at.function}"
+        if key not in world.names.functions:
+            return False
+        view = world.view(key)
+        calls = [m.call for m in view.made if m.call.line == at.line]
+        if callee:
+            args = [c.args[position] for c in calls if callee in view.links.reached(key, c) and position < len(c.args)]
+        else:
+            args = [
+                c.args[0]
+                for c in calls
+                if c.args and any(isinstance(e, LockCall) for e in KERNEL.effects.get(c.callee, ()))
+            ]
+        if not args or not isinstance(root := [*parts(args[0])][-1], Name):
+            return False
+        if root.name not in view.body.parameters or root.name in view.body.values:
+            made = [bare(value) for _, value in view.body.values.get(root.name, ()) if sign(value) != ZERO]
+            return bool(made) and all(isinstance(v, Call) and _MAKES.search(v.callee) for v in made)
+        callee, position = key, view.body.parameters[root.name]
+    return False
+
+
+def _taker(world: World, edge: Edge) -> int:
+    """Which function of an edge's chain has its lock over the next call: the last one, or the first of all."""
+    lock, at = edge.lock.lock, edge.place.line
+    if any(held.lock == lock for m in world.view(edge.key).made if m.call.line == at for held in m.at.held):
+        return len(edge.chain) - 1
+    for number, (caller, callee) in reversed([*enumerate(pairwise(edge.chain))]):
+        if any(by == caller and any(h.lock == lock for h in held) for by, held, _ in world.calls_of(callee)):
+            return number
+    return 0
+
+
+def _asked(world: World, key: str, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
+    """What is asked before the calls of a line, or of a function, and the signs that it has there."""
+    if key not in world.names.functions:
+        return
+    view = world.view(key)
+    for made in view.made:
+        if made.call.line == line if line else callee in view.links.reached(key, made.call):
+            for when, taken in view.dominance.conditions(made.block):
+                found = test(when)
+                yield bare(found.value), found.yes if taken else found.no

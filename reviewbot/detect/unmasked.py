@@ -1,0 +1,110 @@
+"""Interrupts that are enabled too early: with a lock held, outside, that an interrupt takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.events.kinds import Held, Lock
+from reviewbot.analysis.program.program import World
+from reviewbot.analysis.summaries.entry_lockset import Entry
+from reviewbot.detect.providers import providers
+from reviewbot.detect.sleeps import INTERRUPTS, Kept, Names, interrupts
+from reviewbot.detect.waitfor import changed
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place
+
+OFF = ("off", "save")
+
+
+class Unmasked(Kept, frozen=True):
+    """A spinlock whose release enables interrupts, with another one held that an interrupt takes."""
+
+    key: str
+    inner: str
+    lock: str
+    at: Place
+    outer: str
+    """Key of the function that took the other one, interrupts off."""
+    handler: str
+    """Key of the function that takes it in an interrupt."""
+    soft: bool
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.key.rpartition(":")[2]
+
+    def early(self, world: World) -> bool:
+        """Whether a side enables interrupts there."""
+        return self.key in world.names.functions and self.inner in _enabling(world, self.key)
+
+
+def unmasked(before: World, after: World, names: Names) -> Iterator[Unmasked]:
+    """The locks that a change gives back with interrupts on, inside of others that an interrupt takes."""
+    names = tuple(names)
+    for key in changed(after, names):
+        if key not in before.names.functions:
+            continue
+        was = _enabling(before, key)
+        for inner, fact in _enabling(after, key).items():
+            if inner in was or inner not in {f.lock for f in before.own_facts(key) if isinstance(f, Lock)}:
+                continue
+            for lock, outer in _outside(after, key, fact):
+                taking = _taking(after, lock)
+                if taking is not None and lock != inner:
+                    handler, soft = taking
+                    yield Unmasked(key=key, inner=inner, lock=lock, at=fact.at, outer=outer, handler=handler, soft=soft)
+                    break
+
+
+def _enabling(world: World, key: str) -> dict[str, Lock]:
+    """Locks that a function takes by a call whose counterpart enables interrupts whatever they were before."""
+    found: dict[str, Lock] = {}
+    for fact in world.own_facts(key):
+        if isinstance(fact, Lock) and fact.irq == "off" and fact.klass == "spin" and known(fact.lock):
+            found.setdefault(fact.lock, fact)
+    return found
+
+
+def _outside(world: World, key: str, inner: Lock) -> Iterator[tuple[str, str]]:
+    """Spinlocks held around a place for which interrupts were turned off, each with the function that took it."""
+    for held, chain in _around(world, key):
+        for h in (*inner.held, *held):
+            if h.klass != "spin" or not known(h.lock) or scope(h.lock) is Scope.STACK:
+                continue
+            for taker in (key, *reversed(chain)):
+                if any(isinstance(f, Lock) and f.lock == h.lock and f.irq in OFF for f in world.own_facts(taker)):
+                    yield h.lock, taker
+                    break
+
+
+def _around(world: World, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
+    """What is held on the ways into a function, calls through operations tables included, and by whom."""
+    for way in world.entry(key):
+        yield way.held, way.chain
+        for slot in {r.slot for r in world.links.roots.get(way.chain[0], ()) if r.slot in KERNEL.slots}:
+            for caller, wired in world.links.wired.items():
+                if slot in wired.nodes:
+                    for outer in _calling(world, caller, slot):
+                        yield (*way.held, *outer.held), (*outer.chain, *way.chain)
+
+
+def _calling(world: World, caller: str, slot: str) -> Iterator[Entry]:
+    """What is held where a function calls through a slot."""
+    for name, held, dropped in world.locking.record(caller).under:
+        if name == slot:
+            for way in world.entry(caller):
+                yield Entry((*held, *(h for h in way.held if h.lock not in dropped)), way.chain)
+
+
+def _taking(world: World, lock: str) -> tuple[str, bool] | None:
+    """Who takes a lock in an interrupt, and whether that is a softirq."""
+    for handler in providers(world).takers.get(lock, ()):
+        contexts = interrupts(world, handler)
+        if contexts:
+            return handler, all(INTERRUPTS[c] for c in contexts)
+    return None
+
+
+__all__ = ["Unmasked", "unmasked"]

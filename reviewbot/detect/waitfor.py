@@ -1,0 +1,297 @@
+"""Who waits for whom: what is waited for with a lock held, who would bring it, and the circles that a change closes.
+
+The graph is never built as a whole. It begins at the functions that a change touched: each lock held there (by the
+function or by its callers) at each place that waits is an edge `lock -> what is waited for`. From a new edge it goes on
+to those who provide what is waited for (who takes the other lock, who wakes, the handler that is flushed, who keeps a
+queue from freezing) and asks whether they want the lock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+import msgspec
+
+from reviewbot.analysis.code.dominance import Dominance
+from reviewbot.analysis.code.expr import show
+from reviewbot.analysis.code.identity import known
+from reviewbot.analysis.locks.flow import walk
+from reviewbot.analysis.locks.lockset_summary import NAMES, left_by
+from reviewbot.analysis.program.program import World
+from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
+from reviewbot.detect.providers import FAR, barred, chosen, lock_class, providers, wants
+from reviewbot.detect.sure import doubtful
+from reviewbot.kernel import KERNEL
+from reviewbot.types import Place
+
+HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
+"""Names of functions that take something or give it back."""
+_WORD = re.compile(r"\w+")
+DEEP = 8
+"""Calls down to a wait; what is asked on the way there decides more than what is held, further down."""
+Pair = tuple[str, str, str, str]
+"""What is held and what is waited for."""
+MOST = 6
+"""Most providers of one thing; who has more is served by too many to be stuck."""
+
+
+def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, Edge]]:
+    """The circles through edges that the functions `names` (file, name) have after a change and had not before.
+
+    An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
+    """
+    names = tuple(names)
+    old: dict[str, list[str]] = {}
+    for key in changed(before, names):
+        old.setdefault(key.rpartition(":")[2], []).append(key)
+    there: dict[str, set[Pair]] = {}
+    files = {file for file, _ in names}
+    seen: set[tuple[str, Pair]] = set()
+    had: set[Pair] | None = None
+    for key in changed(after, names):
+        for edge in providers(after).edges(key):
+            if (edge.name, edge.pair) in seen or not _meant(after, edge):
+                continue
+            if edge.name not in there:
+                of_name = (e for k in old.get(edge.name, ()) for e in providers(before).edges(k))
+                there[edge.name] = {e.pair for e in of_name if _meant(before, e)}
+            if edge.pair in there[edge.name]:
+                continue
+            seen.add((edge.name, edge.pair))
+            if key not in before.names.functions:
+                had = _pairs(before, files) if had is None else had
+                if edge.pair in had:
+                    continue
+            circle = close(after, edge)
+            if circle is not None:
+                yield circle, edge
+
+
+def _meant(world: World, edge: Edge) -> bool:
+    """Whether the lock that is taken can be the one that is meant: one of many taken far below is another one."""
+    far = providers(world).far(edge.effect.object)
+    return edge.effect.kind != "lock" or far == FAR or len(edge.down) <= far
+
+
+def _pairs(world: World, files: set[str]) -> set[Pair]:
+    return {e.pair for file in files for k in world.functions(file) for e in providers(world).edges(k)}
+
+
+def close(world: World, edge: Edge) -> Circle | None:
+    """The circle that an edge is part of: whoever provides what is waited for wants the lock; else None."""
+    found = providers(world)
+    lock, effect = edge.lock, edge.effect
+    holder = edge.actor(found.context(edge.chain[0]))
+    if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
+        return None  # a page, of whatever file
+    if effect.kind == "lock" and lock_class(world, effect.object) == "tree":
+        return None  # a node, of whatever tree
+    if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else DEEP):
+        return None
+    if effect.kind == "lock" and effect.object == lock.lock:
+        return _again(edge, holder) if not doubtful(world, edge) else None
+    if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
+        return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
+    if doubtful(world, edge):
+        return None
+    actors = tuple(a for a in found.of(edge) if found.related(edge, a))
+    if effect.kind == "lock":
+        near = [a for a in actors if len(a.down) <= found.far(lock.lock)]
+        wanting = sorted(near, key=lambda a: (len(a.down), len(a.chain)))
+    else:
+        wanting = [a for a in actors if wants(world, a.root, lock.lock)]
+    if effect.detail == "thread":
+        user = edge.chain[0]
+        wanting = [
+            a for a in wanting if not (chosen(world, a.root, lock.lock) or barred(world, a.root, lock.lock, user))
+        ]
+    every = effect.kind == "wait"
+    if not wanting or (every and len(wanting) < len(actors)) or (effect.kind != "lock" and len(wanting) > MOST):
+        return None
+    actors = tuple(actors) if every else (wanting[0],)
+    writer = None
+    if lock.mode == "r" and all(wants(world, a.root, lock.lock) <= {"r"} for a in actors):
+        if lock.klass != "rwsem":
+            return None
+        writer = found.writer(lock.lock)
+        if writer is None and lock.lock not in KERNEL.written:
+            return None
+    return Circle(
+        kind="lock" if effect.kind == "lock" else effect.detail,
+        lock=lock.lock,
+        klass=lock.klass,
+        mode=lock.mode,
+        object=effect.object,
+        detail=effect.detail,
+        wait_class=lock_class(world, effect.object) if effect.kind == "lock" else "",
+        holder=holder,
+        providers=actors,
+        writer=writer,
+        also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
+        reads=edge.reads,
+        ends=edge.down[-1] if edge.down else edge.place,
+    )
+
+
+def _again(edge: Edge, holder: Actor) -> Circle | None:
+    """A lock that is taken by who has it; readers that meet again are let in."""
+    lock, effect = edge.lock, edge.effect
+    if lock.mode == effect.detail == "r" or lock.klass in ("sem", "queue") or lock.klass in KERNEL.latches:
+        return None
+    return Circle(
+        kind="self",
+        lock=lock.lock,
+        klass=lock.klass,
+        mode=lock.mode,
+        object=lock.lock,
+        detail=effect.detail,
+        wait_class="",
+        holder=holder,
+        providers=(),
+        also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
+        ends=edge.down[-1] if edge.down else edge.place,
+    )
+
+
+def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, str]]:
+    """Locks that a function leaves held, by the class of its result, where it did not before; with that class.
+
+    Conditions that correlate hide what may change before a lock is taken, single ones see ways that cannot be: what is
+    new to either is asked about.
+    """
+    for key in changed(after, names):
+        if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
+            continue
+        locks = after.locking.record(key)
+        if not (locks.at or locks.left) or unread(after, key) - unread(before, key):
+            continue
+        found: dict[str, tuple[str, str, frozenset[str]]] = {}
+        for correlate in (True, False):
+            had = _leaves(before, key, correlate)
+            for lock, (klass, mode, results) in _leaves(after, key, correlate).items():
+                if not correlate and lock in had:
+                    continue  # taken and given back under one condition, which single ones do not see
+                found.setdefault(lock, (klass, mode, frozenset()))
+                found[lock] = (klass, mode, found[lock][2] | (results - had.get(lock, ("", "", frozenset()))[2]))
+        for lock, (klass, mode, new) in found.items():
+            if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} - KERNEL.latches or not known(lock):
+                continue
+            if _hands_out(after, key, lock) or _where_there(after, key, lock) or _under_one(after, key, lock):
+                continue
+            writer = providers(after).writer(lock) if mode == "r" else None
+            if mode == "r" and writer is None and lock not in KERNEL.written:
+                continue
+            yield (_left(after, key, lock, klass, mode, new, writer), key)
+
+
+def _where_there(world: World, key: str, lock: str) -> bool:
+    """Whether a function gives a lock back where its object is there at all: `if (x) unlock(x)` says nothing of when."""
+    plan, calls = world.locking.plan(key), world.body(key).calls
+    giving = [n for n, changes in plan.changes.items() if any(t.lock == lock for c in changes for t in c.drops)]
+    objects = {show(arg) for n in giving for arg in calls[n].args}
+    tested = {plan.test(edge.when).key for block in plan.blocks for edge in block.edges if edge.when is not None}
+    return bool(objects & tested)
+
+
+def _under_one(world: World, key: str, lock: str) -> bool:
+    """Whether a lock is taken under a condition that is asked again where it is given back: `if (!locked) unlock(x)`."""
+    plan = world.locking.plan(key)
+    takes, drops = list[int](), list[int]()
+    for number, block in enumerate(plan.blocks):
+        calls = (plan.number[id(event)] for event in block.events if id(event) in plan.number)
+        for change in (c for n in calls for c in plan.changes.get(n, ())):
+            takes += [number for token in change.takes if token.lock == lock]
+            drops += [number for token in change.drops if token.lock == lock]
+    return bool(takes) and Dominance(plan.blocks).asked_again(takes, drops)
+
+
+def _hands_out(world: World, key: str, lock: str) -> bool:
+    """Whether a function says of itself that it returns with a lock held: __acquires(&x->lock)."""
+    said = [text for kind, text in world.function(key).annotations if kind == "acquires"]
+    return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
+
+
+def unread(world: World, key: str) -> set[str]:
+    """Functions that are not at hand and may change what is held: by their names, or called through a pointer."""
+    body, found = world.body(key), set[str]()
+    for call in body.calls:
+        if world.links.reached(key, call):
+            continue
+        direct = call.callee and call.callee not in body.locals
+        if not direct or (call.callee not in KERNEL.effects and HOLDS.search(call.callee)):
+            found.add(call.callee or show(call.target))
+    return found
+
+
+def _left(
+    world: World, key: str, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
+) -> Circle:
+    """One lock left held, on the way in that has it where one has."""
+    ways = [way for way in world.entry(key) if lock in way.locks()] or list(world.entry(key))
+    chain = _concerned(world, min((way.chain for way in ways), key=len), lock)
+    return Circle(
+        kind="kept",
+        lock=lock,
+        klass=klass,
+        mode=mode,
+        object=lock,
+        detail=", ".join(sorted(results)),
+        wait_class="",
+        holder=Actor(
+            chain=chain,
+            context=providers(world).context(chain[0]),
+            at=Place(world.names.file[key], world.function(key).line, world.function(key).name),
+        ),
+        providers=(),
+        writer=writer and msgspec.structs.replace(writer, chain=writer.chain[-1:]),
+    )
+
+
+def _concerned(world: World, chain: tuple[str, ...], lock: str) -> tuple[str, ...]:
+    """The end of a chain of calls, from the outermost function on that does something to a lock."""
+    for number, (key, below) in enumerate(pairwise(chain)):
+        plan, calls = world.locking.plan(key), world.body(key).calls
+        for index, changes in plan.changes.items():
+            does = {t.lock for change in changes for t in (*change.takes, *change.drops)}
+            if lock in does and calls[index].callee != below.rpartition(":")[2]:
+                return chain[number:]
+    return chain[-1:]
+
+
+def _leaves(world: World, key: str, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
+    """Lock -> class, mode and classes of result with which some return leaves it held (or a caller's not given back).
+
+    correlate: whether conditions agree with each other; what was tested before a lock was taken may have changed since.
+    """
+    out: dict[str, tuple[str, str, frozenset[str]]] = {}
+    paths = walk(world.locking.plan(key), {}, correlate=correlate)
+    left = () if paths.cut else left_by(paths.exits)
+    dropped = {t.lock: t for x in left for t in x.drops}
+    for x in left:
+        result = NAMES.get(x.result, "")
+        tokens = [t for t in x.takes if t.mine]
+        if x.agreed:
+            tokens += [t for lock, t in dropped.items() if lock not in {d.lock for d in x.drops}]
+        else:
+            tokens += x.drops
+        for t in tokens:
+            _, _, results = out.get(t.lock, ("", "", frozenset()))
+            out[t.lock] = (t.klass, t.mode, results | {result})
+    return out
+
+
+__all__ = [
+    "Actor",
+    "Circle",
+    "Edge",
+    "changed",
+    "circles",
+    "edges",
+    "kept",
+    "lock_class",
+    "providers",
+    "unread",
+    "wants",
+]

@@ -1,0 +1,398 @@
+"""A circle -> the model of one side: each of its tasks with the program that its code has there.
+
+One instance of everything is assumed: the lock that a waker wants is the one that the sleeper holds. A provider that
+gets through is taken to bring what is waited for, so the only way to get stuck is that none of them gets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from reviewbot.analysis.code.identity import short, spoken
+from reviewbot.analysis.program.program import Component, World
+from reviewbot.detect.waitfor import Actor, Circle, providers
+from reviewbot.kernel import KERNEL
+from reviewbot.kernel.schema import Wait
+from reviewbot.replay.slicing.slicer import Extractor, Op, Program, TooLarge, Unreadable
+from reviewbot.sim import (
+    Completion,
+    Either,
+    Goto,
+    Graph,
+    If,
+    Model,
+    Mutex,
+    Named,
+    Node,
+    PercpuRef,
+    Resource,
+    RwSem,
+    Semaphore,
+    Seq,
+    SpinLock,
+    Task,
+    WaitQueue,
+    WorkQueue,
+    blk_mq_freeze_queue,
+    blk_mq_unfreeze_queue,
+    blk_queue_enter,
+    blk_queue_exit,
+    cancel_work_sync,
+    complete_all,
+    down,
+    down_read,
+    down_read_trylock,
+    down_trylock,
+    down_write,
+    down_write_trylock,
+    flush_work,
+    mutex_lock,
+    mutex_trylock,
+    mutex_unlock,
+    percpu_ref_tryget_live,
+    queue_work_once,
+    spin_lock,
+    spin_trylock,
+    spin_unlock,
+    up,
+    up_read,
+    up_write,
+    wait_for_completion,
+)
+from reviewbot.sim.program import Act, Attempt, address, argument
+from reviewbot.types import Place
+
+LOCKS: dict[str, Callable[[str], Resource]] = {
+    "mutex": Mutex,
+    "page": Mutex,
+    "device": Mutex,
+    "superblock": Mutex,
+    "tree": Mutex,
+    "spin": SpinLock,
+    "raw": SpinLock,
+    "bit": SpinLock,
+    "rwsem": RwSem,
+    "rwspin": RwSem,
+    "sem": Semaphore,
+    "queue": PercpuRef,
+    "percpu_ref": PercpuRef,
+}
+Held = tuple[tuple[str, str], ...]
+"""Locks and the modes in which they are held."""
+FLUSHED = ("work", "workqueue", "timer", "irq")
+RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
+"""What runs a handler, where that is not a queue's worker."""
+LEAN = ("lock", "self", "kept")
+"""Kinds of circles in which other ways than those of the circle do not matter."""
+DEEPEST = 8
+"""Most calls from a provider to the lock that are believed, where not every way can be read."""
+MOST_PLACES = 400
+"""Places of a program that the simulator is given; a larger one is not searched to the end."""
+
+
+class Programs(Component):
+    """The programs of the tasks of circles that were read off the code of a world so far."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.of: dict[tuple[Circle, Actor, bool], tuple[Program, Held] | Unreadable] = {}
+
+
+def words(identity: str, others: tuple[str, ...] = ()) -> str:
+    """An object as C has it, with the file of a variable where two have the same name."""
+    name = spoken(identity)
+    return name if all(spoken(o) != name for o in others if o != identity) else short(identity)
+
+
+class Cast:
+    """The tasks of a circle on one side. Raises Unreadable where a program cannot be had."""
+
+    def __init__(self, circle: Circle, world: World, unlocked: bool = False) -> None:
+        self.circle, self.world = circle, world
+        self.unlocked = unlocked
+        """As if the holder dropped the lock for the wait."""
+        names = (*(name for name, _ in circle.locks), circle.object)
+        self.locks = {lock: LOCKS[klass.split("/")[0]](words(lock, names)) for lock, klass in circle.locks}
+        self.done = Completion(words(circle.object, names))
+        self.queue = WorkQueue(_runner(circle, names), threads=1)
+        self.extractor = self._reads(lean=circle.kind in LEAN)
+        self.handlers: list[Named] = []
+
+    def _reads(self, lean: bool) -> Extractor:
+        """What reads the programs; `lean`: where locks are only passed, on the ways alone that the circle takes."""
+        circle = self.circle
+        chains = [actor.chain + actor.down for actor in circle.actors]
+        if lean and circle.kind not in LEAN:
+            chains += [self._wanting(actor) for actor in circle.providers]
+        waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
+        return Extractor(self.world, self.locks, waits, chains, lean)
+
+    def _wanting(self, actor: Actor) -> tuple[str, ...]:
+        """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can."""
+        takers = set(providers(self.world).takers.get(self.circle.lock, ()))
+        for start in reversed(actor.chain):
+            ways: dict[str, tuple[str, ...]] = {start: (start,)}
+            seen = {start}
+            for _ in range(DEEPEST):
+                for end, way in ways.items():
+                    if end in takers:
+                        return way
+                ways = {
+                    callee: (*way, callee)
+                    for end, way in ways.items()
+                    for callee in self.world.callees(end)
+                    if callee not in seen and self.world.links.names_it(end, callee)
+                }
+                seen |= set(ways)
+        return ()
+
+    def model(self) -> Model:
+        """The model of this side; of the ways alone that the circle takes where all of them are too many."""
+        try:
+            return self._model()
+        except TooLarge:
+            if self.extractor.lean:
+                raise
+        self.extractor = self._reads(lean=True)
+        return self._model()
+
+    def _model(self) -> Model:
+        circle, flushed = self.circle, self.circle.kind in FLUSHED
+        roots = {a.root: a for a in reversed(circle.actors) if a.root in self.world.names.functions}
+        provides = {a.root for a in circle.providers} - {circle.holder.root}
+        if flushed:
+            self.handlers = [self._named(a, ends=False) for root, a in roots.items() if root in provides]
+            tasks = [self._task(a, ends=False) for root, a in roots.items() if root not in provides]
+            tasks += self._queueing()
+        else:
+            tasks = [self._task(a, ends=root in provides) for root, a in roots.items()]
+        tasks += self._writing()
+        tasks.sort(key=lambda t: t.name != self._name(circle.holder))
+        if not tasks:
+            raise Unreadable("none of the functions is there")
+        marks = (*(t.name for t in tasks), *(h.title for h in self.handlers))
+        return Model(f"{self.circle.kind} under {self.circle.lock}", tuple(tasks), reachable=marks)
+
+    def _writing(self) -> list[Task]:
+        """Somebody who asks for write, where anybody may at any time."""
+        found = [
+            lock
+            for name, lock in self.locks.items()
+            if name in KERNEL.written and name in (self.circle.lock, self.circle.object) and isinstance(lock, RwSem)
+        ]
+        return [
+            Task(name, Named(name, Seq((down_write(lock), up_write(lock).says("")))))
+            for name, lock in zip(("another thread", "a third thread"), found, strict=False)
+        ]
+
+    def _queueing(self) -> list[Task]:
+        """Whoever queues the work."""
+        names = ["somebody", "somebody else", *(f"somebody #{n}" for n in range(3, len(self.handlers) + 1))]
+        return [
+            Task(name, Named("queues", queue_work_once(self.queue, handler).says(f"queues {handler.title}")))
+            for name, handler in zip(names, self.handlers, strict=False)
+        ]
+
+    def _task(self, actor: Actor, ends: bool) -> Task:
+        alone = not {a.root for a in self.circle.actors} - {actor.root}
+        twice = alone and self.circle.kind != "self" and self.circle.writer is None
+        return Task(self._name(actor), self._named(actor, ends), 2 if twice else 1)
+
+    def _named(self, actor: Actor, ends: bool) -> Named:
+        program, holds = self._program(actor)
+        body = self._node(program)
+        for lock, mode in holds:
+            call = Op("take", lock, mode, "", Place("", 0))
+            entered = self._take(call).says(f"has {self.locks[lock]} held")
+            body = Seq((entered, body, self._give(call).says("")))
+        if ends and self.circle.kind != "lock":
+            body = Seq((body, complete_all(self.done).says("")))
+        return Named(self._name(actor), body)
+
+    def _program(self, actor: Actor) -> tuple[Program, Held]:
+        """As `_extracted`, once for each circle of a world: what would be safe is asked of the same programs."""
+        known = self.world.component(Programs).of
+        name = self.circle, actor, self.extractor.lean
+        if name not in known:
+            try:
+                known[name] = self._extracted(actor)
+            except Unreadable as error:
+                known[name] = type(error)(*error.args)  # without its traceback, which knows the world
+        found = known[name]
+        if isinstance(found, Unreadable):
+            raise type(found)(*found.args)
+        return found
+
+    def _extracted(self, actor: Actor) -> tuple[Program, Held]:
+        """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
+        keep = self.circle.kind == "kept" and actor == self.circle.holder
+        for number, key in enumerate(actor.chain):
+            last = number + 1 == len(actor.chain)
+            if self.extractor.exhausted:
+                if not last:
+                    continue
+                self.extractor.refill()
+            holds = self._holds(actor.chain[: number + 1])
+            try:
+                program = self.extractor.program(key, holds, keep)
+                if len(program.places) > MOST_PLACES:
+                    raise TooLarge(f"{key.rpartition(':')[2]}() is too large to be searched")
+                return program, holds
+            except TooLarge:
+                if last:
+                    raise
+        raise Unreadable("nobody is there")
+
+    def _holds(self, chain: tuple[str, ...]) -> Held:
+        """Locks of the circle, with modes, that are held where a chain of calls has come to its end."""
+        if chain[-1] not in self.world.names.functions:
+            return ()
+        ways = self.world.entry(chain[-1])
+        way = next((w for w in ways if w.chain == chain), None)
+        held = {h.lock: h.mode for h in (way.held if way else ())}
+        if way is None and ways:
+            every = set.intersection(*(set(w.locks()) for w in ways))
+            held = {h.lock: h.mode for h in ways[0].held if h.lock in every}
+        return tuple(sorted((lock, mode) for lock, mode in held.items() if lock in self.locks))
+
+    def _name(self, actor: Actor) -> str:
+        """The function that the task runs, with its file where another file's function of that name runs, too."""
+        file, _, function = actor.root.rpartition(":")
+        others = {a.root.rpartition(":")[0] for a in self.circle.actors if a.root.rpartition(":")[2] == function}
+        others.discard(file)
+        base = file.rpartition("/")[2]
+        if not others:
+            return f"{function}()"
+        return f"{function}() of {file if base in {o.rpartition('/')[2] for o in others} else base}"
+
+    # --- a program as steps
+
+    def _node(self, program: Program) -> Node:
+        blocks: dict[str, Node] = {"start": self._choice(program.start)}
+        for number, ways in program.places.items():
+            blocks[str(number)] = self._place(ways.steps)
+        return Graph("start", blocks)
+
+    def _choice(self, places: frozenset[int]) -> Node:
+        gotos = tuple(Goto(str(p)) for p in sorted(places))
+        return gotos[0] if len(gotos) == 1 else Either(gotos)
+
+    def _place(self, steps: tuple[tuple[Op, frozenset[int]], ...]) -> Node:
+        nodes: list[Node] = []
+        tries = {op.kind: (op, after) for op, after in steps if op.kind in ("try", "fail")}
+        if tries:
+            (op, yes), (_, no) = tries.get("try") or tries["fail"], tries.get("fail") or tries["try"]
+            nodes.append(If(self._attempt(op), self._choice(yes), self._choice(no)))
+        for op, after in steps:
+            if op.kind not in ("try", "fail"):
+                nodes.append(Seq((self._step(op), self._choice(after))))
+        return Seq() if not nodes else nodes[0] if len(nodes) == 1 else Either(tuple(nodes))
+
+    def _attempt(self, op: Op) -> Attempt:
+        match self.locks[op.object]:
+            case Mutex() as lock:
+                found = mutex_trylock(lock)
+            case SpinLock() as lock:
+                found = spin_trylock(lock)
+            case RwSem() as lock:
+                found = down_read_trylock(lock) if op.mode == "r" else down_write_trylock(lock)
+            case PercpuRef() as lock:
+                found = percpu_ref_tryget_live(lock)
+            case Semaphore() as lock:
+                found = down_trylock(lock)
+            case _:
+                raise Unreadable(f"nobody tries {op.object}")
+        return found.over(lambda act: msgspec.structs.replace(act, at=op.place))
+
+    def _step(self, op: Op) -> Node:
+        match op.kind:
+            case "take":
+                step = self._take(op)
+            case "give":
+                step = self._give(op)
+            case "pass":
+                step = Seq((self._take(op), self._give(op)))
+            case "wait":
+                step = self._around(_called(wait_for_completion(self.done), op, f"waits for {self.done}"), op)
+            case "wake":
+                step = complete_all(self.done).says(f"wakes {self.done}")
+            case "flush":
+                step = self._around(self._flush(op), op)
+            case _:
+                raise Unreadable(f"a step of kind {op.kind}")
+        return step.at(op.place)
+
+    def _around(self, wait: Node, op: Op) -> Node:
+        """The wait, with the lock dropped for it where that is the remedy."""
+        if not self.unlocked or op.place != self.circle.ends:
+            return wait
+        lock = op._replace(object=self.circle.lock, mode=self.circle.mode, call="")
+        return Seq((self._give(lock), wait, self._take(lock)))
+
+    def _flush(self, op: Op) -> Node:
+        if self.circle.kind not in FLUSHED:
+            return _called(wait_for_completion(self.done), op, f"waits for {self.done}")
+        wait = cancel_work_sync if op.mode == "cancel" else flush_work
+        call = f"{op.call}({address(str(self.done))})" if op.call else ""
+        return Seq(tuple(renamed(wait(self.queue, handler), call) for handler in self.handlers))
+
+    def _take(self, op: Op) -> Node:
+        match self.locks[op.object]:
+            case Mutex() as lock:
+                node: Node = mutex_lock(lock)
+            case SpinLock() as lock:
+                node = spin_lock(lock)
+            case RwSem() as lock:
+                node = down_read(lock) if op.mode == "r" else down_write(lock)
+            case PercpuRef() as lock:
+                node = blk_queue_enter(lock) if op.mode == "r" else blk_mq_freeze_queue(lock)
+            case Semaphore() as lock:
+                node = down(lock)
+            case _:
+                raise Unreadable(f"nobody takes {op.object}")
+        return _named_call(node, op)
+
+    def _give(self, op: Op) -> Node:
+        match self.locks[op.object]:
+            case Mutex() as lock:
+                return mutex_unlock(lock)
+            case SpinLock() as lock:
+                return spin_unlock(lock)
+            case RwSem() as lock:
+                return up_read(lock) if op.mode == "r" else up_write(lock)
+            case PercpuRef() as lock:
+                return blk_queue_exit(lock) if op.mode == "r" else blk_mq_unfreeze_queue(lock)
+            case Semaphore() as lock:
+                return up(lock)
+        raise Unreadable(f"nobody gives {op.object}")
+
+
+def _runner(circle: Circle, names: tuple[str, ...]) -> str:
+    """Who runs what is flushed: the same on both sides, whichever queue it is on there."""
+    return RUNS.get(circle.kind, f"the worker of {words(circle.object, names)}")
+
+
+def renamed(node: Node, call: str) -> Node:
+    """The step with another call in its place, where there is one."""
+    return node.over(lambda act: msgspec.structs.replace(act, call=call) if call and act.call else act)
+
+
+def _named_call(node: Node, op: Op) -> Node:
+    """The step with the name that the sleep has in the code."""
+    return node.over(lambda act: msgspec.structs.replace(act, call=_call(op, act)) if act.call else act)
+
+
+def _called(node: Node, op: Op, text: str) -> Node:
+    return _named_call(node, op).over(lambda act: msgspec.structs.replace(act, text=text or act.text))
+
+
+def _call(op: Op, act: Act) -> str:
+    if not op.call or act.on is None:
+        return act.call
+    if op.kind == "pass":
+        return f"{op.call}()"
+    if any(isinstance(effect, Wait) and effect.argument is None for effect in KERNEL.effects.get(op.call, ())):
+        return f"{op.call}() on {act.on}"  # the object comes from prepare_to_wait()
+    return f"{op.call}({act.on if isinstance(act.on, WaitQueue) else argument(act.on)})"  # wait_event() is a macro

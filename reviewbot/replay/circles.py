@@ -1,0 +1,132 @@
+"""What the rules about circles of waits have in common: they pick by kind, word it, and the cast is made from the code."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import ClassVar
+
+import msgspec
+
+from reviewbot.analysis.code.identity import member
+from reviewbot.analysis.events.kinds import Lock
+from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
+from reviewbot.replay.cast import Cast, words
+from reviewbot.replay.slicing.slicer import Unreadable
+from reviewbot.rule import Diff, Finding, Place, Remedy, Rule, Scene, Version, Words, World
+
+__all__ = ["Actor", "Circle", "CircleRule", "Diff", "Finding", "Words", "left", "name", "pair", "taken", "words"]
+
+
+MOST = 12
+"""Circles of one change that are looked into; a change with more of them is not about one."""
+
+
+def touched(diff: Diff) -> list[tuple[str, str]]:
+    """Functions (file, name) of which a fact came or went."""
+    found = {(fact.at.file, fact.function) for fact in (*diff.added, *diff.removed) if fact.function}
+    return sorted(found)
+
+
+def found(diff: Diff) -> list[Circle]:
+    """The circles that a change closes, found once."""
+    have: list[Circle] | None = diff.__dict__.get("circles")
+    if have is None:
+        closed = circles(diff.before.world, diff.after.world, touched(diff))
+        have = [circle for circle, _ in islice(closed, MOST)]
+        diff.__dict__["circles"] = have
+    return have
+
+
+def left(diff: Diff) -> list[Circle]:
+    """Locks that functions leave held since a change."""
+    return [circle for circle, _ in kept(diff.before.world, diff.after.world, touched(diff))]
+
+
+def taken(world: World, key: str, lock: str, at: Place | None) -> Place | None:
+    """Where a function takes a lock last before a line, by a call of its own."""
+    found = [f.at for f in world.own_facts(key) if isinstance(f, Lock) and f.lock == lock and at and f.at <= at]
+    return max(found, default=None)
+
+
+def name(actor: Actor) -> str:
+    """The function at the root of an actor, as it is written in a sentence."""
+    return f"{actor.root.rpartition(':')[2]}()"
+
+
+def pair(circle: Circle) -> str:
+    """The sentence before a schedule of two tasks that take the same two things."""
+    first, second = name(circle.holder), name(circle.providers[0])
+    return (
+        f"Suppose that two tasks run {first}:" if first == second else f"Suppose that {first} and {second} run at once:"
+    )
+
+
+class CircleRule(Rule):
+    """A rule that is about one kind of circle."""
+
+    kinds: ClassVar[frozenset[str]]
+
+    def picks(self, circle: Circle) -> bool:
+        """Whether the circle is of this rule's kind."""
+        return circle.kind in self.kinds
+
+    def candidates(self, diff: Diff) -> list[Circle]:
+        """Where circles come from."""
+        return found(diff)
+
+    @abstractmethod
+    def message(self, circle: Circle) -> str:
+        """What the patch does, in one phrase."""
+
+    @abstractmethod
+    def words(self, circle: Circle) -> Words:
+        """What the reply says."""
+
+    @abstractmethod
+    def remedy(self, circle: Circle) -> str:
+        """What would be safe, where waiting without the lock is."""
+
+    def check(self, diff: Diff) -> Iterator[Finding]:
+        for circle in self.candidates(diff):
+            if not self.picks(circle):
+                continue
+            lock = taken(diff.after.world, circle.holder.chain[-1], circle.lock, circle.holder.at)
+            places = [circle.holder.at, circle.ends, lock, *(a.at for a in circle.providers)]
+            after = [p for p in places if p is not None]
+            root = Place(after[0].file, after[0].line, after[0].function)
+            yield from self.finding(
+                diff,
+                self.message(circle),
+                self.words(circle),
+                after=after,
+                before=[root],
+                object=circle.lock,
+                related=after,
+                circle=msgspec.json.encode(circle).decode(),
+            )
+
+    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+        circle = msgspec.json.decode(finding.get("circle"), type=Circle)
+        yield scene(circle, side)
+
+    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+        circle = msgspec.json.decode(finding.get("circle"), type=Circle)
+        text = self.remedy(circle)
+        here = any(wants(side.world, key, circle.lock) for key in circle.holder.chain)  # else it cannot be dropped here
+        if text and here and circle.kind not in ("lock", "self", "kept"):
+            yield Remedy(text=text, scene=scene(circle, side, unlocked=True))
+
+
+def scene(circle: Circle, side: Version, unlocked: bool = False) -> Scene:
+    """The model of a circle with the programs of one side; one that says why where there is none."""
+    names = (*(lock for lock, _ in circle.locks), circle.object)
+    try:
+        return Scene(
+            name=f"{circle.kind} under {member(circle.lock)}",
+            built=Cast(circle, side.world, unlocked).model(),
+            through=(words(circle.lock, names),),
+        )
+    except Unreadable as error:
+        return Scene(name=circle.kind, missing=str(error))

@@ -1,0 +1,156 @@
+"""Finding + models of both sides -> Verdict: what the simulator cannot replay is not said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+
+import msgspec
+
+from reviewbot import precision
+from reviewbot.replay.naming import Names
+from reviewbot.rule import Diff, Rule, Scene, Version
+from reviewbot.sim.check import Limits, Result, check
+from reviewbot.types import Finding, Outcome, Trace, Verdict
+
+PROVEN = (Outcome.CONFIRMED, Outcome.FIXED)
+REST = (Outcome.INCONCLUSIVE, Outcome.PRE_EXISTING, Outcome.REFUTED)
+"""What counts of several scenes where none is proven: a doubt before what is known, and that before a no."""
+LIMITS = Limits(states=300_000, seconds=20.0)
+WHOLE = Limits(states=60_000, seconds=5.0)
+"""For the search without reductions that has to agree before something counts as free."""
+Pair = tuple[Scene, Callable[[], Scene | None]]
+"""A scene of the guilty side, and that of the other side, which is made when it is asked for: to read a program off the
+code can take longer than to run it."""
+
+
+def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
+    """Run the scenes of a finding on both sides until one settles it.
+
+    For a finding that takes something away the side after the patch is the guilty one; for one that gives, the side
+    before. confirmed (fixed): the guilty side gets stuck in a knot that the other side does not have.
+    """
+    guilty, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
+    names = Names(guilty.world, finding)
+    verdict = _judged(rule, finding, guilty, other, names)
+    told = verdict.trace
+    if told is not None and not verdict.model:
+        told = names.trace(told)  # that of a scene by name has the names already
+    return msgspec.structs.replace(
+        verdict, finding=names.finding(finding), trace=told, remedy=names.text(verdict.remedy)
+    )
+
+
+def _judged(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> Verdict:
+    pairs = _pairs(rule, finding, guilty, other, names)
+    tried: list[Verdict] = []
+    for bad, good in pairs:
+        verdict = _run(finding, bad, good)
+        if verdict is None:
+            break
+        if verdict.outcome in PROVEN and verdict.trace:
+            verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, guilty))
+            also = bool(finding.words and finding.words.also) and _also(finding, pairs)
+            remedy = _remedy(rule, finding, guilty, other, names)
+            return msgspec.structs.replace(verdict, also=also, remedy=remedy)
+        tried.append(verdict)
+    none = Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason="there is no model of it")
+    return min(tried, key=lambda v: REST.index(v.outcome), default=none)
+
+
+def _located(trace: Trace, side: Version) -> Trace:
+    """The schedule with the lines of the functions that its steps stand in, as far as they are at hand."""
+    known = side.world.names.functions
+    steps = [
+        msgspec.structs.replace(step, line=known[key].line)
+        if not step.line and (key := f"{step.file}:{step.function}") in known
+        else step
+        for step in trace.steps
+    ]
+    return msgspec.structs.replace(trace, steps=tuple(steps))
+
+
+def _also(finding: Finding, pairs: Iterator[Pair]) -> bool:
+    """Whether the next scene, of which `Words.also` speaks, is proven too."""
+    runs = (_run(finding, bad, good) for bad, good in islice(pairs, 1))
+    return any(verdict is not None and verdict.outcome in PROVEN for verdict in runs)
+
+
+def _pairs(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> Iterator[Pair]:
+    others = enumerate(map(names.scene, rule.scenes(finding, other)))
+    for number, bad in enumerate(map(names.scene, rule.scenes(finding, guilty))):
+        yield bad, partial(_numbered, others, number)
+
+
+def _numbered(scenes: Iterator[tuple[int, Scene]], wanted: int) -> Scene | None:
+    return next((scene for number, scene in scenes if number == wanted), None)
+
+
+def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Verdict | None:
+    """Run a scene, and where that gets stuck the other side's as well; None where that side has no such scene."""
+    if bad.missing:
+        return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=bad.missing)
+    patched = check(bad.model(), LIMITS, bad.through or None)
+    if patched.outcome != "stuck":
+        return _unproven(finding, bad, patched)
+    good = other()
+    if good is None:
+        return None
+    if good.missing:
+        return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=good.missing)
+    base = _searched(msgspec.structs.replace(good, through=()))
+    if base.outcome in ("vacuous", "inconclusive") or not base.complete:
+        reason = f"the other side is {base.outcome}: {base.reason or 'a limit was hit'}"
+        return Verdict(
+            finding=finding, outcome=Outcome.INCONCLUSIVE, states=patched.states, reason=reason, model=bad.spec
+        )
+    if patched.knot is not None and patched.knot.key in base.keys:  # there may be another one behind it
+        further = check(bad.model(), LIMITS, bad.through or None, known=base.keys)
+        if further.outcome != "stuck":
+            return Verdict(finding, Outcome.PRE_EXISTING, patched.trace, patched.states, model=bad.spec)
+        patched = further
+    outcome = Outcome.FIXED if finding.gives else Outcome.CONFIRMED
+    return Verdict(finding=finding, outcome=outcome, trace=patched.trace, states=patched.states, model=bad.spec)
+
+
+def _unproven(finding: Finding, scene: Scene, result: Result) -> Verdict:
+    free = result.outcome == "free"
+    return Verdict(
+        finding=finding,
+        outcome=Outcome.REFUTED if free else Outcome.INCONCLUSIVE,
+        states=result.states,
+        reason=result.reason or ("the simulator finds no schedule that gets stuck" if free else result.outcome),
+        model=scene.spec,
+    )
+
+
+def _remedy(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> str:
+    """The first remedy that is possible and that the simulator confirms; none for a patch that is the remedy itself."""
+    if finding.gives:
+        return ""
+    for remedy in rule.remedies(finding, guilty):
+        if not remedy.possible(other):
+            continue
+        scene = msgspec.structs.replace(names.scene(remedy.scene), through=())
+        if not scene.missing and _searched(scene).outcome == "free":
+            return remedy.text
+    return ""
+
+
+@lru_cache(8)
+def _searched(scene: Scene) -> Result:
+    """What is found in a scene that should be free; a remedy often is what was there before."""
+    return check(scene.model(), LIMITS, confirm=WHOLE)
+
+
+def settle(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts as they are shown: the proven ones first; a rule that was wrong too often may only comment."""
+    order = list(Outcome)
+    out = []
+    for verdict in sorted(verdicts, key=lambda v: (order.index(v.outcome), v.finding.patch, v.finding.at)):
+        if verdict.outcome is Outcome.CONFIRMED and not precision.may_nack(verdict.finding.rule):
+            reason = f"{verdict.finding.rule} was right too seldom to be said aloud"
+            verdict = msgspec.structs.replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reason)
+        out.append(verdict)
+    return out

@@ -1,0 +1,160 @@
+"""Objects as their author calls them: identities -> the expressions of the code that a sentence is about.
+
+Rules and models write a field as `struct->member`. Here that becomes what the code says at the place that is spoken of:
+`wc->lock` where a function has `struct dm_writecache *wc`. It is done once for a finding, so that the models of both
+sides, the schedule and the sentences have one name for one thing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from msgspec.structs import replace
+
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import parts, show
+from reviewbot.analysis.events.kinds import Lock
+from reviewbot.analysis.program.program import World
+from reviewbot.csource.ir import Assign, CallEvent, Expr, Field, Return
+from reviewbot.kernel import KERNEL
+from reviewbot.rule import Scene
+from reviewbot.types import Finding, Trace
+
+TOKEN = re.compile(r"(&?)\b([A-Za-z_]\w*)->(\w+(?:\.\w+)*)")
+"""A field as rules write it; code in a text has the same form, and a variable there is no struct."""
+PLAIN = re.compile(r"\w+(?:(?:->|\.)\w+)*")
+KEY = re.compile(r"[\w./+-]+\.[ch]:\w+")
+"""A function in the details of a finding."""
+
+
+class Names:
+    """What the fields that a finding speaks of are called in the code that it stands on."""
+
+    def __init__(self, world: World, finding: Finding) -> None:
+        self.world, self._finding = world, finding
+        self._known: dict[tuple[str, str], str] = {}
+        self._plain: set[str] = set()
+        """Names that stand without a `&`: pointers to a queue, and mere members."""
+
+    @cached_property
+    def _keys(self) -> tuple[str, ...]:
+        return tuple(_near(self.world, self._finding))
+
+    def text(self, text: str) -> str:
+        """A text of rules or models in the words of the code."""
+        if "->" not in text:
+            return text
+        return TOKEN.sub(lambda found: self._address(found[1], self._called(found[2], found[3])), text)
+
+    def finding(self, finding: Finding) -> Finding:
+        """A finding whose message and sentences are in the words of the code."""
+        words = finding.words
+        if words is not None:
+            words = replace(words, **{name: self.text(getattr(words, name)) for name in words.__struct_fields__})
+        return replace(finding, message=self.text(finding.message), words=words)
+
+    def scene(self, scene: Scene) -> Scene:
+        """A scene whose objects are called so; one that was built from the code keeps its names (see `trace`)."""
+        if scene.built is not None or scene.missing:
+            return scene
+        values = tuple((key, self.text(v) if isinstance(v, str) else v) for key, v in scene.values)
+        return replace(scene, values=values, through=tuple(map(self.text, scene.through)))
+
+    def trace(self, trace: Trace) -> Trace:
+        """The schedule of a model that was built from the code."""
+        return Trace(
+            tuple(replace(step, task=self.text(step.task), step=self.text(step.step)) for step in trace.steps),
+            tuple(
+                replace(w, **{name: self.text(getattr(w, name)) for name in w.__struct_fields__}) for w in trace.knot
+            ),
+        )
+
+    def _address(self, sign: str, name: str) -> str:
+        return name if name in self._plain else sign + name
+
+    def _called(self, struct: str, chain: str) -> str:
+        if (struct, chain) not in self._known:
+            found = self._expression(struct, chain) if self._is_struct(struct, chain) else f"{struct}->{chain}"
+            self._known[struct, chain] = found
+        return self._known[struct, chain]
+
+    def _is_struct(self, struct: str, chain: str) -> bool:
+        return self.world.names.has_struct(struct) or f"{struct}.{chain}" in KERNEL.lock_classes
+
+    def _expression(self, struct: str, chain: str) -> str:
+        """The expression by which the nearest function means the field, and no other one that is spoken of."""
+        taken = set(self._known.values())
+        found = (name for name in self._candidates(struct, chain) if name not in taken)
+        return next(found, f"the {chain} of struct {struct}")
+
+    def _candidates(self, struct: str, chain: str) -> Iterator[str]:
+        """Names for a field, the best one first: of the functions that are spoken of, of their files, by its kind."""
+        world = self.world
+        files = dict.fromkeys(world.names.file[key] for key in self._keys)
+        others = dict.fromkeys(key for file in files for key in world.functions(file) if key not in self._keys)
+        for key in (*self._keys, *others):
+            yield from _written(world.body(key), f"{struct}.{chain}")
+        for key in self._keys:
+            yield from self._meant(key, f"{struct}.{chain}", chain)
+        yield from (f"{variable}->{chain}" for variable in self._variables(struct, (*self._keys, *others)))
+        yield self._member(chain)
+
+    def _member(self, chain: str) -> str:
+        """The name of the field alone, where no variable is known that it is a field of."""
+        name = chain.rpartition(".")[2]
+        self._plain.add(name)
+        return name
+
+    def _meant(self, key: str, identity: str, chain: str) -> Iterator[str]:
+        """What a lock call is handed that takes a field of it: the queue that is frozen, the map whose lock is taken."""
+        parameters = self.world.body(key).function.parameters
+        for fact in self.world.own_facts(key):
+            if isinstance(fact, Lock) and fact.lock == identity:
+                base = re.sub(r"^\$(\d+)", lambda found: parameters[int(found[1])].name, fact.base)
+                if PLAIN.fullmatch(base) and fact.klass == "queue":
+                    self._plain.add(base)
+                    yield base
+                elif PLAIN.fullmatch(base):
+                    yield f"{base}->{chain}"
+
+    def _variables(self, struct: str, keys: Iterable[str]) -> Iterator[str]:
+        """What pointers to such a struct are called in these functions, the most usual name first."""
+        names = self.world.names
+        variables = (v for key in keys for v in (*names.body(key).parameters, *names.body(key).locals))
+        count = Counter(v.name for v in variables if v.type.pointers == 1 and names.resolve(v.type).name == struct)
+        yield from (name for name, _ in count.most_common())
+
+
+def _near(world: World, finding: Finding) -> Iterator[str]:
+    """The functions that a finding speaks of, that of its line first."""
+    places = (finding.at, *finding.related)
+    named = (found for _, text in finding.detail for found in KEY.findall(text))
+    keys = (*(f"{at.file}:{at.function}" for at in places), *named)
+    return (key for key in dict.fromkeys(keys) if key in world.names.functions)
+
+
+def _written(body: Body, identity: str) -> list[str]:
+    """The plain expressions by which a function means a field, the shortest first."""
+    found = {
+        text: None
+        for expr in _expressions(body)
+        for part in parts(expr)
+        if isinstance(part, Field) and PLAIN.fullmatch(text := show(part)) and body.identity(part) == identity
+    }
+    return sorted(found, key=len)
+
+
+def _expressions(body: Body) -> Iterator[Expr]:
+    for block in body.function.blocks:
+        for event in block.events:
+            match event:
+                case CallEvent(call):
+                    yield call
+                case Assign(left, right):
+                    yield from (left, right)
+                case Return(value) if value is not None:
+                    yield value
+        yield from (edge.when for edge in block.edges if edge.when is not None)

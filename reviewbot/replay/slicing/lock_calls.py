@@ -1,0 +1,94 @@
+"""What a lock call does to where a function is: what it holds afterwards, and what it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reviewbot.analysis.code.expr import PLUS, ZERO
+from reviewbot.analysis.locks.plan import Values
+from reviewbot.kernel import KERNEL
+from reviewbot.replay.slicing.automaton import Op
+from reviewbot.replay.slicing.reader import Act
+from reviewbot.types import Place
+
+SHARED = frozenset({("sem", "x"), ("queue", "r"), ("percpu_ref", "r")})
+"""Held things that another task may give back: class and mode."""
+MOST_HELD = 8
+"""Locks that a task holds at a time; with more its way is left."""
+
+
+class Token(NamedTuple):
+    """A lock that the task holds; `other`: of another instance than the one that is followed."""
+
+    lock: str
+    mode: str
+    base: str
+    other: bool
+
+
+Held = tuple[Token, ...]
+
+
+class State(NamedTuple):
+    """Where a function is: block, event, what is held and what is known of values."""
+
+    block: int
+    event: int
+    held: Held
+    values: Values
+
+
+def locked(
+    state: State, act: Act, lock: str, base: str, place: Place, text: str, keep: bool
+) -> Iterator[tuple[Op | None, State]]:
+    """The steps of a lock call, each with where the function is after it; none where the call cannot be.
+
+    state: behind the call. lock, base: which one. text: the call, as the name of its result. keep: as for `lasting`.
+    """
+    held = state.held
+    shared = (act.klass, act.mode) in SHARED
+    if act.does in ("release", "downgrade"):
+        if shared:
+            yield Op("give", lock, act.mode, act.call, place), state
+        elif mine := _mine(held, lock, base, act.klass in KERNEL.latches):
+            rest = list(held)
+            rest.remove(mine)
+            give = None if mine.other else Op("give", lock, mine.mode, act.call, place)
+            yield give, state._replace(held=tuple(rest))
+        elif act.klass in KERNEL.latches:
+            yield None, state
+        return  # who gives back what it does not hold: this way cannot be
+
+    if act.klass in KERNEL.latches and any(t.lock == lock and t.base == base for t in held):
+        yield None, state
+        return
+    other = any(t.lock == lock and t.base != base for t in held)
+
+    def op(kind: str) -> Op | None:
+        return None if other else Op(kind, lock, act.mode, act.call, place)
+
+    now = held if shared else (*held, Token(lock, act.mode, base, other))
+    taken = state._replace(held=now, values=lasting(state.values, keep))
+    if act.does == "transient":
+        yield op("pass"), state
+    elif len(now) > MOST_HELD:
+        return
+    elif act.does == "try":
+        yield op("try"), taken._replace(values=taken.values | {(text, PLUS)})
+        yield op("fail"), state._replace(values=state.values | {(text, ZERO)})
+    elif act.does == "killable":
+        yield op("take"), taken._replace(values=taken.values | {(text, ZERO)})
+    else:
+        yield op("take"), taken
+
+
+def _mine(held: Held, lock: str, base: str, exact: bool) -> Token | None:
+    """The lock that is given back: the one of that object, else (unless `exact`) the one that was taken last."""
+    same = [t for t in held if t.lock == lock and (not exact or t.base == base)]
+    return next((t for t in same if t.base == base), same[-1] if same else None)
+
+
+def lasting(values: Values, keep: bool) -> Values:
+    """What is still known after a lock was waited for: with `keep`, what stands in memory may have changed."""
+    return frozenset(v for v in values if "->" not in v[0] or "(" in v[0]) if keep else values

@@ -1,0 +1,280 @@
+"""One function made ready for extraction: its flow graph, the values that are followed, what its kernel calls do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+
+from reviewbot.analysis.callgraph.pointer_flow import visited
+from reviewbot.analysis.code import identity
+from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.expr import bare, show, test
+from reviewbot.analysis.events.kinds import Flush, Site, Wait, Wake
+from reviewbot.analysis.locks.plan import Plan, Values
+from reviewbot.analysis.program.program import Component, World
+from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Op, Return
+from reviewbot.kernel import KERNEL, LockCall, lock_words
+from reviewbot.kernel.schema import Contract
+from reviewbot.types import Place
+
+
+def runs(callee: str) -> bool:
+    """Whether a call of the kernel's runs a function of the driver's, by contract."""
+    return any(isinstance(effect, Contract) and effect.runs for effect in KERNEL.effects.get(callee, ()))
+
+
+DONE = frozenset({"lock", "wait", "wake", "flush"})
+"""Effects for which a function may be followed into."""
+
+
+DEEP = 2
+"""Calls through which a value is handed on to where it is tested."""
+
+
+class Act(NamedTuple):
+    """What a kernel call does to an object, in the words of the function that makes it."""
+
+    kind: str
+    object: str
+    mode: str
+    call: str
+    does: str = ""
+    klass: str = ""
+    base: str = ""
+
+
+class Target(NamedTuple):
+    """A function that a call is followed into: what the text says of its parameters, those that stand for a text of
+    the caller's, and the values that are followed there."""
+
+    key: str
+    given: Values
+    texts: tuple[tuple[str, str], ...]
+    followed: frozenset[str]
+
+
+class Seen(NamedTuple):
+    """A call in its function's own words. acts: what it does if it is the kernel's and runs nothing of the driver's.
+    visit: the function that an iterator visits."""
+
+    text: str
+    place: Place
+    acts: tuple[Act, ...] | None
+    visit: str | None
+    ids: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+    apart: bool = False
+    """Through a slot that has a context of its own."""
+
+
+class Reader(Component):
+    """One function made ready for the walk; `reader` gives it."""
+
+    def __init__(self, world: World, key: str) -> None:
+        super().__init__(world)
+        self.key = key
+        self.body: Body = world.body(key)
+        self.plan: Plan = world.locking.plan(key)
+        self._seen: dict[int, Seen] = {}
+        self._targets: dict[tuple[int, str], Target] = {}
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Values that are followed: what decides on locks, what is tested twice, results of calls that are at hand."""
+        keys = set(self.plan.followed(True, (p.name for p in self.body.function.parameters)))
+        called = {show(e.call) for b in self.plan.blocks for e in b.events if isinstance(e, CallEvent)}
+        for block in self.plan.blocks:
+            for event in block.events:
+                if isinstance(event, Assign) and event.op == "=" and show(bare(event.right)) in called:
+                    keys.add(show(event.left))
+        return frozenset(keys | called)
+
+    @cached_property
+    def live(self) -> list[frozenset[str]]:
+        """Values that may still be asked for before they are assigned anew, block by block."""
+        return lived(self.plan, self.keys, self._handed)
+
+    def _handed(self, call: Call) -> set[str]:
+        return {show(bare(arg)) for arg in handed(self.world, self.key, call, DEEP)}
+
+    @cached_property
+    def _facts(self) -> dict[tuple[int, str], list[Site]]:
+        found: dict[tuple[int, str], list[Site]] = {}
+        for fact in self.world.own_facts(self.key):
+            if isinstance(fact, Wait | Wake | Flush):
+                found.setdefault((fact.at.line, fact.call), []).append(fact)
+        return found
+
+    def seen(self, event: CallEvent) -> Seen:
+        """A call, read once."""
+        found = self._seen.get(id(event))
+        if found is None:
+            call, body, world = event.call, self.body, self.world
+            acts, visit = self._acts(event), visited(world.names, body, call)
+            text, place = self.plan.text(call), Place(body.file, call.line, body.name)
+            if acts is not None and not runs(call.callee):
+                found = Seen(text, place, acts, visit)
+            else:
+                found = Seen(
+                    text,
+                    place,
+                    None,
+                    visit,
+                    tuple(body.identity(arg) for arg in call.args),
+                    tuple(body.type(arg).name for arg in call.args),
+                    tuple(body.base(arg) for arg in call.args),
+                    world.links.reached(self.key, call),
+                    world.has_context(self.key, call),
+                )
+            self._seen[id(event)] = found
+        return found
+
+    def target(self, call: Call, key: str) -> Target:
+        """What a call into a function hands over."""
+        found = self._targets.get((id(call), key))
+        if found is None:
+            callee = self.world.body(key)
+            texts = tuple(
+                (parameter.name, show(bare(arg)))
+                for parameter, arg in zip(callee.function.parameters, call.args, strict=False)
+                if parameter.name not in callee.values
+            )
+            given = frozenset(self.world.locking.given(self.body, call, key))
+            found = self._targets[id(call), key] = Target(key, given, texts, reader(self.world, key).live[0])
+        return found
+
+    def _acts(self, event: CallEvent) -> tuple[Act, ...] | None:
+        """What the kernel's own call does; None for a call that is none of the kernel's."""
+        call = event.call
+        if not call.callee or call.callee in self.body.locals:
+            return None
+        effects = KERNEL.effects.get(call.callee)
+        if effects is None:
+            return None
+        out = []
+        for effect in effects:
+            if isinstance(effect, LockCall):
+                group = effect.group
+                lock = self.world.locking.lock_of(self.body, call, effect)
+                arg: Expr | None = call.args[group.argument] if group.argument is not None and call.args else None
+                base = self.body.base(arg) if arg is not None else ""
+                out.append(Act("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
+            elif isinstance(effect, Contract):
+                for lock, mode, klass in map(lock_words, effect.takes):
+                    out.append(Act("lock", lock, mode, call.callee, "transient", klass))
+        for fact in self._facts.get((call.line, call.callee), ()):
+            if isinstance(fact, Wait) and not fact.timeout and not fact.announce:
+                out.append(Act("wait", fact.object, fact.klass, call.callee))
+            elif isinstance(fact, Wake):
+                out.append(Act("wake", fact.object, fact.klass, call.callee))
+            elif isinstance(fact, Flush):
+                out.append(Act("flush", fact.object, "cancel" if fact.cancel else "flush", call.callee))
+        return tuple(out)
+
+
+class Readers(Component):
+    """The functions of a world that were made ready so far, and the parameters that functions were seen to test."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.of: dict[str, Reader] = {}
+        """By key."""
+        self.tests: dict[tuple[str, int], frozenset[str]] = {}
+        """By key and number of calls; see `tests`."""
+
+
+def reader(world: World, key: str) -> Reader:
+    """A function made ready, once for all that walk it."""
+    readers = world.component(Readers).of
+    found = readers.get(key)
+    if found is None:
+        found = readers[key] = Reader(world, key)
+    return found
+
+
+def handed(world: World, key: str, call: Call, deep: int) -> list[Expr]:
+    """The arguments of a call that a function tests which it reaches, or one that this hands them on to."""
+    found = []
+    for target in world.links.reached(key, call):
+        left = any(way.takes or way.drops for way in world.locking.record(target).left)
+        if left or any(effect.kind in DONE for effect in world.does(target)):
+            wanted = tests(world, target, deep)
+            parameters = world.function(target).parameters
+            found += [arg for one, arg in zip(parameters, call.args, strict=False) if one.name in wanted]
+    return found
+
+
+def tests(world: World, key: str, deep: int) -> frozenset[str]:
+    """The parameters that a function tests, or hands to one that does, so many calls deep."""
+    known = world.component(Readers).tests
+    found = known.get((key, deep))
+    if found is None:
+        body = world.body(key)
+        conditions = (edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None)
+        values = {test(when).key for when in conditions}
+        if deep:
+            values |= {show(bare(arg)) for call in body.calls for arg in handed(world, key, call, deep - 1)}
+        found = known[key, deep] = frozenset(one.name for one in body.function.parameters if one.name in values)
+    return found
+
+
+def lived(plan: Plan, keys: frozenset[str], handed: Callable[[Call], set[str]]) -> list[frozenset[str]]:
+    """Per block: the values among `keys` that are asked for from its start on, before anything is assigned to them.
+
+    handed: what a call hands to a function that asks for it.
+    """
+    mentioning: dict[str, set[str]] = {}
+    for key in keys:
+        for word in plan.words(key):
+            mentioning.setdefault(word, set()).add(key)
+    needs: list[set[str]] = []
+    keeps: list[frozenset[str]] = []
+    for block in plan.blocks:
+        need = {plan.test(edge.when).key for edge in block.edges if edge.when is not None}
+        if not block.edges and plan.body.function.value is not None:
+            need |= asked(plan.body.function.value)
+        lost = set[str]()
+        for event in reversed(block.events):
+            gone = set[str]()
+            if isinstance(event, Return):
+                need = asked(event.value) if event.value is not None else set()
+            elif isinstance(event, Assign):
+                left, name, right, plain, _ = plan.store(event)
+                gone |= mentioning.get(name, set()) if name else {key for key in keys if left in key}
+                need -= gone
+                if plain and left in keys:
+                    need |= asked(right)
+            elif isinstance(event, CallEvent):
+                gone = {plan.text(event.call)}.union(*(mentioning.get(name, set()) for name in plan.handed(event.call)))
+                need -= gone
+                need |= handed(event.call)
+            lost |= gone
+        needs.append(need & keys)
+        keeps.append(keys - lost)
+    changed = True
+    while changed:
+        changed = False
+        for i in range(len(needs) - 1, -1, -1):
+            size = len(needs[i])
+            for edge in plan.blocks[i].edges:
+                needs[i] |= needs[edge.to] & keeps[i]
+            changed = changed or len(needs[i]) > size
+    return [frozenset(need) for need in needs]
+
+
+def asked(value: Expr) -> set[str]:
+    """What has to be known for what is known of a value that is returned or assigned."""
+    plain = bare(value)
+    found = {show(plain), test(value).key}
+    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+        found.add(test(plain.args[0]).key)
+        found |= asked(plain.args[1]) | asked(plain.args[2])
+    return found
+
+
+def bound(base: str, bases: tuple[str, ...]) -> str:
+    """Where an object begins, in the words of the caller."""
+    return identity.bind(base, bases, ()) if "$" in base else base

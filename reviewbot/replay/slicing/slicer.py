@@ -1,0 +1,369 @@
+"""C -> effect programs: what a function does to the locks and sleeps of a circle, read off its flow graph.
+
+The flow graph is walked from the root of a task, calls inlined where they touch something of the circle and left out
+elsewhere, so that what remains is a small automaton. A callee is read once for what is held and known where it is
+called, made small, and put in its callers' place. Branches agree with each other as in `facts.flow`: a value that was
+tested stays what it is until it is assigned. Ways that cannot be are cut backwards: who gives back what it does not
+hold, who returns with a lock. Where nothing is left, or too much, `Unreadable` says so: then nothing may be concluded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import pairwise
+
+from reviewbot.analysis.code import identity as objects
+from reviewbot.analysis.code.expr import ANY
+from reviewbot.analysis.locks.flow import VOID, assign, forget_addressed, onward, returned
+from reviewbot.analysis.locks.plan import Values
+from reviewbot.analysis.program.program import World
+from reviewbot.csource.ir import Assign, Call, CallEvent, Return
+from reviewbot.kernel import KERNEL
+from reviewbot.replay.slicing.automaton import Op, Program, Raw, alive, reduced
+from reviewbot.replay.slicing.frames import Choice, End, Frame, Inside, Read, Site
+from reviewbot.replay.slicing.lock_calls import Held, State, Token, lasting, locked
+from reviewbot.replay.slicing.reader import Act, Reader, Seen, Target, bound
+from reviewbot.replay.slicing.reader import reader as made_ready
+from reviewbot.types import Place
+
+MOST_STATES = 40_000
+"""States of all programs of one circle before they are given up."""
+MOST_PATHS = 24
+"""Most sets of values that a block is visited with before they are forgotten."""
+DEEPEST = 16
+"""Longest chain of calls."""
+
+
+class Unreadable(Exception):
+    """The program could not be extracted: cut off, unbalanced or too large; the message says which."""
+
+
+class TooLarge(Unreadable):
+    """The program is larger than what can be searched."""
+
+
+class Extractor:
+    """Reads programs off one world, for one set of resources.
+
+    locks: the locks that are followed. waits: events, completions and flushed objects. chain: functions that are
+    followed whether they touch a resource or not. lean: the chains say who waits for a lock; of other callees only
+    those count that leave one held, or drop one.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        locks: Iterable[str],
+        waits: Iterable[str],
+        chains: Iterable[tuple[str, ...]],
+        lean: bool = False,
+    ) -> None:
+        self.world = world
+        self.locks, self.waits = frozenset(locks), frozenset(waits)
+        self.lean = lean
+        self.steps = {step for chain in chains for step in pairwise(chain)}
+        self._keep = False
+        self._left = MOST_STATES
+        self._known: dict[tuple[str, Held, Values, bool], list[Read]] = {}
+        self._numbers: dict[Hashable, int] = {}
+        self._programs: list[Program] = []
+        self._open: list[str] = []
+        self._used: list[set[int]] = [set()]
+        """Arguments that made a difference so far, for each open function."""
+        self._touched: dict[tuple[str, tuple[str, ...], bool], tuple[bool, set[int]]] = {}
+        self._sites: dict[Hashable, dict[int, Site]] = {}
+        """Calls by what a function is called with, and by the call."""
+        self._here: dict[int, Site] = {}
+        """Those of the open function."""
+
+    def program(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> Program:
+        """The program of a task that runs a function, entered with some locks (and modes) held.
+
+        `keep`: a return that leaves something held counts as well. Raises Unreadable.
+        """
+        if root not in self.world.names.functions or self.world.function(root).unreadable:
+            raise Unreadable(f"{root.rpartition(':')[2]}() is not at hand")
+        function = self.world.function(root)
+        n = len(function.parameters)
+        ids = tuple(f"${i}" for i in range(n))
+        inside = tuple(Token(lock, mode, "", False) for lock, mode in holds)
+        self._keep = keep
+        graph, start = self._graph(Frame(root, ids, ("",) * n, ids, inside, frozenset()))
+        end = graph.number(End((), ANY))
+        for ways in filter(None, graph.ways):
+            ways[:] = [
+                (op, end if graph.ways[after] is None else after)
+                for op, after in ways
+                if graph.ways[after] is not None or self._settled(graph.states[after], inside)
+            ]
+        living = alive(graph)
+        if start not in living:
+            raise Unreadable(f"no way through {function.name}() gives back what it takes")
+        return reduced(graph, start, living)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more will be read."""
+        return self._left < 0
+
+    def refill(self) -> None:
+        """Read on: for a smaller part of what was too large."""
+        self._left = MOST_STATES
+
+    def _settled(self, after: Hashable, inside: Held) -> bool:
+        """Whether a task may end there: with what it was called with, and nothing more."""
+        if not isinstance(after, End) or self._keep:
+            return True
+        return {t for t in after.held if not t.other} == set(inside)
+
+    # --- one function
+
+    def _called(self, frame: Frame) -> Read | None:
+        """A callee, read once for all arguments that make no difference to it; None where it is being read already: no
+        second round."""
+        known = self._known.setdefault((frame.key, frame.held, frame.given, self._keep), [])
+        for read in known:
+            if read.about == frame.about(read.used):
+                return read
+        if frame.key in self._open or len(self._open) >= DEEPEST:
+            return None
+        self._used.append(set())
+        try:
+            graph, start = self._graph(frame)
+        finally:
+            used = tuple(sorted(self._used.pop()))
+        living = alive(graph)
+        number = self._number(reduced(graph, start, living)) if start in living else None
+        known.append(Read(used, frame.about(used), number))
+        return known[-1]
+
+    def _number(self, program: Program) -> int:
+        """Equal programs have one number."""
+        name = program.start, frozenset(program.places.items()), frozenset(program.ends.items())
+        number = self._numbers.setdefault(name, len(self._programs))
+        if number == len(self._programs):
+            self._programs.append(program)
+        return number
+
+    def _graph(self, frame: Frame) -> tuple[Raw, int]:
+        reader = made_ready(self.world, frame.key)
+        graph = Raw()
+        crowd: dict[int, set[Values]] = {}
+        start = graph.number(State(0, 0, frame.held, frame.given))
+        todo = [start]
+        self._open.append(frame.key)
+        around = self._here
+        self._here = self._sites.setdefault((frame.key, frame.ids, frame.types, frame.bases, self._keep), {})
+        try:
+            while todo:
+                number = todo.pop()
+                state = graph.states[number]
+                self._left -= 1
+                if self._left < 0:
+                    raise TooLarge(f"{reader.body.name}() has too many ways")
+                if isinstance(state, State):
+                    found = self._ways(frame, reader, state)
+                elif isinstance(state, Inside):
+                    found = self._inside(state)
+                else:
+                    assert isinstance(state, Choice)
+                    found = iter([(None, s) for s in state.states])
+                ways: list[tuple[Op | None, int]] = []
+                for op, after in found:
+                    if isinstance(after, State) and after.event == 0:
+                        after = _forget(after, reader, crowd)
+                    new = len(graph.states)
+                    to = graph.number(after)
+                    ways.append((op, to))
+                    if to == new and not isinstance(after, End):
+                        todo.append(to)
+                graph.ways[number] = ways
+        finally:
+            self._open.pop()
+            self._here = around
+        return graph, start
+
+    def _ways(self, frame: Frame, reader: Reader, state: State) -> Iterator[tuple[Op | None, Hashable]]:
+        """The ways on from a place; what only changes what is known is gone through at once."""
+        plan = reader.plan
+        block = plan.blocks[state.block]
+        for number in range(state.event, len(block.events)):
+            event = block.events[number]
+            if isinstance(event, CallEvent):
+                ways = list(self._call(frame, state._replace(event=number + 1), event, reader))
+            elif isinstance(event, Assign):
+                _, values = assign(plan, event, ((), state.values), reader.keys)
+                ways = [(self._assigned(frame, reader, event), state._replace(event=number + 1, values=values))]
+            elif isinstance(event, Return):
+                yield None, End(state.held, returned(event.value, dict(state.values)), plan.body.function.macro)
+                return
+            else:
+                return
+            match ways:
+                case [(None, State() as after)]:
+                    state = after
+                case _:
+                    yield from ways
+                    return
+        if not block.edges:
+            yield None, End(state.held, returned(plan.body.function.value, dict(state.values)))
+        for to, (_, values) in onward(plan, block, ((), state.values)):
+            yield None, State(to, 0, state.held, values)
+
+    def _assigned(self, frame: Frame, reader: Reader, event: Assign) -> Op | None:
+        """The step that an assignment is; here none is one."""
+        return None
+
+    def _inside(self, state: Inside) -> Iterator[tuple[Op | None, Hashable]]:
+        """The steps of a callee's program."""
+        for op, places in self._programs[state.program].places[state.place].steps:
+            first, *rest = (self._at(state, place) for place in sorted(places))
+            yield op, Choice((first, *rest)) if rest else first
+
+    def _at(self, state: Inside, place: int) -> Inside | State | End:
+        """Where a place of a callee's program is: inside of it, or behind the call where the callee has returned."""
+        end = self._programs[state.program].ends.get(place)
+        if not isinstance(end, End):
+            return state._replace(place=place)
+        if end.escapes:
+            return End(end.held, end.signs)
+        values = state.after.values
+        if end.signs not in (ANY, VOID):
+            values |= {(state.text, end.signs & ANY)}
+        return state.after._replace(held=end.held, values=values)
+
+    # --- calls
+
+    def _call(
+        self, frame: Frame, after: State, event: CallEvent, reader: Reader
+    ) -> Iterator[tuple[Op | None, Hashable]]:
+        call = event.call
+        if call.callee in KERNEL.noreturn:
+            return
+        _, values = forget_addressed(reader.plan, call, ((), after.values))
+        site = self._here.get(id(event))
+        if site is None:
+            site = self._here[id(event)] = self._read(frame, reader, event)
+        after = after._replace(values=frozenset(v for v in values if v[0] != site.text))
+        if site.acts is not None:
+            yield from self._primitive(frame, after, site.acts, call, site.place, site.text)
+            return
+        self._used[-1] |= site.asked
+        for target in site.targets:
+            read = self._called(self._enter(after, site, target))
+            if read is None:
+                continue
+            self._used[-1].update(*(site.of[i] for i in read.used if i < len(site.of)))
+            if read.program is not None:
+                inside = Inside(
+                    read.program, 0, after._replace(held=(), values=lasting(after.values, self._keep)), site.text
+                )
+                for start in sorted(self._programs[read.program].start):
+                    yield None, self._at(inside, start)
+        if site.skips:
+            yield None, after
+
+    def _read(self, frame: Frame, reader: Reader, event: CallEvent) -> Site:
+        seen = reader.seen(event)
+        if seen.visit is not None and (frame.key, seen.visit) in self.steps:
+            n = len(self.world.function(seen.visit).parameters)
+            unknown = (objects.UNKNOWN,) * n  # what it is given is the iterator's
+            target = Target(seen.visit, frozenset(), (), made_ready(self.world, seen.visit).live[0])
+            return Site(seen.text, seen.place, None, unknown, ("",) * n, unknown, (target,), True)
+        if seen.acts is not None:
+            return Site(seen.text, seen.place, seen.acts)
+        self._used.append(set())
+        targets = tuple(reader.target(event.call, t) for t in seen.reached if self._follows(frame, seen, t))
+        return Site(
+            seen.text,
+            seen.place,
+            None,
+            self._ids(frame, seen),
+            seen.types,
+            tuple(bound(base, frame.bases) for base in seen.bases),
+            targets,
+            len(targets) < len(seen.reached) or not seen.reached,
+            frozenset(self._used.pop()),
+            tuple(map(frozenset.__or__, map(objects.positions, seen.ids), map(objects.positions, seen.bases))),
+        )
+
+    def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
+        if (frame.key, target) in self.steps:
+            return True
+        if seen.apart or self.world.function(target).unreadable:
+            return False
+        ids = self._ids(frame, seen)
+        name = target, ids, self._keep
+        if name not in self._touched:
+            asked = set[int]()
+            self._touched[name] = self._touches(target, ids, seen.types, asked), asked
+        found, asked = self._touched[name]
+        for position in asked:
+            if position < len(seen.ids):
+                self._used[-1] |= objects.positions(seen.ids[position])
+        return found
+
+    def _touches(self, target: str, ids: tuple[str, ...], types: tuple[str, ...], asked: set[int]) -> bool:
+        """Whether a callee does something to what is followed; its arguments that decide that are put into `asked`."""
+        record = self.world.locking.record(target)
+
+        def what(identity: str) -> str:
+            asked.update(objects.positions(identity))
+            return objects.bind(identity, ids, types)
+
+        if any(what(t.lock) in self.locks for left in record.left for t in (*left.takes, *left.drops)):
+            return True
+        for effect in self.world.does(target):
+            if not effect.object:
+                continue
+            if effect.kind == "lock" and (not self.lean or (record.moves and not self._keep)):
+                if what(effect.object) in self.locks:
+                    return True
+            elif effect.kind in ("wait", "wake", "flush") and what(effect.object) in self.waits:
+                return True
+        return False
+
+    def _bind(self, identity: str, frame: Frame) -> str:
+        """An object of a function's, as its caller calls it."""
+        self._used[-1] |= objects.positions(identity)
+        return objects.bind(identity, frame.ids, frame.types)
+
+    def _ids(self, frame: Frame, seen: Seen) -> tuple[str, ...]:
+        return tuple(objects.bind(identity, frame.ids, frame.types) for identity in seen.ids)
+
+    def _enter(self, after: State, site: Site, target: Target) -> Frame:
+        known, given = dict(after.values), dict(target.given)
+        for parameter, text in target.texts:
+            signs = known.get(text)
+            if signs is not None:
+                given[parameter] = signs
+        kept = frozenset((k, v) for k, v in given.items() if k in target.followed)
+        return Frame(target.key, site.ids, site.types, site.bases, after.held, kept)
+
+    def _primitive(
+        self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str
+    ) -> Iterator[tuple[Op | None, Hashable]]:
+        """What the kernel's own call does, one act after the other; only one of a call's acts can branch."""
+        for act in acts:
+            what = self._bind(act.object, frame)
+            if act.kind == "lock" and what in self.locks:
+                self._used[-1] |= objects.positions(act.base)
+                yield from locked(after, act, what, bound(act.base, frame.bases), place, text, self._keep)
+                return
+            if act.kind in ("wait", "wake", "flush") and what in self.waits:
+                yield Op(act.kind, what, act.mode, call.callee, place), after
+                return
+        yield None, after
+
+
+def _forget(state: State, reader: Reader, crowd: dict[int, set[Values]]) -> State:
+    """Only what may still be tested is known; nothing where a block sees too many sets of values."""
+    values = frozenset(v for v in state.values if v[0] in reader.live[state.block])
+    here = crowd.setdefault(state.block, set())
+    if values not in here and len(here) >= MOST_PATHS:
+        values = frozenset()
+    here.add(values)
+    return state._replace(values=values)
+
+
+__all__ = ["Extractor", "Op", "Program", "TooLarge", "Unreadable"]

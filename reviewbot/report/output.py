@@ -1,0 +1,105 @@
+"""A review as the world sees it: the stable JSON of `check --json`, and the lines that a terminal shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reviewbot.key import identity
+from reviewbot.report.gaps import gaps
+from reviewbot.report.reply import replay_id
+from reviewbot.text import clean
+from reviewbot.types import Decision, Outcome, Prerequisite, Review, Verdict
+
+SCHEMA = 1
+STAGES = ("fetch", "apply", "facts", "rules", "simulate", "reply", "total")
+
+
+def as_json(review: Review) -> dict[str, Any]:
+    """The JSON of `check --json`: schema 1, to which keys are only ever added."""
+    lead = review.series.lead
+    timing = dict(review.timing)
+    return {
+        "schema": SCHEMA,
+        "series": {
+            "message_id": lead.message_id,
+            "subject": clean(lead.subject),
+            "version": review.series.version,
+            "author": clean(f"{lead.author.name} <{lead.author.email}>" if lead.author.email else lead.author.name),
+            "patches": len(review.series.patches),
+            "missing": list(review.series.missing),
+            "chosen": review.series.chosen or None,
+            "prerequisites": [_prerequisite(p) for p in review.prerequisites],
+        },
+        "base": {"commit": review.change.commit, "how": review.change.how} if review.change else None,
+        "verdict": str(review.decision),
+        "reason": review.reason or None,
+        "findings": [_finding(review, v) for v in review.verdicts],
+        "unread": [{"file": one.file, "function": one.function} for one in review.unread],
+        "checked": list(review.checked),
+        "notes": list(review.notes),
+        "timing": {stage: round(timing.get(stage, 0.0), 4) for stage in STAGES},
+    }
+
+
+def _prerequisite(one: Prerequisite) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "id": one.id,
+        "version": one.version or None,
+        "state": one.state or None,
+        "reason": clean(one.why) or None,
+    }
+
+
+def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
+    finding, trace = verdict.finding, verdict.trace
+    return {
+        "id": replay_id(identity(review.series), finding),
+        "rule": finding.rule,
+        "outcome": str(verdict.outcome),
+        "patch": review.series.at(finding.patch).number,
+        "file": finding.at.file,
+        "line": finding.at.line,
+        "side": finding.side.value,
+        "function": finding.at.function,
+        "message": finding.message,
+        "facts": list(finding.facts),
+        "trace": [{"task": s.task, "step": s.step, "file": s.file, "line": s.line} for s in trace.steps]
+        if trace
+        else [],
+        "knot": [{"task": w.task, "waits_for": w.waits_for, "held_by": w.held_by} for w in trace.knot] if trace else [],
+        "states": verdict.states,
+        "remedy": verdict.remedy or None,
+        "model": verdict.model or None,
+        "reason": verdict.reason or None,
+    }
+
+
+def summary(review: Review) -> list[str]:
+    """A line for the verdict, one per finding, one per note: for a person at a terminal, before the draft."""
+    lead = review.series.lead
+    lines = [f"{review.decision.value}: {clean(lead.subject) or review.series.source}"]
+    if review.change:
+        lines.append(f"  base {review.change.commit[:12]} ({review.change.how})")
+    if review.series.chosen:
+        lines.append(f"  reviewed: {clean(review.series.chosen)}")
+    lines += [f"  {_told(one)}" for one in review.prerequisites]
+    if review.reason:
+        lines.append(f"  {review.reason}")
+    elif review.decision is not Decision.UNREVIEWED:
+        lines += [f"  not seen: {gap}" for gap in gaps(review.series, review.prerequisites, review.unread)]
+    lines += [f"  {line(v)}" for v in review.verdicts]
+    lines += [f"  note: {clean(note)}" for note in review.notes]
+    return lines
+
+
+def _told(one: Prerequisite) -> str:
+    state = {"applied": "applied first", "": "not looked for"}.get(one.state, one.state)
+    return clean(f"prerequisite {one} {state}{f': {one.why}' if one.why else ''}")
+
+
+def line(verdict: Verdict) -> str:
+    """One verdict in one line: outcome, place, message, rule, and why where the simulator did not confirm it."""
+    finding = verdict.finding
+    why = "" if verdict.outcome is Outcome.CONFIRMED or not verdict.reason else f" - {verdict.reason}"
+    return f"{verdict.outcome.value}: {finding.at}: {finding.message} [{finding.rule}]{why}"

@@ -1,0 +1,51 @@
+"""Who calls whom: what a table of operations reaches."""
+
+from __future__ import annotations
+
+from reviewbot.analysis.code.library import Library
+from reviewbot.analysis.events.kinds import Slot
+from reviewbot.analysis.program.program import World
+from reviewbot.csource.lower import lower
+
+TABLE = """
+struct a_ops { int (*revalidate)(int flags); };
+static const struct a_ops ops = { .revalidate = a_revalidate };
+"""
+HEADER = """
+static inline int a_flags(void)
+{
+	return 0;
+}
+
+static inline int a_revalidate(int flags)
+{
+	return a_flags();
+}
+
+static inline int a_unused(void)
+{
+	return 1;
+}
+"""
+
+
+def test_a_table_reaches_a_function_of_a_header() -> None:
+    units = {"fs/a.c": lower(TABLE.encode()), "fs/ops.h": lower(HEADER.encode())}
+    world = World(Library.of_units(units), ["fs/a.c"])
+    assert set(world.functions()) == {"fs/ops.h:a_flags", "fs/ops.h:a_revalidate"}
+    assert world.callees("fs/ops.h:a_revalidate") == ("fs/ops.h:a_flags",)
+    assert world.own_facts("fs/ops.h:a_revalidate") == ()
+
+
+def test_values_without_names_go_into_members_by_their_place() -> None:
+    text = """
+typedef int (*show_fn)(void *data);
+struct attr { const char *name; int mode; show_fn show; };
+static int state_show(void *data) { return 0; }
+static const struct attr attrs[] = { { "state", 0400, state_show }, };
+static void (*exits[])(void) = { state_show };
+static int any_show(struct attr *attr) { return attr->show(0); }
+"""
+    world = World.of_units({"fs/a.c": lower(text.encode())})
+    assert [f.says() for f in world.facts()[Slot]] == ["attr.show is state_show"]
+    assert world.callees("fs/a.c:any_show") == ("fs/a.c:state_show",)

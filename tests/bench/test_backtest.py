@@ -1,0 +1,297 @@
+"""Scoring: an index of our own cases, from the command line to the tables, and files of one tree put on another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import checking
+import msgspec
+import pytest
+from checking import CODE, FILE, diff, innocent, mail
+
+from reviewbot import cli, precision
+from reviewbot.bench import backtest
+from reviewbot.bench.backtest import Labelled, Scored, Spoken
+from reviewbot.types import Finding, Outcome, Place, ReviewError, Trace, Verdict
+
+Capture = pytest.CaptureFixture[str]
+CASES = {
+    "lost": ("wq-mem-reclaim/lost-flag", "deadlock"),
+    "beside": ("wq-mem-reclaim/queue-beside-the-io-path", "clean"),
+    "restored": ("wq-mem-reclaim/restored-flag", "fix"),
+}
+
+
+class Bench:
+    """A folder with an index, patches, and a repository for each tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.index = folder / "index.jsonl"
+        self.rows: list[dict[str, str]] = []
+        self.trees: dict[str, Path] = {}
+
+    def add(self, id_: str, label: str, patch: str, tree: str, **more: str) -> None:
+        (self.folder / f"{id_}.patch").write_text(patch)
+        self.rows.append({"id": id_, "label": label, "class": "rescuer", "patch": f"{id_}.patch", "tree": tree, **more})
+        self.index.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+
+    def argv(self, *more: str) -> list[str]:
+        bound = [word for name, path in self.trees.items() for word in ("--tree", f"{name}={path}")]
+        return ["backtest", str(self.index), *bound, "--workers", "1", *more]
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("trees")
+    made = {name: checking.case_repository(folder / name, checking.case(case)) for name, (case, _) in CASES.items()}
+    return made | {"mill": checking.repository(folder / "mill", {FILE: CODE})}
+
+
+@pytest.fixture
+def bench(tmp_path: Path, trees: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Bench:
+    made = Bench(tmp_path)
+    made.trees = trees
+    for name, (case, label) in CASES.items():
+        made.add(name, label, checking.case(case).patch, name, why=f"why {name}")
+    monkeypatch.setenv("COLUMNS", "160")
+    return made
+
+
+def test_right_answers(bench: Bench, capsys: Capture) -> None:
+    assert cli.run(bench.argv("--json", str(bench.folder / "out.json"))) == 0
+    out = capsys.readouterr().out
+    assert "NACKed, and should not be" not in out
+    assert "deadlocks that passed" not in out
+    assert "3 cases, 1 NACKs; seconds a case: median " in out
+    found = json.loads((bench.folder / "out.json").read_bytes())
+    assert found.keys() == {"schema", "cases", "classes", "rules"}
+    assert [case["id"] for case in found["cases"]] == ["beside", "lost", "restored"]
+    for case in found["cases"]:
+        assert {"id", "label", "class", "verdict", "rules", "seconds"} <= case.keys()
+        assert case["seconds"] > 0
+    verdicts = {case["id"]: (case["verdict"], case["rules"]) for case in found["cases"]}
+    assert verdicts["lost"] == ("nack", ["wq-mem-reclaim"])
+    assert verdicts["beside"] == ("ack", [])
+    assert verdicts["restored"] == ("ack", [])
+    [row] = [row for row in found["rules"] if row["name"] == "wq-mem-reclaim"]
+    assert (row["found"], row["wrong"], row["fixes"], row["precision"]) == (1, 0, 1, 1.0)
+    assert [row["name"] for row in found["classes"]] == ["deadlock: rescuer", "clean: rescuer", "fix: rescuer"]
+
+
+def test_wrong_answers_are_listed(bench: Bench, capsys: Capture) -> None:
+    """The same answers under labels that they do not fit."""
+    for row in bench.rows:
+        row["label"] = {"lost": "clean", "beside": "deadlock", "restored": "fix"}[row["id"]]
+    gone = diff("x\n", "y\n", "drivers/md/gone.c")
+    bench.add("gone", "deadlock", mail(gone), "mill")
+    bench.add("empty", "clean", "", "mill")
+    assert cli.run(bench.argv()) == 1
+    out = capsys.readouterr().out
+    nacked, _, rest = out.partition("NACKed, and should not be:")[2].partition("deadlocks that passed:")
+    passed, _, unreviewed = rest.partition("faults and unreviewed:")
+    assert "  lost [rescuer] nack" in nacked
+    assert "confirmed: drivers/md/dm-sieve.c:83: " in nacked
+    assert [line.split()[0] for line in passed.splitlines() if line.startswith("  ") and "[rescuer]" in line] == [
+        "beside",
+        "gone",
+    ]
+    assert "  gone [rescuer] unreviewed does not apply to" in unreviewed
+    assert "  empty [rescuer] unreviewed empty" in unreviewed
+
+
+def test_only_some(bench: Bench, capsys: Capture) -> None:
+    assert cli.run(bench.argv("--only", "^restored|beside")) == 0
+    assert "2 cases, 0 NACKs" in capsys.readouterr().out
+    assert cli.run(bench.argv("--only", "no such case")) == 0
+    assert "0 cases, 0 NACKs" in capsys.readouterr().out
+
+
+def test_a_patch_that_is_applied_first(bench: Bench, capsys: Capture) -> None:
+    later = CODE.replace("return 3;", "return 3 + 0;")
+    (bench.folder / "first.patch").write_text(innocent(3))
+    change = mail(diff(later, later.replace("return 3 + 0;", "return 3 + 1;")))
+    bench.add("later", "clean", change, "mill", base_patch="first.patch")
+    bench.add("alone", "clean", change, "mill")
+    bench.add("lost-first", "clean", change, "mill", base_patch="gone.patch")
+    cases = {case.id: case for case in backtest.read_index(bench.index)}
+    with backtest.opener(bench.trees) as opened:
+        said = {name: backtest.score(cases[name], bench.folder, opened) for name in ("later", "alone", "lost-first")}
+    assert {name: scored.verdict for name, scored in said.items()} == {
+        "later": "ack",
+        "alone": "unreviewed",
+        "lost-first": "unreviewed",
+    }
+    assert "gone.patch" in said["lost-first"].reason
+
+
+def test_two_processes_say_what_one_says(bench: Bench) -> None:
+    cases = backtest.read_index(bench.index)
+    runs = [[*backtest.run(cases, bench.folder, bench.trees, workers)] for workers in (1, 2)]
+    one, two = ({r.id: msgspec.structs.replace(r, seconds=0.0) for r in run} for run in runs)
+    assert one == two
+
+
+def test_a_crash_is_counted_and_does_not_end_it(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    from reviewbot import review
+
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("no more")
+
+    monkeypatch.setattr(review, "examine", fails)
+    assert cli.run(bench.argv()) == 0
+    out = capsys.readouterr().out
+    assert "faults and unreviewed:" in out
+    assert out.count("fault ZeroDivisionError: no more") >= 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["{index}"], "no repository for tree beside: name it with --tree beside=PATH"),
+        (["{folder}/none.jsonl"], "cannot read the index"),
+        (["{folder}/bad.jsonl"], "bad.jsonl:2 is no labelled case: "),
+        (["{index}", "--json", "{folder}/none/out.json"], "there is no folder"),
+        (["--flood", "{folder}", "{folder}", "--record", "seen"], "--record and --flood: of merged changes"),
+    ],
+)
+def test_wrong_use(argv: list[str], says: str, bench: Bench, capsys: Capture) -> None:
+    good = json.dumps(bench.rows[0])
+    (bench.folder / "bad.jsonl").write_text(f'{good}\n{{"id": "x"}}\n')
+    code = cli.run(["backtest", *(word.format(index=bench.index, folder=bench.folder) for word in argv)])
+    err = capsys.readouterr().err
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_record(bench: Bench, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "file", lambda: bench.folder / "precision.json")
+    precision.load.cache_clear()
+    try:
+        assert cli.run(bench.argv("--record", "seen")) == 0
+        assert f"recorded in {bench.folder}/precision.json" in capsys.readouterr().out
+        recorded = json.loads((bench.folder / "precision.json").read_bytes())
+        assert recorded["seen"]["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
+
+        precision.record([backtest.Row("wq-mem-reclaim", 9, 1, 8)], "seen")  # wrong far too often: it may only comment
+        cli.run(bench.argv("--json", str(bench.folder / "out.json")))
+        cases = {case["id"]: case for case in json.loads((bench.folder / "out.json").read_bytes())["cases"]}
+        assert cases["lost"]["verdict"] == "comment"
+        assert cases["lost"]["rules"] == ["wq-mem-reclaim"]  # and is measured all the same
+        cli.run(bench.argv("--record", "seen"))
+        recorded = json.loads((bench.folder / "precision.json").read_bytes())
+        assert recorded["seen"]["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
+    finally:
+        precision.load.cache_clear()
+
+
+# --- a flood ---------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_a_later_tree(trees: dict[str, Path], tmp_path: Path, capsys: Capture) -> None:
+    case = checking.case("wq-mem-reclaim/lost-flag")
+    [(path, text)] = case.files
+    new = checking.repository(
+        tmp_path / "new", {path: text.replace("WQ_MEM_RECLAIM | WQ_HIGHPRI", "WQ_HIGHPRI"), "drivers/md/new.c": CODE}
+    )
+    assert backtest.flood_paths(trees["lost"], new, ["drivers/md"]) == [path]
+    assert backtest.flood_paths(trees["lost"], trees["lost"], ["drivers/md"]) == []
+    argv = ["backtest", "--flood", str(trees["lost"]), str(new), "--path", "drivers/md", "--workers", "1"]
+    assert cli.run([*argv, "--json", str(tmp_path / "out.json")]) == 0
+    [found] = json.loads((tmp_path / "out.json").read_bytes())["cases"]
+    assert (found["id"], found["label"], found["verdict"]) == (path, "merged", "nack")
+    assert "1 cases, 1 NACKs" in capsys.readouterr().out
+
+
+def test_a_flood_goes_on_after_a_fault(trees: dict[str, Path], tmp_path: Path) -> None:
+    scored = backtest.flood_one("drivers/md/gone.c", trees["lost"], tmp_path / "nowhere")
+    assert (scored.verdict, scored.label) == ("fault", "merged")
+    assert scored.reason.startswith("ReviewError: ")
+
+
+@pytest.mark.parametrize("path", ["drivers/block/zram/zram_drv.c", "drivers/nvme/host/tcp.c", "fs/ext4/super.c"])
+def test_no_rule_crashes_on_a_real_file(path: str, kernel_tree: Callable[..., Path]) -> None:
+    """Files that call inline functions of headers which come into the world with what the change reaches."""
+    examined = backtest.flooded(path, kernel_tree("6.12"), kernel_tree("7.3"))
+    assert examined.faults == ()
+    assert examined.failed == ()
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def scored(id_: str, label: str, verdict: str, *said: tuple[str, Outcome, bool], cls: str = "a") -> Scored:
+    spoken = tuple(Spoken(rule, outcome.value, "a.c:1", "it hangs", proven=proven) for rule, outcome, proven in said)
+    return Scored(id_, label, cls, verdict, 1.0, spoken)
+
+
+C, F, R, I = Outcome.CONFIRMED, Outcome.FIXED, Outcome.REFUTED, Outcome.INCONCLUSIVE  # noqa: E741
+RESULTS = [
+    scored("1", "deadlock", "nack", ("x", C, True), ("y", R, False)),
+    scored("2", "deadlock", "ack", ("x", R, False)),
+    scored("3", "deadlock", "comment", ("y", I, True), cls="b"),
+    scored("4", "clean", "nack", ("x", C, True)),
+    scored("5", "clean", "unreviewed"),
+    scored("6", "fix", "ack", ("y", F, False)),
+    scored("7", "fix", "ack"),
+    scored("8", "merged", "nack", ("y", C, True), cls="flood"),
+]
+
+
+def test_by_class() -> None:
+    rows = {row.name: (row.cases, row.found, row.wrong, row.fixes) for row in backtest.by_class(RESULTS)}
+    assert rows == {
+        "deadlock: a": (2, 1, 0, 0),
+        "deadlock: b": (1, 0, 0, 0),
+        "clean: a": (2, 0, 1, 0),
+        "fix: a": (2, 0, 0, 1),
+        "merged: flood": (1, 0, 1, 0),
+    }
+    assert [row.name for row in backtest.by_class(RESULTS)][:2] == ["deadlock: a", "deadlock: b"]
+
+
+def test_by_rule() -> None:
+    rows = {row.name: row for row in backtest.by_rule(RESULTS)}
+    assert {name: (r.cases, r.found, r.wrong, r.fixes) for name, r in rows.items()} == {
+        "x": (3, 1, 1, 0),
+        "y": (4, 1, 1, 1),
+    }
+    assert rows["x"].precision == 0.5
+    assert backtest.Row("z", 3, 0, 0).precision is None
+
+
+@pytest.mark.parametrize(
+    ("label", "right"),
+    [("deadlock", {"nack"}), ("clean", {"ack", "comment", "unreviewed"}), ("fix", {"ack", "comment", "unreviewed"})],
+)
+def test_right(label: str, right: set[str]) -> None:
+    for verdict in ("ack", "nack", "comment", "unreviewed", "fault"):
+        assert scored("1", label, verdict).right is (verdict in right)
+
+
+@pytest.mark.parametrize(
+    ("make", "proven"),
+    [
+        (lambda f, t: Verdict(f, C, t), True),
+        (lambda f, t: Verdict(f, I, t), True),
+        (lambda f, t: Verdict(f, I), False),
+        (lambda f, t: Verdict(f, F, t), False),
+        (lambda f, t: Verdict(f, Outcome.PRE_EXISTING, t), False),
+        (lambda f, t: Verdict(f, R), False),
+    ],
+)
+def test_what_counts_as_a_nack_of_a_rule(make: Callable[[Finding, Trace], Verdict], proven: bool) -> None:
+    finding = Finding("x", Place("a.c", 3), "it hangs")
+    kept = backtest.spoken(make(finding, Trace((), ())))
+    assert (kept.proven, kept.rule, kept.at) == (proven, "x", "a.c:3")
+
+
+def test_an_index_line(tmp_path: Path) -> None:
+    line = '{"id": "a/b", "patch": "x.patch", "tree": "6.12", "label": "fix", "class": "c", "kind": "more"}\n'
+    (tmp_path / "i.jsonl").write_text(line)
+    assert backtest.read_index(tmp_path / "i.jsonl") == [Labelled("a/b", "x.patch", "6.12", "fix", "c")]
+    with pytest.raises(ReviewError, match="cannot read the index"):
+        backtest.read_index(tmp_path)

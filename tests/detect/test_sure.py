@@ -1,0 +1,126 @@
+"""What decides that a claim is not made: last references, long ways, flags, pointers that stand for many."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "facts"))
+
+from small import world
+
+from reviewbot.analysis.program.program import World
+from reviewbot.detect.edges import Edge, edges
+from reviewbot.detect.sure import FURTHEST, doubtful, named, on_request
+from reviewbot.types import Place
+
+FILE = "drivers/md/small.c"
+
+
+def waits(w: World, function: str) -> list[Edge]:
+    """The waits of a function under dev.lock."""
+    return [e for e in edges(w, f"{FILE}:{function}") if e.lock.lock == "dev.lock"]
+
+
+@pytest.mark.parametrize(
+    ("give", "doubt"),
+    [
+        ("if (refcount_dec_and_test(&d->count))\n\t\tmutex_lock(&d->other);", True),
+        ("if (!refcount_dec_and_test(&d->count))\n\t\treturn;\n\tmutex_lock(&d->other);", True),
+        ("if (d->flag)\n\t\tmutex_lock(&d->other);", False),
+    ],
+)
+def test_behind_the_last_reference(give: str, doubt: bool) -> None:
+    text = f"""
+static void dev_put(struct dev *d) {{
+	{give}
+}}
+void dev_stop(struct dev *d) {{
+	mutex_lock(&d->lock);
+	dev_put(d);
+	mutex_unlock(&d->lock);
+}}
+"""
+    w = world(text)
+    (edge,) = waits(w, "dev_stop")
+    assert doubtful(w, edge) is doubt
+    (below,) = waits(w, "dev_put")
+    assert doubtful(w, below) is doubt
+
+
+@pytest.mark.parametrize(("calls", "doubt"), [(2, False), (FURTHEST, True)])
+def test_far_below_the_lock(calls: int, doubt: bool) -> None:
+    steps = "".join(f"static void step{n}(struct dev *d) {{ step{n + 1}(d); }}\n" for n in reversed(range(calls)))
+    text = f"""
+static void step{calls}(struct dev *d) {{ mutex_lock(&d->other); mutex_unlock(&d->other); }}
+{steps}
+void dev_stop(struct dev *d) {{
+	mutex_lock(&d->lock);
+	step0(d);
+	mutex_unlock(&d->lock);
+}}
+"""
+    w = world(text)
+    (edge,) = waits(w, "dev_stop")
+    assert doubtful(w, edge) is doubt
+    (last,) = waits(w, f"step{calls}")
+    assert doubtful(w, last) is doubt
+
+
+@pytest.mark.parametrize(
+    ("condition", "asked"),
+    [("how", True), ("how & CAN_WAIT", True), ("how == WAITING", True), ("d->flag", False), ("how & d->flag", False)],
+)
+def test_on_request(condition: str, asked: bool) -> None:
+    w = world(f"""
+static void dev_wait(struct dev *d, int how) {{
+	if ({condition})
+		msleep(1);
+}}
+""")
+    line = next(f.at.line for f in w.own_facts(f"{FILE}:dev_wait"))
+    assert on_request(w, Place(FILE, line, "dev_wait")) is asked
+
+
+def test_pointers_that_stand_for_many() -> None:
+    w = world("""
+struct job { void (*done)(struct job *); };
+struct ops { void (*run)(struct job *); };
+static void read_done(struct job *j) { }
+static void write_done(struct job *j) { }
+static void fast(struct job *j) { }
+static void slow(struct job *j) { }
+static const struct ops fast_ops = { .run = fast };
+static const struct ops slow_ops = { .run = slow };
+void start_read(struct job *j) { j->done = read_done; }
+void start_write(struct job *j) { j->done = write_done; }
+void end(struct job *j) { j->done(j); }
+void go(const struct ops *o, struct job *j) { o->run(j); }
+void both(struct job *j) { end(j); }
+""")
+    end, go = f"{FILE}:end", f"{FILE}:go"
+    assert w.callees(end) == (f"{FILE}:read_done", f"{FILE}:write_done")
+    assert not named(w, (end, f"{FILE}:read_done"))
+    assert named(w, (go, f"{FILE}:slow"))
+    assert named(w, (f"{FILE}:both", end))
+
+
+@pytest.mark.parametrize(("got", "doubt"), [("dev_new(parent)", True), ("dev_find(parent)", False), ("parent", False)])
+def test_the_lock_of_what_was_just_made(got: str, doubt: bool) -> None:
+    w = world(f"""
+struct dev *dev_new(struct dev *parent);
+struct dev *dev_find(struct dev *parent);
+static void dev_fill(struct dev *d) {{ mutex_lock(&d->other); d->flag = 1; mutex_unlock(&d->other); }}
+void dev_open(struct dev *parent) {{
+	struct dev *d = NULL;
+
+	mutex_lock(&parent->lock);
+	d = {got};
+	dev_fill(d);
+	mutex_unlock(&parent->lock);
+}}
+""")
+    (edge,) = waits(w, "dev_open")
+    assert doubtful(w, edge) is doubt
