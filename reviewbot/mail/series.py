@@ -48,7 +48,7 @@ def assemble(
             )
         choice = found[0].choice(revision, source)
     else:
-        thread = Thread(_deduplicated(posts), one_sender)
+        thread = Thread(_deduplicated(posts), one_sender, from_archive=True)
         lead = thread.lead(asked, source)
         if revision is not None and revision != lead.version:
             lead = thread.version(lead, revision, source)

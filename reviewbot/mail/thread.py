@@ -26,8 +26,10 @@ _TAGS = re.compile(r"^(\s*(re:|\[[^\]]*\]))+", re.IGNORECASE)
 class Thread:
     """Posts with their parents, and what is a series among them."""
 
-    def __init__(self, posts: Sequence[Post], one_sender: bool) -> None:
+    def __init__(self, posts: Sequence[Post], one_sender: bool, from_archive: bool = False) -> None:
+        """from_archive: the posts are a thread of an archive, which has what they answer; a file often has not."""
         self.posts = posts
+        self.from_archive = from_archive
         self.one_sender = one_sender
         self.by_id = {p.mail.message_id: p for p in posts if p.mail.message_id}
         self.order = {id(p): n for n, p in enumerate(posts)}
@@ -184,11 +186,15 @@ class Thread:
         return list({p.number: p for p in (*reversed(mine), lead)}.values())
 
     def _goes_with(self, posting: Sequence[Post], lead: Post, rivals: Sequence[Post]) -> bool:
-        """In the thread of `lead`; or of the same day, where neither has References and nothing else fits."""
+        """In the thread of `lead`; or of the same day, where neither answers anything and nothing else fits."""
         if not self.one_sender or self.top(posting[0]) == self.top(lead):
             return True
-        loose = [p.number for p in rivals if not p.parents and abs(p.when - lead.when) < DAY]
-        return not lead.parents and all(not p.parents and loose.count(p.number) == 1 for p in posting)
+        loose = [p.number for p in rivals if self._loose(p) and abs(p.when - lead.when) < DAY]
+        return self._loose(lead) and all(self._loose(p) and loose.count(p.number) == 1 for p in posting)
+
+    def _loose(self, post: Post) -> bool:
+        """Whether a message answers none, or none that is at hand where some may be missing."""
+        return not post.parents if self.from_archive else not any(parent in self.by_id for parent in post.parents)
 
     def _same_series(self, post: Post, lead: Post) -> bool:
         return (

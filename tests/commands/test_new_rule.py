@@ -93,7 +93,7 @@ def test_a_lock_of_another_class_is_called_by_its_name(
     monkeypatch.setitem(written.KINDS, "mutex", "mutex")
     review = examine_case(case)
     assert cases.faults(case, review.verdicts) == ()
-    assert "blocks in mutex_lock(&example->slots)" in " ".join(review.replies[0].body.split())
+    assert "blocks in mutex_lock(&e->slots)" in " ".join(review.replies[0].body.split())
     assert "down" not in review.replies[0].body
 
 

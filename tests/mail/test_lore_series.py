@@ -185,6 +185,15 @@ def test_patches_without_references_are_found_by_their_day_if_nothing_else_fits(
     assert caught.value.query == ""
 
 
+def test_patches_of_a_file_that_answer_a_mail_which_is_not_in_it_belong_together() -> None:
+    cover, *patches = m.series("d", 3)
+    stray = [m.patch(f"PATCH {n}/3", f"dm: {n}", id=f"s-{n}@dev.example", above=["lost@dev.example"]) for n in (2, 3)]
+    for mails in ([cover, patches[0], *stray], [*stray, patches[0], cover]):
+        [series] = all_of(mails)
+        assert isinstance(series, Series)
+        assert (len(series.patches), series.missing) == (3, ())
+
+
 def test_missing_patches_are_named() -> None:
     mails = m.series("m", 12)
     with pytest.raises(Incomplete, match=r"box is incomplete: patches 2, 4-6 of 12 missing$"):
