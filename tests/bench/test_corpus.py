@@ -37,7 +37,7 @@ def test_case(path: Path, request: pytest.FixtureRequest) -> None:
 def changed(goldens: dict[str, str], written: dict[str, str]) -> list[str]:
     """How the goldens of a case differ from what was said now, as a diff."""
     if not written:
-        return ["no goldens: run pytest tests/test_corpus.py --bless and read what it wrote"]
+        return ["no goldens: run pytest tests/bench/test_corpus.py --bless and read what it wrote"]
     lines: list[str] = []
     for key in sorted({*goldens, *written}):
         old, new = (texts.get(key, "").rstrip().split("\n") for texts in (written, goldens))

@@ -50,7 +50,7 @@ def test_what_it_says_and_writes(checkout: Path, capsys: pytest.CaptureFixture[s
     files = sorted(p.relative_to(checkout).as_posix() for p in checkout.rglob("*") if p.is_file())
     assert files == ["corpus/zz-two-slots/first.case", "corpus/zz-two-slots/silent.case", "heuristics/zz_two_slots.py"]
     assert all(f"wrote {name}\n" in out for name in files)
-    assert f"pytest tests/test_corpus.py -k {NAME} --bless" in out
+    assert f"pytest tests/bench/test_corpus.py -k {NAME} --bless" in out
     for name in files:
         text = (checkout / name).read_text()
         assert "{{" not in text

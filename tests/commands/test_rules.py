@@ -99,7 +99,7 @@ def told() -> list[Finding]:
         try:
             findings += [v.finding for v in examine_case(case).verdicts]
         except ReviewError:
-            continue  # tests/test_corpus.py says what is wrong with that case
+            continue  # tests/bench/test_corpus.py says what is wrong with that case
     assert findings
     return findings
 
