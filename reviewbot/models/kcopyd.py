@@ -20,27 +20,21 @@ class Kcopyd(Part, frozen=True, eq=False):
     wq: WorkQueue
     job_pool: Mempool
     io: IoClient
-    told: bool = False
-    """Whether a trace tells what is taken from job_pool."""
 
 
-def dm_kcopyd_client_create(
-    name: str, memory: Memory, job_pool: Mempool | None = None, thread: str = "kcopyd"
-) -> Kcopyd:
-    """A client with a thread of its own, which is what WQ_MEM_RECLAIM guarantees; `job_pool` is given where shared."""
-    pool = job_pool or Mempool(f"&{name}->job_pool", MIN_JOBS, memory)
+def dm_kcopyd_client_create(name: str, memory: Memory) -> Kcopyd:
+    """A client with a thread of its own, which is what WQ_MEM_RECLAIM guarantees."""
     return Kcopyd(
         name,
-        WorkQueue(thread, threads=1),
-        pool,
+        WorkQueue("kcopyd", threads=1),
+        Mempool(f"&{name}->job_pool", MIN_JOBS, memory),
         dm_io_client_create(f"{name}->io_client", memory),
-        job_pool is not None,
     )
 
 
 @program(file=FILE)
 def dm_kcopyd_copy(kc: Kcopyd, source: Device, dest: Device, fn: Routine) -> None:
-    mempool_alloc(kc.job_pool).says(f"takes {{one}} job of {kc.job_pool}" if kc.told else "")
+    mempool_alloc(kc.job_pool).says("")
     queue_work(kc.wq, run_io_job(kc, "read", source, dest, fn)).says("")  # dispatch_job, run_pages_job
 
 

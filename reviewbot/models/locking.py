@@ -1,4 +1,4 @@
-"""Scenes about locks alone: their order, taking one twice, not giving one back, spinlocks and interrupts."""
+"""Scenes about locks alone: their order, taking one twice, spinlocks and interrupts."""
 
 from __future__ import annotations
 
@@ -117,43 +117,6 @@ def recursive_lock(
             release(guard, first).says("")
 
     return Model("recursive_lock", (outer, *asks_for_write(guard, writer)), reachable=(named(function),))
-
-
-@scene
-def missing_unlock(
-    always: bool = True,
-    kind: LockKind = "mutex",
-    held_for: Mode = "write",
-    taken_for: Mode = "write",
-    lock: str = "&drv->lock",
-    function: str = "drv_caller",
-    other_function: str = "drv_other",
-    file: str = "",
-) -> Model:
-    """A function gives a lock back, `always` or not on an error path, where the next one waits for it."""
-    guard = lock_of(kind, lock)
-
-    @of(file, function)
-    def may_fail() -> None:
-        if choice():
-            release(guard, held_for).says("")
-        else:
-            say(f"returns with {lock} held")
-
-    @task_of(file, function)
-    def returns() -> None:
-        acquire(guard, held_for)
-        if always:
-            release(guard, held_for).says("")
-        else:
-            may_fail()
-
-    @task_of(file, other_function)
-    def next_one() -> None:
-        acquire(guard, taken_for)
-        release(guard, taken_for).says("")
-
-    return Model("missing_unlock", (returns, next_one), reachable=(named(function), named(other_function)))
 
 
 @scene

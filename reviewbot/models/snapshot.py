@@ -25,7 +25,6 @@ from reviewbot.sim import (
     WaitQueue,
     atomic_dec,
     atomic_inc,
-    choice,
     complete,
     down_read,
     down_write,
@@ -63,8 +62,6 @@ class Snapshot(Part, frozen=True, eq=False):
     in_progress: Var
     in_progress_wait: WaitQueue
     wait_lock: SpinLock
-    settled: bool = False
-    """Whether a write may find that its chunk has an exception already."""
     cow_threshold: int = 0
     """Copies that may run before further writers sleep; 2048 in the kernel, any number holds any number of writers."""
 
@@ -76,27 +73,22 @@ def snapshot(
     origin: Device,
     memory: Memory,
     *,
-    name: str = "the snapshot",
-    cow: Device | None = None,
-    kc: Kcopyd | None = None,
     origins: str = "&_origins_lock",
     throttled: str = "s->in_progress",
-    settled: bool = False,
     cow_threshold: int = 0,
 ) -> Snapshot:
     """A snapshot of `origin`; its exceptions go to a disk of its own, its copies through a client of its own."""
     return Snapshot(
-        name,
+        "the snapshot",
         origin,
-        cow or disk("the COW device"),
-        kc or dm_kcopyd_client_create("s->kcopyd_client", memory),
+        disk("the COW device"),
+        dm_kcopyd_client_create("s->kcopyd_client", memory),
         RwSem("&s->lock"),
         Mempool("&s->pending_pool", MIN_IOS, memory),
-        RwSem("&_origins_lock"),
+        RwSem(origins),
         Var(throttled),
         WaitQueue(f"&{throttled}_wait"),
         SpinLock(f"&{throttled}_wait.lock"),
-        settled,
         cow_threshold,
     )
 
@@ -113,17 +105,6 @@ def snapshot_map(s: Snapshot, op: Op, end_io: Routine) -> None:
     """A write that makes an exception, or a read of a chunk that has none."""
     if op == "read":
         submit_bio(s.origin, "read", end_io)
-    elif s.settled:
-        write_or_remap(s, end_io)
-    else:
-        make_exception(s, end_io)
-
-
-@of(FILE, "snapshot_map")
-def write_or_remap(s: Snapshot, end_io: Routine) -> None:
-    """A write to a chunk that may have an exception already."""
-    if choice():
-        submit_bio(s.cow, "write", end_io)
     else:
         make_exception(s, end_io)
 
@@ -233,24 +214,3 @@ def snapshot_throttle(
         up_write(s.origins_lock)
 
     return Model("snapshot_throttle", (writer, snapshot_ctr), reachable=("writer", "snapshot_ctr()"))
-
-
-@scene
-def snapshot_job_pool(
-    owner: Literal["client", "shared"] = "client", min_nr: int = 1, pool: str = "&kc->job_pool", writers: int = 1
-) -> Model:
-    """The COW device of a snapshot is a snapshot too, and both copy with kcopyd; whose pool their jobs come from.
-
-    A client has 8 jobs (MIN_JOBS). Nothing bounds how many chunks are copied at once, so 1 stands for any number.
-    """
-    memory = Memory("free memory")
-    shared = Mempool(pool, min_nr, memory)
-    lower_pool, upper_pool = (
-        shared if owner == "shared" else Mempool(f"{pool} of {name}", min_nr, memory) for name in ("lower", "upper")
-    )
-    lower_kc = dm_kcopyd_client_create("kc of lower", memory, lower_pool, "kcopyd of lower")
-    upper_kc = dm_kcopyd_client_create("kc of upper", memory, upper_pool, "kcopyd of upper")
-    lower = snapshot(disk("the origin of lower"), memory, name="lower", kc=lower_kc, settled=True)
-    upper = snapshot(disk("the origin of upper"), memory, name="upper", kc=upper_kc, cow=lower, settled=True)
-    flusher = writeback(upper, memory, n=writers)
-    return Model("snapshot_job_pool", (flusher,), reachable=(flusher.name,))

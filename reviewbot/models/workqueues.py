@@ -1,11 +1,11 @@
-"""Scenes about work queues: a queue on the I/O path, works that wait for each other, flushing under a lock."""
+"""Scenes about work queues: a queue on the I/O path, works that wait for each other, flushing."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from reviewbot.models.block import disk, named, of, submit_bio
-from reviewbot.models.reader import Driver, Mode, SleepingLock, acquire, asks_for_write, lock_of, release, task_of
+from reviewbot.models.reader import Driver, task_of
 from reviewbot.models.scene import scene
 from reviewbot.models.snapshot import Above, writeback_above
 from reviewbot.models.system import HOG, READER, WRITEBACK, allocating_works, reading_works, writeback
@@ -14,8 +14,6 @@ from reviewbot.sim import (
     Memory,
     Model,
     Routine,
-    SpinLock,
-    Timer,
     WorkQueue,
     cancel_work_sync,
     choice,
@@ -23,14 +21,10 @@ from reviewbot.sim import (
     flush_work,
     flush_workqueue,
     free_page,
-    mod_timer,
     program,
     queue_work,
     queue_work_once,
-    spin_lock,
-    spin_unlock,
     task,
-    timer_delete_sync,
     wait_for_completion,
 )
 
@@ -170,62 +164,6 @@ def flush_dependency(
 
 
 @scene
-def flush_under_lock(
-    held: bool = False,
-    takes: bool = True,
-    call: Flush = "flush_work",
-    ahead: bool = False,
-    kind: SleepingLock = "mutex",
-    held_for: Mode = "write",
-    taken_for: Mode = "write",
-    writer: bool = False,
-    lock: str = "&drv->lock",
-    queue: str = "drv->wq",
-    work: str = "drv_work",
-    function: str = "drv_caller",
-    file: str = "",
-) -> Model:
-    """A task waits for a work item, `held`: under a lock that the item, or one ahead of it on an ordered queue, takes.
-
-    writer: with a rwsem held for read and taken for read, a third task asks for it for write in between.
-    """
-    wq = WorkQueue(queue, threads=1, ordered=ahead)
-    mutex = lock_of(kind, lock)
-    marks = (named(function), named(work))
-
-    @of(file, work)
-    def handler() -> None:
-        if takes:
-            acquire(mutex, taken_for)
-            release(mutex, taken_for).says("")
-
-    @of(file, "", f"an item ahead of {named(work)}")
-    def other() -> None:
-        acquire(mutex, taken_for)
-        release(mutex, taken_for).says("")
-
-    @of(file, work)
-    def free_of_it() -> None:
-        pass
-
-    waited_for = free_of_it() if ahead else handler()
-
-    @task_of(file, function)
-    def caller() -> None:
-        if ahead:
-            queue_work_once(wq, other()).says("")
-        queue_work_once(wq, waited_for).says("")
-        if held:
-            acquire(mutex, held_for)
-        waits_for(call, wq, waited_for)
-        if held:
-            release(mutex, held_for).says("")
-
-    tasks = (caller, *asks_for_write(mutex, writer))
-    return Model("flush_under_lock", tasks, reachable=marks)
-
-
-@scene
 def flush_own_queue(
     own: bool = False,
     call: Flush = "flush_workqueue",
@@ -254,39 +192,6 @@ def flush_own_queue(
         queue_work_once(wq, handler()).says("")
 
     return Model("flush_own_queue", (somebody,), reachable=(named(work),))
-
-
-@scene
-def timer_sync_under_lock(
-    held: bool = False,
-    takes: bool = True,
-    lock: str = "&drv->lock",
-    timer: str = "&drv->timer",
-    handler: str = "drv_timer",
-    function: str = "drv_caller",
-    file: str = "",
-) -> Model:
-    """A task waits for a timer's function to finish, `held`: under a spinlock that the function takes."""
-    spin = SpinLock(lock)
-
-    @of(file, handler)
-    def expires() -> None:
-        if takes:
-            spin_lock(spin)
-            spin_unlock(spin).says("")
-
-    pending = Timer(timer, function=expires())
-
-    @task_of(file, function)
-    def caller() -> None:
-        mod_timer(pending).says("")
-        if held:
-            spin_lock(spin)
-        timer_delete_sync(pending).says("")
-        if held:
-            spin_unlock(spin).says("")
-
-    return Model("timer_sync_under_lock", (caller,), reachable=(named(function), named(handler)))
 
 
 @program

@@ -7,7 +7,24 @@ from sim_models import throttle
 
 from reviewbot.models.scene import build
 from reviewbot.sim.check import check
-from reviewbot.sim.model import Model, Mutex, mutex_lock, mutex_unlock, task
+from reviewbot.sim.model import (
+    Model,
+    Mutex,
+    PercpuRef,
+    Var,
+    WaitQueue,
+    atomic_set,
+    blk_mq_freeze_queue,
+    blk_mq_unfreeze_queue,
+    blk_queue_enter,
+    blk_queue_exit,
+    choice,
+    mutex_lock,
+    mutex_unlock,
+    task,
+    wait_event,
+    wake_up,
+)
 from reviewbot.types import Trace
 
 
@@ -35,7 +52,6 @@ def trace_of(model: Model) -> Trace:
             ],
         ),
         ("shrinker_lock how=lock", ["drv_caller() waits for &drv->lock, which it holds itself"]),
-        ("missing_unlock always=no", ["drv_other() waits for drv_caller() to release &drv->lock, which it never does"]),
         ("completion_missing always=no", ["drv_caller() waits for &drv->done, and nobody is left to complete it"]),
         (
             "flush_dependency rescuer=no",
@@ -58,13 +74,6 @@ def trace_of(model: Model) -> Trace:
             ],
         ),
         (
-            "freeze_and_lock order='freezes under the lock'",
-            [
-                "drv_caller() waits for drv_other() to leave drv->queue",
-                "drv_other() waits for drv_caller() to release &drv->lock",
-            ],
-        ),
-        (
             "irq_lock how=plain",
             [
                 "drv_caller() waits for the interrupt to leave CPU0",
@@ -75,6 +84,48 @@ def trace_of(model: Model) -> Trace:
 )  # fmt: skip
 def test_clauses(spec: str, clauses: list[str]) -> None:
     assert [wait.told for wait in trace_of(build(spec)).knot] == clauses
+
+
+def test_a_queue_is_frozen_when_all_have_left_it() -> None:
+    lock, queue = Mutex("&drv->lock"), PercpuRef("drv->queue")
+
+    @task()
+    def freezer() -> None:
+        mutex_lock(lock)
+        blk_mq_freeze_queue(queue)
+        blk_mq_unfreeze_queue(queue)
+        mutex_unlock(lock)
+
+    @task()
+    def user() -> None:
+        blk_queue_enter(queue)
+        mutex_lock(lock)
+        mutex_unlock(lock)
+        blk_queue_exit(queue)
+
+    assert [wait.told for wait in trace_of(Model("freeze", (freezer, user), ("freezer", "user"))).knot] == [
+        "freezer waits for user to leave drv->queue",
+        "user waits for freezer to release &drv->lock",
+    ]
+
+
+def test_a_lock_that_was_left_held_is_never_given_back() -> None:
+    lock = Mutex("&drv->lock")
+
+    @task()
+    def returns() -> None:
+        mutex_lock(lock)
+        if choice():
+            mutex_unlock(lock)
+
+    @task()
+    def after() -> None:
+        mutex_lock(lock)
+        mutex_unlock(lock)
+
+    assert [wait.told for wait in trace_of(Model("left", (returns, after), ("returns", "after"))).knot] == [
+        "after waits for returns to release &drv->lock, which it never does"
+    ]
 
 
 def test_each_clause_goes_on_with_whom_the_one_before_waits_for() -> None:
@@ -123,5 +174,16 @@ def test_a_lock_that_was_taken_and_given_back_is_not_told() -> None:
 
 
 def test_a_wake_up_that_wakes_nobody_is_told() -> None:
-    told = trace_of(build("wake_up_lost set_first=no"))
-    assert "calls wake_up(&drv->wait)" in [step.step for step in told.steps]
+    busy, queue = Var("busy", 1), WaitQueue("queue")
+
+    @task()
+    def waker() -> None:
+        wake_up(queue).says("calls wake_up(queue)")
+        atomic_set(busy, 0)
+
+    @task()
+    def sleeper() -> None:
+        wait_event(queue, busy == 0)
+
+    told = trace_of(Model("early", (waker, sleeper), ("waker", "sleeper")))
+    assert "calls wake_up(queue)" in [step.step for step in told.steps]
