@@ -13,6 +13,7 @@ from reviewbot.analysis.code.identity import known, member
 from reviewbot.analysis.events.kinds import Fact, Queue, Site, Wait, Wake, Write
 from reviewbot.analysis.producers.predicates import reads, senses
 from reviewbot.analysis.program.program import Component, World
+from reviewbot.analysis.questions.io_dependence import handlers
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Call, Expr
 from reviewbot.detect.sleeps import Kept
@@ -137,7 +138,7 @@ class Index(Component):
         sleeps = {r for _, tested in self.sleeps(wake) for r in tested}
         return sleeps | {
             fact.object
-            for handler in self.world.handlers(wake)
+            for handler in handlers(self.world, wake)
             for fact in _below(self.world, handler)
             if isinstance(fact, Write) and fact.op == "take" and known(fact.object)
         }
@@ -250,7 +251,7 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
             lost = _lost(before, after, told, way)
             if not lost or (callers and not any(_lost(before, after, told, (c, *way)) for c in callers)):
                 continue
-            handed = told.wake == RUN or bool(after.handlers(told.wake))
+            handed = told.wake == RUN or bool(handlers(after, told.wake))
             sleeper = None if handed else index(after).sleeper(told, way)
             if (handed or sleeper) and not _asks(after, key, told, sleeper):
                 yield Missed(

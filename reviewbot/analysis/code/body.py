@@ -59,40 +59,6 @@ class Body(Scope):
                 found.setdefault(event.left.name, []).append((event.op, event.right))
         return found
 
-    def assigned(self, word: str) -> tuple[int, ...]:
-        """Lines that assign something whose text has a word in it."""
-        return tuple(e.line for e in self.events() if isinstance(e, Assign) and word in show(e.right))
-
-    def reads(self, object: str) -> tuple[int, ...]:
-        """Lines on which a field is read: assigned from, handed to a call, tested."""
-        found = []
-        for block in self.function.blocks:
-            for event in block.events:
-                if isinstance(event, Assign) and self._mentions(event.right, object):
-                    found.append(event.line)
-                elif isinstance(event, CallEvent) and any(self._mentions(a, object) for a in event.call.args):
-                    found.append(event.call.line)
-            if any(edge.when is not None and self._mentions(edge.when, object) for edge in block.edges):
-                found.append(block.line)
-        return tuple(found)
-
-    def _mentions(self, expr: Expr, object: str) -> bool:
-        return any(isinstance(part, Field) and self.identity(part) == object for part in parts(expr))
-
-    def sets(self, object: str) -> bool:
-        """Whether the function assigns an object itself."""
-        return any(isinstance(e, Assign) and self.identity(e.left) == object for e in self.events())
-
-    def appended(self, callee: str) -> dict[tuple[str, str], int]:
-        """(first, second argument) -> line of the calls whose first two arguments are elements of one array."""
-        found = {}
-        for call in self.calls:
-            if call.callee == callee and len(call.args) > 1:
-                first, second = (show(bare(a)).lstrip("&").replace(" ", "") for a in call.args[:2])
-                if first.partition("[")[0] == second.partition("[")[0] and "[" in first and "[" in second:
-                    found[first, second] = call.line
-        return found
-
     # --- identity
 
     def identity(self, expr: Expr, depth: int = 0) -> str:

@@ -13,6 +13,7 @@ from reviewbot.analysis.callgraph.pointer_flow import visited
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
+from reviewbot.analysis.code.lines import sets
 from reviewbot.analysis.code.memo import Before, Given, Inherited
 from reviewbot.analysis.events.kinds import Held as HeldLock
 from reviewbot.analysis.locks.flow import walk
@@ -271,7 +272,7 @@ class Locking:
         lock = self.lock_of(body, call, effect)
         if lock.startswith(objects.UNKNOWN) or effect.does in ("transient", "downgrade"):
             return ()
-        if group.unless and body.sets(group.unless):
+        if group.unless and sets(body, group.unless):
             return ()
         base = body.base(call.args[group.argument]) if group.argument is not None else ""
         token = Token(lock, group.mode, self.faces.get(lock, group.klass), base)

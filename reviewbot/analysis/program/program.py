@@ -326,10 +326,6 @@ class World:
                 found.setdefault(fact.lock, {})[key, fact.mode] = None
         return {lock: tuple(places) for lock, places in found.items()}
 
-    def handlers(self, work: str) -> tuple[str, ...]:
-        """Keys of the functions that a work item runs."""
-        return tuple(sorted({bound.handler for bound in self.links.bound if bound.work == work}))
-
     @cached_property
     def flushers(self) -> tuple[str, ...]:
         """Keys of the functions that wait for work items, queues or timers themselves."""
