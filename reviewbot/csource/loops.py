@@ -16,6 +16,8 @@ class Loops(Guards):
     """Reads loops into the graph."""
 
     def while_statement(self, node: Node) -> None:
+        """A `while` loop, or what the repair named so: a block under a guard (`scoped_guard`), or a loop of a macro
+        (`list_for_each`)."""
         word = self.word(node.start_byte)
         if word in ("while", "__while__"):
             head = Draft(self.line(node), loop="while")
@@ -60,6 +62,8 @@ class Loops(Guards):
         self.graph.place(after)
 
     def do_statement(self, node: Node) -> None:
+        """A `do ... while` loop; one that ends in `while (0)` runs once, one that ends in `while_each_foo(x)` any
+        number of times."""
         inside, test, after = (
             Draft(self.line(node), loop="do"),
             Draft(self.last_line(node)),
@@ -86,6 +90,7 @@ class Loops(Guards):
         self.graph.place(after)
 
     def for_statement(self, node: Node) -> None:
+        """A `for` loop: what comes first, the test, the body, the step."""
         names = dict(self.names)
         first, test = node.child_by_field_name("initializer"), node.child_by_field_name("condition")
         self.stmt(first)

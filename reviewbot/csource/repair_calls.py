@@ -41,11 +41,14 @@ def _starts_statement(text: Text, call: Bracket) -> bool:
 
 
 def storage(text: Text) -> None:
+    """Blanks `static`, `extern` and `const` before a macro call at the start of a line."""
     for found in list(STORAGE.finditer(bytes(text.code))):
         text.put(*found.span(), b"")
 
 
 def type_arguments(text: Text) -> None:
+    """Makes a name of each argument that is a type: `container_of(p, struct foo, m)` -> `container_of(p, Foo, m)`,
+    `va_arg(ap, int *)` alike."""
     for call in text.calls():
         if call.name in TYPE_OPERATORS or not SUSPECT.search(text.code, call.open, call.close + 1):
             continue
@@ -68,6 +71,7 @@ def _as_name(name: bytes) -> bytes:
 
 
 def leaving_arguments(text: Text) -> None:
+    """Makes a name of `return`, `goto`, `break` or `continue` where it is an argument of a macro."""
     for found in list(re.finditer(rb"[(,]\s*(return|goto|break|continue)\b\s*(?=([,)])|)", bytes(text.code))):
         start, end = found.span(1)
         text.put(start, end, found[1].capitalize() if found[2] else b"")
@@ -79,6 +83,7 @@ def _takes_block(name: bytes) -> bool:
 
 
 def statement_macros(text: Text) -> None:
+    """Makes an empty block of a macro call that is a statement without a semicolon."""
     for call in text.calls():
         if call.name in KEYWORDS or call.inside != "code" or _takes_block(call.name):
             continue
@@ -91,6 +96,7 @@ def statement_macros(text: Text) -> None:
 
 
 def block_macros(text: Text) -> None:
+    """Renames a macro call before a block (`for_each_foo(x) {`) to `while`, so that the block is read as a loop."""
     for call in text.calls():
         if call.name in KEYWORDS or call.inside != "code" or len(call.name) < 5:
             continue
@@ -103,6 +109,7 @@ def block_macros(text: Text) -> None:
 
 
 def each_macros(text: Text) -> None:
+    """Reads `do_each_foo(x) { ... } while_each_foo(x)` as a `do ... while` loop."""
     for call in text.calls():
         if call.depth and call.name.startswith(b"do_each_") and text.after(call.close + 1)[:1] == b"{":
             text.put(call.start, call.close + 1, b"do")
@@ -119,6 +126,8 @@ def _while(text: Text, call: Bracket) -> None:
 
 
 def system_calls(text: Text) -> None:
+    """Turns `SYSCALL_DEFINEn(name, type, argument, ...)` and `BPF_CALL_n(...)` into the head of a function that returns
+    long."""
     for call in text.calls():
         if call.depth or not PAIRED.fullmatch(call.name):
             continue
@@ -134,6 +143,7 @@ def system_calls(text: Text) -> None:
 
 
 def typed_variables(text: Text) -> None:
+    """Turns a macro that declares a variable by its type (`DEFINE_PER_CPU(type, name)`) into that declaration."""
     for call in text.calls():
         if call.name in syntax().typed_variables:
             ranges = arguments(text.code, call.open + 1, call.close)
@@ -145,6 +155,7 @@ def typed_variables(text: Text) -> None:
 
 
 def macro_members(text: Text) -> None:
+    """Declares the name that a macro call among the members of a struct stands for; blanks one without a semicolon."""
     for call in text.calls():
         if call.inside != "members" or not _starts_statement(text, call):
             continue
@@ -159,6 +170,7 @@ def macro_members(text: Text) -> None:
 
 
 def macro_variables(text: Text) -> None:
+    """Declares the name that DECLARE_FOO(name) or DEFINE_FOO(name) stands for inside of a function."""
     for call in text.calls():
         if call.depth and call.inside != "members" and call.name.startswith((b"DECLARE_", b"DEFINE_")):
             after = text.after(call.close + 1)
@@ -176,6 +188,7 @@ def _declare(text: Text, call: Bracket, name: tuple[int, int]) -> None:
 
 
 def empty_arguments(text: Text) -> None:
+    """Fills in macro arguments that are no expression: none at all, an operator alone, statements."""
     for call in text.calls():
         if call.name in KEYWORDS or not ODD_ARGUMENT.search(text.code, call.open, call.close + 1):
             continue
@@ -194,6 +207,7 @@ def empty_arguments(text: Text) -> None:
 
 
 def struct_groups(text: Text) -> None:
+    """Turns `struct_group(name, members)` and its like (GROUPS) into a nested struct with these members."""
     for call in text.calls():
         if call.name in GROUPS:
             ranges = arguments(text.code, call.open + 1, call.close)
@@ -204,6 +218,7 @@ def struct_groups(text: Text) -> None:
 
 
 def function_macros(text: Text) -> None:
+    """Shortens the name of a macro at file scope that is followed by a body, so that it is read as a function."""
     for call in text.calls():
         if len(call.name) > 2 and _at_file_scope(text, call) and text.after(call.close + 1)[:1] == b"{":
             name = call.name[:1] + b" " * (len(call.name) - 2) + call.name[-1:]
@@ -211,6 +226,8 @@ def function_macros(text: Text) -> None:
 
 
 def loose_macros(text: Text) -> None:
+    """Blanks macro calls at file scope that are neither declaration nor function; keeps their ranges in
+    `text.loose`."""
     for call in sorted(text.calls(), key=lambda call: call.start):
         if _at_file_scope(text, call) and text.after(call.close + 1)[:1] not in (b";", b"{", b"=", b",", b"(", b"["):
             text.loose.append((call.start, call.close + 1))

@@ -23,6 +23,7 @@ C_WORDS = KEYWORDS | frozenset(
 
 
 def spellings(text: Text) -> None:
+    """Puts the standard spelling in the place of others, as kernel/syntax.toml lists them."""
     table = syntax().spellings
     if pattern := text.pattern(table):
         for found in pattern.finditer(bytes(text.code)):
@@ -30,11 +31,13 @@ def spellings(text: Text) -> None:
 
 
 def annotation_words(text: Text) -> None:
+    """Blanks the attributes that kernel/syntax.toml names (`__init`, `__user`)."""
     if pattern := text.pattern(syntax().annotations):
         text.code[:] = pattern.sub(lambda found: b" " * len(found[0]), bytes(text.code))
 
 
 def own_annotations(text: Text) -> None:
+    """Blanks names that the file itself defines as nothing but such attributes."""
     known = syntax().annotations
     own = []
     for directive, start, end in text.directives:
@@ -51,6 +54,7 @@ def own_annotations(text: Text) -> None:
 
 
 def unknown_annotations(text: Text) -> None:
+    """Blanks a word before a name where only an attribute that nobody lists can stand."""
     for found in list(UNKNOWN_ANNOTATION.finditer(text.code)):
         end = found.start()
         start = (
@@ -63,6 +67,7 @@ def unknown_annotations(text: Text) -> None:
 
 
 def unknown_words(text: Text) -> None:
+    """Of two names in a row, blanks the one that looks like an attribute."""
     for found in list(TWO_NAMES.finditer(bytes(text.code))):
         names = [found.span(1), found.span(2)]
         odd = [ANNOTATION.fullmatch(text.code[start:end]) is not None for start, end in names]
@@ -71,6 +76,7 @@ def unknown_words(text: Text) -> None:
 
 
 def annotation_calls(text: Text) -> None:
+    """Blanks attributes with arguments (`__aligned(8)`), with their parentheses."""
     if pattern := text.pattern(syntax().annotation_calls):
         for found in list(pattern.finditer(bytes(text.code))):
             if (close := closing(text.code, found.end())) > 0:
@@ -78,6 +84,7 @@ def annotation_calls(text: Text) -> None:
 
 
 def asm(text: Text) -> None:
+    """Blanks `asm(...)`, or makes a name of it where a statement is needed."""
     for found in list(ASM.finditer(bytes(text.code))) if b"asm" in text.code else ():
         if (close := closing(text.code, found.end())) > 0:
             declares = text.before(found.start())[-1:] in (b")", b"]") or text.before(found.start())[-1:].isalnum()
@@ -85,6 +92,7 @@ def asm(text: Text) -> None:
 
 
 def typeof(text: Text) -> None:
+    """Makes a type name of `typeof(...)`."""
     if b"typeof" not in text.code:
         return
     for found in list(re.finditer(rb"\btypeof\s*(?=\()", bytes(text.code))):
@@ -93,6 +101,7 @@ def typeof(text: Text) -> None:
 
 
 def offsetof(text: Text) -> None:
+    """Makes ordinary calls of `offsetof` and `alignof`, whose arguments are types."""
     if pattern := text.pattern((b"offsetof", b"__alignof__", b"__alignof", b"alignof", b"_Alignof")):
         for found in pattern.finditer(bytes(text.code)):
             text.put(*found.span(), found[0].lstrip(b"_").capitalize())
@@ -110,5 +119,6 @@ def strings(text: Text) -> None:
 
 
 def case_ranges(text: Text) -> None:
+    """Reads `case 1 ... 5:` as `case 1 | 5:`."""
     for found in re.finditer(rb"\bcase\b[^:;\n?{}]*?(\.\.\.)", bytes(text.code)) if b"..." in text.code else ():
         text.put(*found.span(1), b" | ")

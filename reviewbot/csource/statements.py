@@ -227,6 +227,7 @@ class Statements(Loops):
         self.graph.leave(self.line(node))
 
     def leave_by(self, word: str, node: Node) -> None:
+        """A macro that may leave by `word` (return, goto, break, continue): one way goes there, one goes on."""
         line = self.line(node)
         away, on = Draft(line), Draft(line)
         self.graph.go(away)

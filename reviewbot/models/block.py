@@ -54,6 +54,7 @@ def disk(name: str = "the disk") -> Disk:
 
 @program(file="block/blk-mq.c")
 def blk_mq_submit_bio(disk: Disk, end_io: Routine) -> None:
+    """The disk takes the bio; its interrupt ends it later."""
     start_io(disk.interrupt, end_io).says("")
 
 

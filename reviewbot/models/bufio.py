@@ -62,6 +62,7 @@ def dm_bufio_shrink_scan(c: Bufio, gfp: Gfp, written: Completion) -> None:
 
 @program(file=FILE, title="shrink_work")
 def shrink_work(c: Bufio) -> None:
+    """The work item of the shrinker: cleans a buffer under the client's lock."""
     mutex_lock(c.lock).says("")
     __make_buffer_clean(c, c.in_work)
     mutex_unlock(c.lock).says("")
@@ -77,6 +78,7 @@ def __make_buffer_clean(c: Bufio, written: Completion) -> None:
 
 @program(file=FILE)
 def write_endio(written: Completion) -> None:
+    """A buffer has been written."""
     complete(written).says("")
 
 

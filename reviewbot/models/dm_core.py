@@ -82,6 +82,7 @@ def snapshot_map(md: Mapped, end_io: Routine, cloned: bool) -> None:
 
 @of(SNAP, "snapshot_map")
 def take_exception(md: Mapped) -> None:
+    """The lower snapshot finds an exception for a chunk, under its lock."""
     if isinstance(md.lock, Mutex):
         mutex_lock(md.lock).says(f"takes {md.lock} in snapshot_map()")
     else:
@@ -95,11 +96,13 @@ def take_exception(md: Mapped) -> None:
 
 @program(title="the bio for the lower device")
 def lower_submit_bio(md: Mapped, end_io: Routine, cloned: bool) -> None:
+    """The part of a bio that goes to the disk."""
     start_io(md.disk, clone_endio(md, end_io, cloned)).says("")
 
 
 @program(file=FILE, title="clone_endio")
 def clone_endio(md: Mapped, end_io: Routine, cloned: bool) -> None:
+    """A clone has ended: gives back what it took, ends the bio above."""
     mempool_free(md.pending_pool).says("")  # pending_complete
     if cloned:
         bio_put(md.bs).says("")  # free_tio
@@ -108,6 +111,7 @@ def clone_endio(md: Mapped, end_io: Routine, cloned: bool) -> None:
 
 @program(file=FILE, title="dm_wq_work()")
 def dm_wq_work(md: Mapped, end_io: Routine) -> None:
+    """md->work: submits the bios that were deferred to it, one after the other."""
     while quietly(md.deferred > 0):
         atomic_dec(md.deferred).says(f"takes a bio off {md.deferred}")
         submit_bio(dm_submit_bio(md, end_io), md).says("")

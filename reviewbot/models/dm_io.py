@@ -54,6 +54,7 @@ def async_io(client: IoClient, device: Device, op: Op, fn: Routine) -> None:
 
 @program(file=FILE, title="endio of {client}", told=False)
 def endio(client: IoClient, fn: Routine) -> None:
+    """A bio of dm-io has ended: gives back what it took, calls the client's function."""
     bio_put(client.bios).says("")
     mempool_free(client.pool).says("")  # complete_io
     fn()
@@ -61,10 +62,12 @@ def endio(client: IoClient, fn: Routine) -> None:
 
 @program(file=FILE)
 def sync_io(client: IoClient, device: Device, op: Op, done: Completion) -> None:
+    """dm_io() without a callback: waits for the end."""
     async_io(client, device, op, sync_io_complete(done))
     wait_for_completion(done).says("")
 
 
 @program(file=FILE)
 def sync_io_complete(done: Completion) -> None:
+    """Lets sync_io() go on."""
     complete(done).says("")

@@ -34,18 +34,21 @@ def dm_kcopyd_client_create(name: str, memory: Memory) -> Kcopyd:
 
 @program(file=FILE)
 def dm_kcopyd_copy(kc: Kcopyd, source: Device, dest: Device, fn: Routine) -> None:
+    """Takes a job and queues it: reads from `source`, writes to `dest`, then calls `fn` in the client's thread."""
     mempool_alloc(kc.job_pool).says("")
     queue_work(kc.wq, run_io_job(kc, "read", source, dest, fn)).says("")  # dispatch_job, run_pages_job
 
 
 @program(file=FILE, title="run_io_job", told=False)
 def run_io_job(kc: Kcopyd, op: Op, source: Device, dest: Device, fn: Routine) -> None:
+    """The client's thread starts the read, or the write, of a job."""
     say(f"reads the chunk from {source}" if op == "read" else f"writes the chunk to {dest}")
     async_io(kc.io, source if op == "read" else dest, op, complete_io(kc, op, source, dest, fn))
 
 
 @program(file=FILE, title="complete_io", told=False)
 def complete_io(kc: Kcopyd, op: Op, source: Device, dest: Device, fn: Routine) -> None:
+    """I/O of a job has ended: the write follows the read, and after that the job is done."""
     if op == "read":
         queue_work(kc.wq, run_io_job(kc, "write", source, dest, fn)).says("")
     else:
@@ -54,5 +57,6 @@ def complete_io(kc: Kcopyd, op: Op, source: Device, dest: Device, fn: Routine) -
 
 @program(file=FILE, title="run_complete_job", told=False)
 def run_complete_job(kc: Kcopyd, fn: Routine) -> None:
+    """The client's thread gives the job back and calls its function."""
     mempool_free(kc.job_pool).says("")
     fn()

@@ -55,11 +55,13 @@ def loop(fs: Filesystem, name: str = "the loop device", workers: int = 1) -> Loo
 
 @program(file=FILE)
 def loop_queue_rq(lo: Loop, op: Op, end_io: Routine) -> None:
+    """Queues a request for the device's worker."""
     queue_work(lo.workqueue, loop_process_work(lo, op, end_io)).says("")
 
 
 @program(file=FILE, title="loop_process_work()")
 def loop_process_work(lo: Loop, op: Op, end_io: Routine) -> None:
+    """The worker reads or writes the backing file, in a memalloc_noio scope."""
     memalloc_noio_save().says("")
     write_iter(lo.fs, op)  # lo_rw_aio
     memalloc_noio_restore().says("")
@@ -77,4 +79,5 @@ def write_iter(fs: Filesystem, op: Op) -> None:
 
 @program(told=False)
 def end_write(fs: Filesystem) -> None:
+    """The filesystem below has written."""
     complete(fs.written).says("")

@@ -315,6 +315,7 @@ def shrinker_io(
 
 @program
 def tries(lock: Mutex) -> None:
+    """Takes a lock if it is free and gives it back."""
     if mutex_trylock(lock):
         mutex_unlock(lock).says("")
 

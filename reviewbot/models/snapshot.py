@@ -149,6 +149,7 @@ def wait_for_in_progress(s: Snapshot, unlock: bool) -> None:
 
 @program(file=FILE)
 def start_copy(s: Snapshot, resubmit: Routine) -> None:
+    """Counts the copy and hands the chunk to kcopyd."""
     spin_lock(s.wait_lock).says("")  # account_start_copy
     atomic_inc(s.in_progress).says("")
     spin_unlock(s.wait_lock).says("hands the chunk to kcopyd in start_copy()")
@@ -157,6 +158,7 @@ def start_copy(s: Snapshot, resubmit: Routine) -> None:
 
 @program(file=FILE, title="copy_callback")
 def copy_callback(s: Snapshot, resubmit: Routine) -> None:
+    """kcopyd has copied the chunk: completes the exception and lets throttled writers go on."""
     pending_complete(s, resubmit)  # complete_exception
     spin_lock(s.wait_lock).says("")  # account_end_copy
     atomic_dec(s.in_progress).says("")
@@ -167,6 +169,7 @@ def copy_callback(s: Snapshot, resubmit: Routine) -> None:
 
 @program(file=FILE)
 def pending_complete(s: Snapshot, resubmit: Routine) -> None:
+    """The exception is there: the writes that waited for it go on by `resubmit`."""
     down_read(s.lock).says("runs copy_callback() and pending_complete()")
     up_read(s.lock).says("")
     resubmit()
@@ -175,6 +178,7 @@ def pending_complete(s: Snapshot, resubmit: Routine) -> None:
 
 @program(file=FILE)
 def flush_bios(s: Snapshot, end_io: Routine) -> None:
+    """The writes that waited go to the COW device."""
     submit_bio(s.cow, "write", end_io)
 
 

@@ -49,16 +49,19 @@ class Verity(Part, frozen=True, eq=False):
 
 @program(file=FILE)
 def verity_map(v: Verity, end_io: Routine) -> None:
+    """A read goes to the data device."""
     submit_bio(v.data_dev, "read", verity_end_io(v, end_io))
 
 
 @program(file=FILE, title="verity_end_io of {v}")
 def verity_end_io(v: Verity, end_io: Routine) -> None:
+    """The read has ended: the check is queued."""
     queue_work(v.verify_wq, verity_work(v, end_io)).says(f"queues verity_work on {v.verify_wq}")
 
 
 @program(file=FILE, title="verity_work of {v}")
 def verity_work(v: Verity, end_io: Routine) -> None:
+    """Checks the blocks, some of them again, and ends the bio."""
     if v.rechecks:
         verity_handle_data_hash_mismatch(v)
     end_io()  # verity_finish_io
@@ -66,12 +69,14 @@ def verity_work(v: Verity, end_io: Routine) -> None:
 
 @program(file=FILE)
 def verity_handle_data_hash_mismatch(v: Verity) -> None:
+    """A block that does not match may have to be read again."""
     if choice():
         verity_recheck(v)
 
 
 @program(file=FILE)
 def verity_recheck(v: Verity) -> None:
+    """Reads a block again into a page of the pool, and waits for that."""
     mempool_alloc(v.recheck_pool).says(f"takes {{one}} page with mempool_alloc({v.recheck_pool}) to recheck the block")
     say(f"reads the block again from {v.data_dev} while it holds the page")
     sync_io(v.io, v.data_dev, "read", v.reread)

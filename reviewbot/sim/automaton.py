@@ -96,6 +96,7 @@ class Class(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> int:
+        """Where the class's part of a state ends, in bytes."""
         return self.offset + self.n * self.width
 
 

@@ -22,10 +22,12 @@ class BioSet(Mempool, frozen=True, eq=False):
 
     @property
     def element(self) -> str:
+        """What is taken from it, in a sentence."""
         return "a bio"
 
     @property
     def call(self) -> str:
+        """The call that takes it."""
         return f"bio_alloc_bioset({address(self.name)})"
 
     def __post_init__(self) -> None:

@@ -27,6 +27,7 @@ class Mutex(Resource, frozen=True, eq=False):
 
     @property
     def owned(self) -> Cell:
+        """1 while somebody has it."""
         return Cell(self, "owned")
 
     def asked(self, role: str, act: Act) -> str:
@@ -38,6 +39,7 @@ class SpinLock(Resource, frozen=True, eq=False):
 
     @property
     def owned(self) -> Cell:
+        """1 while somebody has it."""
         return Cell(self, "owned")
 
     def asked(self, role: str, act: Act) -> str:
@@ -53,18 +55,22 @@ class Cpu(Resource, frozen=True, eq=False):
 
     @property
     def irqs_off(self) -> Cell:
+        """How many times interrupts were turned off."""
         return Cell(self, "irqs off")
 
     @property
     def bh_off(self) -> Cell:
+        """How many times softirqs were turned off."""
         return Cell(self, "softirqs off")
 
     @property
     def in_irq(self) -> Cell:
+        """1 while an interrupt runs."""
         return Cell(self, "in interrupt")
 
     @property
     def in_softirq(self) -> Cell:
+        """1 while a softirq runs."""
         return Cell(self, "in softirq")
 
     def asked(self, role: str, act: Act) -> str:
@@ -76,14 +82,17 @@ class RwSem(Resource, frozen=True, eq=False):
 
     @property
     def readers(self) -> Cell:
+        """How many have it for read."""
         return Cell(self, "readers")
 
     @property
     def writer(self) -> Cell:
+        """1 while somebody has it for write."""
         return Cell(self, "writer")
 
     @property
     def waiting(self) -> Cell:
+        """How many wait for it for write: new readers wait behind them."""
         return Cell(self, "waiting writers")
 
     def asked(self, role: str, act: Act) -> str:
@@ -97,6 +106,7 @@ class Semaphore(Resource, frozen=True, eq=False):
 
     @property
     def free(self) -> Cell:
+        """How many more may have it."""
         return Cell(self, "count", init=self.count)
 
     def asked(self, role: str, act: Act) -> str:
@@ -112,10 +122,12 @@ class PercpuRef(Resource, frozen=True, eq=False):
 
     @property
     def users(self) -> Cell:
+        """How many are inside."""
         return Cell(self, "users")
 
     @property
     def frozen(self) -> Cell:
+        """1 while it is frozen, or being frozen: nobody new comes in."""
         return Cell(self, "frozen")
 
     def asked(self, role: str, act: Act) -> str:

@@ -63,6 +63,7 @@ class Memory(Resource, frozen=True, eq=False):
 
     @property
     def free(self) -> Cell:
+        """Pages that nobody has."""
         return Cell(self, "free", init=self.pages)
 
     def asked(self, role: str, act: Act) -> str:
@@ -80,6 +81,7 @@ class Mempool(Resource, frozen=True, eq=False):
 
     @property
     def free(self) -> Cell:
+        """Elements of the reserve that nobody has."""
         return Cell(self, "free", init=self.min_nr)
 
     @property

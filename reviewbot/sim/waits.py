@@ -33,6 +33,7 @@ class Var(Resource, frozen=True, eq=False):
 
     @property
     def cell(self) -> Cell:
+        """Its value."""
         return Cell(self, "value", init=self.init)
 
     def __lt__(self, other: int | Var) -> Test:
@@ -155,10 +156,12 @@ class Completion(Resource, frozen=True, eq=False):
 
     @property
     def done(self) -> Cell:
+        """How many may still pass."""
         return Cell(self, "done")
 
     @property
     def all_done(self) -> Cell:
+        """1 after complete_all()."""
         return Cell(self, "done for all")
 
     def asked(self, role: str, act: Act) -> str:

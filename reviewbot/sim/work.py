@@ -80,10 +80,12 @@ class WorkQueue(Runner, frozen=True, eq=False):
 
     @property
     def limit(self) -> int:
+        """How many of its items may run at once."""
         return 1 if self.ordered else self.max_active
 
     @property
     def depth(self) -> int:
+        """How many items it remembers in their order; 0 where the order does not matter."""
         return self.slots if self.ordered else 0
 
 

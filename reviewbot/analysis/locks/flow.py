@@ -71,6 +71,8 @@ def walk(plan: Plan, given: Mapping[str, int], correlate: bool) -> Paths:
 
 
 def onward(plan: Plan, block: Block, path: Path) -> Iterator[tuple[int, Path]]:
+    """The paths that go on from the end of a block: (number of the next block, path). What an edge tests narrows the
+    signs of the value; a path that contradicts what is known of it is left out."""
     held, values = path
     known = dict(values)
     for to, key, signs, possible in plan.leads(block):
@@ -123,6 +125,7 @@ def _through(plan: Plan, block: Block, start: Path, keys: frozenset[str], result
 
 
 def returned(value: Expr | None, known: dict[str, int]) -> int:
+    """The signs that a returned value can have, from what is known of values on this path; VOID without one."""
     if value is None:
         return VOID
     t = test(value)
@@ -225,6 +228,8 @@ def _known(plan: Plan, value: Expr, known: dict[str, int]) -> int | None:
 
 
 def assign(plan: Plan, event: Assign, path: Path, keys: frozenset[str]) -> Path:
+    """A path after an assignment: what stood on the old value is forgotten; what is known of the new one is kept where
+    it is followed (`keys`)."""
     held, values = path
     left, name, right, plain, signs = plan.store(event)
     if left not in keys:

@@ -66,6 +66,8 @@ EMPTY = Record({}, (), (), False)
 
 
 def at_call(paths: set[Held], coarse: set[Held]) -> At:
+    """Locksets at one call. paths: what is held on each path, conditions correlated; coarse: the same with each
+    condition by itself, which sees more paths."""
     if paths == {()} == coarse:
         return NOTHING
     held = _must(paths)
