@@ -1,4 +1,4 @@
-"""Changes of what a sleep tests, and whether a wake-up follows each: what a change of the code leaves unannounced."""
+"""Lost signals: writes to what a sleep tests that are not followed by the wake-up any more since a change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ PAIRS = 6
 
 
 class Told(NamedTuple):
-    """What a sleep tests, how it is changed (`=0`, `=1`: to a constant), and what has to be woken after that."""
+    """A signal obligation: after `tested` is changed by `op` (`=0`, `=1`: set to a constant), `wake` has to be
+    woken."""
 
     tested: str
     op: str
@@ -51,7 +52,7 @@ class Told(NamedTuple):
 
 
 class Missed(Kept, frozen=True):
-    """A change of what a sleep tests from which a function returns without the wake-up that always followed."""
+    """A lost signal: a function can return after the write without the wake-up that followed on every path before."""
 
     told: Told
     way: tuple[str, ...]
@@ -303,7 +304,8 @@ def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> tupl
 
 
 class Silence(NamedTuple):
-    """The writes of a function, in the order of the text, and those after which it can return without the wake-up."""
+    """writes: the places where a function writes what is tested, in the order of the text; silent: those of them after
+    which it can return without the wake-up."""
 
     writes: tuple[Place, ...]
     silent: tuple[Place, ...]

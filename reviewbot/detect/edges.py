@@ -26,7 +26,8 @@ UNTIMED = frozenset({"event", "completion", "bit", "freeze", "sleep"})
 
 
 class Actor(Value, frozen=True):
-    """One task of a circle: the functions from the root of its context to the one that matters, by key."""
+    """One role of a wait cycle: a task, by the chain of functions (keys) from the root of its context to the one that
+    matters."""
 
     chain: tuple[str, ...]
     context: str = ""
@@ -49,7 +50,8 @@ class Actor(Value, frozen=True):
 
 
 class Circle(Value, frozen=True):
-    """The holder of a lock waits for something that is only brought by somebody who wants the lock."""
+    """A wait cycle: `holder` holds `lock` and waits for `object`; those who could end that wait (`providers`) need the
+    lock first."""
 
     kind: str
     """What is waited for: lock, event, completion, bit, work, workqueue, timer, thread, freeze, self."""
@@ -75,7 +77,7 @@ class Circle(Value, frozen=True):
 
     @property
     def actors(self) -> tuple[Actor, ...]:
-        """Everybody who takes part."""
+        """All roles: the holder, the providers, the writer if there is one."""
         return (self.holder, *self.providers, *((self.writer,) if self.writer else ()))
 
     @property
@@ -88,7 +90,7 @@ class Circle(Value, frozen=True):
 
 
 class Edge(NamedTuple):
-    """A place that waits with a lock held."""
+    """A hold-and-wait edge: a lock that is held at a place that waits, there or in a callee."""
 
     lock: Held
     effect: Effect
@@ -104,7 +106,8 @@ class Edge(NamedTuple):
 
     @property
     def pair(self) -> tuple[str, str, str, str]:
-        """What is held and what is waited for."""
+        """(lock held, its mode, kind of wait, what is waited for): two edges with the same pair are the same
+        dependency."""
         return self.lock.lock, self.lock.mode, self.effect.kind, self.effect.object
 
     @property
@@ -113,7 +116,7 @@ class Edge(NamedTuple):
         return self.key.rpartition(":")[2]
 
     def actor(self, context: str) -> Actor:
-        """Who waits."""
+        """The task of this edge as a role. context: that of the chain's root."""
         below = tuple(f"{place.file}:{place.function}" for place in self.down)
         return Actor(chain=self.chain, context=context, at=self.place, down=below)
 
@@ -125,10 +128,10 @@ def edges(
     classes: frozenset[str] = REAL,
     lock: str = "",
 ) -> Iterator[Edge]:
-    """Each lock that is held in the function, by it or on one way into it, at each place that waits.
+    """The hold-and-wait edges of one function: each lock held, by it or on one way into it, at each place that waits.
 
-    wanted: which effects count as waiting; those that only somebody else can end when left out. classes: of locks.
-    lock: the only one that is asked about.
+    wanted: which effects count as waiting (default: `waits`). classes: of the locks that count. lock: the identity of
+    the only lock that counts; empty for all.
     """
     wanted = wanted or waits
     if world.function(key).unreadable or world.function(key).macro:
@@ -179,7 +182,7 @@ def _held(surely: tuple[Held, ...], maybe: tuple[Held, ...]) -> tuple[Held, ...]
 
 
 def _means(effect: Effect) -> bool:
-    """Whether it is known what is waited for, where that has a name."""
+    """True when the object that is waited for is identified, or the effect has none."""
     return effect.kind not in ("lock", "wait", "flush") or not effect.object or known(effect.object)
 
 
@@ -203,7 +206,8 @@ def _under(
 
 
 def waits(effect: Effect) -> bool:
-    """Whether it is something that only somebody else can end."""
+    """True for an effect that ends only when another task acts: taking a lock, a flush, a wait of a class in
+    UNTIMED."""
     if effect.kind in ("lock", "flush"):
         return bool(effect.object)
     return bool(effect.object) and effect.kind == "wait" and effect.detail in UNTIMED
@@ -221,5 +225,5 @@ def _tested(world: World, down: tuple[Place, ...], effect: Effect) -> tuple[str,
 
 
 def changed(world: World, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Keys of the functions (file, name) that the world has."""
+    """Keys (`file:name`) of those functions, given as (file, name), that the world has; each once, in order."""
     return tuple(dict.fromkeys(k for file, name in names if (k := f"{file}:{name}") in world.names.functions))

@@ -26,7 +26,8 @@ NEAR = 1
 
 
 class Providers(Component):
-    """Indices over a world: who takes a lock, who wakes, who runs; made once."""
+    """Indices over a world for finding who can end a wait: who takes a lock, who wakes, who runs. Each is made on first
+    use."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -79,14 +80,15 @@ class Providers(Component):
         return found
 
     def edges(self, key: str) -> tuple[Edge, ...]:
-        """The edges of a function that only somebody else can end, found once."""
+        """The hold-and-wait edges of a function, by its key."""
         found = self._edges.get(key)
         if found is None:
             found = self._edges[key] = tuple(edges(self.world, key))
         return found
 
     def of(self, edge: Edge) -> tuple[Actor, ...]:
-        """Who brings what the edge waits for: every one of them a way out."""
+        """The tasks that can end the wait of an edge: for a lock those who hold it and want the one held, for a flush
+        the handlers, else those who wake."""
         match edge.effect.kind:
             case "lock":
                 return tuple(self._holding(edge))
@@ -160,7 +162,8 @@ class Providers(Component):
         return bool(files[0] & files[1] or programs[0] & programs[1])
 
     def far(self, lock: str) -> int:
-        """How many calls further down a lock may be taken to be the one that is meant."""
+        """The largest number of calls between a function and the taking of `lock` at which it still counts as the same
+        instance."""
         owned = owner(lock)
         ours = not owned or lock in KERNEL.written or self._declares(owned)
         return FAR if ours or (lock in KERNEL.lock_classes and KERNEL.lock_classes[lock] in KERNEL.latches) else NEAR
@@ -170,7 +173,7 @@ class Providers(Component):
         return any(not path.startswith("include/") for path in self.world.names.declaring(struct))
 
     def context(self, key: str) -> str:
-        """The context of a root."""
+        """Name of the first context that the function at the root of a chain runs in; empty when none is known."""
         return next((e.context for e in self.world.entered(key)), "")
 
     def writer(self, lock: str) -> Actor | None:

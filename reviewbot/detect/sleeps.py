@@ -29,15 +29,15 @@ INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 
 
 class Kept(Value, frozen=True):
-    """Base of what is found here: goes through a finding as text."""
+    """Base of the candidates found here; they travel inside of a finding as JSON."""
 
     def text(self) -> str:
-        """As text."""
+        """The candidate as JSON."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """From text."""
+        """The candidate from what `text` returned. Raises msgspec.DecodeError for anything else."""
         return msgspec.json.decode(text, type=cls)
 
 

@@ -1,7 +1,7 @@
-"""How sure it is that a run gets somewhere: what decides that a claim about a line is not made.
+"""Doubts about a run: why it may not get from a lock to the wait, so that no claim is made about that line.
 
-A call may stand under a flag of the caller's, under the last reference to an object, or go through a pointer that stands
-for several functions: whether this very run comes by then nobody can say from the text alone.
+A call may stand under a flag of the caller's, under the last reference to an object, or go through a pointer that
+stands for several functions: the text alone does not say whether this very run comes by.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ def _is_flag(value: Expr, flags: set[str]) -> bool:
 
 
 def doubtful(world: World, edge: Edge) -> bool:
-    """Whether a run may well not get from the lock to the wait, or not wait there: they are far apart, somebody has to
-    give back the last reference to an object in between, or what is locked was made on the way.
+    """True where a run may not get from the lock of an edge to its wait, or may not block there.
 
-    Who holds a lock usually has a reference of his own, or the object is still in a list that has one.
+    That is so where they are many calls apart, where the last reference to an object has to be given back in between
+    (who holds a lock usually has one of his own, or the object is in a list that has one), and where the lock's object
+    was made on the way.
     """
     chain = edge.chain[_taker(world, edge) :]
     if len(chain) + len(edge.down) > FURTHEST or (edge.effect.kind == "lock" and _made_here(world, edge)):

@@ -70,7 +70,8 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
 
 
 def _meant(world: World, edge: Edge) -> bool:
-    """Whether the lock that is taken can be the one that is meant: one of many taken far below is another one."""
+    """Whether the lock of an edge can be the very instance that is meant: one that is taken many calls further down is
+    another."""
     far = providers(world).far(edge.effect.object)
     return edge.effect.kind != "lock" or far == FAR or len(edge.down) <= far
 
@@ -80,7 +81,8 @@ def _pairs(world: World, files: set[str]) -> set[Pair]:
 
 
 def close(world: World, edge: Edge) -> Circle | None:
-    """The circle that an edge is part of: whoever provides what is waited for wants the lock; else None."""
+    """The wait cycle that an edge of `world` closes; None where somebody can end the wait without the lock, or where it
+    is too doubtful: each `return None` is one such reason."""
     found = providers(world)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
@@ -156,10 +158,11 @@ def _again(edge: Edge, holder: Actor) -> Circle | None:
 
 
 def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, str]]:
-    """Locks that a function leaves held, by the class of its result, where it did not before; with that class.
+    """Locks that a function of `names` (file, name) leaves held since the change, each with the function's key; the
+    detail of the circle names the results for which it does.
 
-    Conditions that correlate hide what may change before a lock is taken, single ones see ways that cannot be: what is
-    new to either is asked about.
+    Paths are walked twice, with conditions correlated and one by one: the first misses locks that were taken under a
+    changed condition, the second sees paths that no run takes. What is new in either is looked into.
     """
     for key in changed(after, names):
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
@@ -214,7 +217,8 @@ def _hands_out(world: World, key: str, lock: str) -> bool:
 
 
 def unread(world: World, key: str) -> set[str]:
-    """Functions that are not at hand and may change what is held: by their names, or called through a pointer."""
+    """Names of the functions called that may change what is held and whose bodies are not at hand, calls through
+    pointers among them."""
     body, found = world.body(key), set[str]()
     for call in body.calls:
         if world.links.reached(key, call):

@@ -93,7 +93,7 @@ MOST_PLACES = 400
 
 
 class Programs(Component):
-    """The programs of the tasks of circles that were read off the code of a world so far."""
+    """Cache of a world: the automata of the tasks of circles that were sliced so far."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -107,7 +107,7 @@ def words(identity: str, others: tuple[str, ...] = ()) -> str:
 
 
 class Cast:
-    """The tasks of a circle on one side. Raises Unreadable where a program cannot be had."""
+    """Makes the model of a circle for one side. Raises Unreadable where the code of a task cannot be sliced."""
 
     def __init__(self, circle: Circle, world: World, unlocked: bool = False) -> None:
         self.circle, self.world = circle, world
@@ -149,7 +149,8 @@ class Cast:
         return ()
 
     def model(self) -> Model:
-        """The model of this side; of the ways alone that the circle takes where all of them are too many."""
+        """The model of this side. Where the whole slice is too large, callees off the chains of the cycle are left out
+        (`lean`)."""
         try:
             return self._model()
         except TooLarge:

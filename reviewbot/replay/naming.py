@@ -31,7 +31,8 @@ KEY = re.compile(r"[\w./+-]+\.[ch]:\w+")
 
 
 class Names:
-    """What the fields that a finding speaks of are called in the code that it stands on."""
+    """Renames the fields in the sentences of one finding, `struct->member` as rules write it, to the expressions that
+    the code has for them."""
 
     def __init__(self, world: World, finding: Finding) -> None:
         self.world, self._finding = world, finding
@@ -44,7 +45,7 @@ class Names:
         return tuple(_near(self.world, self._finding))
 
     def text(self, text: str) -> str:
-        """A text of rules or models in the words of the code."""
+        """A text with its fields renamed."""
         if "->" not in text:
             return text
         return TOKEN.sub(lambda found: self._address(found[1], self._called(found[2], found[3])), text)

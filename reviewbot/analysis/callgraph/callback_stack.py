@@ -27,10 +27,10 @@ FEW = 8
 
 
 class Way(NamedTuple):
-    """One way down to a call: functions (keys) from the outermost that is known to the one that calls.
+    """The stack above a call through a pointer, as far as it is known.
 
-    inside: the file that everything above has to be in (empty for any), without these functions (`others`): they hand
-    down something else.
+    chain: keys, the outermost first, the caller last. inside: the file to which all functions further out have to
+    belong (empty for any). others: keys that cannot be further out, because they hand down another function.
     """
 
     chain: tuple[str, ...]
@@ -39,7 +39,8 @@ class Way(NamedTuple):
 
 
 class Handing:
-    """Ways to the calls through pointers of a program, found when asked for."""
+    """Resolves callbacks: which functions can be on the stack above a call through a pointer. Results are kept per
+    (caller, handler)."""
 
     def __init__(self, links: Links) -> None:
         self.links = links
@@ -52,7 +53,7 @@ class Handing:
         self._users: dict[str, dict[str, set[str]]] = {}
 
     def ways(self, caller: str, handler: str) -> tuple[Way, ...]:
-        """Ways down to a function when it calls another one through a pointer."""
+        """The possible stacks when `caller` runs `handler` through a pointer (both keys)."""
         found = self._ways.get((caller, handler))
         if found is None:
             found = self._ways[caller, handler] = tuple(self._find(caller, handler))

@@ -160,7 +160,8 @@ class Links:
 
     @_shared
     def targets(self) -> dict[str, set[str]]:
-        """Node -> functions that can be in it, flown on until nothing changes."""
+        """The points-to sets: node (`struct.field`, or `key#i` for an argument) -> keys of the functions that it can
+        hold."""
         found: dict[str, set[str]] = {}
         flows: dict[str, set[str]] = {}
         handed: dict[str, list[Handed]] = {}
@@ -319,7 +320,8 @@ class Links:
         return found if found is not None else self.called(key)
 
     def group(self, key: str) -> tuple[str, ...]:
-        """The function, with those that it calls and is called by in a cycle."""
+        """Keys of the functions in the same strongly connected component of the call graph, the function itself
+        included."""
         return self.cycles.get(key, (key,))
 
     @_shared
@@ -360,7 +362,7 @@ class Agenda:
 
 
 def below(keys: Iterable[T], onward: Callable[[T], Collection[T]]) -> set[T]:
-    """These, and everything that they reach."""
+    """`keys` and everything that can be reached from them by `onward`."""
     found = set(keys)
     todo = list(found)
     while todo:
@@ -372,7 +374,8 @@ def below(keys: Iterable[T], onward: Callable[[T], Collection[T]]) -> set[T]:
 
 
 def components(onward: Callable[[T], Collection[T]], roots: Iterable[T]) -> Iterator[list[T]]:
-    """Strongly connected components of what the roots reach, the last ones reached first (Tarjan)."""
+    """The strongly connected components that the roots reach, by Tarjan's algorithm: each after those that it reaches
+    (callees first)."""
     index: dict[T, int] = {}
     low: dict[T, int] = {}
     stack: list[T] = []

@@ -29,7 +29,8 @@ INTERRUPTS = frozenset({"hardirq", "softirq"})
 
 
 class Entered(NamedTuple):
-    """One context of a function: its name, the work item or thread, and the chain of keys from the root."""
+    """One context that a function runs in: its name in kernel/contexts.toml, the work item or thread (empty for
+    others), the slot it came through, and the chain of keys from its root to the function."""
 
     context: str
     runner: str
@@ -98,7 +99,8 @@ class Contexts:
         return {key: self.of(key) for key in self.links.callees}
 
     def roots(self, key: str) -> frozenset[Root]:
-        """Everything that a function may be entered from, on whatever way: for who asks where it does not run."""
+        """Every root above a function in the call graph, whether one run can take that chain or not: use it to show
+        that a function does not run in a context."""
         found = self._roots.get(key)
         if found is None:
             above = below([key], self._handed_by)

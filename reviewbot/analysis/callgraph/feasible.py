@@ -24,7 +24,8 @@ Given = tuple[tuple[str, int], ...]
 
 
 class Need(NamedTuple):
-    """A condition on a parameter: the signs that it has to have; masked: that some bits of it have to have."""
+    """A condition on a parameter for a call to be made: `signs` that the value must have; `masked`: that some of its
+    bits must have."""
 
     parameter: str
     masked: bool
@@ -40,7 +41,7 @@ class Spot(NamedTuple):
 
 
 class Feasible:
-    """Answers for the chains of one program."""
+    """Says which chains of calls one run can take, going by constant arguments and by calls that sleep."""
 
     def __init__(self, links: Links) -> None:
         self.links = links
@@ -48,11 +49,11 @@ class Feasible:
         self._steps: dict[tuple[str, str, Given], tuple[bool, Given]] = {}
 
     def sleeps(self, chain: tuple[str, ...]) -> bool:
-        """Whether some function of a chain surely sleeps before it makes the next call."""
+        """Whether some function of a chain (keys, outermost first) sleeps on every path to the next call."""
         return any((spots := self._of(*pair)) and all(s.slept for s in spots) for pair in pairwise(chain))
 
     def goes(self, chain: tuple[str, ...]) -> bool:
-        """Whether no constant handed down a chain keeps one of its calls from being made."""
+        """False when a constant argument handed down a chain (keys, outermost first) rules out one of its calls."""
         given: Given = ()
         for caller, callee in pairwise(chain):
             step = self._steps.get((caller, callee, given))
@@ -64,8 +65,8 @@ class Feasible:
         return True
 
     def changed(self, other: Feasible, key: str) -> set[str]:
-        """Where chains through a function that another program has, too, may be others there: at some of its callees, or
-        from the function itself on."""
+        """Keys from which on chains through a function `key` of both programs can differ: the function itself, or some
+        of its callees; empty when they cannot."""
         if self._passes(key) != other._passes(key):
             return {key}
         mine, others = set(self.links.callees_of(key)), set(other.links.callees_of(key))

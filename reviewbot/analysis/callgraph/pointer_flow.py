@@ -75,7 +75,8 @@ class Placed(NamedTuple):
 
 
 class Handed(NamedTuple):
-    """A call through a node hands on, as its argument at a position, a function (`known`) or what is in a node."""
+    """A constraint at a call through `node`: its argument number `position` (from 0) is the function `what` (`known`),
+    or whatever the node `what` holds."""
 
     node: str
     position: int
@@ -84,7 +85,11 @@ class Handed(NamedTuple):
 
 
 class Wired(NamedTuple):
-    """All of it for one function. A node is a slot (`struct.field`) or `key#i`, the i-th argument of a function."""
+    """What one function does with function pointers: the local part of the call graph, with the constraints that
+    points-to sets are solved from.
+
+    A node is what can hold a function: a slot (`struct.field`), or `key#i`, the i-th argument (from 0) of a function.
+    """
 
     calls: tuple[str, ...] = ()
     """Names that are called directly, whether their bodies are at hand or not."""
@@ -109,7 +114,8 @@ class Wired(NamedTuple):
 
     @property
     def functions(self) -> Iterator[str]:
-        """Keys of all functions that it has to do with: called, handed on, or given to somebody who enters them."""
+        """Keys of all functions that are mentioned in it: called, stored, handed on, or given to somebody who enters
+        them. Some come twice."""
         yield from self.direct
         yield from (handler for _, handler in self.puts)
         yield from (handler for handler, _ in self.roots)
@@ -119,14 +125,14 @@ class Wired(NamedTuple):
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """All of it but lines."""
+        """All of it but line numbers: equal for two functions that differ in where they stand only."""
         bound = tuple((b.work, b.handler, b.runner) for b in self.bound)
         started = tuple((s.call, s.handler) for s in self.started)
         placed = tuple((p.slot, p.handler) for p in self.placed)
         return (*self[:7], bound, started, placed, self.queued, self.handed)
 
     def shifted(self, lines: int) -> Wired:
-        """The same, further down (up when negative) in its file."""
+        """A copy with all lines moved down by `lines` (up when negative)."""
         if not lines or not (self.bound or self.started or self.placed):
             return self
         return self._replace(

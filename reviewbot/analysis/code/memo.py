@@ -1,4 +1,4 @@
-"""What was found out about functions: taken over from before, function by function, when it is first asked for."""
+"""Memo tables of results per function, which take over those of the program before when they are first asked for."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ Before = Callable[[str], Mapping[Given, V]]
 
 
 def unknown(_: str) -> Mapping[Given, V]:
-    """Nothing is known of any function."""
+    """The `before` of a program without one before it: no results for any function."""
     return {}
 
 
 class Inherited(Generic[V]):
-    """Function and constants -> what was found out. `before` is asked once for each function."""
+    """Memo table: function key and constant arguments -> result.
+
+    `before` gives the results of an earlier program; it is called once for each function, when that is first asked for.
+    """
 
     def __init__(self, before: Before[V] = unknown) -> None:
         self._before = before
         self._own: dict[str, dict[Given, V]] = {}
 
     def of(self, key: str) -> dict[Given, V]:
-        """All of a function, by constants; what is put in or taken out here is so for good."""
+        """All results of a function, by constant arguments. The dictionary is the table's own: changes to it last."""
         found = self._own.get(key)
         if found is None:
             found = self._own[key] = dict(self._before(key))
         return found
 
     def get(self, key: str, given: Given = ()) -> V | None:
-        """What is known of a function when it is called with these constants."""
+        """The result for a function called with these constants; None where there is none yet."""
         return self.of(key).get(given)
 
     def put(self, key: str, given: Given, value: V) -> V:
-        """Say what it is; returns it."""
+        """Store a result, and return it."""
         self.of(key)[given] = value
         return value
 
     def forget(self, key: str, given: Given | None = None) -> None:
-        """Let go of a function, or of what it is with some constants."""
+        """Drop the results of a function; with `given` only the one for these constants."""
         if given is None:
             self._own[key] = {}
         else:

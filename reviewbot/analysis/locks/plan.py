@@ -12,7 +12,8 @@ from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr
 
 
 class Token(NamedTuple):
-    """One lock on a path: taken here (`mine`), or dropped though the caller holds it."""
+    """One lock in the state of a path. mine: taken in this function; otherwise a lock of its caller that was released
+    here. base: the instance, in this function's words."""
 
     lock: str
     mode: str
@@ -22,7 +23,8 @@ class Token(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a call does to the caller's locks when its result has one of the signs `signs`; drops come first."""
+    """The lock delta of a call, for the case that its result has one of `signs`: first `drops` are released, then
+    `takes` acquired."""
 
     signs: int
     drops: tuple[Token, ...]
@@ -37,7 +39,8 @@ function that makes it, when it is a macro."""
 
 
 class Store(NamedTuple):
-    """An assignment: to which text (and local), of what, with `=` alone, and with which signs by its text."""
+    """An assignment. left: what is set, as text; name: the local, if it is one; plain: by `=` and no other operator;
+    signs: those that the right side can have, from its text alone."""
 
     left: str
     name: str
@@ -47,8 +50,8 @@ class Store(NamedTuple):
 
 
 class Lead(NamedTuple):
-    """A way on from a block: the value that decides (none when its key is empty), with which signs, and which its text
-    may have."""
+    """An edge of the flow graph to block number `to`. key: the value that decides (empty for an unconditional edge),
+    with the `signs` it has there; possible: the signs it can have at all, from its text alone."""
 
     to: int
     key: str

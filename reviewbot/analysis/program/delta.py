@@ -22,7 +22,8 @@ _UNKNOWN = Text()
 
 
 class Step(NamedTuple):
-    """What changes between two libraries: functions to look at again, and those that only moved, by how many lines."""
+    """What an incremental update has to do: `dirty`, keys of the functions to analyse again; `moved`, key -> by how
+    many lines (down is positive) for those that only moved."""
 
     dirty: frozenset[str]
     moved: Mapping[str, int]

@@ -9,7 +9,10 @@ V = TypeVar("V")
 
 
 class Sealed(MutableMapping[str, V]):
-    """Name -> value. `items` are values, or their encoded bytes, for which `decode` is then called once."""
+    """A mapping, name -> value, that decodes a value when it is first read.
+
+    `items` holds values, or their encoded bytes (as memoryview), which `decode` turns into a value once.
+    """
 
     def __init__(self, items: Mapping[str, V | memoryview], decode: Callable[[memoryview], V]) -> None:
         self._items, self._decode = dict(items), decode

@@ -49,7 +49,7 @@ class _Side(NamedTuple):
 
 
 class Reach:
-    """The files beyond its folders that the worlds of a change have, before and after."""
+    """Files outside of the folders of a change that have to be part of both its programs."""
 
     def __init__(
         self, change: Change, before: Source, after: Source, paths: Iterable[str], progress: Progress | None = None
@@ -59,7 +59,8 @@ class Reach:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """None for a change of no fact that a rule asks more about: then nothing has to be known from elsewhere."""
+        """Their paths, most related first. Empty where no fact about work, its queues or flushes changes: only for
+        these do rules ask who else uses them."""
         old, new = programs.around(self._before, self._paths), programs.around(self._after, self._paths)
         was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
         if not any(isinstance(fact, _ASKED) for fact in (*(now - was), *(was - now))):

@@ -35,34 +35,34 @@ _BIOS = frozenset(name for group in KERNEL.api.write if group.bios for name in g
 
 
 class Kept(Protocol):
-    """What is known of a world already, each part given when it is asked for."""
+    """The parts of a world that were read from the disk; each is decoded when it is first asked for."""
 
     def tags(self) -> Tags:
-        """Where names are declared."""
+        """Which files declare which names."""
 
     def wired(self) -> Mapping[str, Wired]:
-        """What each function does with functions."""
+        """Function key -> what the function does with function pointers."""
 
     def order(self) -> list[list[str]]:
-        """Functions that call one another in a cycle, callees first."""
+        """The strongly connected components of the call graph, as lists of keys, callees first."""
 
     def types(self) -> Mapping[str, frozenset[str]]:
-        """Types of the variables of some functions."""
+        """Function key -> names of the types of its variables, for some functions."""
 
     def locking(self, world: World) -> Locking:
-        """Lock records."""
+        """The lock summaries, for this world."""
 
     def facts(self) -> Before[tuple[Fact, ...]]:
-        """Facts of each function."""
+        """Function key -> its facts, by constant arguments."""
 
     def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
-        """Which functions have facts of a kind."""
+        """Kind of fact -> keys of the functions that have one."""
 
     def effects(self) -> Before[dict[Effect, Reason]]:
-        """Effects of each function."""
+        """Function key -> its effects, by constant arguments."""
 
     def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
-        """Contexts of each function."""
+        """Function key -> the contexts it runs in."""
 
 
 class Component:
@@ -124,13 +124,14 @@ class World:
         return cls(Library.of_units(units), units)
 
     def read_from(self, source: Source) -> None:
-        """Have the files read from a source in which they are the same."""
+        """Read files from `source` from now on; it has to have them as this world has them."""
         self.source = source
         self.library.load = loader(source, self.library.blobs, Cache())
 
     @cached_property
     def dirty(self) -> frozenset[str]:
-        """Functions that are not what they were in the world before, or call others through a pointer."""
+        """Keys of the functions that have to be analysed again after the step from the world before: changed ones, and
+        those whose calls through pointers reach other functions now."""
         if self._before is None or self._change is None:
             return frozenset()
         was, now = self._before.links.callees, self.links.callees
@@ -141,14 +142,14 @@ class World:
 
     @cached_property
     def locking(self) -> Locking:
-        """Lock records of all functions."""
+        """The lock summaries of all functions."""
         if self._kept is not None:
             return self._kept.locking(self)
         return Locking(self.links, self._before.locking if self._before else None, self.dirty)
 
     @cached_property
     def book(self) -> Book:
-        """Facts of all functions."""
+        """The event table: facts of all functions."""
         if self._before is None or self._change is None:
             known = (self._kept.facts(), self._kept.kinds) if self._kept else ()
             return Book(self.links, self.locking, *known)
@@ -156,21 +157,22 @@ class World:
 
     @cached_property
     def contexts(self) -> Contexts:
-        """Contexts of all functions."""
+        """The execution contexts of all functions."""
         if self._before is None:
             return Contexts(self.links, self._kept.contexts() if self._kept else {})
         return Contexts.after(self.links, self._before.contexts, self.dirty)
 
     @cached_property
     def effects(self) -> Effects:
-        """What functions do in all."""
+        """The effect summaries of all functions."""
         if self._before is None or self._change is None:
             known = self._kept.effects() if self._kept else unknown
             return Effects(self.links, self.locking, self.book, known)
         return Effects.after(self.links, self.locking, self.book, self._before.effects, self._change.moved)
 
     def component(self, kind: type[C]) -> C:
-        """What this world keeps of one kind for those who ask about it, made when it is first asked for."""
+        """The instance of `kind` that belongs to this world, made on the first call: where others keep what they
+        computed about it."""
         found = self._components.get(kind)
         if found is None:
             found = self._components[kind] = kind(self)
@@ -179,7 +181,8 @@ class World:
     # --- functions
 
     def function(self, key: str) -> Function:
-        """The function with a key, without its blocks and locals: these `body` has to load."""
+        """The declaration of a function: no blocks and no locals, which `body` loads. Raises KeyError for an unknown
+        key."""
         return self.names.functions[key]
 
     def body(self, key: str) -> Body:
@@ -224,7 +227,7 @@ class World:
         return self.links.has_context(key, call)
 
     def below(self, key: str) -> list[list[str]]:
-        """Cycles of calls at and below a function, callees first."""
+        """The strongly connected components of the call graph that a function reaches, its own last (callees first)."""
         return list(components(self.links.callees_of, [key]))
 
     # --- facts
@@ -283,25 +286,27 @@ class World:
     # --- questions
 
     def entered(self, key: str) -> tuple[Entered, ...]:
-        """Contexts that a function runs in."""
+        """The contexts that a function runs in, the shortest chain for each."""
         return self.contexts.of(key)
 
     def may_leave(self, key: str) -> frozenset[str]:
-        """Locks that a function holds at some of its returns."""
+        """Identities of the locks that a function holds at one of its returns or more; none for an unknown key."""
         if key not in self.names.functions:
             return frozenset()
         return frozenset(t.lock for left in self.locking.record(key).left for t in left.takes)
 
     def roots(self, key: str) -> frozenset[Root]:
-        """Everything that a function may be entered from, also on ways that no run may take."""
+        """Every root above a function in the call graph, on chains no run can take as well: use it to show where it
+        does not run."""
         return self.contexts.roots(key)
 
     def entry(self, key: str) -> tuple[Entry, ...]:
-        """Ways into a function: which locks its callers hold, each with the chain of calls."""
+        """The entry locksets of a function: for each way in that holds something else, the locks and the chain of
+        callers."""
         return self._entries.of(key)
 
     def surely_held(self, key: str) -> frozenset[str]:
-        """Locks that every way into a function holds."""
+        """Identities of the locks that are held on every way into a function."""
         return self._entries.surely(key)
 
     @cached_property
@@ -309,7 +314,8 @@ class World:
         return Entries(self.links, self.locking)
 
     def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
-        """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
+        """The call sites that name a function: (caller's key, locks held there, locks of the caller's own callers that
+        it has released)."""
         return self._entries.calls_of(key)
 
     @cached_property
@@ -319,7 +325,7 @@ class World:
 
     @cached_property
     def taken(self) -> dict[str, tuple[tuple[str, str], ...]]:
-        """Lock -> the functions (key, mode) that wait for it themselves; a try is none."""
+        """Lock -> (function key, mode) of each function that blocks on it in a call of its own; a trylock is none."""
         found: dict[str, dict[tuple[str, str], None]] = {}
         for key, fact in self.all(Lock):
             if fact.how in ("acquire", "killable"):
@@ -340,5 +346,6 @@ class World:
         return tuple(served(self.links, self.book, self.contexts, self.effects))
 
     def does(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
-        """Everything that a function does, through its calls."""
+        """The effect summary of a function called with these constants: effect -> the call or line that it comes
+        from."""
         return self.effects.of(key, given)

@@ -36,8 +36,12 @@ CLOSE = 4
 
 
 class Way(NamedTuple):
-    """One reason. kind: runs (in `entered`), lock (held, taken in `entered` by `taker`), stopped (`held` is a queue
-    that is frozen; `entered` may be missing)."""
+    """One reason why I/O or writeback depends on a function.
+
+    kind: `runs` (it runs for I/O itself, in `entered`), `lock` (it holds `held`, which `taker` takes in the context
+    `entered`), `stopped` (it has frozen the queue `held`; `entered` may be missing). needs: whether block I/O waits, or
+    the filesystem too.
+    """
 
     kind: Literal["runs", "lock", "stopped"]
     needs: Literal["IO", "FS"]

@@ -30,7 +30,8 @@ NEAR = 4
 
 
 class Served(NamedTuple):
-    """A work item on a workqueue that I/O (or reclaim) waits for, with the reason in two chains."""
+    """A work item, on one workqueue, that has to run for I/O (or reclaim) to go on; with the evidence: how it is
+    queued, and what its handler does for the I/O."""
 
     work: str
     workqueue: str

@@ -60,7 +60,8 @@ class Effect(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """How a function comes to an effect: at a line, through a callee (key; empty when its own)."""
+    """The provenance of an effect: the line in this function, and the key of the callee that it comes through (empty
+    for a fact of its own)."""
 
     line: int
     callee: str = ""
@@ -73,7 +74,7 @@ class Reason(NamedTuple):
 
 
 def own(facts: Iterable[Fact]) -> dict[Effect, Reason]:
-    """Effects of a function's own facts."""
+    """The effects of a function without its callees, from its facts."""
     found: dict[Effect, Reason] = {}
     for fact in facts:
         if not isinstance(fact, Site):

@@ -24,7 +24,8 @@ DEEP = 12
 
 
 class Entry(NamedTuple):
-    """One way into a function: the locks held there, and the keys of the functions from the outermost one down."""
+    """One entry lockset of a function: what is held when it is entered, and the call string: keys from the outermost
+    function that matters to its caller."""
 
     held: tuple[Held, ...]
     chain: tuple[str, ...]
@@ -35,7 +36,7 @@ class Entry(NamedTuple):
 
 
 class Entries:
-    """Ways into the functions of a program, found when asked for."""
+    """The entry locksets of the functions of a program; each is computed when first asked for."""
 
     def __init__(self, links: Links, locking: Locking) -> None:
         self._links, self._locking = links, locking
@@ -43,9 +44,9 @@ class Entries:
         self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
 
     def of(self, key: str) -> tuple[Entry, ...]:
-        """The ways into a function, shortest chain first; one with nothing held stands for callers not at hand.
+        """The entry locksets of a function, the shortest chain first; none for an unknown key.
 
-        There is none into a function that is not there.
+        One that holds nothing stands for callers that are not at hand.
         """
         if key not in self._links.names.file:
             return ()
@@ -117,7 +118,7 @@ class Entries:
         return len(chain) < 2 or any(put == key for above in chain for _, put in links.wiring(above).puts)
 
     def surely(self, key: str) -> frozenset[str]:
-        """Locks that every way in holds."""
+        """Identities of the locks that are held in every entry lockset."""
         ways = [entry.locks() for entry in self.of(key)]
         return frozenset.intersection(*ways) if ways else frozenset()
 

@@ -1,4 +1,5 @@
-"""The facts of every function of a world, made once by the producers and taken over from world to world."""
+"""The event table: the facts of every function, made by the producers, and carried over to the next program where they
+still hold."""
 
 from __future__ import annotations
 
@@ -34,9 +35,9 @@ PRODUCERS = (locks, waits, wakes, allocations, masks, pools, clients, workqueues
 
 
 class Book:
-    """Facts by function key and the constants it is called with.
+    """The event table of a program: facts by function key and constant arguments.
 
-    `kept` are facts that are known already, `kinds` says which functions have some of a kind, where that is known.
+    kept: facts known from before; kinds: kind of fact -> keys of the functions that have one, where known.
     """
 
     def __init__(

@@ -23,7 +23,8 @@ class Op(NamedTuple):
 
 
 class Raw:
-    """A graph: states, numbered as they come up, each with its ways on, silent ones without a step; an end has none."""
+    """A graph under construction. states: by number, in the order found; ways: per state its moves (step, or None for a
+    silent one; number of the next state), None for an end."""
 
     def __init__(self) -> None:
         self.states: list[Hashable] = []
@@ -31,7 +32,7 @@ class Raw:
         self._numbers: dict[Hashable, int] = {}
 
     def number(self, state: Hashable) -> int:
-        """The number of a state; one that is new is an end until it gets its ways."""
+        """The number of a state. A new one is added, as an end until its ways are set."""
         number = self._numbers.setdefault(state, len(self.states))
         if number == len(self.states):
             self.states.append(state)
@@ -40,20 +41,22 @@ class Raw:
 
 
 class Ways(NamedTuple):
-    """A place of the program: one of these steps, each with the set of places after it (one of which is chosen)."""
+    """The moves from one place of an automaton: each step with the set of places after it, one of which is chosen
+    freely."""
 
     steps: tuple[tuple[Op, frozenset[int]], ...]
 
 
 class Program(NamedTuple):
-    """A task's effects: the places it can begin with, every place, and what the ends among them are."""
+    """A task automaton. start: places it can begin at; places: number -> moves; ends: number of a final place -> the
+    state that it stands for."""
 
     start: frozenset[int]
     places: Mapping[int, Ways]
     ends: Mapping[int, Hashable]
 
     def ops(self) -> set[Op]:
-        """Every step that there is."""
+        """The set of all steps in it."""
         return {op for ways in self.places.values() for op, _ in ways.steps}
 
 

@@ -1,4 +1,4 @@
-"""What a walk through functions is made of: who is called with what, where it is inside of a callee, how it came out."""
+"""The states of a walk through functions: the frame of a call, a place inside of a callee, a return, a choice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from reviewbot.types import Place
 
 
 class Frame(NamedTuple):
-    """A function as it is called: with which objects, held locks and known values of its parameters."""
+    """A call of the function `key`. Per argument: ids (identity), types (struct), bases (instance); held: locks held at
+    the call; given: what is known of the parameters' values."""
 
     key: str
     ids: tuple[str, ...]
@@ -22,12 +23,12 @@ class Frame(NamedTuple):
     given: Values
 
     def about(self, positions: Iterable[int]) -> tuple[tuple[str, ...], ...]:
-        """What some of the arguments are."""
+        """Identity, struct type and instance of the arguments at some positions, in their order."""
         return tuple((*self.ids[i : i + 1], *self.types[i : i + 1], *self.bases[i : i + 1]) for i in positions)
 
 
 class Site(NamedTuple):
-    """A call as a frame makes it: all of it that does not change with what is held and known."""
+    """One call in a frame: what does not depend on locks held and values known there, so that it is computed once."""
 
     text: str
     place: Place
@@ -45,7 +46,8 @@ class Site(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A function that was read: which of its arguments made a difference, what they were, the number of its program."""
+    """The result of reading a function. used: positions of the arguments that made a difference; about: what these
+    were; program: the number of its automaton."""
 
     used: tuple[int, ...]
     about: tuple[tuple[str, ...], ...]
@@ -54,7 +56,8 @@ class Read(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """At a place of a callee's program; `after` is where the caller goes on."""
+    """The walk is inside of a callee, at `place` of the automaton number `program`; `after` is the state in which the
+    caller goes on."""
 
     program: int
     place: int
@@ -63,7 +66,8 @@ class Inside(NamedTuple):
 
 
 class End(NamedTuple):
-    """A return: with what is held and the signs of the result; `escapes`: from a macro, out of its user."""
+    """The walk is at a return. held: locks held there; signs: those of the result; escapes: a macro returns from the
+    function that uses it."""
 
     held: Held
     signs: int
@@ -71,6 +75,6 @@ class End(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """One of these, by free choice."""
+    """The walk goes on in any of these states, one freely chosen."""
 
     states: tuple[Inside | State | End, ...]

@@ -33,7 +33,7 @@ DEEP = 2
 
 
 class Act(NamedTuple):
-    """What a kernel call does to an object, in the words of the function that makes it."""
+    """What a kernel call does to an object, in the words of the function that makes the call."""
 
     kind: str
     object: str
@@ -55,8 +55,8 @@ class Target(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A call in its function's own words. acts: what it does if it is the kernel's and runs nothing of the driver's.
-    visit: the function that an iterator visits."""
+    """A call in the words of its function. acts: what it does, for a kernel call that runs no function of the driver;
+    visit: key of the function that an iterator calls."""
 
     text: str
     place: Place
@@ -266,7 +266,8 @@ def lived(plan: Plan, keys: frozenset[str], handed: Callable[[Call], set[str]]) 
 
 
 def asked(value: Expr) -> set[str]:
-    """What has to be known for what is known of a value that is returned or assigned."""
+    """The values (as text) that have to be followed for the signs of `value`, which is returned or assigned, to be
+    known."""
     plain = bare(value)
     found = {show(plain), test(value).key}
     if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
@@ -276,5 +277,5 @@ def asked(value: Expr) -> set[str]:
 
 
 def bound(base: str, bases: tuple[str, ...]) -> str:
-    """Where an object begins, in the words of the caller."""
+    """The instance of an object in the caller's words: `$i` in `base` replaced by the i-th of `bases`."""
     return identity.bind(base, bases, ()) if "$" in base else base

@@ -103,11 +103,11 @@ class Extractor:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing more will be read."""
+        """True when the bound on states is used up: nothing more is read."""
         return self._left < 0
 
     def refill(self) -> None:
-        """Read on: for a smaller part of what was too large."""
+        """Reset the bound on states, for another try with a smaller slice."""
         self._left = MOST_STATES
 
     def _settled(self, after: Hashable, inside: Held) -> bool:
