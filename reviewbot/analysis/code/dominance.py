@@ -1,4 +1,4 @@
-"""Which conditions hold in a block of a function because every way into it passes through them."""
+"""Path conditions: what holds in a block of a function because every way into it passes through the test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ GATE = re.compile(r"GFP_|gfp|PF_MEMALLOC|NOWAIT|in_interrupt|in_atomic|in_task|s
 
 
 def is_gate(when: Expr) -> bool:
-    """Whether a condition looks at such things itself: what is handed to a call that it makes is not looked at."""
+    """True when a condition itself looks at gfp flags, reclaim or task state; the arguments of a call that it makes do
+    not count."""
     todo = [when]
     while todo:
         e = todo.pop()
@@ -98,7 +99,7 @@ class Dominance:
             yield block
 
     def conditions(self, block: int) -> list[tuple[Expr, bool]]:
-        """Conditions that hold in the block, nearest first, each with whether it was taken."""
+        """The path condition of a block: (expression, whether it was taken), the nearest first."""
         out = []
         at = block
         while at > 0:
@@ -113,8 +114,8 @@ class Dominance:
         return out
 
     def asked_again(self, first: Iterable[int], later: Iterable[int]) -> bool:
-        """Whether each of the first blocks stands under a condition that is asked anew above one of the later ones, and
-        whose variables are not set in between."""
+        """True when each of the blocks `first` stands under a condition that is tested again above one of the blocks
+        `later`, with none of its variables set in between."""
         asked = [condition for block in later for condition in self.conditions(block)]
 
         def anew(when: Expr, taken: bool, kept: set[str]) -> bool:

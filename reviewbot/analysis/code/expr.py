@@ -105,7 +105,8 @@ def number(text: str) -> int | None:
 
 
 def sign(expr: Expr | None) -> int:
-    """The signs that a value may have, from its text alone; ANY when nothing is known."""
+    """The signs that a value can have, going by its text alone, as bits PLUS, ZERO, MINUS; ANY when nothing is
+    known."""
     if expr is None:
         return ANY
     expr = bare(expr)
@@ -142,7 +143,8 @@ def sign(expr: Expr | None) -> int:
 
 
 class Test:
-    """What a branch tests: `key`, a value, and the signs it has when the branch is `taken` and when not."""
+    """A branch condition: the value that decides (`key`, as text), and the signs it has when the branch is taken
+    (`yes`) and when not (`no`)."""
 
     __slots__ = ("key", "no", "value", "yes")
 

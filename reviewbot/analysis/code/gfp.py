@@ -152,7 +152,7 @@ def from_text(text: str) -> Mask:
 
 
 def kind(mask: str) -> str:
-    """Class of one mask; empty while it depends on a caller or cannot be told."""
+    """The class of one mask (a key of RANK, as text); empty while it depends on a caller or cannot be told."""
     m = parse(mask)
     if m.symbol:
         if m.minus & {"__GFP_DIRECT_RECLAIM", "__GFP_RECLAIM"}:
@@ -185,7 +185,7 @@ def kind(mask: str) -> str:
 
 
 def scoped(klass: str, scopes: Iterable[str]) -> str:
-    """The class that is left inside memalloc scopes (`noio`, `nofs`, `memalloc`)."""
+    """The class that is left of `klass` inside memalloc scopes (`noio`, `nofs`, `memalloc`)."""
     inside = set(scopes)
     if "memalloc" in inside:
         return "atomic"

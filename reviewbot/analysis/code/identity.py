@@ -25,7 +25,7 @@ LIMIT = 120
 
 
 class Scope(StrEnum):
-    """How many of the object there are."""
+    """How many instances an identity can stand for."""
 
     GLOBAL = "global"
     """One for all instances: shared by everything that can be stacked."""
@@ -43,7 +43,7 @@ _NONE = frozenset[int]()
 
 
 def scope(identity: str) -> Scope:
-    """How many of the object there are."""
+    """How many instances an identity can stand for; UNKNOWN for an empty one and for `?`."""
     if not identity or identity.startswith(UNKNOWN):
         return Scope.UNKNOWN
     if identity[0] in "$@":
@@ -58,7 +58,8 @@ def scope(identity: str) -> Scope:
 
 
 def known(identity: str) -> bool:
-    """Whether the identity says which object (or which kind of object) it is, without the caller's help."""
+    """True when the identity says which object, or which member of which struct, it is; False for one that depends on a
+    caller or could not be told."""
     return bool(identity) and identity[0] not in "?$@"
 
 
@@ -74,7 +75,7 @@ def member(identity: str) -> str:
 
 
 def short(identity: str) -> str:
-    """For people: the folder of a file's variable left out."""
+    """The identity for people, without the folder of a file's own variable."""
     file, colon, name = identity.rpartition(".c:")
     return f"{file.rpartition('/')[2]}.c:{name}" if colon else identity
 

@@ -1,4 +1,5 @@
-"""What a function's text says beyond its calls: where it reads a field, which masks it narrows, which lists it joins."""
+"""Questions to a function's text that facts do not answer: where a field is read, whether an object is set, which lists
+of an array are joined."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from reviewbot.csource.ir import Assign, CallEvent, Expr, Field
 
 
 def reads(body: Body, object: str) -> tuple[int, ...]:
-    """Lines on which a field is read: assigned from, handed to a call, tested."""
+    """Numbers of the lines that read a field (`struct.member`): assigned from, handed to a call, tested."""
     found = []
     for block in body.function.blocks:
         for event in block.events:
@@ -26,12 +27,12 @@ def _mentions(body: Body, expr: Expr, object: str) -> bool:
 
 
 def sets(body: Body, object: str) -> bool:
-    """Whether the function assigns an object itself."""
+    """True when the function itself assigns to the object with this identity."""
     return any(isinstance(e, Assign) and body.identity(e.left) == object for e in body.events())
 
 
 def assigned(body: Body, word: str) -> tuple[int, ...]:
-    """Lines that assign something whose text has a word in it."""
+    """Numbers of the lines that assign something in whose text `word` occurs."""
     return tuple(e.line for e in body.events() if isinstance(e, Assign) and word in show(e.right))
 
 

@@ -36,7 +36,7 @@ _DEPTH = 8
 
 
 def name_of(key: str) -> str:
-    """Name of the function with a key, `file:name`."""
+    """The name in the key of a function, `file:name`."""
     return key.rpartition(":")[2]
 
 
@@ -120,7 +120,10 @@ class _Functions(Mapping[str, Function]):
 
 
 class Names:
-    """What names mean over the units of a library. `tags` say where they are declared, where that is known."""
+    """Resolves names over the units of a library: functions, structs, typedefs, macros, variables.
+
+    `tags` says which files declare them, where that is known already.
+    """
 
     def __init__(self, library: Library, tags: Tags | None = None, known: Mapping[str, _File] | None = None) -> None:
         self.library = library
@@ -267,7 +270,7 @@ class Names:
 
 
 class Scope:
-    """One function's view of the names: types and identities of its expressions."""
+    """The names as one function sees them: types of its expressions, identities of its variables."""
 
     def __init__(self, names: Names, key: str) -> None:
         self.names = names

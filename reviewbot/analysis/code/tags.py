@@ -1,4 +1,5 @@
-"""Which files declare a name for all of them: so that a name is looked up without reading what every file declares."""
+"""Index of declarations: which files declare a name for all of them, so that a name is found without reading every
+file."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ def rank(path: str) -> Rank:
 
 
 class Tags(msgspec.Struct, array_like=True):
-    """Files by number; role -> name -> the files that declare it, in the order in which they are asked."""
+    """Index of declarations: role (what kind of name it is) -> name -> numbers of the files that declare it, in the
+    order in which they are asked."""
 
     paths: list[str]
     own: dict[str, list[str]]
@@ -56,7 +58,7 @@ class Tags(msgspec.Struct, array_like=True):
         return [self.paths[n] for n in self.roles[role].get(name, ())]
 
     def first(self, role: str, name: str) -> str:
-        """The first of them; empty where there is none."""
+        """The first file that declares a name; empty where there is none."""
         found = self.roles[role].get(name)
         return self.paths[found[0]] if found else ""
 

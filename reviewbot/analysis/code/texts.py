@@ -16,7 +16,7 @@ WORD = re.compile(rb"[A-Za-z_]\w*")
 
 
 class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A file's text, for comparing."""
+    """The text of one state of a file, kept to compare it with another state."""
 
     functions: dict[str, int] = {}
     """A hash of the text of each function, by name: what is not there may have changed."""
@@ -25,7 +25,7 @@ class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Hashes of all its words, four bytes each; None where they are not known."""
 
     def may_have(self, words: Iterable[bytes]) -> bool:
-        """Whether the file may have one of some words."""
+        """False when the file has none of some words; True may be wrong."""
         found = self.words
         return found is None or any(_hash(word) in found for word in words)
 

@@ -13,7 +13,8 @@ F = TypeVar("F", bound=Fact)
 
 
 class Facts:
-    """A multiset of facts. `facts[Lock]` are those of a kind, `after - before` those that are new, by identity."""
+    """A multiset of facts. `facts[Lock]` gives those of a kind; `after - before` those of `after` that `before` has
+    not, compared by `identity`, so that a moved line is no difference."""
 
     def __init__(self, facts: Iterable[Fact] = ()) -> None:
         self._facts = tuple(facts)

@@ -11,7 +11,7 @@ from reviewbot.types import Place
 
 
 class Held(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
-    """A lock (or scope, plug, reference) that is held: `mode` as in kernel/api.toml, `*` where paths differ."""
+    """A lock (or memalloc scope, plug, reference) that is held. mode: as in kernel/api.toml, `*` where paths differ."""
 
     lock: str
     mode: str
@@ -35,14 +35,15 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, tag_field=
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What stays the same when lines move and locals are renamed."""
+        """What two facts are compared by: the kind and the fields that stay the same when lines move and locals are
+        renamed."""
         return (type(self).__name__, *(getattr(self, name) for name in _identity_fields(type(self))))
 
     def __str__(self) -> str:
         return f"{self.at}: {self.function}: {self.says()}"
 
     def says(self) -> str:
-        """The fact as a phrase, without place and function."""
+        """The fact as a phrase for people, without its function and line."""
         raise NotImplementedError
 
 

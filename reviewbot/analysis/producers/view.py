@@ -22,7 +22,8 @@ E = TypeVar("E")
 
 
 class Made(NamedTuple):
-    """One call: its number in the function, block, what it does and what is held there."""
+    """One call of a function: its number in the order of the text (from 0), its block, the effects of a kernel call,
+    and the locksets there."""
 
     call: Call
     number: int
@@ -64,7 +65,7 @@ class View:
 
     @cached_property
     def missed(self) -> frozenset[int]:
-        """Numbers of the calls that are not reached with these constants, whatever else is true."""
+        """Numbers of the calls that cannot be reached when the function is called with these constants."""
         plan = self.locking.plan(self.key)
         if not self._given or plan.plain:
             return frozenset()
@@ -81,7 +82,8 @@ class View:
         return Place(self.body.file, line, self.name)
 
     def site(self, made: Made) -> dict[str, Any]:
-        """The fields that all facts about calls have in common."""
+        """The fields that every fact about this call has, as keyword arguments: function, place, call, locksets, path
+        condition."""
         return {
             "function": self.name,
             "at": self.place(made.call.line),

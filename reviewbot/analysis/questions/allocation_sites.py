@@ -81,13 +81,15 @@ def asks(world: World, key: str) -> tuple[Ask, ...]:
 
 
 def which(found: Iterable[Ask], ask: Ask) -> str:
-    """Which of the places with a call of that name one is, and of how many."""
+    """The number of an allocation site among those with the same call, as text: which it is, and of how many. For
+    `nth`."""
     places = [a.at for a in found if a.call == ask.call]
     return f"{places.index(ask.at)} of {len(places)}"
 
 
 def nth(found: Iterable[Ask], call: str, which: str) -> Ask | None:
-    """The place that was such a one; where there are more or fewer, the one that asks for most; None without any."""
+    """The allocation site that `which` numbered. Where there are more or fewer sites with that call now, the one with
+    the widest mask; None without any."""
     named = [a for a in found if a.call == call]
     number, of = map(int, which.split(" of "))
     return named[number] if len(named) == of else max(named, key=lambda a: a.rank, default=None)

@@ -17,7 +17,8 @@ OWN_LIST = "task_struct.bio_list"
 
 
 class Offload(NamedTuple):
-    """Bios of the task's own list go to another list, which a work item handles that handles other bios as well."""
+    """Bios of the task's own list go to the list `listed`, which the work item `work` on `queue` handles together with
+    other bios."""
 
     work: str
     queue: str

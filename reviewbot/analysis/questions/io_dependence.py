@@ -1,8 +1,5 @@
-"""Why I/O, writeback or reclaim cannot go on before a function does: it runs for them, or holds what they take.
-
-`Way.needs` says with which gfp flag reclaim gets to wait for it: IO for what the block layer passes, FS for what only
-filesystems do when pages are written out or inodes dropped.
-"""
+"""I/O dependence: why I/O, writeback or reclaim cannot go on before a function does. It runs for them, or it holds what
+they take."""
 
 from __future__ import annotations
 
@@ -158,7 +155,7 @@ def _handed(view: View, masked: Op) -> bool:
 
 
 def above(world: World, key: str) -> Iterator[Held]:
-    """Locks that some caller holds when the function is entered."""
+    """The locks that some caller holds when a function is entered: those of all its entry locksets."""
     for entry in world.entry(key):
         yield from entry.held
 
@@ -199,10 +196,11 @@ GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS", "noio": "GFP_NOIO"}
 
 
 def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None:
-    """Where in a file or its folder a task waits with a lock held: (`allocates` or `waits for I/O`, place, gfp of that).
+    """Where, in a file or its folder, a task waits with a lock held: (`allocates` or `waits for I/O`, the place, the
+    gfp mask of that); None when nowhere is found.
 
-    What the file itself does comes first, then the allocation that reaches least far: even that one calls a shrinker
-    which does not look at its mask.
+    The file itself comes first, then the allocation whose mask allows least: even that one calls a shrinker that does
+    not look at its mask.
     """
     found = []
     folder = posixpath.dirname(path)
@@ -249,7 +247,8 @@ def passes(world: World, path: str, needs: str = "IO") -> str:
 
 
 def drained(world: World, key: str) -> tuple[str, str] | None:
-    """A counter that a function raises and somebody in its folder waits to see low again: (counter, who waits)."""
+    """(counter, name of the function that waits) for a counter that a function raises and that somebody in its folder
+    waits to see low again; None without one."""
     raised = {f.object for f in world.own_facts(key) if isinstance(f, Write) and f.op == "+" and known(f.object)}
     folder = posixpath.dirname(world.names.file[key])
     for sleeper in sorted(world.sleepers) if raised else ():
@@ -261,7 +260,8 @@ def drained(world: World, key: str) -> tuple[str, str] | None:
 
 
 def called(world: World, path: str) -> str:
-    """What people call that which a file drives: `dm-verity`, `raid1`, `xfs`; empty where the code does not say."""
+    """The name that people use for what a file drives: `dm-verity`, `raid1`, `xfs`; empty where the code does not
+    say."""
     folder = posixpath.dirname(path)
     for named in KERNEL.called:
         near = [p for p in world.names.units if posixpath.dirname(p) == folder] if named.folder else [path]

@@ -28,7 +28,8 @@ _USES = frozenset(name for client in KERNEL.api.client for name in client.uses)
 
 
 class Drain(NamedTuple):
-    """One place where elements are taken. rank: how far reclaim may go for it, see `gfp.RANK`; 0 never waits."""
+    """One place where an element of a reserve is taken. rank: how far reclaim may recurse for it (`gfp.RANK`); 0 never
+    waits."""
 
     pool: str
     call: str
@@ -48,7 +49,7 @@ class Drain(NamedTuple):
 
 
 def drains(world: World, key: str) -> tuple[Drain, ...]:
-    """The places of a function that take elements, in the order of the text."""
+    """The places where a function takes elements, itself or in a callee, in the order of the text."""
     if world.function(key).unreadable:
         return ()
     view = world.view(key)
@@ -90,7 +91,8 @@ def _through(world: World, view: View, made: Made) -> Iterator[Drain]:
 
 
 def kept(world: World, key: str, pool: str) -> bool:
-    """Whether an element that the function takes stays taken over I/O: it is given back elsewhere, or only after I/O."""
+    """True when an element that the function takes from `pool` is held over I/O: given back elsewhere, or only after
+    I/O."""
     own = world.own_facts(key)
     takes = [f.at.line for f in own if isinstance(f, Take) and f.pool == pool]
     gives = [f.at.line for f in own if isinstance(f, Give) and f.pool == pool]
@@ -126,7 +128,8 @@ def onward(function: Function) -> tuple[frozenset[int], ...]:
 
 
 def several(function: Function, first: Drain, second: Drain) -> bool:
-    """Whether one pass of a function can come by the second place after the first; for one place: again."""
+    """True when one run of the function can take at the second place after the first; for one place given twice: when
+    it can take there again."""
     if first.block == second.block and first.at.line < second.at.line:
         return True
     return second.block in onward(function)[first.block]

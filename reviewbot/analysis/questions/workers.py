@@ -26,14 +26,16 @@ def queue_name(world: World, workqueue: str) -> str:
 
 
 def kworker(world: World, workqueue: str) -> str:
-    """What a worker is called that a queue shares with others: by the pool, where that is not the usual one."""
+    """The name, for a sentence, of a kworker of the pool that serves a workqueue; the pool is named where it is not the
+    usual one."""
     flags = set(KERNEL.global_workqueues.get(workqueue, ()))
     flags.update(flag for _, fact in world.all(Workqueue) if fact.object == workqueue for flag in fact.flags)
     return next((name for flag, name in POOLS.items() if flag in flags), KWORKER)
 
 
 def worker(world: World, key: str, device: str = "") -> str:
-    """Who runs a function while I/O waits for it: the worker of its queue, a thread, else the worker of the device."""
+    """The name, for a sentence, of who runs a function while I/O waits for it: the worker of its queue, a thread, else
+    the worker of `device`."""
     entered = serves(world, key) if key in world.names.functions else None
     if entered is not None and entered.context == "work":
         queues = world.links.queued.get(entered.runner, ())
