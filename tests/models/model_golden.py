@@ -1,7 +1,7 @@
 """scenes.txt: every scene, safe and not, with what the simulator says of it.
 
-A block is `VERDICT SPEC`, then indented: states without reductions (`-` where there are more than a test wants to see)
-and with them, the steps of the schedule, and who waits for whom. `pytest --bless` rewrites all but the verdicts.
+A block is `VERDICT SPEC`, then indented, where it is stuck, the steps of the schedule and who waits for whom.
+`pytest tests/models --bless` rewrites all but the verdicts. How many states it took to find out is no part of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Golden(NamedTuple):
     body: str
 
     def __str__(self) -> str:
-        return f"{self.verdict} {self.spec}\n{self.body}"
+        return f"{self.verdict} {self.spec}\n{self.body}".rstrip("\n")
 
 
 @cache
@@ -53,10 +53,6 @@ def whole(spec: str) -> Result:
 
 def body(spec: str) -> str:
     """The block of a scene below its first line, as it is now."""
-    result, everything = checked(spec), whole(spec)
-    states = "-" if everything.outcome == "inconclusive" else str(everything.states)
-    lines = [f"{states} states, {result.states} reduced"]
-    if result.trace:
-        lines += [f"{s.task}: {s.step}" for s in result.trace.steps]
-        lines += [f"* {w.told}" for w in result.trace.knot]
+    trace = checked(spec).trace
+    lines = [*(f"{s.task}: {s.step}" for s in trace.steps), *(f"* {w.told}" for w in trace.knot)] if trace else []
     return "\n".join(f"    {line}" for line in lines)
