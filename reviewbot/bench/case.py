@@ -19,7 +19,8 @@
 A mark stands under the line of the diff that it speaks of, as a reviewer answers under a quote:
 `#~ rule "regex"` (this rule reports here, and the message matches), `#~ ok rule` (it must not report in this case),
 `#~ todo rule "regex"` (a known miss), `#~ fact text` (a fact of the changed line contains the text). Sections named
-`@...` are goldens. `-- base patch --` is applied first and is part of the base.
+`@...` are goldens. `-- base patch --` is applied first and is part of the base. A header `Uses: drivers/md/dm-foo.c` takes
+that file of the tree from the folder `files` of the corpus, where those lie that several cases share.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from reviewbot.types import Outcome, ReviewError, Side, Value, Verdict
 
 SECTION = re.compile(r"^-- (?P<name>\S(?:.*\S)?) --$")
 MARK = re.compile(r'^#~ (?:(?P<how>ok|todo|fact) )?(?P<what>[^"\s]+|(?<=fact ).*?)(?: "(?P<regex>.*)")?$')
+FILES = "files"
+"""Folder of the corpus with the files that several cases share, each under its path in the tree."""
 FACT = re.compile(r"^#~ fact (?P<text>.+)$")
 HEADER = re.compile(r"^(?P<key>[A-Z]\w+):\s+(?P<value>.*)$")
 SPOKEN = (Outcome.CONFIRMED, Outcome.FIXED)
@@ -72,8 +75,12 @@ class Case(Value, frozen=True):
         return dict(self.headers).get(key, "")
 
 
-def parse(text: str, name: str) -> Case:
-    """Read one case; raises ReviewError with the line when it is not of the form above."""
+def parse(text: str, name: str, corpus: Path | None = None) -> Case:
+    """Read one case.
+
+    text: of the case. name: its path below the corpus, without `.case`. corpus: where the files lie that it `Uses:`, by
+    default the corpus that comes with reviewbot. Raises ReviewError with the line when it is not of the form above.
+    """
     sections: list[tuple[str, list[str]]] = [("", [])]
     for line in text.split("\n"):
         found = SECTION.match(line)
@@ -86,16 +93,29 @@ def parse(text: str, name: str) -> Case:
     if "patch" not in body:
         raise ReviewError(f"case {name} has no section `-- patch --`: see corpus/README.md")
     patch, marks = _marks(body["patch"], name)
+    headers = tuple((m["key"], m["value"].strip()) for x in head if (m := HEADER.match(x)))
+    own = tuple((s, t) for s, t in body.items() if s not in ("patch", "base patch") and not s.startswith("@"))
+    shared = tuple(_shared(path, name, corpus) for key, value in headers if key == "Uses" for path in value.split())
+    if twice := {path for path, _ in shared} & {path for path, _ in own}:
+        raise ReviewError(f"case {name} both has and uses {min(twice)}: drop the section or the `Uses:`")
     return Case(
         name=name,
         title=next((x for x in head if x.strip()), name),
-        headers=tuple((m["key"], m["value"].strip()) for x in head if (m := HEADER.match(x))),
-        files=tuple((s, t) for s, t in body.items() if s not in ("patch", "base patch") and not s.startswith("@")),
+        headers=headers,
+        files=shared + own,
         patch=patch,
         marks=marks,
         base_patch=body.get("base patch", ""),
         goldens=tuple((s[1:], t) for s, t in body.items() if s.startswith("@")),
     )
+
+
+def _shared(path: str, name: str, corpus: Path | None) -> tuple[str, str]:
+    """A file that a case takes from the corpus: its path in the tree, and its text."""
+    where = (corpus or folder()) / FILES / path
+    if not where.is_file():
+        raise ReviewError(f"case {name} uses {path}, which is not in {where.parents[path.count('/')]}: put it there")
+    return path, where.read_text()
 
 
 def _marks(patch: str, name: str) -> tuple[str, tuple[Mark, ...]]:
@@ -220,5 +240,5 @@ def load(where: Path | None = None) -> tuple[Case, ...]:
     """All cases below a folder, by name."""
     root = where or folder()
     return tuple(
-        parse(p.read_text(), p.relative_to(root).with_suffix("").as_posix()) for p in sorted(root.rglob("*.case"))
+        parse(p.read_text(), p.relative_to(root).with_suffix("").as_posix(), root) for p in sorted(root.rglob("*.case"))
     )

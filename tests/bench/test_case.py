@@ -192,6 +192,40 @@ def test_loading_a_folder(tmp_path: Path) -> None:
     assert len(cases.load()) >= 5
 
 
+USING = "t\n\nUses:  fs/a.c b.c\nUses:  c.c\n\n-- d.c --\nint d;\n-- patch --\n\n"
+
+
+def test_files_of_several_cases(tmp_path: Path) -> None:
+    for path in ("fs/a.c", "b.c", "c.c"):
+        (tmp_path / "files" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "files" / path).write_text(f"in {path};\n")
+    (tmp_path / "one.case").write_text(USING)
+    [case] = cases.load(tmp_path)
+    assert case == cases.parse(USING, "one", tmp_path)
+    wanted = {path: f"in {path};\n" for path in ("fs/a.c", "b.c", "c.c")} | {"d.c": "int d;\n"}
+    assert dict(case.files) == wanted
+
+
+def test_a_file_that_is_used_and_not_there_or_there_twice(tmp_path: Path) -> None:
+    with pytest.raises(ReviewError, match=r"^case one uses fs/a\.c, which is not in .*/files: put it there$"):
+        cases.parse(USING, "one", tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/d.c").write_text("int d;\n")
+    with pytest.raises(ReviewError, match=r"^case one both has and uses d\.c: drop the section or the `Uses:`$"):
+        cases.parse(USING.replace("fs/a.c b.c", "d.c").replace("Uses:  c.c\n", ""), "one", tmp_path)
+
+
+def test_every_file_of_several_cases_is_used_and_no_case_repeats_one() -> None:
+    files = cases.folder() / cases.FILES
+    here = {p.relative_to(files).as_posix(): p.read_text() for p in files.rglob("*") if p.is_file()}
+    every = cases.load()
+    used = {path for case in every for key, value in case.headers if key == "Uses" for path in value.split()}
+    assert used == here.keys()
+    own = [file for case in every for file in case.files if file[0] not in case.header("Uses").split()]
+    twice = {path for path, text in own if own.count((path, text)) > 1 or here.get(path) == text}
+    assert not twice, "put these into corpus/files, and a `Uses:` into the cases that have them"
+
+
 ONE = f"""\
 A flush moves under the lock.
 
