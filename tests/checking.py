@@ -7,7 +7,9 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -111,6 +113,14 @@ def listing(*folders: Path) -> dict[str, str]:
     }
 
 
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Fails when what is done inside takes more processor time than that; the machine may be busy with other things."""
+    before = time.process_time()
+    yield
+    assert time.process_time() - before < seconds
+
+
 class Here:
     """Stands for `bounded.Child`: does its job in this process, which has imported everything already."""
 
@@ -126,7 +136,7 @@ class Here:
 
 
 def process(
-    *args: str | Path, cwd: Path, stdin: bytes = b"", timeout: float = 120
+    *args: str | Path, cwd: Path, stdin: bytes = b"", timeout: float = 600
 ) -> subprocess.CompletedProcess[bytes]:
     """The command line as a process of its own, from this checkout."""
     return subprocess.run(

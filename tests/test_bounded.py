@@ -155,14 +155,14 @@ def in_python(process: subprocess.Popen[bytes]) -> bool:
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2, 0.4, 1.0, 2.0])
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.4, 1.0])
 def test_asked_to_stop_it_leaves_at_once_and_nothing_behind(after: float, asked: int, temporary: Path) -> None:
     with started("check", "-", temporary=temporary) as process:  # waits for its standard input for ever
         while not in_python(process):
             time.sleep(0.001)
         time.sleep(after)
         process.send_signal(asked)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     err = err.lstrip(b"\n")  # click ends the line with the ^C of the terminal
     assert (process.returncode, out, err) == (130, b"", b"reviewbot: interrupted\n")
     assert list(temporary.iterdir()) == []
@@ -171,19 +171,20 @@ def test_asked_to_stop_it_leaves_at_once_and_nothing_behind(after: float, asked:
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_in_a_review_it_ends_its_children(asked: int, tree: Path, temporary: Path) -> None:
     script = (
-        "from reviewbot import stopping, cli, watch_review\n"
-        "watch_review.REVIEWER = 'inbox:sleeper'\n"
+        "from reviewbot.process import stopping\n"
+        "from reviewbot import cli\n"
+        "from reviewbot.watch import reviewer\n"
+        "reviewer.REVIEWER = 'inbox:sleeper'\n"
         f"cli.main(['check', {str(tree.parent / 'x.eml')!r}, '--tree', {str(tree)!r}])\n"
     )
     environment = os.environ | {"PYTHONPATH": f"{checking.ROOT}{os.pathsep}{Path(__file__).parent}"}
     command = [sys.executable, "-c", script]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, preexec_fn=heard)
-    until = time.monotonic() + 60
-    while not (child := asleep(process.pid)) and time.monotonic() < until:
+    while not (child := asleep(process.pid)):
+        assert process.poll() is None, "it ended before it reviewed"
         time.sleep(0.05)
-    assert child
     process.send_signal(asked)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert (process.returncode, err.lstrip(b"\n")) == (130, b"reviewbot: interrupted\n")
     assert list(temporary.iterdir()) == []
     assert not Path(f"/proc/{child}").exists()

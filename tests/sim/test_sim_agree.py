@@ -34,7 +34,7 @@ from reviewbot.sim.model import (
 from reviewbot.sim.trace import trace
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-LIMITS = Limits(states=4000, seconds=20)
+LIMITS = Limits(states=4000, seconds=600)
 Key = tuple[tuple[str, str], ...]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import responses
 from inbox import START, Inbox, mail, patch, posted
@@ -333,11 +334,12 @@ def test_no_tree_for_a_file_is_no_review(desk: MakeDesk) -> None:
 def test_a_series_that_ends_the_reviewer_is_set_aside_after_three_tries(
     desk: MakeDesk, reviewer: str, reason: str
 ) -> None:
-    d = desk(limits=Limits(review_seconds=1 if "sleeper" in reviewer else 60, review_megabytes=256))
+    d = desk(limits=Limits(review_seconds=1 if "sleeper" in reviewer else 600, review_megabytes=256))
     d.inbox.deliver(patch("bad@dev.example", "dm x: fix", "lock"))
     assert [d.poll(reviewer).decisions for _ in range(4)] == [{"failed": 1}, {"failed": 1}, {"set aside": 1}, {}]
     assert d.states()["bad"][0] is State.SET_ASIDE
     assert reason in d.states()["bad"][1]
+    d.config = msgspec.structs.replace(d.config, limits=Limits())
     d.inbox.deliver(patch("next@dev.example", "dm y: fix", "lock"))
     assert d.poll().decisions == {"nack": 1}
 

@@ -57,12 +57,17 @@ class Bench:
         )
 
     def start(self, *kill: object) -> subprocess.Popen[bytes]:
-        command = [sys.executable, str(Path(__file__).parent / "watch_killed.py"), str(self.config), *map(str, kill)]
+        command = [
+            sys.executable,
+            str(Path(__file__).parents[1] / "watch_killed.py"),
+            str(self.config),
+            *map(str, kill),
+        ]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 
     def run(self, *kill: object) -> int:
         process = self.start(*kill)
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=600)
         assert process.returncode in (0, 1, -9), out.decode()
         return process.returncode
 
@@ -153,7 +158,7 @@ def test_a_disk_that_is_full_loses_nothing(tmp_path: Path, inbox: Inbox, referen
         for size in range(96, 100_000, 96):
             subprocess.run(["mount", "-o", f"remount,size={size}k", str(disk)], check=True)
             process = bench.start()
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=600)
             if process.returncode == 0:
                 break
             failed += 1
