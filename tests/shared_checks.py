@@ -32,8 +32,8 @@ def main() -> int:
     if shared is None:
         print("no folder `shared` beside the checkout: nothing is checked (REVIEWBOT_SHARED names one)")
         return 0
-    trees = {name: path for name in ("6.12", "6.1") if (path := kernel_repository(name, False))}
-    faults = [*founding(shared, trees), *corpus(shared, trees)]
+    trees = {name: path for name in ("6.12", "6.1", "7.3") if (path := kernel_repository(name, False))}
+    faults = [*founding(shared, trees), *corpus(shared, trees), *later(trees)]
     for fault in faults:
         print(f"FAULT: {fault}")
     print(f"{len(faults)} faults" if faults else "all holds")
@@ -93,6 +93,17 @@ def corpus(shared: Path, trees: dict[str, Path]) -> Iterator[str]:
             yield f"{r.id} ({r.label}) is NACKed: {nacks}"
         if r.verdict == "fault" or any(" failed: " in note for note in r.notes):
             yield f"{r.id} crashed: {r.reason} {' '.join(r.notes)}"
+
+
+def later(trees: dict[str, Path]) -> Iterator[str]:
+    """No rule crashes on files of a later tree, which call inline functions of headers."""
+    if not {"6.12", "7.3"} <= trees.keys():
+        print("no kernel trees 6.12 and 7.3: no files of a later tree are checked")
+        return
+    for path in ("drivers/block/zram/zram_drv.c", "fs/ext4/super.c"):
+        examined = backtest.flooded(path, trees["6.12"], trees["7.3"])
+        print(f"{path} of 7.3 on 6.12: {examined.decision}")
+        yield from (f"{path}: {fault}" for fault in (*examined.faults, *examined.failed))
 
 
 if __name__ == "__main__":

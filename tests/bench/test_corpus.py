@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reviewbot.bench import case as cases
 from reviewbot.bench.demo import examine_case
+from reviewbot.types import Finding, Place, Words
 
 ROOT = Path(__file__).parents[2] / "corpus"
 FILES = sorted(ROOT.rglob("*.case"))
@@ -24,6 +28,7 @@ def test_case(path: Path, request: pytest.FixtureRequest) -> None:
     case = cases.parse(text, name(path))
     review = examine_case(case)
     complaints = [*(n for n in review.notes if "failed" in n), *cases.faults(case, review.verdicts)]
+    complaints += [complaint for verdict in review.verdicts for complaint in misworded(verdict.finding)]
     goldens = {"reply": "\n\n".join(r.body for r in review.replies)}
     if request.config.getoption("--bless"):
         if not complaints:
@@ -32,6 +37,48 @@ def test_case(path: Path, request: pytest.FixtureRequest) -> None:
         complaints += changed(goldens, dict(case.goldens))
     if complaints:
         pytest.fail("\n".join([f"{name(path)}:", *complaints]), pytrace=False)
+
+
+MESSAGE = re.compile(r"[a-z_&(][^\n]*[^.\n]")
+
+
+def misworded(finding: Finding) -> Iterator[str]:
+    """How a finding breaks what those of every rule keep to."""
+    at, words = f"{finding.rule} at {finding.at}", finding.words
+    if not MESSAGE.fullmatch(finding.message) or len(finding.message) > 120:
+        yield f"{at}: the message is no half sentence: {finding.message}"
+    if not finding.object or not finding.facts:
+        yield f"{at}: names no object, or no fact that it rests on"
+    if finding.at.line <= 0 or finding.patch != 1:
+        yield f"{at}: stands on no line of its case"
+    if words is None or not words.claim:
+        yield f"{at}: has no claim"
+        return
+    for text in (words.claim, words.also, words.contrast):
+        if text and not (text.endswith((".", "?")) and "\n" not in text and text.isascii()):
+            yield f"{at}: no whole sentence: {text}"
+    if words.setting[-1:] not in ("", ":"):
+        yield f"{at}: does not end in a colon: {words.setting}"
+
+
+def test_a_finding_is_worded_as_all_are() -> None:
+    good = Finding(
+        "x", Place("a.c", 3), "waits for b while holding a", object="a", facts=("f",), words=Words("It hangs.")
+    )
+    assert [*misworded(good)] == []
+    for bad in (
+        {"message": "Waits for b."},
+        {"message": "w" * 121},
+        {"object": ""},
+        {"facts": ()},
+        {"at": Place("a.c", 0)},
+        {"words": None},
+        {"words": Words("")},
+        {"words": Words("It hangs")},
+        {"words": Words("It hangs.", also="two\nlines.")},
+        {"words": Words("It hangs.", setting="This is so")},
+    ):
+        assert len([*misworded(msgspec.structs.replace(good, **bad))]) == 1, bad
 
 
 def changed(goldens: dict[str, str], written: dict[str, str]) -> list[str]:

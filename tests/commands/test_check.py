@@ -878,8 +878,7 @@ def test_the_founding_patch_backwards_is_a_fix(
     assert "This ends a deadlock that the tree has today." in out
 
 
-BESIDE = ("drivers/acpi", "drivers/char", "drivers/crypto", "drivers/dma", "drivers/edac", "drivers/gpu", "drivers/hid",
-          "drivers/i3c", "drivers/media", "sound")  # fmt: skip
+BESIDE = ("drivers/char", "drivers/crypto", "drivers/hid", "drivers/i3c", "drivers/media", "sound")
 """Folders of drivers that no block I/O goes through."""
 
 

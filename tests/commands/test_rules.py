@@ -7,7 +7,6 @@ import importlib
 import inspect
 import json
 import pkgutil
-import re
 import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -86,48 +85,6 @@ def test_a_rule_never_reads_text(path: Path) -> None:
             assert module.split(".")[0] not in {"re", "os", "pathlib", "subprocess", "io", "tree_sitter"}, module
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in {"open", "eval", "exec"}
-
-
-MESSAGE = re.compile(r"[a-z_&(][^\n]*[^.\n]")
-
-
-@pytest.fixture(scope="module")
-def told() -> list[Finding]:
-    """Every finding of every rule over the corpus."""
-    findings = []
-    for case in cases.load():
-        try:
-            findings += [v.finding for v in examine_case(case).verdicts]
-        except ReviewError:
-            continue  # tests/bench/test_corpus.py says what is wrong with that case
-    assert findings
-    return findings
-
-
-def test_messages_are_half_a_sentence_about_an_object(told: list[Finding]) -> None:
-    for finding in told:
-        assert MESSAGE.fullmatch(finding.message), finding.message
-        assert len(finding.message) <= 120, finding.message
-        assert finding.object, finding
-
-
-def test_findings_name_the_facts_that_they_rest_on(told: list[Finding]) -> None:
-    assert {finding.rule for finding in told if not finding.facts} == set()
-
-
-def test_words_are_whole_sentences(told: list[Finding]) -> None:
-    for finding in told:
-        assert finding.words, finding
-        assert finding.words.claim, finding
-        for text in (finding.words.claim, finding.words.also, finding.words.contrast):
-            assert not text or text.endswith((".", "?")), text
-            assert "\n" not in text
-            assert text.isascii(), text
-        assert finding.words.setting[-1:] in ("", ":"), finding.words.setting
-
-
-def test_findings_stand_on_lines_of_their_case(told: list[Finding]) -> None:
-    assert all(f.at.line > 0 and f.patch == 1 for f in told)
 
 
 # --- finding them ----------------------------------------------------------------------------------------------------
