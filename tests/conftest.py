@@ -71,6 +71,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """All cores for the whole suite. One process for tests that are named, which starts sooner, and for --bless."""
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    return 0 if named or config.getoption("bless") else None
+
+
 def pytest_configure() -> None:
     """The same examples on every run of CI: chance looks for faults at home, and does not stop a landing.
 

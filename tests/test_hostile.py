@@ -11,11 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-
 import hostile
+import pytest
 
 from reviewbot.csource.expressions import MAX_DEPTH
 from reviewbot.csource.graph import MAX_STEPS

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from small import world
 
 from reviewbot.replay.naming import Names
 from reviewbot.rule import Scene, kworker, queue_name, worker
 from reviewbot.types import Finding, Place, Step, Trace, Wait, Words
-
-sys.path.insert(0, str(Path(__file__).parent / "facts"))
-from small import world
 
 FILE = "drivers/md/small.c"
 CODE = """

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from small import world
 
 from reviewbot.detect.announced import Told, missed, silence
 from reviewbot.replay.announced_cast import model
 from reviewbot.sim.check import check
-
-sys.path.insert(0, str(Path(__file__).parent / "facts"))
-from small import world
 
 FILE = "drivers/md/small.c"
 HEAD = """

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from small import world
 
 from reviewbot.detect.completions import gives, unwoken
-
-sys.path.insert(0, str(Path(__file__).parent / "facts"))
-from small import world
 
 FILE = "drivers/md/small.c"
 NAMES = ((FILE, "crate_end"),)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from small import world
 
 from reviewbot.analysis.program.program import World
 from reviewbot.detect.sleeps import interrupted, sleeping
-
-sys.path.insert(0, str(Path(__file__).parent / "facts"))
-from small import world
 
 FILE = "drivers/md/small.c"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small import world
 
 from reviewbot.gittree.tree import Tree
 from reviewbot.mail import fetch
@@ -17,9 +17,6 @@ from reviewbot.replay.slicing.reader import reader
 from reviewbot.replay.slicing.slicer import Extractor
 from reviewbot.rule import Diff
 from reviewbot.sim.check import check
-
-sys.path.insert(0, str(Path(__file__).parent / "facts"))
-from small import world
 
 BOX = "struct box { struct mutex lid; struct mutex key; int open; int seen; };\n"
 FILE = "drivers/md/small.c"
