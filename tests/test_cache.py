@@ -73,7 +73,7 @@ def test_small_runs_one_after_another_are_counted_together(kept: Path, monkeypat
 
 def test_several_processes_at_once(kept: Path) -> None:
     script = (
-        "import sys\nfrom reviewbot import cache\n"
+        "import sys\nfrom reviewbot.process import cache\n"
         "for n in range(60):\n"
         "    path = cache.folder() / 'worlds' / f'{sys.argv[1]}-{n}'\n"
         "    cache.write(path, [b'x' * 50_000])\n"

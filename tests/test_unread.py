@@ -119,7 +119,7 @@ import resource
 resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 from reviewbot.csource import definitions
 from reviewbot.csource.ir import Function, Type, Unit
-from reviewbot.unread import Functions, Lines, _was_read
+from reviewbot.detect.unread import Functions, Lines, _was_read
 for text in (
     b"x" + b")" * 500_000,
     b"struct a " + b"__b()" * 90 + b"X {\\n" * 2000,

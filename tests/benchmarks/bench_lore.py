@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import lore_mails as m
 
-READ = "import sys; from reviewbot import lore; lore.fetch(sys.argv[1])"
+READ = "import sys; from reviewbot.mail import fetch; fetch.fetch(sys.argv[1])"
 
 
 def median(what: Callable[[], object], runs: int) -> float:

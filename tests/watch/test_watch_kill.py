@@ -59,7 +59,7 @@ class Bench:
     def start(self, *kill: object) -> subprocess.Popen[bytes]:
         command = [
             sys.executable,
-            str(Path(__file__).parents[1] / "watch_killed.py"),
+            str(Path(__file__).parent / "watch_killed.py"),
             str(self.config),
             *map(str, kill),
         ]

@@ -40,7 +40,7 @@ def arm(target: str, when: str, count: int) -> None:
 
 def main() -> int:
     """One poll with the reviewer of the tests."""
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     from reviewbot.watch import config, poll
     from reviewbot.watch.store import Store
 
