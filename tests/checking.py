@@ -127,6 +127,12 @@ class Here:
     def __init__(self, module: str, *arguments: str, shown: bool = False) -> None:
         """Starts nothing."""
 
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def ask(self, question: bytes, bounds: Bounds) -> bytes:
         """The answer."""
         return msgspec.json.encode(reviewer.do(msgspec.json.decode(question, type=reviewer.Job)))

@@ -118,7 +118,7 @@ def test_series_are_found(name: str) -> None:
     assert {found[:3] for found in outcome([numbered(rows)])} == expected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(THREADS)))
 def test_neither_order_nor_polls_make_a_difference(data: st.DataObject, name: str) -> None:
     rows, expected = THREADS[name]
@@ -168,7 +168,7 @@ def test_a_change_id_connects_versions_by_whatever_title() -> None:
         assert {s.lead: s.state for s in store.series()} == {"a1-0": State.SUPERSEDED, "other2-0": State.READY}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(
         st.builds(
