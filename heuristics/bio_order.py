@@ -19,27 +19,26 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
     OWN_LIST,
+    Candidate,
     Diff,
-    Finding,
-    Place,
     Queue,
     Remedy,
     Rule,
     Scene,
-    Scope,
     Side,
     Submit,
     Take,
+    Value,
     Version,
     Words,
     Write,
-    assigned,
     merges,
     offloads,
+    others,
     queue_name,
-    scope,
     sets,
     short,
+    tried,
     tries,
 )
 
@@ -47,7 +46,31 @@ RESCUED = "BIOSET_NEED_RESCUER"
 """The flag of a bio_set that has a rescuer."""
 
 
-class BioOrder(Rule):
+class Offload(Value, frozen=True):
+    """Bios of a list that a function leaves to a work item which does something else, too."""
+
+    key: str
+    handler: str
+    listed: str
+    queue: str
+
+
+class Try(Value, frozen=True):
+    """A pool from which a function takes without a first attempt that cannot sleep."""
+
+    key: str
+    pool: str
+
+
+class Order(Value, frozen=True):
+    """Two lists of bios that a function puts in the wrong order."""
+
+    key: str
+    older: str
+    younger: str
+
+
+class BioOrder(Rule[Offload | Try | Order]):
     """See the head of the file."""
 
     id = "bio-order"
@@ -55,25 +78,26 @@ class BioOrder(Rule):
     checked = "the order of bios"
     needs = (Submit, Queue)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Offload | Try | Order]]:
         for key in diff.touched:
             yield from self._offload(diff, key)
             yield from self._first_try(diff, key)
             yield from self._order(diff, key)
 
-    def _offload(self, diff: Diff, key: str) -> Iterator[Finding]:
+    def _offload(self, diff: Diff, key: str) -> Iterator[Candidate[Offload | Try | Order]]:
         for work, queue, listed, handler in offloads(diff.after.world, key):
             if any(o[3] == handler and o[2] == listed for o in offloads(diff.before.world, key)):
                 continue
             function, worker = diff.after.world.function(key).name, diff.after.world.function(handler).name
             submits = [f.at for f in diff.after.world.own_facts(handler) if isinstance(f, Submit)]
             fresh = [at for at in submits if diff.changed(at, Side.AFTER)]
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                Offload(key, handler, listed, queue_name(diff.after.world, queue)),
                 f"{worker}() submits the bios of {short(listed)}, and what else it does may wait for them",
                 Words(
                     claim=f"{function}() moves the bios of current->bio_list to {short(listed)}, and only {worker}() "
-                    f"submits them. {worker}() also handles {_others(diff.after, handler, listed)}. If it sleeps there for "
+                    f"submits them. {worker}() also handles {others(diff.after.world, handler, listed)}. If it sleeps there for "
                     f"something that is released when a bio on {short(listed)} completes, nobody submits that bio.",
                     setting="Suppose a stack of two devices (upper on lower), where upper holds a lock until its bio for "
                     "lower is done:",
@@ -82,21 +106,17 @@ class BioOrder(Rule):
                 after=[*fresh, *submits],
                 object=f"{work} {listed}",
                 facts=[f for f in diff.after.world.own_facts(key) if isinstance(f, Queue | Write)],
-                kind="offload",
-                key=key,
-                handler=handler,
-                listed=listed,
-                queue=queue_name(diff.after.world, queue),
             )
 
-    def _first_try(self, diff: Diff, key: str) -> Iterator[Finding]:
+    def _first_try(self, diff: Diff, key: str) -> Iterator[Candidate[Offload | Try | Order]]:
         for pool in sorted(tries(diff.before.world, key) - tries(diff.after.world, key)):
             takes = [f for f in diff.after.world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
             if not takes or len(takes) < 2 or not _hands_over(diff.after, key):
                 continue
             function = diff.after.world.function(key).name
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                Try(key, pool),
                 f"{function}() takes from {short(pool)} without trying first whether it has to sleep",
                 Words(
                     claim=f"{function}() sleeps for an element of {short(pool)} at the first attempt. Bios of the same "
@@ -106,27 +126,21 @@ class BioOrder(Rule):
                     contrast="If the first attempt failed instead of sleeping, the rescuer would submit them.",
                 ),
                 after=[f.at for f in takes],
-                before=_masks(diff.before, key, pool),
+                before=tried(diff.before.world, key, pool),
                 object=f"{key} {pool}",
                 facts=takes,
-                kind="try",
-                key=key,
-                pool=pool,
             )
 
-    def _order(self, diff: Diff, key: str) -> Iterator[Finding]:
+    def _order(self, diff: Diff, key: str) -> Iterator[Candidate[Offload | Try | Order]]:
         # current->bio_list[0] has what the ->submit_bio that just returned sent on, [1] what was there before
         for (older, younger), place in merges(diff.after.world, key).items():
-            right = (younger, older) in merges(diff.before.world, key)
-            if (
-                right
-                and older.endswith("[1]")
-                and younger.endswith("[0]")
-                and sets(diff.after.world.body(key), OWN_LIST)
-            ):
+            right = merges(diff.before.world, key).get((younger, older))
+            turned = older.endswith("[1]") and younger.endswith("[0]")
+            if right and turned and sets(diff.after.world.body(key), OWN_LIST):
                 function = diff.after.world.function(key).name
-                yield from self.finding(
+                yield from self.candidate(
                     diff,
+                    Order(key, older, younger),
                     f"{function}() puts the bios that were just sent on behind older ones",
                     Words(
                         claim=f"{function}() puts the bios that a driver has just sent to the device below behind the "
@@ -136,49 +150,30 @@ class BioOrder(Rule):
                         contrast="If bios of lower devices came first this could not happen.",
                     ),
                     after=[place],
-                    before=[merges(diff.before.world, key)[younger, older]],
+                    before=[right],
                     object=key,
-                    kind="order",
-                    key=key,
-                    pair=f"{older} {younger}",
                 )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        get = finding.get
-        if get("kind") == "offload":
-            one = any(o[2:] == (get("listed"), get("handler")) for o in offloads(side.world, get("key")))
-            yield _scene(finding, one)
-        elif get("kind") == "try":
-            yield _scene(finding, get("pool") not in tries(side.world, get("key")))
-        else:
-            older, younger = get("pair").split(" ")
-            yield _scene(finding, (older, younger) in merges(side.world, get("key")))
+    def scenes(self, candidate: Candidate[Offload | Try | Order], side: Version) -> Iterable[Scene]:
+        match found := candidate.about:
+            case Offload(key, handler, listed):
+                yield _scene(found, any(o[2:] == (listed, handler) for o in offloads(side.world, key)))
+            case Try(key, pool):
+                yield _scene(found, pool not in tries(side.world, key))
+            case Order(key, older, younger):
+                yield _scene(found, (older, younger) in merges(side.world, key))
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        scene, why = _scene(finding, False), "it does nothing else, so it never waits for a bio of a higher level."
-        match finding.get("kind"):
-            case "offload":
+    def remedies(self, candidate: Candidate[Offload | Try | Order], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
+        scene, why = _scene(found, False), "it does nothing else, so it never waits for a bio of a higher level."
+        match found:
+            case Offload():
                 yield Remedy(f"Leave these bios to the rescuer of the bio_set: {why}", scene, flag=RESCUED)
                 yield Remedy(f"Let the rescuer of the bio_set submit these bios ({RESCUED}): {why}", scene)
-            case "try":
+            case Try():
                 yield Remedy("Try without __GFP_DIRECT_RECLAIM first if current->bio_list is not empty.", scene)
-            case "order":
+            case Order():
                 yield Remedy("Put the bios of lower devices first.", scene)
-
-
-def _others(side: Version, handler: str, listed: str) -> str:
-    """The bios that a worker handles besides those of a list."""
-    takes = (f.object for f in side.world.own_facts(handler) if isinstance(f, Write) and f.op == "take")
-    lists = {object for object in takes if object != listed and scope(object) is Scope.INSTANCE}
-    return f"the bios on {short(lists.pop())}" if len(lists) == 1 else "other bios of the device"
-
-
-def _masks(side: Version, key: str, pool: str) -> list[Place]:
-    """The lines of a function at which a mask for a pool is narrowed, and those that take from it."""
-    body = side.world.body(key)
-    lines = assigned(body, "__GFP_DIRECT_RECLAIM")
-    takes = [f.at for f in side.world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
-    return [*(Place(body.file, line, body.name) for line in lines), *takes]
 
 
 def _hands_over(side: Version, key: str) -> bool:
@@ -186,15 +181,12 @@ def _hands_over(side: Version, key: str) -> bool:
     return any(effect.kind == "queue" for effect in side.world.does(key))
 
 
-def _scene(finding: Finding, guilty: bool) -> Scene:
-    file, _, function = finding.get("key").rpartition(":")
-    if finding.get("kind") == "offload":
-        thread = f"the worker of {finding.get('queue')}"
-        helper = "one" if guilty else "each"
-        worker, listed = finding.get("handler").rpartition(":")[2], short(finding.get("listed"))
-        return Scene.of(
-            "offload_levels", helper=helper, thread=thread, function=function, worker=worker, listed=listed, file=file
-        )
-    if finding.get("kind") == "try":
-        return Scene.of("second_bio", rescuer=not guilty, bio_set=short(finding.get("pool")), function="->submit_bio")
+def _scene(found: Offload | Try | Order, guilty: bool) -> Scene:
+    file, _, function = found.key.rpartition(":")
+    if isinstance(found, Offload):
+        worker, listed, thread = found.handler.rpartition(":")[2], short(found.listed), f"the worker of {found.queue}"
+        given = {"helper": "one" if guilty else "each", "function": function, "file": file}
+        return Scene.of("offload_levels", thread=thread, worker=worker, listed=listed, **given)
+    if isinstance(found, Try):
+        return Scene.of("second_bio", rescuer=not guilty, bio_set=short(found.pool), function="->submit_bio")
     return Scene.of("bio_order", order="in order" if guilty else "depth-first", pool="its pool", function="")

@@ -17,13 +17,14 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    Candidate,
     Diff,
     Exit,
-    Finding,
     Mask,
     Remedy,
     Rule,
     Scene,
+    Value,
     Version,
     Words,
     called,
@@ -47,7 +48,22 @@ WHAT = {
 CALL = {"mapping": "filemap_alloc_folio", "socket": "alloc_skb"}
 
 
-class GfpMask(Rule):
+class Widened(Value, frozen=True):
+    """A mask that got wider: of what, where it is set, and who needs the narrow one for what."""
+
+    of: str
+    name: str
+    function: str
+    file: str
+    needs: str
+    was: str
+    user: str
+    device: str
+    counter: str = ""
+    waiter: str = ""
+
+
+class GfpMask(Rule[Widened]):
     """See the head of the file."""
 
     id = "gfp-mask"
@@ -55,7 +71,7 @@ class GfpMask(Rule):
     checked = "masks of mappings, sockets and ciphers"
     needs = (Mask,)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Widened]]:
         for fact in diff.removed[Mask]:
             after = _masks(diff.after, fact.at.file, fact.function, fact.of, fact.object)
             klass = max((f.klass for f in after), key=RANK.__getitem__, default="full")
@@ -72,58 +88,58 @@ class GfpMask(Rule):
             if scopes and not still and life and diff.before.scopes(f"{exit.at.file}:{exit.function}"):
                 yield from self._left(diff, exit, scopes[0], life)
 
-    def _found(self, diff: Diff, fact: Mask, after: list[Mask], klass: str, life: str) -> Iterator[Finding]:
+    def _found(self, diff: Diff, fact: Mask, after: list[Mask], klass: str, life: str) -> Iterator[Candidate[Widened]]:
         needs = "FS" if fact.klass == "nofs" else life
         what = WHAT[fact.of].format(name=short(fact.object) if known(fact.object) else fact.object)
         user, device = _user(diff.after, fact, needs), called(diff.after.world, fact.at.file)
-        yield from self.finding(
+        yield from self.candidate(
             diff,
+            Widened(fact.of, fact.object, fact.function, fact.at.file, needs, fact.klass, user, device),
             f"{what} may allocate with {GFP.get(klass, 'GFP_NOIO')}",
             _words(what, klass, fact.klass, needs, user, device),
             after=[f.at for f in after],
             before=[fact.at],
             object=fact.object,
             facts=[fact, *after],
-            of=fact.of, name=fact.object, function=fact.function, file=fact.at.file, needs=needs, was=fact.klass,
-            user=user, device=device,
-        )  # fmt: skip
+        )
 
-    def _left(self, diff: Diff, exit: Exit, scope: str, life: str) -> Iterator[Finding]:
+    def _left(self, diff: Diff, exit: Exit, scope: str, life: str) -> Iterator[Candidate[Widened]]:
         key, needs = f"{exit.at.file}:{exit.function}", "FS" if scope == "nofs" else "IO"
         what = f"what is done after {exit.function}()"
         user, device = passes(diff.after.world, exit.at.file, needs), called(diff.after.world, exit.at.file)
         counter, waiter = drained(diff.after.world, key) or ("", "")
-        counted = ""
+        counter, counted = short(counter) if counter else "", ""
         if counter:
-            counted = f"{exit.function}() raises {short(counter)}, and {waiter}() waits until that is 0 again."
-        yield from self.finding(
+            counted = f"{exit.function}() raises {counter}, and {waiter}() waits until that is 0 again."
+        name, file = exit.function, exit.at.file
+        yield from self.candidate(
             diff,
+            Widened("callers", name, name, file, needs, scope, user, device, counter, waiter),
             f"{exit.function}() returns without memalloc_{scope}_save() in effect",
             _words(what, "full", scope, needs, waiter or user, device, counted),
             before=[f.at for f in diff.before.scopes(key) if f.lock == scope],
             object=exit.function,
             facts=[exit],
-            of="callers", name=exit.function, function=exit.function, file=exit.at.file, needs=needs, was=scope,
-            user=user, device=device, counter=short(counter) if counter else "", waiter=waiter,
-        )  # fmt: skip
+        )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        get, klass = finding.get, "full"
-        own = side.facts.of(get("function"))
-        if get("of") == "callers":
+    def scenes(self, candidate: Candidate[Widened], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        own = side.facts.of(found.function)
+        if found.of == "callers":
             held = {h.lock for e in own[Exit] for h in e.takes}
             klass = next((s for s in ("noio", "nofs") if s in held), "full")
         else:
-            set_ = _masks(side, get("file"), get("function"), get("of"), get("name"))
+            set_ = _masks(side, found.file, found.function, found.of, found.name)
             klass = max((f.klass for f in set_), key=RANK.__getitem__, default="full")
-        yield _scene(finding, klass)
+        yield _scene(found, klass)
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+    def remedies(self, candidate: Candidate[Widened], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
         text = {
             "cipher": "Keep CRYPTO_ALG_ALLOCATES_MEMORY in the mask, so that such ciphers are not chosen.",
-            "callers": f"Keep memalloc_{finding.get('was')}_save() in {finding.get('function')}().",
-        }.get(finding.get("of"), f"Keep the mask at {GFP.get(finding.get('was'), 'GFP_NOIO')}.")
-        yield Remedy(text=text, scene=_scene(finding, finding.get("was")))
+            "callers": f"Keep memalloc_{found.was}_save() in {found.function}().",
+        }.get(found.of, f"Keep the mask at {GFP.get(found.was, 'GFP_NOIO')}.")
+        yield Remedy(text=text, scene=_scene(found, found.was))
 
 
 def _masks(side: Version, file: str, function: str, of: str, object: str) -> list[Mask]:
@@ -145,18 +161,16 @@ def _user(side: Version, fact: Mask, needs: str) -> str:
     return world.function(found[0]).name if found else passes(world, file, needs)
 
 
-def _scene(finding: Finding, klass: str) -> Scene:
-    get = finding.get
-    given = {"gfp": GFP.get(klass, "GFP_NOIO"), "needs": get("needs"), "file": get("file")}
-    given |= {"device": get("device")} if get("device") else {}
-    waits = {"worker": get("worker")} if get("worker") else {}
-    if get("counter"):
+def _scene(found: Widened, klass: str) -> Scene:
+    given = {"gfp": GFP.get(klass, "GFP_NOIO"), "needs": found.needs, "file": found.file}
+    given |= {"device": found.device} if found.device else {}
+    if found.counter:
         return Scene.of(
-            "alloc_while_counted", counter=get("counter"), function=get("function"), waiter=get("waiter"), **given
+            "alloc_while_counted", counter=found.counter, function=found.function, waiter=found.waiter, **given
         )
-    where = {"where": "map"} if get("needs") == "FS" else {}
-    call = CALL.get(get("of"), "kmalloc")
-    return Scene.of("alloc_on_io_path", call=call, function=get("user") or get("function"), **where, **waits, **given)
+    where = {"where": "map"} if found.needs == "FS" else {}
+    call = CALL.get(found.of, "kmalloc")
+    return Scene.of("alloc_on_io_path", call=call, function=found.user or found.function, **where, **given)
 
 
 def _words(what: str, klass: str, was: str, needs: str, user: str, device: str, counted: str = "") -> Words:

@@ -21,14 +21,14 @@ from reviewbot.rule import (
     KERNEL,
     Allocation,
     Ask,
+    Candidate,
     Diff,
-    Finding,
-    Place,
     Remedy,
     Rule,
     Scene,
     Side,
     Take,
+    Value,
     Version,
     Way,
     Words,
@@ -50,7 +50,22 @@ NEAR = 4
 """Most calls from where a bio comes in to a new allocation: the longer the way, the more conditions stand on it."""
 
 
-class GfpWeakened(Rule):
+class Weakened(Value, frozen=True):
+    """A call that may reclaim further than before: which one, and why reclaim has to wait for it."""
+
+    key: str
+    call: str
+    which: str
+    why: Way
+    needs: str
+    was: str
+    scope: str
+    device: str
+    user: str
+    worker: str
+
+
+class GfpWeakened(Rule[Weakened]):
     """See the head of the file."""
 
     id = "gfp-weakened"
@@ -58,7 +73,7 @@ class GfpWeakened(Rule):
     checked = "allocation flags and scopes"
     needs = (Allocation, Take)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Weakened]]:
         for key in diff.touched:
             before = asks(diff.before.world, key) if key in diff.before.world.names.functions else ()
             after = tuple(ask for ask in asks(diff.after.world, key) if "__GFP_NOLOCKDEP" not in ask.gfp)
@@ -72,48 +87,45 @@ class GfpWeakened(Rule):
                     yield from self._found(diff, key, was, ask, reason, needs if reason.needs == "IO" else "FS")
                     break
 
-    def _found(self, diff: Diff, key: str, was: Ask | None, ask: Ask, why: Way, needs: str) -> Iterator[Finding]:
+    def _found(
+        self, diff: Diff, key: str, was: Ask | None, ask: Ask, why: Way, needs: str
+    ) -> Iterator[Candidate[Weakened]]:
         function, entered = ask.at.function, why.entered
         lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
         what = f"outside of {SAVE[lost[0]]}()" if lost else f"with {_gfp(ask)}"
         lock = short(why.held.lock) if why.held else ""
-        under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while I/O is kept out"}[
-            why.kind
-        ]
+        under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while I/O is kept out"}
         file = diff.after.world.names.file[key]
         named = called(diff.after.world, file)
-        yield from self.finding(
+        root = key if why.kind == "runs" or not entered else entered.chain[-1]
+        found = Weakened(
+            key, ask.call, which(_asks(diff.after, key), ask), why, needs, was.klass if was else "",
+            lost[0] if lost else "", named, passes(diff.after.world, file), worker(diff.after.world, root, named),
+        )  # fmt: skip
+        yield from self.candidate(
             diff,
-            f"{function}() calls {spoken_call(ask.call)} {what} {under}",
+            found,
+            f"{function}() calls {spoken_call(ask.call)} {what} {under[why.kind]}",
             _words(diff, was, ask, why, needs, lost),
             after=[ask.at],
             before=[*(f.at for f in diff.before.scopes(key) if f.lock in lost), *([was.at] if was else [])],
             object=f"{key} {lock}",
             facts=[f for f in diff.after.facts.of(function) if f.at == ask.at],
-            related=_chain(diff.after, why),
-            key=key, call=ask.call, which=which(_asks(diff.after, key), ask), kind=why.kind, needs=needs,
-            was=was.klass if was else "", lock=why.held.lock if why.held else "",
-            klass=why.held.klass if why.held else "",
-            mode=why.held.mode if why.held else "",
-            taker=entered.chain[-1] if entered else "",
-            context=entered.context if entered else "",
-            scope=lost[0] if lost else "", device=named,
-            user=passes(diff.after.world, file),
-            worker=worker(diff.after.world, key if why.kind == "runs" or not entered else entered.chain[-1], named),
-        )  # fmt: skip
+            related=why.places(diff.after.world),
+        )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        ask = nth(_asks(side, finding.get("key")), finding.get("call"), finding.get("which"))
+    def scenes(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        ask = nth(_asks(side, found.key), found.call, found.which)
         raw, scopes = (ask.raw, ask.scopes) if ask else ("noio", ())
-        yield _scene(finding, "noio" if "memalloc" in scopes else raw, scopes)
+        yield _scene(found, "noio" if "memalloc" in scopes else raw, scopes)
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        was, scope = finding.get("was"), finding.get("scope")
-        kept = was or "noio"
-        function = finding.get("key").rpartition(":")[2]
-        mask = f"{'Keep' if was else 'Use'} {GFP.get(kept, 'GFP_NOIO')} in {function}()."
-        text = f"Keep {SAVE[scope]}() in {function}()." if scope else mask
-        yield Remedy(text=text, scene=_scene(finding, kept, ()))
+    def remedies(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
+        kept, function = found.was or "noio", found.key.rpartition(":")[2]
+        mask = f"{'Keep' if found.was else 'Use'} {GFP.get(kept, 'GFP_NOIO')} in {function}()."
+        text = f"Keep {SAVE[found.scope]}() in {function}()." if found.scope else mask
+        yield Remedy(text=text, scene=_scene(found, kept, ()))
 
 
 def _asks(side: Version, key: str) -> tuple[Ask, ...]:
@@ -140,39 +152,26 @@ def _gfp(ask: Ask) -> str:
     return ask.gfp or GFP.get(ask.klass, "GFP_NOIO")
 
 
-def _scene(finding: Finding, raw: str, scopes: Iterable[str]) -> Scene:
-    file, _, function = finding.get("key").rpartition(":")
+def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
+    file, _, function = found.key.rpartition(":")
     scope = next((s for s in ("noio", "nofs") if s in scopes), "none")
-    call, device = spoken_call(finding.get("call")).removesuffix("()"), finding.get("device") or "the device"
+    call, device = spoken_call(found.call).removesuffix("()"), found.device or "the device"
     given = {"gfp": GFP.get(raw, "GFP_NOIO"), "scope": scope, "call": call, "function": function, "file": file}
     given |= {"device": device}
-    where = "worker" if finding.get("context") in ("completion", "work", "thread") else "map"
-    if finding.get("kind") == "runs":
-        return Scene.of(
-            "alloc_on_io_path", needs=finding.get("needs"), where=where, worker=finding.get("worker"), **given
-        )
-    lock = short(finding.get("lock"))
-    if finding.get("kind") == "stopped":
-        kept_out = next((g for g in KERNEL.api.lock if (g.field, g.mode) == (finding.get("lock"), "w")), None)
+    held, entered, kind = found.why.held, found.why.entered, found.why.kind
+    where = "worker" if entered and entered.context in ("completion", "work", "thread") else "map"
+    if kind == "runs":
+        return Scene.of("alloc_on_io_path", needs=found.needs, where=where, worker=found.worker, **given)
+    lock = short(held.lock) if held else ""
+    if kind == "stopped":
+        kept_out = next((g for g in KERNEL.api.lock if held and (g.field, g.mode) == (held.lock, "w")), None)
         given |= {"stop": kept_out.acquire[0]} if kept_out else {}
-        given |= {"entry": finding.get("user")} if finding.get("user") and "request_queue" not in lock else {}
+        given |= {"entry": found.user} if found.user and "request_queue" not in lock else {}
         return Scene.of("alloc_while_stopped", queue=lock, **given)
-    return Scene.of(
-        "alloc_under_lock",
-        needs=finding.get("needs"),
-        where=where,
-        kind="rwsem" if finding.get("klass") == "rwsem" else "mutex",
-        held_for="read" if finding.get("mode") == "r" else "write",
-        lock=lock,
-        taker=finding.get("taker").rpartition(":")[2],
-        worker=finding.get("worker"),
-        **given,
-    )
-
-
-def _chain(side: Version, why: Way) -> list[Place]:
-    file, function = side.world.names.file, side.world.function
-    return [Place(file[k], function(k).line, function(k).name) for k in (why.entered.chain if why.entered else ())]
+    given |= {"lock": lock, "taker": entered.chain[-1].rpartition(":")[2] if entered else "", "worker": found.worker}
+    given |= {"kind": "rwsem" if held and held.klass == "rwsem" else "mutex"}
+    given |= {"held_for": "read" if held and held.mode == "r" else "write"}
+    return Scene.of("alloc_under_lock", needs=found.needs, where=where, **given)
 
 
 def _words(diff: Diff, was: Ask | None, ask: Ask, why: Way, needs: str, lost: Sequence[str]) -> Words:

@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from reviewbot.detect.sleeps import Interrupted, interrupted
 from reviewbot.detect.unmasked import Unmasked, unmasked
 from reviewbot.replay.circles import touched, words
-from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
+from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words
 
 
-class IrqLock(Rule):
+class IrqLock(Rule[Interrupted | Unmasked]):
     """See the head of the file."""
 
     id = "irq-lock"
@@ -30,12 +30,13 @@ class IrqLock(Rule):
     checked = "locks that interrupts take"
     needs = (Lock,)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Interrupted | Unmasked]]:
         for found in interrupted(diff.before.world, diff.after.world, touched(diff)):
             lock, handler = words(found.lock), found.handler.rpartition(":")[2]
             which, off = ("a softirq", "softirqs") if found.soft else ("an interrupt", "interrupts")
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                found,
                 f"{found.function}() takes {lock} with interrupts on, and {handler}() takes it in {which}",
                 Words(
                     claim=f"{found.function}() takes {lock} with {off} enabled, and {handler}() takes it in {which}. "
@@ -46,14 +47,14 @@ class IrqLock(Rule):
                 after=[found.at],
                 before=[found.at],
                 object=found.lock,
-                found=found.text(),
             )
         for early in unmasked(diff.before.world, diff.after.world, touched(diff)):
             inner, lock = words(early.inner), words(early.lock)
             handler, outer = early.handler.rpartition(":")[2], early.outer.rpartition(":")[2]
             which = "a softirq" if early.soft else "an interrupt"
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                early,
                 f"{early.function}() enables interrupts when it releases {inner}, with {lock} held",
                 Words(
                     claim=f"{early.function}() enables interrupts when it releases {inner}. {outer}() has disabled them "
@@ -65,26 +66,17 @@ class IrqLock(Rule):
                 after=[early.at],
                 before=[early.at],
                 object=early.lock,
-                early=early.text(),
             )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        if text := finding.get("early"):
-            early = Unmasked.read(text)
-            yield Scene.of(
-                "irq_lock",
-                how="enabled early" if early.early(side.world) else "irqsave",
-                soft=early.soft,
-                lock=words(early.lock),
-                function=early.function,
-                handler=early.handler.rpartition(":")[2],
-                file=early.at.file,
-            )
-            return
-        found = Interrupted.read(finding.get("found"))
+    def scenes(self, candidate: Candidate[Interrupted | Unmasked], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        if isinstance(found, Unmasked):
+            how = "enabled early" if found.early(side.world) else "irqsave"
+        else:
+            how = "irqsave" if found.guarded(side.world) else "plain"
         yield Scene.of(
             "irq_lock",
-            how="irqsave" if found.guarded(side.world) else "plain",
+            how=how,
             soft=found.soft,
             lock=words(found.lock),
             function=found.function,

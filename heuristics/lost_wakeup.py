@@ -22,10 +22,10 @@ from reviewbot.detect.announced import RUN, Missed, missed
 from reviewbot.detect.completions import Unwoken, unwoken
 from reviewbot.replay.announced_cast import queue_name, scene, sleeper_name
 from reviewbot.replay.circles import touched, words
-from reviewbot.rule import CallTo, Diff, Fact, Finding, Queue, Rule, Scene, Version, Wait, Wake, Words, Write
+from reviewbot.rule import CallTo, Candidate, Diff, Fact, Queue, Rule, Scene, Version, Wait, Wake, Words, Write
 
 
-class LostWakeup(Rule):
+class LostWakeup(Rule[Unwoken | Missed]):
     """See the head of the file."""
 
     id = "lost-wakeup"
@@ -33,13 +33,14 @@ class LostWakeup(Rule):
     checked = "who ends each sleep"
     needs = (Wait, Wake)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Unwoken | Missed]]:
         worlds = diff.before.world, diff.after.world
         names = sorted({*touched(diff), *((k.rpartition(":")[0], k.rpartition(":")[2]) for k in diff.touched)})
         for found in unwoken(*worlds, names):
             what, waiter = words(found.object), f"{found.waiter.function}()"
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                found,
                 f"{found.function}() can return without completing {what}, for which {waiter} waits",
                 Words(
                     claim=f"{found.function}() can return without completing {what}, and {waiter} waits for it "
@@ -52,11 +53,11 @@ class LostWakeup(Rule):
                 object=found.object,
                 facts=rests(diff, (f"{found.at.file}:{found.function}",)),
                 related=[found.waiter],
-                found=found.text(),
             )
         for change in missed(*worlds, names):
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                change,
                 f"{change.function}() can {changes(change)} and return without {waking(change)}",
                 told(change),
                 after=[change.at],
@@ -64,14 +65,13 @@ class LostWakeup(Rule):
                 object=change.told.wake,
                 facts=rests(diff, change.way),
                 related=[p for p in (change.at, change.sleeper) if p],
-                missed=change.text(),
             )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        if text := finding.get("missed"):
-            yield scene(Missed.read(text), side.world)
+    def scenes(self, candidate: Candidate[Unwoken | Missed], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        if isinstance(found, Missed):
+            yield scene(found, side.world)
             return
-        found = Unwoken.read(finding.get("found"))
         yield Scene.of(
             "completion_missing",
             always=found.always(side.world),

@@ -25,7 +25,7 @@ class MissingUnlock(CircleRule):
     needs = (Lock, Unlock)
     kinds = frozenset({"kept"})
 
-    def candidates(self, diff: Diff) -> list[Circle]:
+    def circles(self, diff: Diff) -> list[Circle]:
         return left(diff)
 
     def message(self, circle: Circle) -> str:

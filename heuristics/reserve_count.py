@@ -16,14 +16,15 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    Candidate,
     Diff,
     Drain,
-    Finding,
     Remedy,
     Reserve,
     Rule,
     Scene,
     Take,
+    Value,
     Version,
     Words,
     called,
@@ -35,7 +36,17 @@ from reviewbot.rule import (
 )
 
 
-class ReserveCount(Rule):
+class Series(Value, frozen=True):
+    """Elements of one pool that a function takes one after the other, and for whom."""
+
+    key: str
+    pool: str
+    count: int
+    device: str
+    worker: str
+
+
+class ReserveCount(Rule[Series]):
     """See the head of the file."""
 
     id = "reserve-count"
@@ -43,7 +54,7 @@ class ReserveCount(Rule):
     checked = "sizes of pools"
     needs = (Reserve, Take)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Series]]:
         pools = {made.pool for made in diff.added[Reserve]}
         users = [key for key, take in diff.after.world.all(Take) if take.pool in pools]
         for key in dict.fromkeys((*diff.touched, *users)):
@@ -53,14 +64,15 @@ class ReserveCount(Rule):
                     was = len(_together(diff.before, key).get(pool, taken[:1]))
                     yield from self._short(diff, key, taken, was)
 
-    def _short(self, diff: Diff, key: str, taken: list[Drain], were: int) -> Iterator[Finding]:
+    def _short(self, diff: Diff, key: str, taken: list[Drain], were: int) -> Iterator[Candidate[Series]]:
         pool, function, count = taken[0].pool, taken[0].at.function, len(taken)
         made, was = _made(diff.after, pool), _made(diff.before, pool)
         if made is None or was is None or not 0 < _size(made) < count or _size(was) < were:
             return
         device = called(diff.after.world, taken[0].at.file)
-        yield from self.finding(
+        yield from self.candidate(
             diff,
+            Series(key, pool, count, device, worker(diff.after.world, key, device)),
             f"{function}() takes {count} elements of {short(pool)} at once, which holds {made.number} in reserve",
             Words(
                 claim=f"{function}() takes {count} elements of {short(pool)} and gives none back in between, but there "
@@ -72,21 +84,17 @@ class ReserveCount(Rule):
             before=[was.at],
             object=pool,
             facts=[made],
-            key=key,
-            pool=pool,
-            count=str(count),
-            device=device,
-            worker=worker(diff.after.world, key, device),
         )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        made = _made(side, finding.get("pool"))
-        taken = _together(side, finding.get("key")).get(finding.get("pool"), [])
-        yield _scene(finding, _size(made) if made else 0, len(taken) or 1)
+    def scenes(self, candidate: Candidate[Series], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        made = _made(side, found.pool)
+        taken = _together(side, found.key).get(found.pool, [])
+        yield _scene(found, _size(made) if made else 0, len(taken) or 1)
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        count = int(finding.get("count"))
-        yield Remedy(text=f"Keep {count} elements in reserve.", scene=_scene(finding, count, count))
+    def remedies(self, candidate: Candidate[Series], side: Version) -> Iterable[Remedy]:
+        count = candidate.about.count
+        yield Remedy(text=f"Keep {count} elements in reserve.", scene=_scene(candidate.about, count, count))
 
 
 def _together(side: Version, key: str) -> dict[str, list[Drain]]:
@@ -120,17 +128,17 @@ def _size(made: Reserve) -> int:
     return made.number or 0
 
 
-def _scene(finding: Finding, min_nr: int, takes: int) -> Scene:
-    file, _, function = finding.get("key").rpartition(":")
+def _scene(found: Series, min_nr: int, takes: int) -> Scene:
+    file, _, function = found.key.rpartition(":")
     return Scene.of(
         "pool_elements",
         min_nr=min_nr,
         takes=takes,
         tasks=1,
         serialised=True,
-        pool=short(finding.get("pool")),
-        device=finding.get("device") or "the device",
-        worker=finding.get("worker"),
+        pool=short(found.pool),
+        device=found.device or "the device",
+        worker=found.worker,
         lock="no lock",
         function=function,
         file=file,

@@ -19,14 +19,15 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
     KERNEL,
+    Candidate,
     Diff,
     Drain,
-    Finding,
     Remedy,
     Reserve,
     Rule,
     Scene,
     Take,
+    Value,
     Version,
     Words,
     called,
@@ -38,7 +39,25 @@ from reviewbot.rule import (
 )
 
 
-class ReserveSize(Rule):
+class Unlocked(Value, frozen=True):
+    """Several elements of a pool that a function takes without the lock that it took them under."""
+
+    key: str
+    pool: str
+    device: str
+    lock: str
+
+
+class Empty(Value, frozen=True):
+    """A pool without a reserve, and a function that takes from it for I/O."""
+
+    key: str
+    pool: str
+    device: str
+    worker: str
+
+
+class ReserveSize(Rule[Unlocked | Empty]):
     """See the head of the file."""
 
     id = "reserve-size"
@@ -46,7 +65,7 @@ class ReserveSize(Rule):
     checked = "sizes of pools"
     needs = (Reserve, Take)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Unlocked | Empty]]:
         for key in diff.touched:
             if key in diff.before.world.names.functions:
                 yield from self._unlocked(diff, key)
@@ -55,7 +74,7 @@ class ReserveSize(Rule):
             if made.number == 0 and not made.drop and was and (user := _user(diff.after, made.pool)):
                 yield from self._empty(diff, made, was[0], user)
 
-    def _unlocked(self, diff: Diff, key: str) -> Iterator[Finding]:
+    def _unlocked(self, diff: Diff, key: str) -> Iterator[Candidate[Unlocked | Empty]]:
         for pool, now in _series(diff.after, key).items():
             was = _series(diff.before, key).get(pool, [])
             common = frozenset.intersection(*(_locks(diff.before, key, d) for d in was)) if was else frozenset()
@@ -64,8 +83,9 @@ class ReserveSize(Rule):
                 continue
             lock, function = min(lost), now[0].at.function
             unlocks = [f.at for f in diff.before.world.own_facts(key) if getattr(f, "lock", "") == lock]
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                Unlocked(key, pool, called(diff.after.world, now[0].at.file), lock),
                 f"{function}() takes several elements of {short(pool)} at once without {short(lock)}",
                 Words(
                     claim=f"{function}() takes several elements of {short(pool)}, and sleeps when there is none, without "
@@ -79,18 +99,14 @@ class ReserveSize(Rule):
                 before=[*unlocks, *(d.at for d in was)],
                 object=pool,
                 facts=[f for f in diff.before.world.own_facts(key) if getattr(f, "lock", "") == lock],
-                key=key,
-                pool=pool,
-                lock=lock,
-                device=called(diff.after.world, now[0].at.file),
-                kind="unlocked",
             )
 
-    def _empty(self, diff: Diff, made: Reserve, was: Reserve, user: str) -> Iterator[Finding]:
+    def _empty(self, diff: Diff, made: Reserve, was: Reserve, user: str) -> Iterator[Candidate[Unlocked | Empty]]:
         function = diff.after.world.function(user).name
         device = called(diff.after.world, diff.after.world.names.file[user])
-        yield from self.finding(
+        yield from self.candidate(
             diff,
+            Empty(user, made.pool, device, worker(diff.after.world, user, device)),
             f"{short(made.pool)} is made with no element in reserve, and {function}() takes from it for I/O",
             Words(
                 claim=f"{short(made.pool)} has no reserve, and {function}() allocates from it on the I/O path. "
@@ -102,29 +118,24 @@ class ReserveSize(Rule):
             before=[was.at],
             object=made.pool,
             facts=[made],
-            key=user,
-            pool=made.pool,
-            count=was.count,
-            device=device,
-            worker=worker(diff.after.world, user, device),
-            kind="empty",
         )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        pool, key = finding.get("pool"), finding.get("key")
-        if finding.get("kind") == "empty":
-            empty = any(r.number == 0 and not r.drop for r in side.facts[Reserve] if r.pool == pool)
-            yield _scene(finding, 0 if empty else 1, True)
+    def scenes(self, candidate: Candidate[Unlocked | Empty], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        if isinstance(found, Empty):
+            empty = any(r.number == 0 and not r.drop for r in side.facts[Reserve] if r.pool == found.pool)
+            yield _scene(found, 0 if empty else 1, True)
             return
-        found = _series(side, key).get(pool, [])
-        yield _scene(finding, 2, all(finding.get("lock") in _locks(side, key, d) for d in found))
+        series = _series(side, found.key).get(found.pool, [])
+        yield _scene(found, 2, all(found.lock in _locks(side, found.key, d) for d in series))
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        if finding.get("kind") == "empty":
-            yield Remedy(text="Keep at least one element in reserve.", scene=_scene(finding, 1, True))
+    def remedies(self, candidate: Candidate[Unlocked | Empty], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
+        if isinstance(found, Empty):
+            yield Remedy(text="Keep at least one element in reserve.", scene=_scene(found, 1, True))
         else:
-            lock, scene = finding.get("lock"), _scene(finding, 2, True)
-            yield Remedy(f"Keep {short(lock)} around the allocation.", scene, lock)
+            scene = _scene(found, 2, True)
+            yield Remedy(f"Keep {short(found.lock)} around the allocation.", scene, found.lock)
             yield Remedy("Let one task at a time take them, under a lock of their own.", scene)
 
 
@@ -155,19 +166,19 @@ def _user(side: Version, pool: str) -> str:
     return ""
 
 
-def _scene(finding: Finding, min_nr: int, serialised: bool) -> Scene:
-    file, _, function = finding.get("key").rpartition(":")
-    empty = finding.get("kind") == "empty"
+def _scene(found: Unlocked | Empty, min_nr: int, serialised: bool) -> Scene:
+    file, _, function = found.key.rpartition(":")
+    worker, lock, count = (found.worker, "no lock", 1) if isinstance(found, Empty) else ("", short(found.lock), 2)
     return Scene.of(
         "pool_elements",
         min_nr=min_nr,
-        takes=1 if empty else 2,
-        tasks=1 if empty else 2,
+        takes=count,
+        tasks=count,
         serialised=serialised,
-        pool=short(finding.get("pool")),
-        device=finding.get("device") or "the device",
-        worker=finding.get("worker"),
-        lock=short(finding.get("lock")) or "no lock",
+        pool=short(found.pool),
+        device=found.device or "the device",
+        worker=worker,
+        lock=lock,
         function=function,
         file=file,
     )

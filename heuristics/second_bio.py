@@ -15,14 +15,15 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    Candidate,
     Diff,
     Drain,
-    Finding,
     Remedy,
     Reserve,
     Rule,
     Scene,
     Take,
+    Value,
     Version,
     Words,
     drains,
@@ -34,7 +35,14 @@ from reviewbot.rule import (
 FLAG = "BIOSET_NEED_RESCUER"
 
 
-class SecondBio(Rule):
+class Twice(Value, frozen=True):
+    """A function that takes several bios of one set."""
+
+    key: str
+    pool: str
+
+
+class SecondBio(Rule[Twice]):
     """See the head of the file."""
 
     id = "second-bio"
@@ -42,7 +50,7 @@ class SecondBio(Rule):
     checked = "second bios of a set"
     needs = (Take,)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Twice]]:
         for made in diff.added[Reserve]:
             lost = [r for r in diff.removed[Reserve] if r.pool == made.pool and FLAG in r.flags and not r.drop]
             if lost and not made.drop and made.what == "bio_set" and FLAG not in made.flags:
@@ -50,10 +58,11 @@ class SecondBio(Rule):
                 for key in [k for k in sorted(takers) if made.pool in _twice(diff.after, k)][:1]:
                     yield from self._found(diff, key, made, lost[0])
 
-    def _found(self, diff: Diff, key: str, made: Reserve, was: Reserve) -> Iterator[Finding]:
+    def _found(self, diff: Diff, key: str, made: Reserve, was: Reserve) -> Iterator[Candidate[Twice]]:
         function, pool, takes = diff.after.world.function(key).name, made.pool, _twice(diff.after, key)[made.pool]
-        yield from self.finding(
+        yield from self.candidate(
             diff,
+            Twice(key, pool),
             f"{function}() takes a second bio of {short(pool)} while the first waits on current->bio_list",
             Words(
                 claim=f"{function}() takes more than one bio of {short(pool)}, and what it submits stays on "
@@ -67,17 +76,15 @@ class SecondBio(Rule):
             object=f"{key} {pool}",
             facts=[made, was],
             related=[d.at for d in takes],
-            key=key,
-            pool=pool,
         )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        flags = [r.flags for r in side.facts[Reserve] if r.pool == finding.get("pool") and not r.drop]
-        yield _scene(finding, any(FLAG in f for f in flags))
+    def scenes(self, candidate: Candidate[Twice], side: Version) -> Iterable[Scene]:
+        flags = [r.flags for r in side.facts[Reserve] if r.pool == candidate.about.pool and not r.drop]
+        yield _scene(candidate.about, any(FLAG in f for f in flags))
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        pool = finding.get("pool")
-        yield Remedy(f"Keep {FLAG} for {short(pool)}.", _scene(finding, True), pool, FLAG)
+    def remedies(self, candidate: Candidate[Twice], side: Version) -> Iterable[Remedy]:
+        pool = candidate.about.pool
+        yield Remedy(f"Keep {FLAG} for {short(pool)}.", _scene(candidate.about, True), pool, FLAG)
 
 
 def _known(side: Version, key: str) -> bool:
@@ -100,7 +107,6 @@ def _twice(side: Version, key: str) -> dict[str, list[Drain]]:
     return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}
 
 
-def _scene(finding: Finding, rescuer: bool) -> Scene:
-    file, _, function = finding.get("key").rpartition(":")
-    given = {"bio_set": short(finding.get("pool")), "function": function, "file": file}
-    return Scene.of("second_bio", rescuer=rescuer, **given)
+def _scene(found: Twice, rescuer: bool) -> Scene:
+    file, _, function = found.key.rpartition(":")
+    return Scene.of("second_bio", rescuer=rescuer, bio_set=short(found.pool), function=function, file=file)

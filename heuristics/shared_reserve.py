@@ -18,9 +18,9 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    Candidate,
     Client,
     Diff,
-    Finding,
     Place,
     Remedy,
     Reserve,
@@ -28,6 +28,7 @@ from reviewbot.rule import (
     Scene,
     Scope,
     Take,
+    Value,
     Version,
     Words,
     called,
@@ -43,7 +44,20 @@ CLIENTS = ("dm_io_client", "dm_kcopyd_client", "dm_bufio_client")
 EVERYBODYS = "fs_bio_set"
 
 
-class SharedReserve(Rule):
+class Shared(Value, frozen=True):
+    """A pool of all devices in the place of one in each, and who takes from it."""
+
+    pool: str
+    was: str
+    also: str
+    """Another one of which the same holds."""
+    fact: Take | Client
+    waits: bool
+    where: str
+    dm_io: bool
+
+
+class SharedReserve(Rule[Shared]):
     """See the head of the file."""
 
     id = "shared-reserve"
@@ -51,21 +65,23 @@ class SharedReserve(Rule):
     checked = "whose pools and clients are taken from"
     needs = (Client, Reserve, Take)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Shared]]:
         pools = {take.pool: (was, take) for was, take in _moved(diff) if _matters(diff.after, take)}
         clients = {fact.object: (was, fact) for was, fact in _clients(diff) if stacks(diff.after.world, fact.at.file)}
         found: list[tuple[str, tuple[str, Take | Client]]] = [*pools.items(), *clients.items()]
         if found:
             yield from self._found(diff, found)
 
-    def _found(self, diff: Diff, found: list[tuple[str, tuple[str, Take | Client]]]) -> Iterator[Finding]:
+    def _found(self, diff: Diff, found: list[tuple[str, tuple[str, Take | Client]]]) -> Iterator[Candidate[Shared]]:
         (pool, (was, fact)), *others = found
-        function, name = fact.function, member(pool)
         made = [f.at for f in diff.after.facts if isinstance(f, Reserve | Client) and getattr(f, "pool", "") == pool]
         also = others[0][0] if others else ""
         users = [f.at for f in diff.after.facts[Take] if f.pool == pool]
-        yield from self.finding(
+        waits, where = _waits(diff.after, fact), "map" if _context(diff.after, fact) == "io_path" else "worker"
+        dm_io = any(isinstance(f, Client) and f.klass == "dm_io_client" for _, (_, f) in found)
+        yield from self.candidate(
             diff,
+            Shared(pool, was, also, fact, waits, where, dm_io),
             f"all devices share {short(pool)}, where each had {short(was)}",
             _words(diff, fact, pool, was, also),
             after=[*_declared(diff.after, pool), *users, *made, fact.at],
@@ -73,32 +89,24 @@ class SharedReserve(Rule):
             object=pool,
             facts=[fact, *(f for _, (_, f) in others)],
             related=users,
-            pool=pool,
-            was=was,
-            also=also,
-            name=name,
-            function=function,
-            file=fact.at.file,
-            waits="yes" if isinstance(fact, Take) and _waits(diff.after, fact) else "",
-            client="yes" if isinstance(fact, Client) else "",
-            where="map" if _context(diff.after, fact) == "io_path" else "worker",
-            dm_io="yes" if any(isinstance(f, Client) and f.klass == "dm_io_client" for _, (_, f) in found) else "",
         )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[Shared], side: Version) -> Iterable[Scene]:
+        found = candidate.about
         used = {f.pool for f in side.facts[Take]} | {f.object for f in side.facts[Client]}
-        yield _scene(finding, finding.get("pool"), finding.get("pool") in used)
-        if also := finding.get("also"):
-            yield _scene(finding, also, also in used)
+        yield _scene(found, found.pool, found.pool in used)
+        if found.also:
+            yield _scene(found, found.also, found.also in used)
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        text = f"Keep {short(finding.get('was'))} in each device."
-        if finding.get("dm_io"):
+    def remedies(self, candidate: Candidate[Shared], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
+        text = f"Keep {short(found.was)} in each device."
+        if found.dm_io:
             text += (
                 " If you want to reduce memory consumption, set dm_mod.reserved_bio_based_ios to 1: then each dm_io client "
                 "has one entry in reserve, which is enough."
             )
-        yield Remedy(text, _scene(finding, finding.get("pool"), shared=False), finding.get("was"))
+        yield Remedy(text, _scene(found, found.pool, shared=False), found.was)
 
 
 def _moved(diff: Diff) -> Iterator[tuple[str, Take]]:
@@ -137,9 +145,9 @@ def _clients(diff: Diff) -> Iterator[tuple[str, Client]]:
                 yield old.object, new
 
 
-def _waits(side: Version, take: Take) -> bool:
-    """Whether the function sleeps until I/O has ended, rather than leave the element to whoever ends it."""
-    effects = side.world.does(f"{take.at.file}:{take.function}")
+def _waits(side: Version, fact: Take | Client) -> bool:
+    """Whether a taker sleeps until I/O has ended, rather than leave the element to whoever ends it."""
+    effects = side.world.does(f"{fact.at.file}:{fact.function}") if isinstance(fact, Take) else ()
     return any(e.kind == "io" or (e.kind == "wait" and e.detail.startswith(("completion", "io"))) for e in effects)
 
 
@@ -154,23 +162,23 @@ def _declared(side: Version, pool: str) -> list[Place]:
     return [Place(file, v.line) for v in unit.variables if v.name == name and v.line] if unit else []
 
 
-def _scene(finding: Finding, pool: str, shared: bool) -> Scene:
-    name = member(pool) if pool == finding.get("pool") and not finding.get("client") else f"the pool of {member(pool)}"
+def _scene(found: Shared, pool: str, shared: bool) -> Scene:
+    client = isinstance(found.fact, Client)
     return Scene.of(
         "shared_pool",
         owner="shared" if shared else "device",
-        where=finding.get("where"),
-        waits=bool(finding.get("waits")),
-        above="dm-snapshot" if finding.get("waits") else "a filesystem",
-        pool=name,
-        function=finding.get("function") if not finding.get("client") else "the driver",
-        file=finding.get("file"),
+        where=found.where,
+        waits=found.waits,
+        above="dm-snapshot" if found.waits else "a filesystem",
+        pool=member(pool) if pool == found.pool and not client else f"the pool of {member(pool)}",
+        function="the driver" if client else found.fact.function,
+        file=found.fact.at.file,
     )
 
 
 def _words(diff: Diff, fact: Take | Client, pool: str, was: str, also: str) -> Words:
     name, device = member(pool), called(diff.after.world, fact.at.file)
-    top = "dm-snapshot on " if isinstance(fact, Take) and _waits(diff.after, fact) else "a filesystem on "
+    top = "dm-snapshot on " if _waits(diff.after, fact) else "a filesystem on "
     if isinstance(fact, Take):
         claim = (
             f"All devices take from {name}, and {fact.function}() keeps what it took until the device below is done. "

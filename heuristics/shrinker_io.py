@@ -18,15 +18,16 @@ Known gaps
 from collections.abc import Iterable, Iterator, Sequence
 
 from reviewbot.rule import (
+    Candidate,
     Diff,
     Effect,
-    Finding,
     Gate,
     Place,
     Reason,
     Remedy,
     Rule,
     Scene,
+    Value,
     Version,
     Words,
     holders,
@@ -39,7 +40,24 @@ STRENGTH = {"none": 0, "IO": 1, "FS": 2, "work": 3}
 IO_WAITS = ("io", "bit", "event", "completion")
 
 
-class ShrinkerIo(Rule):
+class Starts(Value, frozen=True):
+    """A shrinker that waits for I/O."""
+
+    root: str
+    was: str
+
+
+class Takes(Value, frozen=True):
+    """A shrinker that waits for a lock, and what a holder of it does."""
+
+    root: str
+    lock: str
+    holder: str
+    place: Place
+    gfp: str
+
+
+class ShrinkerIo(Rule[Starts | Takes]):
     """See the head of the file."""
 
     id = "shrinker-io"
@@ -47,7 +65,7 @@ class ShrinkerIo(Rule):
     checked = "what shrinkers wait for"
     needs = (Gate,)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Starts | Takes]]:
         world = diff.after.world
         touched = [e for key in diff.touched for e in world.entered(key) if e.slot in SLOTS]
         for root in dict.fromkeys(e.chain[0] for e in touched):
@@ -60,14 +78,15 @@ class ShrinkerIo(Rule):
                 weaker = _weaker(diff, root, now, was, ("none", "IO", "FS"))
                 found = holders(world, lock, world.names.file[root]) if weaker else None
                 if weaker and found:
-                    yield from self._takes(diff, root, lock, *weaker, *found)
+                    yield from self._takes(diff, weaker[0], Takes(root, lock, *found))
 
-    def _starts(self, diff: Diff, root: str, at: Place, gate: str, was: str) -> Iterator[Finding]:
+    def _starts(self, diff: Diff, root: str, at: Place, gate: str, was: str) -> Iterator[Candidate[Starts | Takes]]:
         name = diff.after.world.function(root).name
         test = "tests only __GFP_IO" if gate != "none" else "does not test the mask"
         before = "left to a work item" if was == "work" else f"done only with __GFP_{was}"
-        yield from self.finding(
+        yield from self.candidate(
             diff,
+            Starts(root, was),
             f"{name}(), a shrinker, waits for I/O and {test}",
             Words(
                 claim=f"{name}() waits for I/O in the allocation that calls it and {test}. GFP_NOFS has __GFP_IO set, and "
@@ -79,50 +98,40 @@ class ShrinkerIo(Rule):
             before=[at],
             object=root,
             facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
-            root=root,
-            how="io",
-            was=was,
         )
 
-    def _takes(
-        self, diff: Diff, root: str, lock: str, at: Place, gate: str, was: str, holder: str, place: Place, gfp: str
-    ) -> Iterator[Finding]:
-        name, guard = diff.after.world.function(root).name, short(lock)
-        does = f"allocates with {gfp}" if holder == "allocates" else "waits for I/O"
-        yield from self.finding(
+    def _takes(self, diff: Diff, at: Place, found: Takes) -> Iterator[Candidate[Starts | Takes]]:
+        name, guard, function = diff.after.world.function(found.root).name, short(found.lock), found.place.function
+        does = f"allocates with {found.gfp}" if found.holder == "allocates" else "waits for I/O"
+        yield from self.candidate(
             diff,
-            f"{name}(), a shrinker, waits for {guard}, which {place.function}() holds while it {does}",
+            found,
+            f"{name}(), a shrinker, waits for {guard}, which {function}() holds while it {does}",
             Words(
                 claim=f"{name}() is a shrinker and may be called from any allocation that reclaims memory, and it sleeps "
-                f"for {guard}. {place.function}() {does} with {guard} held.",
+                f"for {guard}. {function}() {does} with {guard} held.",
                 setting="For example, when memory is short:",
                 contrast="With a trylock this could not happen.",
             ),
-            after=[at, *_below(diff.after, root, ("lock",), lock)],
+            after=[at, *_below(diff.after, found.root, ("lock",), found.lock)],
             before=[at],
-            object=f"{root} {lock}",
+            object=f"{found.root} {found.lock}",
             facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
-            related=[place],
-            root=root,
-            how="lock",
-            lock=lock,
-            was=was,
-            holder=holder,
-            gfp=gfp,
-            caller=place.function,
+            related=[found.place],
         )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        root = finding.get("root")
-        found = _io(side, root) if finding.get("how") == "io" else _locks(side, root, finding.get("lock"))
-        yield _scene(finding, min((g for _, g in found), key=STRENGTH.__getitem__, default="work"))
+    def scenes(self, candidate: Candidate[Starts | Takes], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        gated = _io(side, found.root) if isinstance(found, Starts) else _locks(side, found.root, found.lock)
+        yield _scene(found, min((g for _, g in gated), key=STRENGTH.__getitem__, default="work"))
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        if finding.get("how") == "io":
-            work = "the work item" if finding.get("was") == "work" else "a work item"
-            yield Remedy(text=f"Leave it to {work}, or test __GFP_FS.", scene=_scene(finding, "FS"))
+    def remedies(self, candidate: Candidate[Starts | Takes], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
+        if isinstance(found, Starts):
+            work = "the work item" if found.was == "work" else "a work item"
+            yield Remedy(text=f"Leave it to {work}, or test __GFP_FS.", scene=_scene(found, "FS"))
         else:
-            yield Remedy(text="Use a trylock there.", scene=_scene(finding, "work"))
+            yield Remedy(text="Use a trylock there.", scene=_scene(found, "work"))
 
 
 Gated = list[tuple[Reason, str]]
@@ -154,17 +163,13 @@ def _locks(side: Version, root: str, lock: str) -> Gated:
 
 def _counted(side: Version, root: str) -> str:
     """The gfp flag without which ->count_objects() says that there is nothing to free: ->scan_objects() is not called."""
-    slots = {key: {e.slot for e in side.world.entered(key) if e.chain == (key,)} for key in _beside(side, root)}
+    beside = side.world.functions(side.world.names.file[root]) if root in side.world.names.functions else ()
+    slots = {key: {e.slot for e in side.world.entered(key) if e.chain == (key,)} for key in beside}
     if SLOTS[0] not in slots.get(root, ()):
         return "none"
     counts = [key for key, found in slots.items() if SLOTS[1] in found]
     tested = (f.condition for key in counts for f in side.world.own_facts(key) if isinstance(f, Gate) and f.taken)
     return _gate(tested, "none")
-
-
-def _beside(side: Version, root: str) -> Iterable[str]:
-    """The functions of the file."""
-    return side.world.functions(side.world.names.file[root]) if root in side.world.names.functions else ()
 
 
 def _gate(gates: Iterable[str], least: str) -> str:
@@ -183,18 +188,10 @@ def _weaker(diff: Diff, root: str, now: Gated, was: Gated, bad: tuple[str, ...])
     return Place(names.file[root], found[0].line, names.functions[root].name), found[1], before
 
 
-def _scene(finding: Finding, gate: str) -> Scene:
-    file, _, name = finding.get("root").rpartition(":")
-    if finding.get("how") == "io":
+def _scene(found: Starts | Takes, gate: str) -> Scene:
+    file, _, name = found.root.rpartition(":")
+    if isinstance(found, Starts):
         return Scene.of("shrinker_io", gate=gate, gfp="GFP_NOFS", shrinker=name, file=file)
-    return Scene.of(
-        "shrinker_lock",
-        how="none" if gate == "work" else "lock",
-        gate="none" if gate == "work" else gate,
-        gfp=finding.get("gfp"),
-        holder=finding.get("holder"),
-        lock=short(finding.get("lock")),
-        shrinker=name,
-        function=finding.get("caller"),
-        file=file,
-    )
+    names = {"lock": short(found.lock), "shrinker": name, "function": found.place.function, "file": file}
+    how, gate = ("none", "none") if gate == "work" else ("lock", gate)
+    return Scene.of("shrinker_lock", how=how, gate=gate, gfp=found.gfp, holder=found.holder, **names)

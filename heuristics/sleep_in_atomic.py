@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.detect.sleeps import Atomic, interrupting, sleeping
 from reviewbot.replay.circles import taken, touched, words
-from reviewbot.rule import Diff, Finding, Lock, Rule, Scene, Version, Words
+from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words
 
 
-class SleepInAtomic(Rule):
+class SleepInAtomic(Rule[Atomic]):
     """See the head of the file."""
 
     id = "sleep-in-atomic"
@@ -32,36 +32,36 @@ class SleepInAtomic(Rule):
     checked = "sleeps under spinlocks"
     needs = (Lock,)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Atomic]]:
         for found in interrupting(diff.before.world, diff.after.world, touched(diff)):
             inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                found,
                 f"{found.function}() calls {found.call}{inside} in {found.lock}, and that may sleep",
                 _interrupt(found, inside),
                 after=[found.at, found.ends],
                 before=[found.at],
                 object=found.object or found.lock,
                 related=[found.ends],
-                found=found.text(),
             )
         for found in sleeping(diff.before.world, diff.after.world, touched(diff)):
             lock = words(found.lock) if found.klass != "rcu" else "rcu_read_lock()"
             held = taken(diff.after.world, found.key, found.lock, found.at)
             inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                found,
                 f"{found.function}() calls {found.call}{inside} with {lock} held, and that may sleep",
                 _section(found, inside) if found.klass == "rcu" else _spinning(found, inside),
                 after=[p for p in (found.at, found.ends, held) if p],
                 before=[found.at],
                 object=found.lock,
                 related=[found.ends],
-                found=found.text(),
             )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        found = Atomic.read(finding.get("found"))
+    def scenes(self, candidate: Candidate[Atomic], side: Version) -> Iterable[Scene]:
+        found = candidate.about
         if found.klass == "interrupt":
             yield Scene.of(
                 "sleep_in_interrupt",

@@ -16,14 +16,15 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    Candidate,
     Diff,
     Entered,
-    Finding,
     Queue,
     Remedy,
     Rule,
     Scene,
     Submit,
+    Value,
     Version,
     Wait,
     Words,
@@ -37,7 +38,25 @@ from reviewbot.rule import (
 OWN_LIST = "task_struct.bio_list"
 
 
-class WaitInMap(Rule):
+class Waiting(Value, frozen=True):
+    """A function that waits for I/O on the way of a bio."""
+
+    key: str
+    call: str
+    device: str
+    later: int = 0
+    """How often it put itself off before, where it did not wait then."""
+
+
+class Barrier(Value, frozen=True):
+    """A test that does not let pass any more who has bios of its own, and the function that sleeps on it."""
+
+    key: str
+    function: str
+    barrier: str
+
+
+class WaitInMap(Rule[Waiting | Barrier]):
     """See the head of the file."""
 
     id = "wait-in-map"
@@ -45,51 +64,53 @@ class WaitInMap(Rule):
     checked = "waits on the way of bios"
     needs = (Submit,)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Waiting | Barrier]]:
         for key in diff.touched:
             if key not in diff.before.world.names.functions:
                 continue
             entered = _mapped(diff.after, key)
             waits = _waits(diff.after, key)
-            if entered and waits and _later(diff.before, key) > _later(diff.after, key):
-                yield from self._found(diff, key, entered, waits[0], "offload")
+            later = _later(diff.before, key)
+            if entered and waits and later > _later(diff.after, key):
+                yield from self._found(diff, key, entered, waits[0], later)
             elif entered and waits and len(waits) > len(_waits(diff.before, key)):
-                yield from self._found(diff, key, entered, waits[-1], "wait")
+                yield from self._found(diff, key, entered, waits[-1])
             if _passes_own(diff.before, key) and not _passes_own(diff.after, key):
                 for caller in _barriers(diff.after, key):
                     yield from self._barrier(diff, key, *caller)
 
-    def _found(self, diff: Diff, key: str, entered: Entered, wait: Submit | Wait, kind: str) -> Iterator[Finding]:
+    def _found(
+        self, diff: Diff, key: str, entered: Entered, wait: Submit | Wait, later: int = 0
+    ) -> Iterator[Candidate[Waiting | Barrier]]:
         function, root = wait.function, diff.after.world.function(entered.chain[0]).name
         within = f", called by {root}()," if root != function else ""
         queued = [f for f in diff.before.world.own_facts(key) if isinstance(f, Queue)]
         contrast = "If it were left to a work item this could not happen."
-        yield from self.finding(
+        yield from self.candidate(
             diff,
+            Waiting(key, wait.call, called(diff.after.world, wait.at.file), later),
             f"{function}() waits for I/O ({wait.call}) within {root}()",
             Words(
                 claim=f"{function}(){within} sleeps in {wait.call}(). Bios that are submitted there stay on "
                 f"current->bio_list until {root}() returns, so nobody submits the one that it waits for.",
                 setting="For example:",
-                contrast=contrast if kind == "offload" else "Without that wait this could not happen.",
+                contrast=contrast if later else "Without that wait this could not happen.",
             ),
             after=[wait.at],
             before=[f.at for f in queued],
             object=key,
             facts=[wait],
             related=[wait.at],
-            kind=kind,
-            key=key,
-            call=wait.call,
-            later=str(_later(diff.before, key)),
-            device=called(diff.after.world, wait.at.file),
         )
 
-    def _barrier(self, diff: Diff, key: str, caller: str, wait: Wait, entered: Entered) -> Iterator[Finding]:
+    def _barrier(
+        self, diff: Diff, key: str, caller: str, wait: Wait, entered: Entered
+    ) -> Iterator[Candidate[Waiting | Barrier]]:
         test, function = diff.after.world.function(key).name, diff.after.world.function(caller).name
         root = diff.after.world.function(entered.chain[0]).name
-        yield from self.finding(
+        yield from self.candidate(
             diff,
+            Barrier(key, function, short(wait.object) if known(wait.object) else "the barrier"),
             f"{test}() keeps a task waiting in {function}() that has bios of its own on current->bio_list",
             Words(
                 claim=f"{function}() sleeps until {test}() lets it go on, even if {root}() has submitted a part of a split "
@@ -103,29 +124,25 @@ class WaitInMap(Rule):
             object=key,
             facts=[wait],
             related=[wait.at],
-            kind="barrier",
-            key=key,
-            call=function,
-            barrier=short(wait.object) if known(wait.object) else "the barrier",
         )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        key, kind = finding.get("key"), finding.get("kind")
+    def scenes(self, candidate: Candidate[Waiting | Barrier], side: Version) -> Iterable[Scene]:
+        found, key = candidate.about, candidate.about.key
         here = key in side.world.names.functions
-        if kind == "barrier":
-            yield _scene(finding, not (here and _passes_own(side, key)))
-        elif kind == "offload":
-            yield _scene(finding, not here or _later(side, key) < int(finding.get("later")))
+        if isinstance(found, Barrier):
+            yield _scene(found, not (here and _passes_own(side, key)))
+        elif found.later:
+            yield _scene(found, not here or _later(side, key) < found.later)
         else:
-            yield _scene(finding, here and any(w.call == finding.get("call") for w in _waits(side, key)))
+            yield _scene(found, here and any(w.call == found.call for w in _waits(side, key)))
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        text = {
-            "barrier": "Let a task with bios on current->bio_list go on, as it is done now.",
-            "offload": "Leave it to the work item.",
-            "wait": "Leave the wait to a work item.",
-        }[finding.get("kind")]
-        yield Remedy(text=text, scene=_scene(finding, False))
+    def remedies(self, candidate: Candidate[Waiting | Barrier], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
+        if isinstance(found, Barrier):
+            text = "Let a task with bios on current->bio_list go on, as it is done now."
+        else:
+            text = "Leave it to the work item." if found.later else "Leave the wait to a work item."
+        yield Remedy(text=text, scene=_scene(found, False))
 
 
 def _mapped(side: Version, key: str) -> Entered | None:
@@ -165,15 +182,13 @@ def _barriers(side: Version, key: str) -> list[tuple[str, Wait, Entered]]:
     return found[:1]
 
 
-def _scene(finding: Finding, guilty: bool) -> Scene:
-    file, _, function = finding.get("key").rpartition(":")
-    if finding.get("kind") == "barrier":
-        barrier = finding.get("barrier")
+def _scene(found: Waiting | Barrier, guilty: bool) -> Scene:
+    file, _, function = found.key.rpartition(":")
+    if isinstance(found, Barrier):
         return Scene.of(
-            "barrier_in_map", passes_own=not guilty, barrier=barrier, function=finding.get("call"), file=file
+            "barrier_in_map", passes_own=not guilty, barrier=found.barrier, function=found.function, file=file
         )
-    offloaded = finding.get("kind") == "offload" and not guilty
-    waits = guilty or finding.get("kind") == "offload"
-    call = finding.get("call")
-    device = {"device": finding.get("device")} if finding.get("device") else {}
-    return Scene.of("wait_in_map", waits=waits, offloaded=offloaded, call=call, function=function, file=file, **device)
+    offloaded, waits = bool(found.later) and not guilty, guilty or bool(found.later)
+    device = {"device": found.device} if found.device else {}
+    given = {"call": found.call, "function": function, "file": file, **device}
+    return Scene.of("wait_in_map", waits=waits, offloaded=offloaded, **given)

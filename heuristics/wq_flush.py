@@ -17,7 +17,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from reviewbot.rule import Diff, Finding, Flush, Queue, Remedy, Rule, Scene, Version, Words, lives, short
+from reviewbot.rule import Candidate, Diff, Flush, Queue, Remedy, Rule, Scene, Value, Version, Words, lives, short
 
 
 class Wait(NamedTuple):
@@ -36,7 +36,20 @@ ENDS = ("destroy_workqueue", "drain_workqueue")
 """Waits of somebody who tears the queue down: nobody counts on him for memory."""
 
 
-class WqFlush(Rule):
+class Flushed(Value, frozen=True):
+    """A work item (or queue) that is waited for, by whom, and why it may not run."""
+
+    kind: str
+    key: str
+    work: str
+    runner: str
+    queue: str
+    was: str
+    """The queue that it was on before."""
+    file: str
+
+
+class WqFlush(Rule[Flushed]):
     """See the head of the file."""
 
     id = "wq-flush"
@@ -44,7 +57,7 @@ class WqFlush(Rule):
     checked = "flushes of work"
     needs = (Flush,)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Flushed]]:
         for wait in _waits(diff.after, _suspects(diff)):
             was = [w for w in _waits(diff.before, {wait.flush.object}) if (w.key, w.runner) == (wait.key, wait.runner)]
             for kind in _faults(diff.after, wait):
@@ -54,7 +67,7 @@ class WqFlush(Rule):
                     yield from self._found(diff, wait, kind, was)
                     break
 
-    def _found(self, diff: Diff, wait: Wait, kind: str, was: list[Wait]) -> Iterator[Finding]:
+    def _found(self, diff: Diff, wait: Wait, kind: str, was: list[Wait]) -> Iterator[Candidate[Flushed]]:
         function, work = wait.flush.function, short(wait.flush.object)
         meant = (
             wait.queues & wait.own if kind != "rescuer" else {q for q in wait.queues if diff.after.rescuer(q) is False}
@@ -83,8 +96,10 @@ class WqFlush(Rule):
             ),
         }[kind]
         setting = "" if kind == "own" else "Suppose that memory is short and all kworkers are busy:"
-        yield from self.finding(
+        before = short(min(was[0].queues)) if was and was[0].queues else ""
+        yield from self.candidate(
             diff,
+            Flushed(kind, wait.key, wait.flush.object, wait.runner, queue, before, wait.flush.at.file),
             message,
             Words(claim=claim, setting=setting, contrast=contrast),
             after=[*queued, wait.flush.at, *made],
@@ -92,28 +107,22 @@ class WqFlush(Rule):
             object=f"{wait.flush.object} {kind}",
             facts=[wait.flush],
             related=[wait.flush.at],
-            kind=kind,
-            key=wait.key,
-            work=wait.flush.object,
-            runner=wait.runner,
-            queue=queue,
-            was=short(min(was[0].queues)) if was and was[0].queues else "",
-            file=wait.flush.at.file,
         )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        same = (finding.get("key"), finding.get("runner"))
-        waits = [w for w in _waits(side, {finding.get("work")}) if (w.key, w.runner) == same]
-        yield _scene(finding, any(finding.get("kind") in _faults(side, w) for w in waits))
+    def scenes(self, candidate: Candidate[Flushed], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        waits = [w for w in _waits(side, {found.work}) if (w.key, w.runner) == (found.key, found.runner)]
+        yield _scene(found, any(found.kind in _faults(side, w) for w in waits))
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        was, queue, work = finding.get("was"), finding.get("queue"), short(finding.get("work"))
+    def remedies(self, candidate: Candidate[Flushed], side: Version) -> Iterable[Remedy]:
+        found, work = candidate.about, short(candidate.about.work)
         text = {
             "rescuer": f"Put {work} on a queue with WQ_MEM_RECLAIM.",
             "same": "Give each of them a queue of its own with WQ_MEM_RECLAIM.",
             "own": f"Let {work} run on another queue than the one that it waits for.",
-        }[finding.get("kind")]
-        yield Remedy(f"Leave {work} on {was}." if was not in ("", queue) else text, _scene(finding, False))
+        }[found.kind]
+        text = f"Leave {work} on {found.was}." if found.was not in ("", found.queue) else text
+        yield Remedy(text, _scene(found, False))
 
 
 def _suspects(diff: Diff) -> set[str]:
@@ -157,12 +166,12 @@ def _faults(side: Version, wait: Wait) -> list[str]:
     return []
 
 
-def _scene(finding: Finding, guilty: bool) -> Scene:
-    function = finding.get("key").rpartition(":")[2]
-    given = {"queue": finding.get("queue"), "file": finding.get("file")}
-    work, runner = short(finding.get("work")), short(finding.get("runner"))
-    if finding.get("kind") == "rescuer":
+def _scene(found: Flushed, guilty: bool) -> Scene:
+    function = found.key.rpartition(":")[2]
+    given = {"queue": found.queue, "file": found.file}
+    work, runner = short(found.work), short(found.runner)
+    if found.kind == "rescuer":
         return Scene.of("flush_dependency", rescuer=not guilty, work=work, function=function, **given)
-    if finding.get("kind") == "same":
+    if found.kind == "same":
         return Scene.of("dependent_works", separate=not guilty, first=runner, second=work, **given)
     return Scene.of("flush_own_queue", own=guilty, work=runner, **given)

@@ -18,14 +18,15 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
     Bind,
+    Candidate,
     Diff,
-    Finding,
     Queue,
     Remedy,
     Rule,
     Scene,
     Served,
     Side,
+    Value,
     Version,
     Words,
     Workqueue,
@@ -36,7 +37,24 @@ from reviewbot.rule import (
 )
 
 
-class WqMemReclaim(Rule):
+class Stranded(Value, frozen=True):
+    """A work item that I/O waits for, on a queue without a rescuer."""
+
+    queue: str
+    workqueue: str
+    """Identity of the queue."""
+    was: str
+    """The queue that it was on before."""
+    work: str
+    handler: str
+    file: str
+    queuer: str
+    by: str
+    target: str
+    pool: str
+
+
+class WqMemReclaim(Rule[Stranded]):
     """See the head of the file."""
 
     id = "wq-mem-reclaim"
@@ -44,7 +62,7 @@ class WqMemReclaim(Rule):
     checked = "rescuers of workqueues"
     needs = (Queue, Workqueue)
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Stranded]]:
         if not any(facts[kind] for facts in (diff.added, diff.removed) for kind in (Workqueue, Queue, Bind)):
             return
         told = set()
@@ -58,20 +76,13 @@ class WqMemReclaim(Rule):
                 told.add(item.workqueue)
                 yield from self._found(diff, item, before)
 
-    def _found(self, diff: Diff, item: Served, before: list[Served]) -> Iterator[Finding]:
+    def _found(self, diff: Diff, item: Served, before: list[Served]) -> Iterator[Candidate[Stranded]]:
         queue, handler = queue_name(diff.after.world, item.workqueue), item.handler.rpartition(":")[2]
         made = [fact.at for fact in diff.after.workqueues.get(item.workqueue, ())]
         was = [fact.at for s in before for fact in diff.before.workqueues.get(s.workqueue, ())]
         device = called(diff.after.world, item.queued.at.file) if stacks(diff.after.world, item.queued.at.file) else ""
         moved = item.workqueue not in {s.workqueue for s in before}
-        yield from self.finding(
-            diff,
-            f"{handler}(), which I/O waits for, runs on {queue} without a rescuer",
-            _words(item, queue, handler, device),
-            after=[item.queued.at, *made] if moved else [*made, item.queued.at],
-            before=[*was, *(s.queued.at for s in before)],
-            object=item.work,
-            facts=[*diff.after.workqueues.get(item.workqueue, ()), item.queued],
+        found = Stranded(
             queue=queue,
             workqueue=item.workqueue,
             was=queue_name(diff.before.world, before[0].workqueue) if before else "",
@@ -83,16 +94,27 @@ class WqMemReclaim(Rule):
             target=device,
             pool=kworker(diff.after.world, item.workqueue),
         )
+        yield from self.candidate(
+            diff,
+            found,
+            f"{handler}(), which I/O waits for, runs on {queue} without a rescuer",
+            _words(item, queue, handler, device),
+            after=[item.queued.at, *made] if moved else [*made, item.queued.at],
+            before=[*was, *(s.queued.at for s in before)],
+            object=item.work,
+            facts=[*diff.after.workqueues.get(item.workqueue, ()), item.queued],
+        )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        found = _same(side, finding.get("work"), finding.get("handler"), finding.get("workqueue"))
-        queues = {s.workqueue for s in found}
+    def scenes(self, candidate: Candidate[Stranded], side: Version) -> Iterable[Scene]:
+        found = candidate.about
+        queues = {s.workqueue for s in _same(side, found.work, found.handler, found.workqueue)}
         rescuer = all(side.rescuer(q) is not False for q in queues)
-        return [_scene(name, finding, rescuer) for name in ("workqueue_writeback", "workqueue_readers")]
+        return [_scene(name, found, rescuer) for name in ("workqueue_writeback", "workqueue_readers")]
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        was, queue, identity = finding.get("was"), finding.get("queue"), finding.get("workqueue")
-        scene = _scene("workqueue_writeback", finding, rescuer=True)
+    def remedies(self, candidate: Candidate[Stranded], side: Version) -> Iterable[Remedy]:
+        found = candidate.about
+        was, queue, identity = found.was, found.queue, found.workqueue
+        scene = _scene("workqueue_writeback", found, rescuer=True)
         if was not in ("", queue):
             yield Remedy(text=f"Leave the work on {was}.", scene=scene)
         yield Remedy(f"Keep WQ_MEM_RECLAIM for {queue}.", scene, identity, "WQ_MEM_RECLAIM")
@@ -117,20 +139,20 @@ def _same(side: Version, work: str, handler: str, queue: str) -> list[Served]:
     return [s for s in found if s.workqueue == queue] or found
 
 
-def _scene(name: str, finding: Finding, rescuer: bool) -> Scene:
-    target = finding.get("target")
+def _scene(name: str, found: Stranded, rescuer: bool) -> Scene:
+    target = found.target
     above = {"above": "dm-snapshot"} if target.startswith("dm-") and name == "workqueue_writeback" else {}
     return Scene.of(
         name,
         **above,
         device=target or "the device",
         rescuer=rescuer,
-        queued_by=finding.get("by"),
-        queue=finding.get("queue"),
-        kworker=finding.get("pool"),
-        work=f"{finding.get('handler').rpartition(':')[2]}()",
-        queuer=finding.get("queuer"),
-        file=finding.get("file"),
+        queued_by=found.by,
+        queue=found.queue,
+        kworker=found.pool,
+        work=f"{found.handler.rpartition(':')[2]}()",
+        queuer=found.queuer,
+        file=found.file,
     )
 
 

@@ -165,9 +165,9 @@ def examine(
     for rule in chosen:
         try:
             with clock("rules"):
-                found = [*rule.findings(diff)]
+                found = [*rule.candidates(diff)]
             with clock("simulate"):
-                judged = [judge.judge(rule, finding, diff) for finding in found]
+                judged = [judge.judge(rule, candidate, diff) for candidate in found]
                 verdicts += opaque.agreed(rule, judged, diff)
             if rule.concerns(diff):
                 checked.append(rule.checked)

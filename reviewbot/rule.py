@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -52,7 +52,7 @@ from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.neighbours import Reach
 from reviewbot.analysis.program.program import World
 from reviewbot.analysis.questions.allocation_sites import Ask, asks, nth, spoken_call, weaker, which
-from reviewbot.analysis.questions.bios import OWN_LIST, merges, offloads, tries
+from reviewbot.analysis.questions.bios import OWN_LIST, merges, offloads, others, tried, tries
 from reviewbot.analysis.questions.io_dependence import (
     Way,
     called,
@@ -83,6 +83,7 @@ __all__ = [
     "Ask",
     "Bind",
     "CallTo",
+    "Candidate",
     "Client",
     "Const",
     "Context",
@@ -119,6 +120,7 @@ __all__ = [
     "Take",
     "Thread",
     "Unlock",
+    "Value",
     "Version",
     "Wait",
     "Wake",
@@ -142,6 +144,7 @@ __all__ = [
     "merges",
     "nth",
     "offloads",
+    "others",
     "owner",
     "passes",
     "queue_name",
@@ -153,12 +156,24 @@ __all__ = [
     "spoken_call",
     "stacked",
     "stacks",
+    "tried",
     "tries",
     "way",
     "weaker",
     "which",
     "worker",
 ]
+
+
+About = TypeVar("About")
+"""What a rule knows of its findings: a frozen struct of its own."""
+
+
+class Candidate(Value, Generic[About], frozen=True):
+    """A finding that is to be judged, with what its rule knows of it; of these two only the finding is ever stored."""
+
+    finding: Finding
+    about: About
 
 
 class Scene(Value, frozen=True):
@@ -403,8 +418,11 @@ class Diff:
         return self.change.origin(at, Side.AFTER if (side is Side.AFTER) != self.reverse else Side.BEFORE)[0]
 
 
-class Rule(ABC):
-    """A kind of deadlock: how to see it in the facts, and the scene in which the simulator shows it."""
+class Rule(ABC, Generic[About]):
+    """A kind of deadlock: how to see it in the facts, and the scene in which the simulator shows it.
+
+    `About` is what it hands from `check` to its models.
+    """
 
     id: ClassVar[str]
     guarantee: ClassVar[str]
@@ -415,24 +433,25 @@ class Rule(ABC):
     """Kinds of facts that it looks at in the functions of a change; empty for what can be anything."""
 
     @abstractmethod
-    def check(self, diff: Diff) -> Iterator[Finding]:
-        """What the change takes away, made with `finding`."""
+    def check(self, diff: Diff) -> Iterator[Candidate[About]]:
+        """What the change takes away, made with `candidate`."""
 
     @abstractmethod
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[About], side: Version) -> Iterable[Scene]:
         """Models of one side, with the facts of that side; several are tried in turn, in the same order for both."""
 
     def concerns(self, diff: Diff) -> bool:
         """Whether there is anything for it to look at in the functions that the patch changes."""
         return not self.needs or any(isinstance(fact, self.needs) for fact in diff.near)
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+    def remedies(self, candidate: Candidate[About], side: Version) -> Iterable[Remedy]:
         """What would be safe instead, best first; only what the simulator confirms is proposed."""
         return ()
 
-    def finding(
+    def candidate(
         self,
         diff: Diff,
+        about: About,
         message: str,
         words: Words,
         after: Iterable[Place] = (),
@@ -441,17 +460,19 @@ class Rule(ABC):
         object: str = "",
         facts: Iterable[object] = (),
         related: Iterable[Place] = (),
-        **detail: str,
-    ) -> Iterator[Finding]:
-        """A finding on the line of the patch among these places (nothing when the patch has none of their files)."""
-        found = diff.anchor(after, before)
-        if found is None:
+    ) -> Iterator[Candidate[About]]:
+        """A finding on the line of the patch among these places (nothing when the patch has none of their files).
+
+        about: comes back in `scenes` and `remedies`; functions that it names by key are spoken of, too.
+        """
+        anchor = diff.anchor(after, before)
+        if anchor is None:
             return
-        at, side = found
+        at, side = anchor
         number = diff.patch_of(at, side)
         if diff.reverse:
             side = Side.BEFORE if side is Side.AFTER else Side.AFTER
-        yield Finding(
+        found = Finding(
             rule=self.id,
             at=at,
             message=message,
@@ -462,18 +483,19 @@ class Rule(ABC):
             object=object,
             gives=diff.reverse,
             words=words,
-            detail=tuple(detail.items()),
         )
+        yield Candidate(found, about)
 
-    def findings(self, diff: Diff) -> Iterator[Finding]:
+    def candidates(self, diff: Diff) -> Iterator[Candidate[About]]:
         """What the change takes away, and what it gives back; of each place and object only the first."""
         seen = set()
         for view in (diff, diff.reversed()):
-            for finding in self.check(view):
+            for candidate in self.check(view):
+                finding = candidate.finding
                 key = (finding.gives, finding.at, finding.object or finding.message)
                 if key not in seen:
                     seen.add(key)
-                    yield finding
+                    yield candidate
 
 
 def replace(finding: Finding, **changes: object) -> Finding:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reviewbot.rule import Rule
 from reviewbot.types import ReviewError
@@ -18,11 +18,11 @@ from reviewbot.types import ReviewError
 class Loaded(NamedTuple):
     """The rules by id, and a line for each module that could not be loaded."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[Rule[Any], ...]
     broken: tuple[str, ...]
 
 
-def load() -> tuple[Rule, ...]:
+def load() -> tuple[Rule[Any], ...]:
     """All rules that can be loaded, by id. Raises ReviewError when two have the same id."""
     return find().rules
 
@@ -33,7 +33,7 @@ def find() -> Loaded:
 
     Raises ReviewError when two rules have the same id.
     """
-    found: dict[str, Rule] = {}
+    found: dict[str, Rule[Any]] = {}
     broken: list[str] = []
     for name, module in _modules():
         try:
@@ -59,7 +59,7 @@ def _modules() -> Iterator[tuple[str, Callable[[], ModuleType]]]:
         yield f"{point.name} ({point.value})", point.load
 
 
-def _rules(module: ModuleType) -> list[Rule]:
+def _rules(module: ModuleType) -> list[Rule[Any]]:
     return [
         kind()
         for _, kind in inspect.getmembers(module, inspect.isclass)

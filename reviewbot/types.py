@@ -316,12 +316,6 @@ class Finding(Value, frozen=True):
     gives: bool = False
     """True when the patch restores the guarantee instead of taking it away."""
     words: Words | None = None
-    detail: tuple[tuple[str, str], ...] = ()
-    """What the rule wants to hand to its model and to the reply's template, as text."""
-
-    def get(self, key: str, default: str = "") -> str:
-        """The detail named `key`."""
-        return dict(self.detail).get(key, default)
 
 
 class Step(Value, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from small import world
 
+from reviewbot.detect.edges import Actor
 from reviewbot.replay.naming import Names
 from reviewbot.rule import Scene, kworker, queue_name, worker
 from reviewbot.types import Finding, Place, Step, Trace, Wait, Words
@@ -32,6 +33,14 @@ def test_the_function_that_is_spoken_of_says_how_a_field_is_called() -> None:
     assert names("shut").text("takes box->lock") == "takes b->lock"
     assert names("open").text("takes box->lock, sets box->lid.open.") == "takes it->lock, sets it->lid.open."
     assert names("lift", "open").text("holds box->lock") == "holds it->lock"
+
+
+def test_the_functions_that_a_rule_knows_of_are_spoken_of_too() -> None:
+    made = world(CODE)
+    finding = Finding(rule="x", at=Place(FILE, 1, "look"), message="m")
+    about = Actor((f"{FILE}:open",), at=Place(FILE, 1))
+    assert Names(made, finding).text("holds box->lock") == "holds b->lock"
+    assert Names(made, finding, about).text("holds box->lock") == "holds it->lock"
 
 
 def test_what_the_code_says_already_stays() -> None:

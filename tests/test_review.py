@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import checking
 import msgspec
@@ -15,7 +16,7 @@ from checking import CODE, FILE, diff, innocent, mail
 
 from reviewbot import review, rules
 from reviewbot.mail import fetch
-from reviewbot.rule import Diff, Rule, Scene, Version, Workqueue
+from reviewbot.rule import Candidate, Diff, Rule, Scene, Version, Workqueue
 from reviewbot.types import (
     Address,
     Change,
@@ -32,17 +33,17 @@ from reviewbot.types import (
 )
 
 
-class Silent(Rule):
+class Silent(Rule[None]):
     """Finds nothing."""
 
     id = "silent"
     guarantee = "none"
     checked = "nothing at all"
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[None]]:
         return iter(())
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[None], side: Version) -> Iterable[Scene]:
         return ()
 
 
@@ -52,9 +53,11 @@ class Unsure(Silent):
     id = "unsure"
     checked = "every line"
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[None]]:
         if not diff.reverse:
-            yield from self.finding(diff, "a line changes", Words(claim="A line changes."), after=[Place(FILE, 13)])
+            yield from self.candidate(
+                diff, None, "a line changes", Words(claim="A line changes."), after=[Place(FILE, 13)]
+            )
 
 
 class OfQueues(Silent):
@@ -71,15 +74,15 @@ class CrashesLate(Silent):
     id = "crashes-late"
     checked = "half"
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
-        yield from self.finding(diff, "a line changes", Words(claim="A line changes."), after=[Place(FILE, 13)])
+    def check(self, diff: Diff) -> Iterator[Candidate[None]]:
+        yield from self.candidate(diff, None, "a line changes", Words(claim="A line changes."), after=[Place(FILE, 13)])
         raise ZeroDivisionError("no more")
 
 
 class CrashesInItsModel(Unsure):
     id = "crashes-in-its-model"
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[None], side: Version) -> Iterable[Scene]:
         raise KeyError("pool")
 
 
@@ -90,7 +93,7 @@ Set = Callable[..., None]
 def only(monkeypatch: pytest.MonkeyPatch) -> Set:
     """Let only these rules exist."""
 
-    def set_(*kinds: type[Rule]) -> None:
+    def set_(*kinds: type[Rule[Any]]) -> None:
         monkeypatch.setattr(rules, "find", lambda: rules.Loaded(tuple(kind() for kind in kinds), ()))
 
     return set_
@@ -139,7 +142,7 @@ def test_a_doubt_is_a_comment_without_a_mail(tree: Path, only: Set) -> None:
     ],
 )
 def test_a_rule_that_crashes_is_a_note_and_no_ack(
-    kind: type[Rule], note: str, tree: Path, only: Set, monkeypatch: pytest.MonkeyPatch
+    kind: type[Rule[Any]], note: str, tree: Path, only: Set, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(Silent, kind)
     result = reviewed(tree)

@@ -16,7 +16,7 @@ from reviewbot import review, rules
 from reviewbot.gittree.source import MemorySource
 from reviewbot.gittree.tree import Tree
 from reviewbot.mail import fetch
-from reviewbot.rule import Diff, Finding, Lock, Place, Rule, Scene, Side, Version, Words, replace
+from reviewbot.rule import Candidate, Diff, Finding, Lock, Place, Rule, Scene, Side, Version, Words, replace
 from reviewbot.types import Change, Decision, FileChange, Hunk, Line, Series
 
 LOCKED = """\
@@ -109,39 +109,52 @@ def test_an_anchor_is_a_line_of_the_patch() -> None:
         assert back.anchor([at(LOCKED, "turns++")], [gate]) == (gate, Side.BEFORE)
 
 
-class Locks(Rule):
+class Locks(Rule[Lock]):
     """Reports every lock that comes."""
 
     id = "locks"
     guarantee = "none"
     checked = "locks"
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[Lock]]:
         for lock in diff.added[Lock]:
             for _ in range(2):  # told twice is told once
-                yield from self.finding(
-                    diff, f"takes {lock.lock}", Words(claim="It locks."), [lock.at], object=lock.lock, facts=[lock]
+                yield from self.candidate(
+                    diff,
+                    lock,
+                    f"takes {lock.lock}",
+                    Words(claim="It locks."),
+                    [lock.at],
+                    object=lock.lock,
+                    facts=[lock],
                 )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[Lock], side: Version) -> Iterable[Scene]:
         return ()
+
+
+def told(change: Diff) -> list[tuple[Finding, Lock]]:
+    """What the rule says of a change, with what it knows of it."""
+    return [(c.finding, c.about) for c in Locks().candidates(change)]
 
 
 def test_findings_forwards_and_backwards() -> None:
     with changed(LOCKED, MORE) as change:
-        [found] = Locks().findings(change)
+        [(found, _)] = told(change)
         assert (found.gives, found.side, found.patch, found.object) == (False, Side.AFTER, 1, "mill.gate")
         assert (found.at.file, found.at.line) == (FILE, at(MORE, "lock(&m->gate)").line)
         assert found.facts == (f"{found.at}: mill_turn: acquire mutex mill.gate (mutex_lock) holding mill.lock",)
     with changed(MORE, LOCKED) as change:
-        [found] = Locks().findings(change)
+        [(found, _)] = told(change)
         assert (found.gives, found.side, found.patch) == (True, Side.BEFORE, 1)
         assert found.at.line == at(MORE, "lock(&m->gate)").line
 
 
 def test_a_finding_in_a_file_that_the_patch_does_not_touch_is_none() -> None:
     with changed(LOCKED, MORE) as change:
-        assert [*Locks().finding(change, "x", Words(claim="x"), [Place("include/other.h", 1)])] == []
+        assert [
+            *Locks().candidate(change, change.added[Lock][0], "x", Words(claim="x"), [Place("include/other.h", 1)])
+        ] == []
 
 
 # --- series ----------------------------------------------------------------------------------------------------------
@@ -153,7 +166,7 @@ STOP = MORE.replace("\tm->turns = 0;\n", "\tmutex_lock(&m->gate);\n\tm->turns = 
 def test_the_patch_of_a_line_not_of_its_text() -> None:
     with changed(LOCKED, MORE, STOP) as change:  # both patches add the same text
         assert [change.patch_of(at(STOP, "lock(&m->gate)", n), Side.AFTER) for n in (0, 2)] == [1, 2]
-        assert [found.patch for found in Locks().findings(change)] == [1, 2]
+        assert [found.patch for found, _ in told(change)] == [1, 2]
     with changed(STOP, MORE, LOCKED) as change:
         assert [change.patch_of(at(STOP, "lock(&m->gate)", n), Side.BEFORE) for n in (0, 2)] == [2, 1]
         assert [change.reversed().patch_of(at(STOP, "lock(&m->gate)", n), Side.AFTER) for n in (0, 2)] == [2, 1]
@@ -162,7 +175,7 @@ def test_the_patch_of_a_line_not_of_its_text() -> None:
 def test_a_later_patch_moves_the_line() -> None:
     above = MORE.replace("#include <linux/mutex.h>\n", "#include <linux/mutex.h>\n#include <linux/slab.h>\n")
     with changed(LOCKED, MORE, above) as change:
-        [found] = Locks().findings(change)
+        [(found, _)] = told(change)
         assert found.patch == 1
         assert found.at.line == at(above, "lock(&m->gate)").line
         number, place = change.change.origin(found.at, found.side)
@@ -172,7 +185,7 @@ def test_a_later_patch_moves_the_line() -> None:
 def test_what_a_later_patch_repairs_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rules, "find", lambda: rules.Loaded((Locks(),), ()))
     with changed(LOCKED, MORE, LOCKED + "\n/* The end. */\n") as change:
-        assert [*Locks().findings(change)] == []
+        assert told(change) == []
         examined = review.examine(change.change, change.before.source, change.after.source)
         assert (examined.verdicts, examined.decision) == ((), Decision.ACK)
 

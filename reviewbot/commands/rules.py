@@ -41,7 +41,7 @@ def rules(name: str | None, as_json: bool) -> None:
         _table(loaded.rules)
 
 
-def _table(shown: tuple[Rule, ...]) -> None:
+def _table(shown: tuple[Rule[Any], ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -57,12 +57,12 @@ def _table(shown: tuple[Rule, ...]) -> None:
     print(f"A rule that was right in less than {precision.MAY_NACK:.0%} of its NACKs may comment, not NACK.")
 
 
-def _json(shown: tuple[Rule, ...] | list[Rule], broken: tuple[str, ...]) -> str:
+def _json(shown: tuple[Rule[Any], ...] | list[Rule[Any]], broken: tuple[str, ...]) -> str:
     import msgspec
 
     from reviewbot import precision
 
-    def entry(rule: Rule) -> dict[str, Any]:
+    def entry(rule: Rule[Any]) -> dict[str, Any]:
         found = precision.load().get(rule.id)
         measured = found and {"right": found.right, "wrong": found.wrong, "share": found.share, "on": found.on}
         return {
@@ -78,11 +78,11 @@ def _json(shown: tuple[Rule, ...] | list[Rule], broken: tuple[str, ...]) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
 
 
-def _documentation(rule: Rule) -> str:
+def _documentation(rule: Rule[Any]) -> str:
     return inspect.getdoc(inspect.getmodule(type(rule))) or ""
 
 
-def _title(rule: Rule) -> str:
+def _title(rule: Rule[Any]) -> str:
     return _documentation(rule).partition("\n")[0]
 
 

@@ -16,14 +16,13 @@ from reviewbot.analysis.program.program import Component, World
 from reviewbot.analysis.questions.io_dependence import handlers
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Call, Expr
-from reviewbot.detect.sleeps import Kept
 from reviewbot.detect.waitfor import unread
 from reviewbot.kernel import schema
 from reviewbot.replay.slicing.frames import Frame
 from reviewbot.replay.slicing.lock_calls import State
 from reviewbot.replay.slicing.reader import Act, Reader, Seen
 from reviewbot.replay.slicing.slicer import Extractor, Op, Program, Unreadable
-from reviewbot.types import Place
+from reviewbot.types import Place, Value
 
 RUN = "run"
 """Every hardware queue: which one is run is not told apart."""
@@ -51,7 +50,7 @@ class Told(NamedTuple):
     wake: str
 
 
-class Missed(Kept, frozen=True):
+class Missed(Value, frozen=True):
     """A lost signal: a function can return after the write without the wake-up that followed on every path before."""
 
     told: Told

@@ -11,13 +11,13 @@ from reviewbot.analysis.events.kinds import Wait, Wake, Write
 from reviewbot.analysis.producers.predicates import reads
 from reviewbot.analysis.program.program import World
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Name
-from reviewbot.detect.sleeps import Kept, Names
+from reviewbot.detect.sleeps import Names
 from reviewbot.detect.waitfor import changed, unread
 from reviewbot.replay.slicing.slicer import Extractor, Program, Unreadable
-from reviewbot.types import Place
+from reviewbot.types import Place, Value
 
 
-class Unwoken(Kept, frozen=True):
+class Unwoken(Value, frozen=True):
     """A completion that a function gave on every way, or that nobody else gave, and that it can leave out now."""
 
     key: str

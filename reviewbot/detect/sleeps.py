@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Self
-
-import msgspec
 
 from reviewbot.analysis.callgraph.contexts import Entered
 from reviewbot.analysis.callgraph.pointer_flow import Root
@@ -28,20 +25,7 @@ INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 """Contexts that come in between whatever runs on a processor; whether they are softirqs."""
 
 
-class Kept(Value, frozen=True):
-    """Base of the candidates found here; they travel inside of a finding as JSON."""
-
-    def text(self) -> str:
-        """The candidate as JSON."""
-        return msgspec.json.encode(self).decode()
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """The candidate from what `text` returned. Raises msgspec.DecodeError for anything else."""
-        return msgspec.json.decode(text, type=cls)
-
-
-class Atomic(Kept, frozen=True):
+class Atomic(Value, frozen=True):
     """A place that may sleep with a spinlock held."""
 
     key: str
@@ -206,7 +190,7 @@ def _call(world: World, at: Place) -> str:
 # --- interrupts -------------------------------------------------------------------------------------------------------
 
 
-class Interrupted(Kept, frozen=True):
+class Interrupted(Value, frozen=True):
     """A spinlock that is taken with interrupts on, and that an interrupt takes as well."""
 
     key: str

@@ -9,15 +9,15 @@ from reviewbot.analysis.events.kinds import Held, Lock
 from reviewbot.analysis.program.program import World
 from reviewbot.analysis.summaries.entry_lockset import Entry
 from reviewbot.detect.providers import providers
-from reviewbot.detect.sleeps import INTERRUPTS, Kept, Names, interrupts
+from reviewbot.detect.sleeps import INTERRUPTS, Names, interrupts
 from reviewbot.detect.waitfor import changed
 from reviewbot.kernel import KERNEL
-from reviewbot.types import Place
+from reviewbot.types import Place, Value
 
 OFF = ("off", "save")
 
 
-class Unmasked(Kept, frozen=True):
+class Unmasked(Value, frozen=True):
     """A spinlock whose release enables interrupts, with another one held that an interrupt takes."""
 
     key: str

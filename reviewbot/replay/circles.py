@@ -7,16 +7,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import ClassVar
 
-import msgspec
-
 from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Lock
 from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
 from reviewbot.replay.cast import Cast, words
 from reviewbot.replay.slicing.slicer import Unreadable
-from reviewbot.rule import Diff, Finding, Place, Remedy, Rule, Scene, Version, Words, World
+from reviewbot.rule import Candidate, Diff, Place, Remedy, Rule, Scene, Version, Words, World
 
-__all__ = ["Actor", "Circle", "CircleRule", "Diff", "Finding", "Words", "left", "name", "pair", "taken", "words"]
+__all__ = ["Actor", "Circle", "CircleRule", "Diff", "Words", "left", "name", "pair", "taken", "words"]
 
 
 MOST = 12
@@ -63,7 +61,7 @@ def pair(circle: Circle) -> str:
     )
 
 
-class CircleRule(Rule):
+class CircleRule(Rule[Circle]):
     """A rule that is about one kind of circle."""
 
     kinds: ClassVar[frozenset[str]]
@@ -72,7 +70,7 @@ class CircleRule(Rule):
         """Whether the circle is of this rule's kind."""
         return circle.kind in self.kinds
 
-    def candidates(self, diff: Diff) -> list[Circle]:
+    def circles(self, diff: Diff) -> list[Circle]:
         """Where circles come from."""
         return found(diff)
 
@@ -88,31 +86,30 @@ class CircleRule(Rule):
     def remedy(self, circle: Circle) -> str:
         """What would be safe, where waiting without the lock is."""
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
-        for circle in self.candidates(diff):
+    def check(self, diff: Diff) -> Iterator[Candidate[Circle]]:
+        for circle in self.circles(diff):
             if not self.picks(circle):
                 continue
             lock = taken(diff.after.world, circle.holder.chain[-1], circle.lock, circle.holder.at)
             places = [circle.holder.at, circle.ends, lock, *(a.at for a in circle.providers)]
             after = [p for p in places if p is not None]
             root = Place(after[0].file, after[0].line, after[0].function)
-            yield from self.finding(
+            yield from self.candidate(
                 diff,
+                circle,
                 self.message(circle),
                 self.words(circle),
                 after=after,
                 before=[root],
                 object=circle.lock,
                 related=after,
-                circle=msgspec.json.encode(circle).decode(),
             )
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        circle = msgspec.json.decode(finding.get("circle"), type=Circle)
-        yield scene(circle, side)
+    def scenes(self, candidate: Candidate[Circle], side: Version) -> Iterable[Scene]:
+        yield scene(candidate.about, side)
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
-        circle = msgspec.json.decode(finding.get("circle"), type=Circle)
+    def remedies(self, candidate: Candidate[Circle], side: Version) -> Iterable[Remedy]:
+        circle = candidate.about
         text = self.remedy(circle)
         here = any(wants(side.world, key, circle.lock) for key in circle.holder.chain)  # else it cannot be dropped here
         if text and here and circle.kind not in ("lock", "self", "kept"):

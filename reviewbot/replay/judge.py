@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
+from typing import Generic
 
 import msgspec
 
 from reviewbot import precision
 from reviewbot.replay.naming import Names
-from reviewbot.rule import Diff, Rule, Scene, Version
+from reviewbot.rule import About, Candidate, Diff, Rule, Scene, Version
 from reviewbot.sim.check import Limits, Result, check
 from reviewbot.types import Finding, Outcome, Trace, Verdict
 
@@ -25,15 +26,16 @@ Pair = tuple[Scene, Callable[[], Scene | None]]
 code can take longer than to run it."""
 
 
-def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
-    """Run the scenes of a finding on both sides until one settles it.
+def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict:
+    """Run the scenes of a candidate on both sides until one settles it.
 
     For a finding that takes something away the side after the patch is the guilty one; for one that gives, the side
     before. confirmed (fixed): the guilty side gets stuck in a knot that the other side does not have.
     """
+    finding = candidate.finding
     guilty, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
-    names = Names(guilty.world, finding)
-    verdict = _judged(rule, finding, guilty, other, names)
+    names = Names(guilty.world, finding, candidate.about)
+    verdict = _Trial(rule, candidate, guilty, other, names).verdict()
     told = verdict.trace
     if told is not None and not verdict.model:
         told = names.trace(told)  # that of a scene by name has the names already
@@ -42,21 +44,61 @@ def judge(rule: Rule, finding: Finding, diff: Diff) -> Verdict:
     )
 
 
-def _judged(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> Verdict:
-    pairs = _pairs(rule, finding, guilty, other, names)
-    tried: list[Verdict] = []
-    for bad, good in pairs:
-        verdict = _run(finding, bad, good)
-        if verdict is None:
-            break
-        if verdict.outcome in PROVEN and verdict.trace:
-            verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, guilty))
-            also = bool(finding.words and finding.words.also) and _also(finding, pairs)
-            remedy = _remedy(rule, finding, guilty, other, names)
-            return msgspec.structs.replace(verdict, also=also, remedy=remedy)
-        tried.append(verdict)
-    none = Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason="there is no model of it")
-    return min(tried, key=lambda v: REST.index(v.outcome), default=none)
+class _Trial(Generic[About]):
+    """A candidate and its two sides, the guilty one first."""
+
+    def __init__(
+        self,
+        rule: Rule[About],
+        candidate: Candidate[About],
+        guilty: Version,
+        other: Version,
+        names: Names,
+    ) -> None:
+        self.rule, self.candidate, self.finding = rule, candidate, candidate.finding
+        self.guilty, self.other, self.names = guilty, other, names
+
+    def verdict(self) -> Verdict:
+        """The verdict of the first scene that settles it, else the most doubtful one."""
+        pairs = self._pairs()
+        tried: list[Verdict] = []
+        for bad, good in pairs:
+            verdict = _run(self.finding, bad, good)
+            if verdict is None:
+                break
+            if verdict.outcome in PROVEN and verdict.trace:
+                verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, self.guilty))
+                also = bool(self.finding.words and self.finding.words.also) and self._also(pairs)
+                return msgspec.structs.replace(verdict, also=also, remedy=self._remedy())
+            tried.append(verdict)
+        none = Verdict(finding=self.finding, outcome=Outcome.INCONCLUSIVE, reason="there is no model of it")
+        return min(tried, key=lambda v: REST.index(v.outcome), default=none)
+
+    def _pairs(self) -> Iterator[Pair]:
+        others = enumerate(self._scenes(self.other))
+        for number, bad in enumerate(self._scenes(self.guilty)):
+            yield bad, partial(_numbered, others, number)
+
+    def _scenes(self, side: Version) -> Iterator[Scene]:
+        for scene in self.rule.scenes(self.candidate, side):
+            yield self.names.scene(scene)
+
+    def _also(self, pairs: Iterator[Pair]) -> bool:
+        """Whether the next scene, of which `Words.also` speaks, is proven too."""
+        runs = (_run(self.finding, bad, good) for bad, good in islice(pairs, 1))
+        return any(verdict is not None and verdict.outcome in PROVEN for verdict in runs)
+
+    def _remedy(self) -> str:
+        """The first remedy that is possible and that the simulator confirms; none for a patch that is the remedy."""
+        if self.finding.gives:
+            return ""
+        for remedy in self.rule.remedies(self.candidate, self.guilty):
+            if not remedy.possible(self.other):
+                continue
+            scene = msgspec.structs.replace(self.names.scene(remedy.scene), through=())
+            if not scene.missing and _searched(scene).outcome == "free":
+                return remedy.text
+        return ""
 
 
 def _located(trace: Trace, side: Version) -> Trace:
@@ -69,18 +111,6 @@ def _located(trace: Trace, side: Version) -> Trace:
         for step in trace.steps
     ]
     return msgspec.structs.replace(trace, steps=tuple(steps))
-
-
-def _also(finding: Finding, pairs: Iterator[Pair]) -> bool:
-    """Whether the next scene, of which `Words.also` speaks, is proven too."""
-    runs = (_run(finding, bad, good) for bad, good in islice(pairs, 1))
-    return any(verdict is not None and verdict.outcome in PROVEN for verdict in runs)
-
-
-def _pairs(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> Iterator[Pair]:
-    others = enumerate(map(names.scene, rule.scenes(finding, other)))
-    for number, bad in enumerate(map(names.scene, rule.scenes(finding, guilty))):
-        yield bad, partial(_numbered, others, number)
 
 
 def _numbered(scenes: Iterator[tuple[int, Scene]], wanted: int) -> Scene | None:
@@ -123,19 +153,6 @@ def _unproven(finding: Finding, scene: Scene, result: Result) -> Verdict:
         reason=result.reason or ("the simulator finds no schedule that gets stuck" if free else result.outcome),
         model=scene.spec,
     )
-
-
-def _remedy(rule: Rule, finding: Finding, guilty: Version, other: Version, names: Names) -> str:
-    """The first remedy that is possible and that the simulator confirms; none for a patch that is the remedy itself."""
-    if finding.gives:
-        return ""
-    for remedy in rule.remedies(finding, guilty):
-        if not remedy.possible(other):
-            continue
-        scene = msgspec.structs.replace(names.scene(remedy.scene), through=())
-        if not scene.missing and _searched(scene).outcome == "free":
-            return remedy.text
-    return ""
 
 
 @lru_cache(8)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from reviewbot.analysis.code.body import Body
@@ -27,22 +28,23 @@ TOKEN = re.compile(r"(&?)\b([A-Za-z_]\w*)->(\w+(?:\.\w+)*)")
 """A field as rules write it; code in a text has the same form, and a variable there is no struct."""
 PLAIN = re.compile(r"\w+(?:(?:->|\.)\w+)*")
 KEY = re.compile(r"[\w./+-]+\.[ch]:\w+")
-"""A function in the details of a finding."""
+"""A function in what a rule knows of a finding."""
 
 
 class Names:
     """Renames the fields in the sentences of one finding, `struct->member` as rules write it, to the expressions that
     the code has for them."""
 
-    def __init__(self, world: World, finding: Finding) -> None:
-        self.world, self._finding = world, finding
+    def __init__(self, world: World, finding: Finding, about: object = None) -> None:
+        """about: what the rule knows of the finding; the functions that it names come after those of the finding."""
+        self.world, self._finding, self._about = world, finding, about
         self._known: dict[tuple[str, str], str] = {}
         self._plain: set[str] = set()
         """Names that stand without a `&`: pointers to a queue, and mere members."""
 
     @cached_property
     def _keys(self) -> tuple[str, ...]:
-        return tuple(_near(self.world, self._finding))
+        return tuple(_near(self.world, self._finding, self._about))
 
     def text(self, text: str) -> str:
         """A text with its fields renamed."""
@@ -129,12 +131,23 @@ class Names:
         yield from (name for name, _ in count.most_common())
 
 
-def _near(world: World, finding: Finding) -> Iterator[str]:
+def _near(world: World, finding: Finding, about: object) -> Iterator[str]:
     """The functions that a finding speaks of, that of its line first."""
     places = (finding.at, *finding.related)
-    named = (found for _, text in finding.detail for found in KEY.findall(text))
+    named = (found for text in _texts(about) for found in KEY.findall(text))
     keys = (*(f"{at.file}:{at.function}" for at in places), *named)
     return (key for key in dict.fromkeys(keys) if key in world.names.functions)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All text in a struct, its fields in their order."""
+    match value:
+        case str():
+            yield value
+        case tuple():
+            yield from (text for part in value for text in _texts(part))
+        case Struct():
+            yield from (text for name in value.__struct_fields__ for text in _texts(getattr(value, name)))
 
 
 def _written(body: Body, identity: str) -> list[str]:

@@ -22,7 +22,7 @@ from reviewbot.csource.written import Written, calls, syntactic
 from reviewbot.gittree.source import LaidOver
 from reviewbot.kernel import KERNEL, PoolCall, schema
 from reviewbot.replay.judge import judge
-from reviewbot.rule import Diff, Rule, Version
+from reviewbot.rule import About, Diff, Rule, Version
 from reviewbot.types import FileChange, Hunk, Outcome, Verdict
 
 MOST = 40_000
@@ -98,11 +98,11 @@ SAID = (Outcome.CONFIRMED, Outcome.FIXED, Outcome.INCONCLUSIVE)
 """What is said aloud, or shown as undecided."""
 
 
-def agreed(rule: Rule, verdicts: list[Verdict], diff: Diff) -> list[Verdict]:
+def agreed(rule: Rule[About], verdicts: list[Verdict], diff: Diff) -> list[Verdict]:
     """What a rule says of a change in both readings: what rests on a call that cannot be read is left out."""
     if not any(v.outcome in SAID for v in verdicts) or (other := reading(diff)) is None:
         return verdicts
-    again = {_about(judge(rule, finding, other)) for finding in rule.findings(other)}
+    again = {_about(judge(rule, candidate, other)) for candidate in rule.candidates(other)}
     return [v for v in verdicts if v.outcome not in SAID or _about(v) in again]
 
 

@@ -85,7 +85,7 @@ def _umask() -> int:
     return mask
 
 
-def _rule(name: str, rule: Rule | None) -> dict[str, Any]:
+def _rule(name: str, rule: Rule[Any] | None) -> dict[str, Any]:
     """What a forge shows of a rule beside its results: the head of its module."""
     doc = (inspect.getdoc(inspect.getmodule(type(rule))) if rule else None) or name
     about = {

@@ -10,6 +10,7 @@ import pkgutil
 import types
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ import heuristics
 from reviewbot import cli, precision, rules
 from reviewbot.bench import case as cases
 from reviewbot.bench.demo import examine_case
-from reviewbot.rule import Diff, Finding, Rule, Scene, Version
+from reviewbot.rule import Candidate, Diff, Finding, Rule, Scene, Version
 from reviewbot.types import Decision, ReviewError
 
 FILES = sorted(p for p in Path(heuristics.__path__[0]).glob("*.py") if p.name != "__init__.py")
@@ -26,11 +27,11 @@ HEADINGS = ("Why it hangs", "Reported when", "Not reported", "Known gaps")
 MOST_LINES = 200
 
 
-def name(rule: Rule) -> str:
+def name(rule: Rule[Any]) -> str:
     return rule.id
 
 
-def module(rule: Rule) -> types.ModuleType:
+def module(rule: Rule[Any]) -> types.ModuleType:
     found = inspect.getmodule(type(rule))
     assert found
     return found
@@ -42,12 +43,12 @@ def test_there_are_rules() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name)
-def test_the_id_is_the_name_of_the_file(rule: Rule) -> None:
+def test_the_id_is_the_name_of_the_file(rule: Rule[Any]) -> None:
     assert Path(str(module(rule).__file__)).stem.replace("_", "-") == rule.id
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name)
-def test_the_documentation_has_its_headings_in_order(rule: Rule) -> None:
+def test_the_documentation_has_its_headings_in_order(rule: Rule[Any]) -> None:
     lines = (inspect.getdoc(module(rule)) or "").split("\n")
     title = lines[0]
     assert title.endswith(".")
@@ -61,7 +62,7 @@ def test_the_documentation_has_its_headings_in_order(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name)
-def test_what_an_ack_may_say(rule: Rule) -> None:
+def test_what_an_ack_may_say(rule: Rule[Any]) -> None:
     for phrase in (rule.guarantee, rule.checked):
         assert phrase == phrase.strip()
         assert not phrase.endswith(".")
@@ -90,17 +91,17 @@ def test_a_rule_never_reads_text(path: Path) -> None:
 # --- finding them ----------------------------------------------------------------------------------------------------
 
 
-class Other(Rule):
+class Other(Rule[None]):
     """A rule of another package."""
 
     id = "zz-other"
     guarantee = "none"
     checked = "nothing at all"
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[None]]:
         return iter(())
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[None], side: Version) -> Iterable[Scene]:
         return ()
 
 

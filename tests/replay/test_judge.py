@@ -15,7 +15,7 @@ from reviewbot.mail import fetch
 from reviewbot.models.reader import task_of
 from reviewbot.precision import Measured
 from reviewbot.replay import judge
-from reviewbot.rule import Diff, Remedy, Rule, Scene, Version
+from reviewbot.rule import Candidate, Diff, Remedy, Rule, Scene, Version
 from reviewbot.sim.check import Limits
 from reviewbot.sim.model import (
     Completion,
@@ -79,7 +79,7 @@ Sides = Sequence[tuple[Model, Model]]
 """Per scene: the model of the guilty side, and of the other one."""
 
 
-class Fake(Rule):
+class Fake(Rule[None]):
     """Answers with the models it is given."""
 
     id = "fake"
@@ -91,15 +91,15 @@ class Fake(Rule):
         self.through = tuple(scene.get("through", ()))
         self.asked = 0
 
-    def check(self, diff: Diff) -> Iterator[Finding]:
+    def check(self, diff: Diff) -> Iterator[Candidate[None]]:
         return iter(())
 
-    def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-        guilty = self.diff.before if finding.gives else self.diff.after
+    def scenes(self, candidate: Candidate[None], side: Version) -> Iterable[Scene]:
+        guilty = self.diff.before if candidate.finding.gives else self.diff.after
         for bad, good in self.sides:
             yield Scene("given", built=bad if side is guilty else good, through=self.through)
 
-    def remedies(self, finding: Finding, side: Version) -> Iterable[Remedy]:
+    def remedies(self, candidate: Candidate[None], side: Version) -> Iterable[Remedy]:
         for offer in self.offers:
             self.asked += 1
             yield offer
@@ -113,14 +113,15 @@ def diff() -> Iterator[Diff]:
         yield Diff.of(change, *tree.sources(change))
 
 
-def finding(gives: bool = False, also: str = "") -> Finding:
+def candidate(gives: bool = False, also: str = "") -> Candidate[None]:
     words = Words(claim="It hangs.", also=also)
-    return Finding(rule="fake", at=Place(checking.FILE, 13, NAME), message="it hangs", gives=gives, words=words)
+    at = Place(checking.FILE, 13, NAME)
+    return Candidate(Finding(rule="fake", at=at, message="it hangs", gives=gives, words=words), None)
 
 
 def judged(diff: Diff, sides: Sides, *, gives: bool = False, **more: object) -> Verdict:
     rule = Fake(diff, sides, **more)  # type: ignore[arg-type]
-    return judge.judge(rule, finding(gives), diff)
+    return judge.judge(rule, candidate(gives), diff)
 
 
 def test_confirmed(diff: Diff) -> None:
@@ -217,27 +218,27 @@ def test_the_other_side_is_modelled_only_where_the_guilty_one_gets_stuck(diff: D
     made: list[int] = []
 
     class Counting(Fake):
-        def scenes(self, finding: Finding, side: Version) -> Iterable[Scene]:
-            for number, scene in enumerate(super().scenes(finding, side)):
+        def scenes(self, candidate: Candidate[None], side: Version) -> Iterable[Scene]:
+            for number, scene in enumerate(super().scenes(candidate, side)):
                 if side is diff.before:
                     made.append(number)
                 yield scene
 
-    assert judge.judge(Counting(diff, [(FREE, FREE)] * 2), finding(), diff).outcome is Outcome.REFUTED
+    assert judge.judge(Counting(diff, [(FREE, FREE)] * 2), candidate(), diff).outcome is Outcome.REFUTED
     assert made == []
-    assert judge.judge(Counting(diff, [(STUCK, STUCK), (STUCK, FREE)]), finding(), diff).outcome is Outcome.CONFIRMED
+    assert judge.judge(Counting(diff, [(STUCK, STUCK), (STUCK, FREE)]), candidate(), diff).outcome is Outcome.CONFIRMED
     assert made == [0, 1]
 
 
 def test_also_is_said_only_when_the_next_scene_is_proven_too(diff: Diff) -> None:
     def also(second: tuple[Model, Model], text: str = "Reads get stuck, too.") -> bool:
-        return judge.judge(Fake(diff, [(STUCK, FREE), second]), finding(also=text), diff).also
+        return judge.judge(Fake(diff, [(STUCK, FREE), second]), candidate(also=text), diff).also
 
     assert also((STUCK, FREE))
     assert not also((FREE, FREE))
     assert not also((STUCK, STUCK))
     assert not also((STUCK, FREE), text="")
-    assert not judge.judge(Fake(diff, [(STUCK, FREE)]), finding(also="x"), diff).also
+    assert not judge.judge(Fake(diff, [(STUCK, FREE)]), candidate(also="x"), diff).also
 
 
 def test_the_first_remedy_that_the_simulator_confirms(diff: Diff) -> None:
@@ -252,9 +253,9 @@ def test_the_first_remedy_that_the_simulator_confirms(diff: Diff) -> None:
     assert judged(diff, [(STUCK, FREE)], remedies=[kept, good]).remedy == "Take it once."
     for sides in ([(STUCK, STUCK)], [(FREE, FREE)], []):
         rule = Fake(diff, sides, [good])
-        assert (judge.judge(rule, finding(), diff).remedy, rule.asked) == ("", 0)
+        assert (judge.judge(rule, candidate(), diff).remedy, rule.asked) == ("", 0)
     rule = Fake(diff, [(STUCK, FREE)], [good])
-    assert (judge.judge(rule, finding(gives=True), diff).remedy, rule.asked) == ("", 0)
+    assert (judge.judge(rule, candidate(gives=True), diff).remedy, rule.asked) == ("", 0)
 
 
 def test_steps_get_the_line_of_their_function(diff: Diff) -> None:

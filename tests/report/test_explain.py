@@ -194,6 +194,15 @@ def test_an_unknown_or_damaged_one_says_what_to_do(tmp_path: Path) -> None:
         load(tmp_path, "ffffffff")
 
 
+def test_a_finding_is_kept_without_what_its_rule_knows_and_one_of_old_is_still_read(tmp_path: Path) -> None:
+    verdict = Verdict(Finding("rule", Place("x.c", 1, "f"), "message"), Outcome.CONFIRMED)
+    kept = msgspec.to_builtins(Run("5c1f0a2e", verdict))
+    assert kept["verdict"]["finding"].keys() == {"rule", "at", "message"}
+    kept["verdict"]["finding"]["detail"] = [["circle", '{"kind":"lock"}']]  # what a version before kept with it
+    (tmp_path / "5c1f0a2e.json").write_bytes(msgspec.json.encode(kept))
+    assert load(tmp_path, "5c1f0a2e").verdict == verdict
+
+
 def test_nothing_of_a_terminal_gets_through(capsys: pytest.CaptureFixture[str]) -> None:
     finding = Finding("rule", Place("x.c", 1, "f"), "message")
     trace = Trace((Step("a\x1b[2J", "does\x1b]0;x\x07 this"),), (Wait("a", "b\x1b[0m", "c"),))

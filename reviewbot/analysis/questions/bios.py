@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reviewbot.analysis.code.lines import appended
+from reviewbot.analysis.code.identity import Scope, scope, spoken
+from reviewbot.analysis.code.lines import appended, assigned
 from reviewbot.analysis.events.kinds import Queue, Take, Write
 from reviewbot.analysis.questions.io_dependence import handlers
 from reviewbot.types import Place
@@ -49,6 +50,13 @@ def offloads(world: World, key: str) -> list[Offload]:
     return found
 
 
+def others(world: World, handler: str, listed: str) -> str:
+    """The bios that a worker handles besides those of a list, in words."""
+    takes = (f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op == "take")
+    lists = {object for object in takes if object != listed and scope(object) is Scope.INSTANCE}
+    return f"the bios on {spoken(lists.pop())}" if len(lists) == 1 else "other bios of the device"
+
+
 def tries(world: World, key: str) -> frozenset[str]:
     """Pools that a function tries to take from without sleeping."""
     own = world.own_facts(key) if key in world.names.functions else ()
@@ -56,6 +64,14 @@ def tries(world: World, key: str) -> frozenset[str]:
     return frozenset(
         f.pool for f in takes if any("&~__GFP_DIRECT_RECLAIM" in m for m in f.gfp) or "nowait" in f.classes
     )
+
+
+def tried(world: World, key: str, pool: str) -> list[Place]:
+    """The lines of a function at which a mask for a pool is narrowed, and those that take from it."""
+    body = world.body(key)
+    lines = assigned(body, "__GFP_DIRECT_RECLAIM")
+    takes = [f.at for f in world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
+    return [*(Place(body.file, line, body.name) for line in lines), *takes]
 
 
 def merges(world: World, key: str) -> dict[tuple[str, str], Place]:

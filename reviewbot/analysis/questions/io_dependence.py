@@ -49,6 +49,12 @@ class Way(NamedTuple):
     some: bool = False
     """Whether the lock is held on some of the ways in only."""
 
+    def places(self, world: World) -> list[Place]:
+        """The functions on the way in, the outermost one first."""
+        names = world.names.functions
+        chain = self.entered.chain if self.entered else ()
+        return [Place(world.names.file[key], names[key].line, names[key].name) for key in chain]
+
 
 def serves(world: World, key: str) -> Entered | None:
     """The context in which a function runs for I/O or writeback: theirs, or a work item or thread that I/O waits for."""
