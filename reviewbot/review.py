@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from reviewbot.types import (
     Address,
     Change,
+    Cut,
     Decision,
     Fault,
-    Finding,
     Mail,
     Outcome,
     Patch,
@@ -35,6 +35,10 @@ from reviewbot.types import (
 if TYPE_CHECKING:
     from reviewbot.gittree.tree import Tree
     from reviewbot.mail.prerequisites import Find
+    from reviewbot.rule import Diff
+
+NAMED = 3
+"""Functions that a note on a limit names."""
 
 
 class Options(Value, frozen=True):
@@ -63,7 +67,7 @@ class Examined(Value, frozen=True):
     timing: tuple[tuple[str, float], ...]
     unread: tuple[Unread, ...] = ()
     failed: tuple[str, ...] = ()
-    """The rules that crashed or could not be loaded: what they look at was not checked."""
+    """The rules that crashed or could not be loaded, or that the program could not be built: what was not checked."""
     faults: tuple[Fault, ...] = ()
     """The crashes among these."""
 
@@ -143,27 +147,27 @@ def _prior(series: Series, find: Find | None, options: Options, tree: Tree) -> l
 def examine(
     change: Change, before: Source, after: Source, only: Sequence[str] = (), progress: Progress | None = None
 ) -> Examined:
-    """Run the rules over a change and the simulator over their findings; a crash in one rule is a note on that rule."""
-    from reviewbot import rules
-    from reviewbot.detect.unread import unread
-    from reviewbot.faults import fault
-    from reviewbot.replay import judge, opaque
-    from reviewbot.rule import Diff
+    """Build the programs of both sides, run the rules over them and the simulator over what these find.
 
-    clock = Clock()
+    A crash in one rule is a note on that rule, one while the programs are built a single note instead of any finding.
+    """
+    from reviewbot import rules
+    from reviewbot.replay import judge, opaque
+
+    clock, trouble = Clock(), _Trouble()
     loaded = rules.find()
-    notes = [*loaded.broken]
-    failed = [*loaded.broken]
-    faults: list[Fault] = []
-    chosen = [r for r in loaded.rules if not only or r.id in only]
-    with clock("facts"):
-        diff = Diff.of(change, before, after, progress)
-        units = [(source, version.unit) for source, version in ((before, diff.before), (after, diff.after))]
-        not_read = unread(change, units)
+    for line in loaded.broken:
+        trouble.tell(line, line)
+    built = None
+    with clock("facts"), trouble("", "the code of the change could not be analysed"):
+        built = _built(change, before, after, progress)
     verdicts: list[Verdict] = []
     checked: list[str] = []
-    for rule in chosen:
-        try:
+    for rule in loaded.rules if built else ():
+        if only and rule.id not in only:
+            continue
+        diff = built.diff
+        with trouble(rule.id, f"rule {rule.id} failed"):
             with clock("rules"):
                 found = [*rule.candidates(diff)]
             with clock("simulate"):
@@ -171,23 +175,73 @@ def examine(
                 verdicts += opaque.agreed(rule, judged, diff)
             if rule.concerns(diff):
                 checked.append(rule.checked)
-        except MemoryError:
-            raise  # no fault of the rule
-        except Exception as error:  # one rule's fault must not silence the others
-            if os.environ.get("REVIEWBOT_DEBUG"):
-                raise
-            failed.append(rule.id)
-            faults.append(fault(error, rule.id))
-            notes.append(f"rule {rule.id} failed: {type(error).__name__}: {error}")
     return Examined(
         verdicts=tuple(judge.settle(verdicts)),
-        notes=tuple(notes),
+        notes=(*trouble.notes, *(left_out(built.diff.cuts) if built else ())),
         checked=tuple(dict.fromkeys(checked)),
         timing=clock.read(total=False),
-        unread=not_read,
-        failed=tuple(failed),
-        faults=tuple(faults),
+        unread=built.unread if built else (),
+        failed=tuple(trouble.failed),
+        faults=tuple(trouble.faults),
     )
+
+
+class _Built(NamedTuple):
+    """A change with the programs of both sides, and what of it could not be read."""
+
+    diff: Diff
+    unread: tuple[Unread, ...]
+
+
+def _built(change: Change, before: Source, after: Source, progress: Progress | None) -> _Built:
+    """The stage that builds the programs: what comes after it only asks them."""
+    from reviewbot.detect.unread import unread
+    from reviewbot.rule import Diff
+
+    diff = Diff.of(change, before, after, progress)
+    diff.build()
+    return _Built(diff, unread(change, [(before, diff.before.unit), (after, diff.after.unit)]))
+
+
+class _Trouble:
+    """What went wrong, stage by stage: the one way in which a crash becomes a note and a fault."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.failed: list[str] = []
+        self.faults: list[Fault] = []
+
+    def tell(self, failed: str, note: str) -> None:
+        """Something was not checked."""
+        self.failed.append(failed)
+        self.notes.append(note)
+
+    @contextmanager
+    def __call__(self, rule: str, what: str) -> Iterator[None]:
+        """A stage, or a rule of it; a crash inside ends it and nothing else. Raises MemoryError, which is nobody's fault,
+        and the crash itself with REVIEWBOT_DEBUG."""
+        from reviewbot.faults import fault
+
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            if os.environ.get("REVIEWBOT_DEBUG"):
+                raise
+            self.tell(rule or what, f"{what}: {type(error).__name__}: {error}")
+            self.faults.append(fault(error, rule))
+
+
+def left_out(cuts: Iterable[Cut]) -> Iterator[str]:
+    """A note for each limit that cut a search, with the functions that it was about."""
+    where: dict[tuple[str, int], list[str]] = {}
+    for cut in cuts:
+        names = where.setdefault((cut.what, cut.most), [])
+        names += [f"{cut.function.rpartition(':')[2]}()"] if cut.function else []
+    for (what, most), names in where.items():
+        shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        yield f"not all looked at: at most {most} {what}{f' ({shown})' if shown else ''}"
 
 
 def in_scope(change: Change) -> None:
@@ -281,7 +335,6 @@ class Clock:
 
 __all__ = [
     "Examined",
-    "Finding",
     "Options",
     "address",
     "decide",

@@ -73,7 +73,7 @@ from reviewbot.analysis.summaries.effect_summary import Effect, Reason
 from reviewbot.csource.ir import Const, Unit
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
-from reviewbot.types import Change, Finding, Place, Progress, Setting, Side, Source, Value, Words
+from reviewbot.types import Change, Cut, Finding, Place, Progress, Setting, Side, Source, Value, Words
 
 __all__ = [
     "KERNEL",
@@ -186,6 +186,8 @@ class Scene(Value, frozen=True):
     """Resources of which the deadlock has to pass through one; empty when any knot is the one."""
     missing: str = ""
     """Why there is no model of this side after all."""
+    cuts: tuple[Cut, ...] = ()
+    """What was left out of the model."""
 
     @classmethod
     def of(cls, name: str, *, through: Sequence[str] = (), **values: Setting) -> Scene:
@@ -304,10 +306,12 @@ class Diff:
 
     def __init__(self, change: Change, before: Version, after: Version, reverse: bool = False) -> None:
         self.change, self.before, self.after, self.reverse = change, before, after, reverse
+        self.cuts: dict[Cut, None] = {}
+        """What searches left out, whichever way the change was read."""
 
     @classmethod
     def of(cls, change: Change, before: Source, after: Source, progress: Progress | None = None) -> Diff:
-        """The change between two sources; facts are made when they are first asked for."""
+        """The change between two sources; `build` makes the programs, else whoever first asks for them."""
         old = [f.old_path or f.path for f in change.files if not f.binary]
         new = [f.path for f in change.files if not f.binary]
         paths = [p for p in dict.fromkeys((*old, *new)) if p.endswith((".c", ".h"))]
@@ -318,7 +322,13 @@ class Diff:
     def over(self, before: Source, after: Source) -> Diff:
         """The same change as two other sources have it, in which the files of the change differ from its own at most."""
         first = self.before.over(before)
-        return Diff(self.change, first, self.after.over(after, first))
+        other = Diff(self.change, first, self.after.over(after, first))
+        other.cuts = self.cuts
+        return other
+
+    def build(self) -> None:
+        """Make both programs and find the facts of the change, so that no question of a rule has to wait for them."""
+        _ = self.before.world, self.after.world, self.added, self.removed, self.touched
 
     @cached_property
     def added(self) -> Facts:
@@ -338,6 +348,7 @@ class Diff:
     def _reversed(self) -> Diff:
         swapped = Diff(self.change, self.after, self.before, not self.reverse)
         swapped.__dict__["added"], swapped.__dict__["removed"] = self.removed, self.added
+        swapped.cuts = self.cuts
         return swapped
 
     def changed(self, at: Place, side: Side) -> bool:

@@ -318,6 +318,15 @@ class Finding(Value, frozen=True):
     words: Words | None = None
 
 
+class Cut(Value, frozen=True):
+    """A limit that cut a search: at most `most` of something were looked at, in a function (key) where one is named."""
+
+    what: str
+    """In the plural: `effects of a function`."""
+    most: int
+    function: str = ""
+
+
 class Step(Value, frozen=True):
     """One step of a schedule: a task does something at a place of the source (none for the environment).
 

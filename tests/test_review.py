@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import sleep
-from typing import Any
+from typing import Any, ClassVar
 
 import checking
 import msgspec
@@ -15,11 +15,13 @@ import pytest
 from checking import CODE, FILE, diff, innocent, mail
 
 from reviewbot import review, rules
+from reviewbot.analysis.program import programs
 from reviewbot.mail import fetch
 from reviewbot.rule import Candidate, Diff, Rule, Scene, Version, Workqueue
 from reviewbot.types import (
     Address,
     Change,
+    Cut,
     Decision,
     FileChange,
     Finding,
@@ -153,6 +155,85 @@ def test_a_rule_that_crashes_is_a_note_and_no_ack(
     monkeypatch.setenv("REVIEWBOT_DEBUG", "1")
     with pytest.raises((ZeroDivisionError, KeyError)):
         reviewed(tree)
+
+
+class Asks(Silent):
+    """Tells what is made already when it is asked."""
+
+    id = "asks"
+    made: ClassVar[list[set[str]]] = []
+
+    def check(self, diff: Diff) -> Iterator[Candidate[None]]:
+        if not diff.reverse:
+            self.made += [set(diff.__dict__), set(diff.before.__dict__), set(diff.after.__dict__)]
+        return iter(())
+
+
+def test_both_programs_are_built_before_the_first_rule_is_asked(tree: Path, only: Set) -> None:
+    Asks.made.clear()
+    only(Asks)
+    reviewed(tree)
+    change, before, after = Asks.made
+    assert {"added", "removed", "touched"} <= change
+    assert {"world", "facts"} <= before & after
+
+
+def test_a_program_that_cannot_be_built_is_one_note_and_a_comment(
+    tree: Path, only: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no more")
+
+    only(Silent, Unsure)
+    monkeypatch.setattr(programs, "around", broken)
+    result = reviewed(tree)
+    assert result.notes == ("the code of the change could not be analysed: ZeroDivisionError: no more",)
+    assert (result.decision, result.replies, result.verdicts, result.checked) == (Decision.COMMENT, (), (), ())
+    assert [(fault.rule, fault.type) for fault in result.faults] == [("", "ZeroDivisionError")]
+    assert {"facts", "total"} <= dict(result.timing).keys()
+    monkeypatch.setenv("REVIEWBOT_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        reviewed(tree)
+
+
+@pytest.mark.parametrize("where", ["around", "facts"])
+def test_no_memory_is_no_fault_of_a_stage(where: str, tree: Path, only: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(Silent):
+        id = "full"
+
+        def check(self, diff: Diff) -> Iterator[Candidate[None]]:
+            raise MemoryError
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    only(Full)
+    if where == "around":
+        monkeypatch.setattr(programs, "around", full)
+    with pytest.raises(MemoryError):
+        reviewed(tree)
+
+
+class Cuts(Silent):
+    """Does not look at all."""
+
+    id = "cuts"
+
+    def check(self, diff: Diff) -> Iterator[Candidate[None]]:
+        for name in "abcde":
+            diff.cuts[Cut("ways into a function", 6, f"{FILE}:{name}")] = None
+        diff.cuts[Cut("circles of a change", 12)] = None
+        return iter(())
+
+
+def test_a_search_that_was_cut_is_a_note_and_changes_no_verdict(tree: Path, only: Set) -> None:
+    only(Cuts)
+    result = reviewed(tree)
+    assert result.decision is Decision.ACK
+    assert result.notes == (
+        "not all looked at: at most 6 ways into a function (a(), b(), c() and 2 more)",
+        "not all looked at: at most 12 circles of a change",
+    )
 
 
 def test_the_others_findings_stand_when_a_rule_crashes(tree: Path, only: Set) -> None:

@@ -167,11 +167,12 @@ def index(world: World) -> Index:
 class Announcing(Extractor):
     """Programs of writes to one object and the wake-ups for it, nothing else."""
 
+    most = STATES
+
     def __init__(self, world: World, told: Told, route: tuple[str, ...]) -> None:
         super().__init__(world, (), {told.wake}, ())
         self.told, self.route = told, dict(pairwise((*route, route[-1])))
         self.index = index(world)
-        self._left = STATES
         self._written: dict[str, dict[tuple[int, str], list[Write]]] = {}
 
     def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:

@@ -24,7 +24,7 @@ from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import FAR, barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import doubtful
 from reviewbot.kernel import KERNEL
-from reviewbot.types import Place
+from reviewbot.types import Cut, Place
 
 HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
 """Names of functions that take something or give it back."""
@@ -37,8 +37,9 @@ MOST = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 
 
-def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, Edge]]:
-    """The circles through edges that the functions `names` (file, name) have after a change and had not before.
+def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Cut]:
+    """The circles through edges that the functions `names` (file, name) have after a change and had not before; between
+    them, what was not looked at.
 
     An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
     """
@@ -51,6 +52,8 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
     seen: set[tuple[str, Pair]] = set()
     had: set[Pair] | None = None
     for key in changed(after, names):
+        if (cut := after.effects.cut(key)) is not None:
+            yield cut
         for edge in providers(after).edges(key):
             if (edge.name, edge.pair) in seen or not _meant(after, edge):
                 continue
@@ -66,7 +69,7 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
                     continue
             circle = close(after, edge)
             if circle is not None:
-                yield circle, edge
+                yield circle
 
 
 def _meant(world: World, edge: Edge) -> bool:
@@ -80,9 +83,9 @@ def _pairs(world: World, files: set[str]) -> set[Pair]:
     return {e.pair for file in files for k in world.functions(file) for e in providers(world).edges(k)}
 
 
-def close(world: World, edge: Edge) -> Circle | None:
+def close(world: World, edge: Edge) -> Circle | Cut | None:
     """The wait cycle that an edge of `world` closes; None where somebody can end the wait without the lock, or where it
-    is too doubtful: each `return None` is one such reason."""
+    is too doubtful: each `return None` is one such reason. A cut where too many would have to be asked."""
     found = providers(world)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
@@ -110,8 +113,10 @@ def close(world: World, edge: Edge) -> Circle | None:
             a for a in wanting if not (chosen(world, a.root, lock.lock) or barred(world, a.root, lock.lock, user))
         ]
     every = effect.kind == "wait"
-    if not wanting or (every and len(wanting) < len(actors)) or (effect.kind != "lock" and len(wanting) > MOST):
+    if not wanting or (every and len(wanting) < len(actors)):
         return None
+    if effect.kind != "lock" and len(wanting) > MOST:
+        return Cut("providers of what a function waits for", MOST, edge.chain[-1])
     actors = tuple(actors) if every else (wanting[0],)
     writer = None
     if lock.mode == "r" and all(wants(world, a.root, lock.lock) <= {"r"} for a in actors):

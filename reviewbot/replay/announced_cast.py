@@ -8,7 +8,7 @@ from reviewbot.analysis.program.program import World
 from reviewbot.detect.announced import RUN, Announcing, Missed
 from reviewbot.replay.cast import words
 from reviewbot.replay.slicing.automaton import Program
-from reviewbot.replay.slicing.slicer import Op, Unreadable
+from reviewbot.replay.slicing.slicer import Op, TooLarge, Unreadable
 from reviewbot.rule import Scene
 from reviewbot.sim import (
     Either,
@@ -33,7 +33,8 @@ def scene(missed: Missed, world: World) -> Scene:
     try:
         return Scene(name="wake-up left out", built=model(missed, world), through=(queue_name(missed),))
     except Unreadable as error:
-        return Scene(name="wake-up left out", missing=str(error))
+        cuts = (error.cut,) if isinstance(error, TooLarge) else ()
+        return Scene(name="wake-up left out", missing=str(error), cuts=cuts)
 
 
 def model(missed: Missed, world: World) -> Model:

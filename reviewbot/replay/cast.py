@@ -62,7 +62,7 @@ from reviewbot.sim import (
     wait_for_completion,
 )
 from reviewbot.sim.program import Act, Attempt, address, argument
-from reviewbot.types import Place
+from reviewbot.types import Cut, Place
 
 LOCKS: dict[str, Callable[[str], Resource]] = {
     "mutex": Mutex,
@@ -97,7 +97,8 @@ class Programs(Component):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.of: dict[tuple[Circle, Actor, bool], tuple[Program, Held] | Unreadable] = {}
+        self.of: dict[tuple[Circle, Actor, bool], tuple[Program, Held, Cut | None] | Unreadable] = {}
+        """Each with the locks held where it begins, and what cut it."""
 
 
 def words(identity: str, others: tuple[str, ...] = ()) -> str:
@@ -119,6 +120,8 @@ class Cast:
         self.queue = WorkQueue(_runner(circle, names), threads=1)
         self.extractor = self._reads(lean=circle.kind in LEAN)
         self.handlers: list[Named] = []
+        self.cuts: dict[Cut, None] = {}
+        """What was left out of the model, once it is made."""
 
     def _reads(self, lean: bool) -> Extractor:
         """What reads the programs; `lean`: where locks are only passed, on the ways alone that the circle takes."""
@@ -153,7 +156,8 @@ class Cast:
         (`lean`)."""
         try:
             return self._model()
-        except TooLarge:
+        except TooLarge as error:
+            self.cuts[error.cut] = None
             if self.extractor.lean:
                 raise
         self.extractor = self._reads(lean=True)
@@ -224,10 +228,14 @@ class Cast:
         found = known[name]
         if isinstance(found, Unreadable):
             raise type(found)(*found.args)
-        return found
+        program, holds, cut = found
+        if cut is not None:
+            self.cuts[cut] = None
+        return program, holds
 
-    def _extracted(self, actor: Actor) -> tuple[Program, Held]:
+    def _extracted(self, actor: Actor) -> tuple[Program, Held, Cut | None]:
         """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
+        cut = None
         keep = self.circle.kind == "kept" and actor == self.circle.holder
         for number, key in enumerate(actor.chain):
             last = number + 1 == len(actor.chain)
@@ -239,11 +247,13 @@ class Cast:
             try:
                 program = self.extractor.program(key, holds, keep)
                 if len(program.places) > MOST_PLACES:
-                    raise TooLarge(f"{key.rpartition(':')[2]}() is too large to be searched")
-                return program, holds
-            except TooLarge:
+                    cut_here = Cut("places of the program of a task", MOST_PLACES, key)
+                    raise TooLarge(f"{key.rpartition(':')[2]}() is too large to be searched", cut_here)
+                return program, holds, cut
+            except TooLarge as error:
                 if last:
                     raise
+                cut = cut or error.cut
         raise Unreadable("nobody is there")
 
     def _holds(self, chain: tuple[str, ...]) -> Held:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import ClassVar
 
 from reviewbot.analysis.code.identity import member
@@ -13,6 +12,7 @@ from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
 from reviewbot.replay.cast import Cast, words
 from reviewbot.replay.slicing.slicer import Unreadable
 from reviewbot.rule import Candidate, Diff, Place, Remedy, Rule, Scene, Version, Words, World
+from reviewbot.types import Cut
 
 __all__ = ["Actor", "Circle", "CircleRule", "Diff", "Words", "left", "name", "pair", "taken", "words"]
 
@@ -28,12 +28,18 @@ def touched(diff: Diff) -> list[tuple[str, str]]:
 
 
 def found(diff: Diff) -> list[Circle]:
-    """The circles that a change closes, found once."""
+    """The circles that a change closes, found once; what was not looked at is told to the diff."""
     have: list[Circle] | None = diff.__dict__.get("circles")
     if have is None:
-        closed = circles(diff.before.world, diff.after.world, touched(diff))
-        have = [circle for circle, _ in islice(closed, MOST)]
-        diff.__dict__["circles"] = have
+        have = diff.__dict__["circles"] = []
+        for circle in circles(diff.before.world, diff.after.world, touched(diff)):
+            if isinstance(circle, Cut):
+                diff.cuts[circle] = None
+            elif len(have) == MOST:
+                diff.cuts[Cut("circles of waits of a change", MOST)] = None
+                break
+            else:
+                have.append(circle)
     return have
 
 
@@ -119,11 +125,10 @@ class CircleRule(Rule[Circle]):
 def scene(circle: Circle, side: Version, unlocked: bool = False) -> Scene:
     """The model of a circle with the programs of one side; one that says why where there is none."""
     names = (*(lock for lock, _ in circle.locks), circle.object)
+    cast = Cast(circle, side.world, unlocked)
     try:
-        return Scene(
-            name=f"{circle.kind} under {member(circle.lock)}",
-            built=Cast(circle, side.world, unlocked).model(),
-            through=(words(circle.lock, names),),
-        )
+        built = cast.model()
     except Unreadable as error:
-        return Scene(name=circle.kind, missing=str(error))
+        return Scene(name=circle.kind, missing=str(error), cuts=tuple(cast.cuts))
+    through = (words(circle.lock, names),)
+    return Scene(f"{circle.kind} under {member(circle.lock)}", built=built, through=through, cuts=tuple(cast.cuts))

@@ -13,7 +13,7 @@ from reviewbot import precision
 from reviewbot.replay.naming import Names
 from reviewbot.rule import About, Candidate, Diff, Rule, Scene, Version
 from reviewbot.sim.check import Limits, Result, check
-from reviewbot.types import Finding, Outcome, Trace, Verdict
+from reviewbot.types import Cut, Finding, Outcome, Trace, Verdict
 
 PROVEN = (Outcome.CONFIRMED, Outcome.FIXED)
 REST = (Outcome.INCONCLUSIVE, Outcome.PRE_EXISTING, Outcome.REFUTED)
@@ -27,7 +27,7 @@ code can take longer than to run it."""
 
 
 def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict:
-    """Run the scenes of a candidate on both sides until one settles it.
+    """Run the scenes of a candidate on both sides until one settles it; what they leave out is told to the diff.
 
     For a finding that takes something away the side after the patch is the guilty one; for one that gives, the side
     before. confirmed (fixed): the guilty side gets stuck in a knot that the other side does not have.
@@ -35,7 +35,7 @@ def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict
     finding = candidate.finding
     guilty, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
     names = Names(guilty.world, finding, candidate.about)
-    verdict = _Trial(rule, candidate, guilty, other, names).verdict()
+    verdict = _Trial(rule, candidate, guilty, other, names, diff.cuts).verdict()
     told = verdict.trace
     if told is not None and not verdict.model:
         told = names.trace(told)  # that of a scene by name has the names already
@@ -45,7 +45,7 @@ def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict
 
 
 class _Trial(Generic[About]):
-    """A candidate and its two sides, the guilty one first."""
+    """A candidate, its two sides (the guilty one first), and what the scenes of both leave out."""
 
     def __init__(
         self,
@@ -54,9 +54,10 @@ class _Trial(Generic[About]):
         guilty: Version,
         other: Version,
         names: Names,
+        cuts: dict[Cut, None],
     ) -> None:
         self.rule, self.candidate, self.finding = rule, candidate, candidate.finding
-        self.guilty, self.other, self.names = guilty, other, names
+        self.guilty, self.other, self.names, self.cuts = guilty, other, names, cuts
 
     def verdict(self) -> Verdict:
         """The verdict of the first scene that settles it, else the most doubtful one."""
@@ -81,6 +82,7 @@ class _Trial(Generic[About]):
 
     def _scenes(self, side: Version) -> Iterator[Scene]:
         for scene in self.rule.scenes(self.candidate, side):
+            self.cuts.update(dict.fromkeys(scene.cuts))
             yield self.names.scene(scene)
 
     def _also(self, pairs: Iterator[Pair]) -> bool:

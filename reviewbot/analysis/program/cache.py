@@ -50,6 +50,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
     facts: memoryview
     kinds: memoryview
     effects: memoryview
+    unsettled: tuple[str, ...]
     contexts: memoryview
 
 
@@ -102,6 +103,7 @@ def _encoded(world: World) -> Iterator[bytes]:
     yield _section({key: _packed(found) for key, found in world.book.all().items() if found})
     yield _section({kind.__name__: of_kind for kind, of_kind in world.book.kinds.items()})
     yield _section({key: _packed(world.effects.parts(key)) for key in keys})
+    yield _packed(sorted(world.effects.unsettled))
     yield _section(_numbered(world.contexts.all()))
 
 
@@ -174,6 +176,10 @@ class _Sections(Kept):
             return {g: dict(found) for g, found in _EFFECTS.decode(parts[key])} if key in parts else {}
 
         return known
+
+    def unsettled(self) -> tuple[str, ...]:
+        """Functions whose effects are not all of them."""
+        return self._stored.unsettled
 
     def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
         """Contexts of each function."""

@@ -61,6 +61,9 @@ class Kept(Protocol):
     def effects(self) -> Before[dict[Effect, Reason]]:
         """Function key -> its effects, by constant arguments."""
 
+    def unsettled(self) -> tuple[str, ...]:
+        """Functions whose effects are not all of them."""
+
     def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
         """Function key -> the contexts it runs in."""
 
@@ -166,8 +169,8 @@ class World:
     def effects(self) -> Effects:
         """The effect summaries of all functions."""
         if self._before is None or self._change is None:
-            known = self._kept.effects() if self._kept else unknown
-            return Effects(self.links, self.locking, self.book, known)
+            known, cut = (self._kept.effects(), self._kept.unsettled()) if self._kept else (unknown, ())
+            return Effects(self.links, self.locking, self.book, known, cut)
         return Effects.after(self.links, self.locking, self.book, self._before.effects, self._change.moved)
 
     def component(self, kind: type[C]) -> C:

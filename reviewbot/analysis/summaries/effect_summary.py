@@ -37,7 +37,7 @@ from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.summaries.event_table import Book
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Contract
-from reviewbot.types import Place
+from reviewbot.types import Cut, Place
 
 MOST = 400
 """Most effects that one function is followed for."""
@@ -146,11 +146,18 @@ class Effects:
     """Effects of all functions of a program, found when asked for, callees first."""
 
     def __init__(
-        self, links: Links, locking: Locking, book: Book, kept: Before[dict[Effect, Reason]] = unknown
+        self,
+        links: Links,
+        locking: Locking,
+        book: Book,
+        kept: Before[dict[Effect, Reason]] = unknown,
+        unsettled: Iterable[str] = (),
     ) -> None:
-        """`kept` are effects that are known already."""
+        """`kept` are effects that are known already, `unsettled` the functions among these that ROUNDS has cut."""
         self._links, self._locking, self._book = links, locking, book
         self._found = Inherited(kept)
+        self.unsettled = set(unsettled)
+        """Functions of cycles of calls in which something was still being added in the last round."""
         self._given_to: dict[str, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
         self._asking: dict[str, bool] = {}
@@ -164,7 +171,7 @@ class Effects:
             lines = moved.get(key, 0)
             return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in links.wired else {}
 
-        effects = cls(links, locking, book, kept)
+        effects = cls(links, locking, book, kept, before.unsettled)
         agenda = Agenda(links, book.remade)
         for group, members in agenda:
             known = [(key, given) for key in members for given in had.of(key)]
@@ -220,6 +227,12 @@ class Effects:
                 found = self._found.of(key)[()]
         return found
 
+    def cut(self, key: str) -> Cut | None:
+        """The limit that cut the search for the effects of a function, as far as these were asked for."""
+        if len(self._found.get(key) or ()) > MOST:
+            return Cut("effects of a function", MOST, key)
+        return Cut("rounds through a cycle of calls", ROUNDS, key) if key in self.unsettled else None
+
     def _settle(self, key: str) -> None:
         """Find the effects of a function and all below it, each cycle of calls until nothing is added."""
         for component in components(self._open, [key]):
@@ -234,6 +247,7 @@ class Effects:
         if all(self._found.get(member) is not None for member in component):
             return
         order = self._ordered(component)
+        self.unsettled.difference_update(order)
         for member in order:
             self._found.of(member).setdefault((), {})
         inside, todo = frozenset(component), set(component)
@@ -248,6 +262,8 @@ class Effects:
                         todo |= self._upset(member, inside)
             if not todo or sum(len(self.of(m)) for m in order) == size:
                 break
+        else:
+            self.unsettled.update(order)
 
     def _ordered(self, component: list[str]) -> list[str]:
         """The functions of a cycle in an order that rests on nothing but who calls whom."""

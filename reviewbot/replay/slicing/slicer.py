@@ -24,7 +24,7 @@ from reviewbot.replay.slicing.frames import Choice, End, Frame, Inside, Read, Si
 from reviewbot.replay.slicing.lock_calls import Held, State, Token, lasting, locked
 from reviewbot.replay.slicing.reader import Act, Reader, Seen, Target, bound
 from reviewbot.replay.slicing.reader import reader as made_ready
-from reviewbot.types import Place
+from reviewbot.types import Cut, Place
 
 MOST_STATES = 40_000
 """States of all programs of one circle before they are given up."""
@@ -39,7 +39,14 @@ class Unreadable(Exception):
 
 
 class TooLarge(Unreadable):
-    """The program is larger than what can be searched."""
+    """The program is larger than what can be searched: `cut` is the limit that says so."""
+
+    def __init__(self, text: str, cut: Cut) -> None:
+        super().__init__(text, cut)
+        self.cut = cut
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Extractor:
@@ -49,6 +56,9 @@ class Extractor:
     followed whether they touch a resource or not. lean: the chains say who waits for a lock; of other callees only
     those count that leave one held, or drop one.
     """
+
+    most = MOST_STATES
+    """States that are looked at."""
 
     def __init__(
         self,
@@ -63,7 +73,7 @@ class Extractor:
         self.lean = lean
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
-        self._left = MOST_STATES
+        self._left = self.most
         self._known: dict[tuple[str, Held, Values, bool], list[Read]] = {}
         self._numbers: dict[Hashable, int] = {}
         self._programs: list[Program] = []
@@ -108,7 +118,7 @@ class Extractor:
 
     def refill(self) -> None:
         """Reset the bound on states, for another try with a smaller slice."""
-        self._left = MOST_STATES
+        self._left = self.most
 
     def _settled(self, after: Hashable, inside: Held) -> bool:
         """Whether a task may end there: with what it was called with, and nothing more."""
@@ -160,7 +170,8 @@ class Extractor:
                 state = graph.states[number]
                 self._left -= 1
                 if self._left < 0:
-                    raise TooLarge(f"{reader.body.name}() has too many ways")
+                    cut = Cut("states of the program of a task", self.most, frame.key)
+                    raise TooLarge(f"{reader.body.name}() has too many ways", cut)
                 if isinstance(state, State):
                     found = self._ways(frame, reader, state)
                 elif isinstance(state, Inside):
