@@ -54,7 +54,7 @@ class LostWakeup(Rule[Unwoken | Missed]):
                 facts=rests(diff, (f"{found.at.file}:{found.function}",)),
                 related=[found.waiter],
             )
-        for change in missed(*worlds, names):
+        for change in diff.noting(missed(*worlds, names)):
             yield from self.candidate(
                 diff,
                 change,

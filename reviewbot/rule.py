@@ -165,6 +165,7 @@ __all__ = [
 ]
 
 
+Found = TypeVar("Found")
 About = TypeVar("About")
 """What a rule knows of its findings: a frozen struct of its own."""
 
@@ -329,6 +330,14 @@ class Diff:
     def build(self) -> None:
         """Make both programs and find the facts of the change, so that no question of a rule has to wait for them."""
         _ = self.before.world, self.after.world, self.added, self.removed, self.touched
+
+    def noting(self, search: Iterable[Found | Cut]) -> Iterator[Found]:
+        """What a search finds; what it did not look at is noted."""
+        for found in search:
+            if isinstance(found, Cut):
+                self.cuts[found] = None
+            else:
+                yield found
 
     @cached_property
     def added(self) -> Facts:

@@ -21,8 +21,8 @@ from reviewbot.kernel import schema
 from reviewbot.replay.slicing.frames import Frame
 from reviewbot.replay.slicing.lock_calls import State
 from reviewbot.replay.slicing.reader import Act, Reader, Seen
-from reviewbot.replay.slicing.slicer import Extractor, Op, Program, Unreadable
-from reviewbot.types import Place, Value
+from reviewbot.replay.slicing.slicer import Extractor, Op, Program, TooLarge, Unreadable
+from reviewbot.types import Cut, Place, Value
 
 RUN = "run"
 """Every hardware queue: which one is run is not told apart."""
@@ -74,7 +74,7 @@ class Index(Component):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.silences: dict[tuple[Told, tuple[str, ...]], Silence | None] = {}
+        self.silences: dict[tuple[Told, tuple[str, ...]], Silence | Cut | None] = {}
         """What `silence` found."""
         self._found: dict[object, frozenset[str]] = {}
         self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
@@ -237,19 +237,25 @@ def _may_be(identity: str, what: str) -> bool:
     return identity == what or (not known(identity) and member(identity) == member(what))
 
 
-def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Missed]:
-    """The changes of what sleeps test that functions `names` announced on every way, and do not any more."""
+def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Missed | Cut]:
+    """The changes of what sleeps test that functions `names` announced on every way, and do not any more; between them,
+    what was not looked at.
+    """
     keys = [k for file, name in names if (k := f"{file}:{name}") in after.names.functions]
     keys = [k for k in keys if k in before.names.functions and not after.function(k).macro]
     keys = [k for k in keys if not unread(after, k) - unread(before, k)]
     gained = {w for k in keys for w in _wakes(after, k) - _wakes(before, k)}
     for key in keys:
-        for told, by, waker in islice(_announces(before, key), PAIRS):
+        pairs = [*islice(_announces(before, key), PAIRS + 1)]
+        if len(pairs) > PAIRS:
+            yield Cut("changes that a function announces", PAIRS, key)
+        for told, by, waker in pairs[:PAIRS]:
             if told.wake in gained or by not in (key, *after.callees(key)):
                 continue
             way = (key,) if by == key else (key, by)
             callers = [c for c in after.callers(key) if c in after.names.functions and after.body(c).function.blocks]
             lost = _lost(before, after, told, way)
+            yield from _cuts((before, after), told, way)
             if not lost or (callers and not any(_lost(before, after, told, (c, *way)) for c in callers)):
                 continue
             handed = told.wake == RUN or bool(handlers(after, told.wake))
@@ -293,14 +299,20 @@ def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> tupl
     if way[0] not in before.names.functions or not before.body(way[0]).function.blocks:
         return ()
     was = silence(before, told, way)
-    if was is None or was.silent == was.writes:
+    if not isinstance(was, Silence) or was.silent == was.writes:
         return ()  # no write was always told
     now = silence(after, told, way)
-    if now is None:
+    if not isinstance(now, Silence):
         return ()
     if len(was.writes) != len(now.writes):  # they came or went: only where every one was told before
         return () if was.silent else now.silent
     return tuple(b for a, b in zip(was.writes, now.writes, strict=True) if b in now.silent and a not in was.silent)
+
+
+def _cuts(worlds: Iterable[World], told: Told, way: tuple[str, ...]) -> list[Cut]:
+    """What cut the search for the writes that are not announced, as far as it was made."""
+    found = [index(world).silences.get((told, way)) for world in worlds]
+    return [cut for cut in found if isinstance(cut, Cut)]
 
 
 class Silence(NamedTuple):
@@ -311,8 +323,9 @@ class Silence(NamedTuple):
     silent: tuple[Place, ...]
 
 
-def silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | None:
-    """The writes of a function, and which can stay without a wake-up; None where it never writes or is not readable.
+def silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | Cut | None:
+    """The writes of a function, and which can stay without a wake-up; None where it never writes or is not readable, what
+    cut the search where it is too large.
 
     way: the function, and the callees through which it writes, down to the one of which every write counts.
     """
@@ -322,9 +335,11 @@ def silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | None:
     return silences[told, way]
 
 
-def _silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | None:
+def _silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | Cut | None:
     try:
         program = Announcing(world, told, way).program(way[0])
+    except TooLarge as error:
+        return error.cut
     except Unreadable:
         return None
     writes = [(op, after) for ways in program.places.values() for op, after in ways.steps if op.kind == "write"]

@@ -32,14 +32,11 @@ def found(diff: Diff) -> list[Circle]:
     have: list[Circle] | None = diff.__dict__.get("circles")
     if have is None:
         have = diff.__dict__["circles"] = []
-        for circle in circles(diff.before.world, diff.after.world, touched(diff)):
-            if isinstance(circle, Cut):
-                diff.cuts[circle] = None
-            elif len(have) == MOST:
+        for circle in diff.noting(circles(diff.before.world, diff.after.world, touched(diff))):
+            if len(have) == MOST:
                 diff.cuts[Cut("circles of waits of a change", MOST)] = None
                 break
-            else:
-                have.append(circle)
+            have.append(circle)
     return have
 
 

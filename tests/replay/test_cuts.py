@@ -9,13 +9,14 @@ from reviewbot.analysis.program import cache, programs
 from reviewbot.analysis.program.program import World
 from reviewbot.analysis.summaries import effect_summary
 from reviewbot.bench.demo import examine_case
-from reviewbot.detect import waitfor
+from reviewbot.detect import announced, waitfor
 from reviewbot.gittree.source import MemorySource
 from reviewbot.replay import circles
 from reviewbot.replay.slicing import slicer
 from reviewbot.types import Cut, Outcome
 
 FILE = "drivers/md/small.c"
+ANNOUNCED = "lost-wakeup/work-not-queued"
 CODE = """
 struct mill { struct mutex one; struct mutex two; struct mutex three; };
 static void back(struct mill *m, int n);
@@ -61,6 +62,19 @@ def test_most_states_of_a_program(most: int, outcome: Outcome, monkeypatch: pyte
     assert [v.outcome for v in review.verdicts] == [outcome]  # what fits is still judged
     [note] = review.notes
     assert note.startswith(f"not all looked at: at most {most} states of the program of a task (")
+
+
+def test_most_announced_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert notes(ANNOUNCED) == ()
+    monkeypatch.setattr(announced, "PAIRS", 0)
+    [note] = notes(ANNOUNCED)
+    assert note.startswith("not all looked at: at most 0 changes that a function announces (")
+
+
+def test_most_states_until_a_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announced.Announcing, "most", 2)
+    [note] = notes(ANNOUNCED)
+    assert note.startswith("not all looked at: at most 2 states of the program of a task (")
 
 
 def test_most_effects_of_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
