@@ -105,7 +105,7 @@ def _together(side: Version, key: str) -> dict[str, list[Drain]]:
     view = side.world.view(key)
     found: dict[str, list[Drain]] = {}
     for drain in drains(side.world, key):
-        if drain.own and drain.rank > 0 and not drain.started and not several(view.body.function, drain, drain):
+        if drain.own and drain.rank > 0 and not drain.started and not several(view.body, drain, drain):
             series = found.setdefault(drain.pool, [])
             if not series or series[-1].block in (drain.block, *view.dominance.above(drain.block)):
                 series.append(drain)

@@ -147,8 +147,8 @@ def _series(side: Version, key: str) -> dict[str, list[Drain]]:
     for drain in drains(side.world, key):
         if drain.rank > 0 and not drain.started:
             found.setdefault(drain.pool, []).append(drain)
-    function = side.world.body(key).function
-    return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}
+    body = side.world.body(key)
+    return {p: ds for p, ds in found.items() if any(several(body, a, b) for a in ds for b in ds)}
 
 
 def _locks(side: Version, key: str, drain: Drain) -> frozenset[str]:

@@ -103,8 +103,8 @@ def _twice(side: Version, key: str) -> dict[str, list[Drain]]:
     entered = serves(side.world, key) if found else None
     if entered is None or entered.context != "io_path":
         return {}
-    function = side.world.body(key).function
-    return {p: ds for p, ds in found.items() if any(several(function, a, b) for a in ds for b in ds)}
+    body = side.world.body(key)
+    return {p: ds for p, ds in found.items() if any(several(body, a, b) for a in ds for b in ds)}
 
 
 def _scene(found: Twice, rescuer: bool) -> Scene:

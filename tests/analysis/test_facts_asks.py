@@ -126,8 +126,8 @@ def test_what_is_taken_several_times_and_what_is_kept(world: World) -> None:
     """
     (again,), (single,) = drains(world, key("loop")), drains(world, key("once"))
     assert again.pool == "foo.pool"
-    assert several(world.body(key("loop")).function, again, again)
-    assert not several(world.body(key("once")).function, single, single)
+    assert several(world.body(key("loop")), again, again)
+    assert not several(world.body(key("once")), single, single)
     assert (kept(world, key("loop"), "foo.pool"), kept(world, key("once"), "foo.pool")) == (True, False)
     assert kept(world, key("over"), "foo.pool")
     assert [d.pool for d in drains(world, key("foo_map"))] == ["foo.pool"]

@@ -51,6 +51,22 @@ class Body(Scope):
         return tuple(e.call for e in self.events() if isinstance(e, CallEvent))
 
     @cached_property
+    def onward(self) -> tuple[frozenset[int], ...]:
+        """For each block the blocks that can come after it; itself among them when it is part of a loop."""
+        direct = [{edge.to for edge in block.edges} for block in self.function.blocks]
+        found = []
+        for start in range(len(direct)):
+            seen: set[int] = set()
+            todo = list(direct[start])
+            while todo:
+                at = todo.pop()
+                if at not in seen:
+                    seen.add(at)
+                    todo += direct[at]
+            found.append(frozenset(seen))
+        return tuple(found)
+
+    @cached_property
     def values(self) -> dict[str, list[tuple[str, Expr]]]:
         """Local or parameter -> (operator, value) of its assignments."""
         found: dict[str, list[tuple[str, Expr]]] = {}

@@ -6,16 +6,15 @@ An element that the function does not give back itself stays with the request un
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from reviewbot.analysis.code import gfp
+from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Give, Held, Take
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.questions.allocation_sites import resolved
 from reviewbot.analysis.summaries.effect_summary import FEW
-from reviewbot.csource.ir import Function
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Submit
 from reviewbot.types import Place
@@ -110,29 +109,12 @@ def _starts_io(world: World, view: View, made: Made) -> bool:
     return any(effect.kind in WAITS for target in targets for effect in world.does(target))
 
 
-@cache
-def onward(function: Function) -> tuple[frozenset[int], ...]:
-    """For each block the blocks that can come after it; itself among them when it is part of a loop."""
-    direct = [{edge.to for edge in block.edges} for block in function.blocks]
-    found = []
-    for start in range(len(direct)):
-        seen: set[int] = set()
-        todo = list(direct[start])
-        while todo:
-            at = todo.pop()
-            if at not in seen:
-                seen.add(at)
-                todo += direct[at]
-        found.append(frozenset(seen))
-    return tuple(found)
-
-
-def several(function: Function, first: Drain, second: Drain) -> bool:
+def several(body: Body, first: Drain, second: Drain) -> bool:
     """True when one run of the function can take at the second place after the first; for one place given twice: when
     it can take there again."""
     if first.block == second.block and first.at.line < second.at.line:
         return True
-    return second.block in onward(function)[first.block]
+    return second.block in body.onward[first.block]
 
 
-__all__ = ["Drain", "drains", "kept", "onward", "several"]
+__all__ = ["Drain", "drains", "kept", "several"]
