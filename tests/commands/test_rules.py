@@ -18,7 +18,7 @@ import heuristics
 from reviewbot import cli, precision, rules
 from reviewbot.bench import case as cases
 from reviewbot.bench.demo import examine_case
-from reviewbot.rule import Candidate, Diff, Finding, Rule, Scene, Version
+from reviewbot.rule import Candidate, Diff, Rule, Scene, Version
 from reviewbot.types import Decision, ReviewError
 
 FILES = sorted(p for p in Path(heuristics.__path__[0]).glob("*.py") if p.name != "__init__.py")
