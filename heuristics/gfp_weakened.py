@@ -135,9 +135,10 @@ def _asks(side: Version, key: str) -> tuple[Ask, ...]:
 def _new(diff: Diff, key: str, after: Iterable[Ask]) -> Iterator[Ask]:
     """Calls that the patch adds and that may wait for I/O."""
     old = diff.before.world
-    had = {call.callee for call in old.body(key).calls} if key in old.names.functions else set()
+    calls = old.body(key).calls if key in old.names.functions else ()
+    had = {KERNEL.older.get(call.callee, call.callee) for call in calls}
     for ask in after:
-        fresh = diff.changed(ask.at, Side.AFTER) and ask.call not in had
+        fresh = diff.changed(ask.at, Side.AFTER) and KERNEL.older.get(ask.call, ask.call) not in had
         if fresh and not ask.guessed and not ask.target and ask.klass in ("nofs", "full"):
             yield ask
 

@@ -224,6 +224,11 @@ class Kernel:
         """Newer name of a shared object -> the name it is known by here."""
         return {new: same[0] for g in self.api.global_workqueue for same in g.same for new in same[1:]}
 
+    @cached_property
+    def older(self) -> Mapping[str, str]:
+        """Newer name of a call that asks for memory -> the name that asks for the same since long ago."""
+        return {new: same[0] for group in self.api.allocate for same in group.same for new in same[1:]}
+
     def atomic(self, klass: str) -> bool:
         """Whether a holder of a lock of this class may not sleep, whichever of its classes (`mutex/spin`) it has."""
         return all(c in self.classes and self.classes[c].atomic for c in klass.split("/"))

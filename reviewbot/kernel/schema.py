@@ -113,6 +113,10 @@ class Allocate(Group, frozen=True):
     calls: tuple[str, ...]
     gfp: int | None = None
     flags: str = ""
+    default: str = ""
+    """The mask where the argument is left out; one that is given and cannot be read stays unknown."""
+    same: tuple[tuple[str, ...], ...] = ()
+    """Names of one and the same request, the oldest first."""
 
 
 class Mask(Group, frozen=True):
@@ -143,6 +147,8 @@ class Pool(Group, frozen=True):
     gfp: int | None = None
     count: int | None = None
     flags: int | None = None
+    default: str = ""
+    """The mask of a call that is given none."""
 
 
 class Client(Group, frozen=True):

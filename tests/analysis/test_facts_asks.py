@@ -53,6 +53,20 @@ def test_scopes_and_callers_decide_the_class(world: World) -> None:
     assert asks(world, key("inner"))[0].klass == "full"
 
 
+def test_a_mask_that_is_left_out_is_the_default(world: World) -> None:
+    """
+    static void sized(struct foo *f, int n) { f = kmalloc_objs(*f, n); }
+    static void given(struct foo *f) { f = kzalloc_flex(*f, list, 3, GFP_NOIO); }
+    static void inner(struct foo *f, gfp_t gfp) { f = kzalloc_obj(*f, gfp); }
+    static void unknown(struct foo *f) { f = kzalloc_obj(*f, f->gfp); }
+    static void foo_map(struct foo *f, struct bio *bio) { inner(f, GFP_NOFS); bio_submit_split_bioset(bio, 8, &f->set); }
+    """
+    found = {name: asks(world, key(name))[0].klass for name in ("sized", "given", "inner", "unknown")}
+    assert found == {"sized": "full", "given": "noio", "inner": "nofs", "unknown": ""}
+    (drain,) = drains(world, key("foo_map"))
+    assert (drain.pool, drain.rank) == ("foo.set", 1)
+
+
 def test_way_through_a_lock_and_through_the_function(world: World) -> None:
     """
     static void foo_map(struct foo *f) { mutex_lock(&f->lock); mutex_unlock(&f->lock); inner(f); }

@@ -76,3 +76,10 @@ def test_adding_a_call_needs_no_code() -> None:
     added = kernel(api=API + '\n[[submit]]\ndoc = "A new way down."\nargument = 0\ncalls = ["push_bio"]\n')
     assert "push_bio" not in KERNEL.effects
     assert "push_bio" in added.effects
+
+
+def test_the_newer_spelling_of_a_request_is_the_older_one() -> None:
+    assert KERNEL.older["kmalloc_obj"] == "kmalloc"
+    assert KERNEL.older["kzalloc_objs"] == "kcalloc"
+    (asks,) = (e for e in KERNEL.effects["kmalloc_flex"] if isinstance(e, Allocate))
+    assert (asks.gfp, asks.default) == (3, "GFP_KERNEL")

@@ -184,5 +184,7 @@ def _sleeps(body: Body, call: Call) -> bool:
 def _masks(body: Body, call: Call, effect: Allocate | PoolCall) -> tuple[str, ...]:
     if isinstance(effect, Allocate) and effect.flags:
         return (effect.flags,)
-    position = effect.gfp if isinstance(effect, Allocate) else effect.group.gfp
-    return gfp.masks(body, call.args[position]) if position is not None and position < len(call.args) else ()
+    group = effect if isinstance(effect, Allocate) else effect.group
+    if group.gfp is not None and group.gfp < len(call.args):
+        return gfp.masks(body, call.args[group.gfp])
+    return (group.default,) if group.default else ()

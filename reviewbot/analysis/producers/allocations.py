@@ -16,10 +16,10 @@ from reviewbot.kernel import schema
 def facts(view: View) -> Iterator[Fact]:
     """Allocation facts of one function."""
     for made, effect in view.having(schema.Allocate):
-        given = view.arg(made.call, effect.gfp) is not None
-        if not effect.flags and not given:
+        given, implied = view.arg(made.call, effect.gfp) is not None, effect.flags or effect.default
+        if not implied and not given:
             continue  # the call had a mask in another kernel version
-        alternatives = mask(view, made.call, effect.gfp) if given else (effect.flags,)
+        alternatives = mask(view, made.call, effect.gfp) if given else (implied,)
         if effect.flags:
             alternatives = tuple(effect.flags if a.startswith(UNKNOWN) else a for a in alternatives)
         yield Allocation(**view.site(made), gfp=alternatives, classes=gfp.classes(alternatives, scopes(made.at)))

@@ -25,7 +25,7 @@ def facts(view: View) -> Iterator[Fact]:
             pool = view.result(made.call)
         site = view.site(made)
         if effect.does == "take":
-            alternatives = mask(view, made.call, group.gfp) if group.gfp is not None else ("0",)
+            alternatives = mask(view, made.call, group.gfp) if group.gfp is not None else (group.default or "0",)
             classes = gfp.classes(alternatives, scopes(made.at))
             yield Take(**site, pool=pool, what=group.what, gfp=alternatives, classes=classes)
         elif effect.does == "give":

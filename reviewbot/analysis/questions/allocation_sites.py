@@ -15,6 +15,7 @@ from reviewbot.analysis.events.kinds import Allocation, Held, Take
 from reviewbot.analysis.producers.allocations import scopes
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.summaries.effect_summary import FEW, Effect
+from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _otherwise(one: Ask, other: Ask) -> bool:
 def _named(found: Iterable[Ask]) -> dict[str, list[Ask]]:
     named: dict[str, list[Ask]] = {}
     for ask in found:
-        named.setdefault(ask.call, []).append(ask)
+        named.setdefault(KERNEL.older.get(ask.call, ask.call), []).append(ask)
     return named
 
 
