@@ -18,6 +18,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    KERNEL,
     OWN_LIST,
     Candidate,
     Diff,
@@ -42,7 +43,7 @@ from reviewbot.rule import (
     tries,
 )
 
-RESCUED = "BIOSET_NEED_RESCUER"
+RESCUED = KERNEL.word("bioset_rescuer")
 """The flag of a bio_set that has a rescuer."""
 
 

@@ -17,6 +17,8 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    KERNEL,
+    RANK,
     Candidate,
     Diff,
     Exit,
@@ -36,16 +38,14 @@ from reviewbot.rule import (
     short,
 )
 
-RANK = {"nowait": 0, "atomic": 0, "noio": 1, "nofs": 2, "full": 3}
-GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS"}
+NOIO = KERNEL.masks["noio"]
 WHAT = {
     "mapping": "the page cache of {name}",
     "socket": "the socket",
     "cipher": "the cipher in {name}",
 }
 
-
-CALL = {"mapping": "filemap_alloc_folio", "socket": "alloc_skb"}
+CALL = {group.of: group.asks for group in KERNEL.api.mask}
 
 
 class Widened(Value, frozen=True):
@@ -95,7 +95,7 @@ class GfpMask(Rule[Widened]):
         yield from self.candidate(
             diff,
             Widened(fact.of, fact.object, fact.function, fact.at.file, needs, fact.klass, user, device),
-            f"{what} may allocate with {GFP.get(klass, 'GFP_NOIO')}",
+            f"{what} may allocate with {KERNEL.masks.get(klass, 'GFP_NOIO')}",
             _words(what, klass, fact.klass, needs, user, device),
             after=[f.at for f in after],
             before=[fact.at],
@@ -138,7 +138,7 @@ class GfpMask(Rule[Widened]):
         text = {
             "cipher": "Keep CRYPTO_ALG_ALLOCATES_MEMORY in the mask, so that such ciphers are not chosen.",
             "callers": f"Keep memalloc_{found.was}_save() in {found.function}().",
-        }.get(found.of, f"Keep the mask at {GFP.get(found.was, 'GFP_NOIO')}.")
+        }.get(found.of, f"Keep the mask at {KERNEL.masks.get(found.was, 'GFP_NOIO')}.")
         yield Remedy(text=text, scene=_scene(found, found.was))
 
 
@@ -162,7 +162,7 @@ def _user(side: Version, fact: Mask, needs: str) -> str:
 
 
 def _scene(found: Widened, klass: str) -> Scene:
-    given = {"gfp": GFP.get(klass, "GFP_NOIO"), "needs": found.needs, "file": found.file}
+    given = {"gfp": KERNEL.masks.get(klass, NOIO), "needs": found.needs, "file": found.file}
     given |= {"device": found.device} if found.device else {}
     if found.counter:
         return Scene.of(
@@ -180,8 +180,8 @@ def _words(what: str, klass: str, was: str, needs: str, user: str, device: str, 
     turn = f", which in turn waits for {user}()" if user and counted else ""
     who = f", and {user}() needs it for I/O" if user and not counted else ""
     return Words(
-        claim=f"{what[0].upper()}{what[1:]} may allocate with {GFP.get(klass, 'GFP_NOIO')}{who}. {counted}"
+        claim=f"{what[0].upper()}{what[1:]} may allocate with {KERNEL.masks.get(klass, NOIO)}{who}. {counted}"
         f"{' ' if counted else ''}When memory is short the allocation may {waits}{turn}.",
         setting="For example, when memory is short:",
-        contrast=f"With {GFP.get(was, 'GFP_NOIO')} reclaim does not {promise}, so this could not happen.",
+        contrast=f"With {KERNEL.masks.get(was, NOIO)} reclaim does not {promise}, so this could not happen.",
     )

@@ -44,8 +44,7 @@ from reviewbot.rule import (
     worker,
 )
 
-GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS"}
-SAVE = {"noio": "memalloc_noio_save", "nofs": "memalloc_nofs_save", "memalloc": "memalloc_noreclaim_save"}
+NOIO = KERNEL.masks["noio"]
 NEAR = 4
 """Most calls from where a bio comes in to a new allocation: the longer the way, the more conditions stand on it."""
 
@@ -76,7 +75,7 @@ class GfpWeakened(Rule[Weakened]):
     def check(self, diff: Diff) -> Iterator[Candidate[Weakened]]:
         for key in diff.touched:
             before = asks(diff.before.world, key) if key in diff.before.world.names.functions else ()
-            after = tuple(ask for ask in asks(diff.after.world, key) if "__GFP_NOLOCKDEP" not in ask.gfp)
+            after = tuple(ask for ask in asks(diff.after.world, key) if KERNEL.word("gfp_nolockdep") not in ask.gfp)
             found = [*weaker(before, after), *((None, ask) for ask in _new(diff, key, after))]
             for was, ask in sorted(found, key=lambda pair: (pair[1].guessed, -pair[1].rank)):
                 needs = "FS" if was and was.klass == "nofs" else "IO"
@@ -92,7 +91,7 @@ class GfpWeakened(Rule[Weakened]):
     ) -> Iterator[Candidate[Weakened]]:
         function, entered = ask.at.function, why.entered
         lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
-        what = f"outside of {SAVE[lost[0]]}()" if lost else f"with {_gfp(ask)}"
+        what = f"outside of {KERNEL.scopes[lost[0]]}()" if lost else f"with {_gfp(ask)}"
         lock = short(why.held.lock) if why.held else ""
         under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while I/O is kept out"}
         file = diff.after.world.names.file[key]
@@ -123,8 +122,8 @@ class GfpWeakened(Rule[Weakened]):
     def remedies(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Remedy]:
         found = candidate.about
         kept, function = found.was or "noio", found.key.rpartition(":")[2]
-        mask = f"{'Keep' if found.was else 'Use'} {GFP.get(kept, 'GFP_NOIO')} in {function}()."
-        text = f"Keep {SAVE[found.scope]}() in {function}()." if found.scope else mask
+        mask = f"{'Keep' if found.was else 'Use'} {KERNEL.masks.get(kept, 'GFP_NOIO')} in {function}()."
+        text = f"Keep {KERNEL.scopes[found.scope]}() in {function}()." if found.scope else mask
         yield Remedy(text=text, scene=_scene(found, kept, ()))
 
 
@@ -150,14 +149,14 @@ def _plain(reason: Way) -> bool:
 
 
 def _gfp(ask: Ask) -> str:
-    return ask.gfp or GFP.get(ask.klass, "GFP_NOIO")
+    return ask.gfp or KERNEL.masks.get(ask.klass, NOIO)
 
 
 def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
     file, _, function = found.key.rpartition(":")
     scope = next((s for s in ("noio", "nofs") if s in scopes), "none")
     call, device = spoken_call(found.call).removesuffix("()"), found.device or "the device"
-    given = {"gfp": GFP.get(raw, "GFP_NOIO"), "scope": scope, "call": call, "function": function, "file": file}
+    given = {"gfp": KERNEL.masks.get(raw, NOIO), "scope": scope, "call": call, "function": function, "file": file}
     given |= {"device": device}
     held, entered, kind = found.why.held, found.why.entered, found.why.kind
     where = "worker" if entered and entered.context in ("completion", "work", "thread") else "map"
@@ -181,7 +180,7 @@ def _words(diff: Diff, was: Ask | None, ask: Ask, why: Way, needs: str, lost: Se
     name = diff.after.world.function
     root, taker = (name(why.entered.chain[i]).name for i in (0, -1)) if why.entered else ("", "")
     lock = short(why.held.lock) if why.held else ""
-    mask = _gfp(ask) if not lost else f"{_gfp(ask)} outside of {SAVE[lost[0]]}()"
+    mask = _gfp(ask) if not lost else f"{_gfp(ask)} outside of {KERNEL.scopes[lost[0]]}()"
     does = f"calls {spoken_call(ask.call)}{', which may allocate' if ask.guessed or ask.target else ''}"
     called_by = f"It is called by {root}(), and {who} waits for that"
     who_waits = f"{who[0].upper()}{who[1:]} waits for it to return" if root == function else called_by
@@ -191,7 +190,7 @@ def _words(diff: Diff, was: Ask | None, ask: Ask, why: Way, needs: str, lost: Se
         "lock": (f"{lock} is held there, and {root}(), which {who} waits for, takes it{within}.", f", which {verb} for {lock}"),
         "stopped": (f"{lock} is frozen there, so no I/O gets through.", " to the same device"),
     }[why.kind]  # fmt: skip
-    kept = SAVE[lost[0]] + "()" if lost else GFP.get(was.klass, "GFP_NOIO") if was else "GFP_NOIO"
+    kept = KERNEL.scopes[lost[0]] + "()" if lost else KERNEL.masks.get(was.klass, NOIO) if was else NOIO
     return Words(
         claim=f"{function}() {does} with {mask}. {reason} When memory is short the allocation may {waits}{end}.",
         setting="For example, when memory is short:",

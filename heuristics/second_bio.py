@@ -15,6 +15,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    KERNEL,
     Candidate,
     Diff,
     Drain,
@@ -32,7 +33,7 @@ from reviewbot.rule import (
     short,
 )
 
-FLAG = "BIOSET_NEED_RESCUER"
+FLAG = KERNEL.word("bioset_rescuer")
 
 
 class Twice(Value, frozen=True):

@@ -18,6 +18,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    KERNEL,
     Candidate,
     Client,
     Diff,
@@ -40,8 +41,7 @@ from reviewbot.rule import (
     stacks,
 )
 
-CLIENTS = ("dm_io_client", "dm_kcopyd_client", "dm_bufio_client")
-EVERYBODYS = "fs_bio_set"
+EVERYBODYS = KERNEL.word("shared_set")
 
 
 class Shared(Value, frozen=True):
@@ -140,7 +140,7 @@ def _clients(diff: Diff) -> Iterator[tuple[str, Client]]:
     """Clients with a reserve that were made for each instance and are made once."""
     for new in diff.added[Client]:
         for old in diff.removed[Client]:
-            same = new.klass == old.klass in CLIENTS and (new.does, old.does) == ("create", "create")
+            same = new.klass == old.klass in KERNEL.reserved and (new.does, old.does) == ("create", "create")
             if same and scope(new.object) is Scope.GLOBAL and scope(old.object) is Scope.INSTANCE:
                 yield old.object, new
 

@@ -18,6 +18,7 @@ Known gaps
 from collections.abc import Iterable, Iterator, Sequence
 
 from reviewbot.rule import (
+    KERNEL,
     Candidate,
     Diff,
     Effect,
@@ -34,8 +35,9 @@ from reviewbot.rule import (
     short,
 )
 
-SLOTS = ("shrinker.scan_objects", "shrinker.count_objects")
-GATES = {"__GFP_FS": "FS", "__GFP_IO": "IO", "gfp_has_io_fs": "FS"}
+SLOTS = KERNEL.words["shrinks"]
+GATES = dict.fromkeys((*KERNEL.words["gfp_fs"], *KERNEL.words["gfp_fs_test"]), "FS")
+GATES |= dict.fromkeys(KERNEL.words["gfp_io"], "IO")
 STRENGTH = {"none": 0, "IO": 1, "FS": 2, "work": 3}
 IO_WAITS = ("io", "bit", "event", "completion")
 
@@ -191,7 +193,7 @@ def _weaker(diff: Diff, root: str, now: Gated, was: Gated, bad: tuple[str, ...])
 def _scene(found: Starts | Takes, gate: str) -> Scene:
     file, _, name = found.root.rpartition(":")
     if isinstance(found, Starts):
-        return Scene.of("shrinker_io", gate=gate, gfp="GFP_NOFS", shrinker=name, file=file)
+        return Scene.of("shrinker_io", gate=gate, gfp=KERNEL.masks["nofs"], shrinker=name, file=file)
     names = {"lock": short(found.lock), "shrinker": name, "function": found.place.function, "file": file}
     how, gate = ("none", "none") if gate == "work" else ("lock", gate)
     return Scene.of("shrinker_lock", how=how, gate=gate, gfp=found.gfp, holder=found.holder, **names)

@@ -16,6 +16,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    OWN_LIST,
     Candidate,
     Diff,
     Entered,
@@ -34,8 +35,6 @@ from reviewbot.rule import (
     short,
     stacked,
 )
-
-OWN_LIST = "task_struct.bio_list"
 
 
 class Waiting(Value, frozen=True):

@@ -17,7 +17,21 @@ Known gaps
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from reviewbot.rule import Candidate, Diff, Flush, Queue, Remedy, Rule, Scene, Value, Version, Words, lives, short
+from reviewbot.rule import (
+    KERNEL,
+    Candidate,
+    Diff,
+    Flush,
+    Queue,
+    Remedy,
+    Rule,
+    Scene,
+    Value,
+    Version,
+    Words,
+    lives,
+    short,
+)
 
 
 class Wait(NamedTuple):
@@ -32,7 +46,7 @@ class Wait(NamedTuple):
     """The task has to go on when memory is short."""
 
 
-ENDS = ("destroy_workqueue", "drain_workqueue")
+ENDS = KERNEL.words["wq_ends"]
 """Waits of somebody who tears the queue down: nobody counts on him for memory."""
 
 

@@ -17,6 +17,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
+    KERNEL,
     Bind,
     Candidate,
     Diff,
@@ -117,7 +118,7 @@ class WqMemReclaim(Rule[Stranded]):
         scene = _scene("workqueue_writeback", found, rescuer=True)
         if was not in ("", queue):
             yield Remedy(text=f"Leave the work on {was}.", scene=scene)
-        yield Remedy(f"Keep WQ_MEM_RECLAIM for {queue}.", scene, identity, "WQ_MEM_RECLAIM")
+        yield Remedy(f"Keep WQ_MEM_RECLAIM for {queue}.", scene, identity, KERNEL.word("wq_rescuer"))
         if side.owns(identity) and side.has(identity):
             yield Remedy(text=f"Make {queue} with WQ_MEM_RECLAIM.", scene=scene)
         yield Remedy(text="Queue the work on a workqueue of its own with WQ_MEM_RECLAIM.", scene=scene)

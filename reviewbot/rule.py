@@ -14,6 +14,7 @@ from typing import ClassVar, Generic, TypeVar
 import msgspec
 
 from reviewbot.analysis.callgraph.contexts import Entered
+from reviewbot.analysis.code.gfp import RANK
 from reviewbot.analysis.code.identity import Scope, known, member, owner, scope
 from reviewbot.analysis.code.identity import spoken as short
 from reviewbot.analysis.code.lines import assigned, reads, sets
@@ -79,6 +80,7 @@ __all__ = [
     "KERNEL",
     "KWORKER",
     "OWN_LIST",
+    "RANK",
     "Allocation",
     "Ask",
     "Bind",

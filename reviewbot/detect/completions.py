@@ -13,6 +13,7 @@ from reviewbot.analysis.program.program import World
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Name
 from reviewbot.detect.sleeps import Names
 from reviewbot.detect.waitfor import changed, unread
+from reviewbot.kernel import KERNEL
 from reviewbot.replay.slicing.slicer import Extractor, Program, Unreadable
 from reviewbot.types import Place, Value
 
@@ -144,7 +145,7 @@ def _lent(world: World, key: str, wait: Wait, what: str, waker: str) -> bool:
     if local in body.locals and not body.locals[local].pointers and inside:
         return f"{body.names.resolve(body.locals[local]).name}.{inside}" == what
     owner, _, field = what.partition(".")
-    typed = body.names.member(owner, field, body.file).name == "completion"
+    typed = body.names.member(owner, field, body.file).name in KERNEL.words["completion_type"]
     return any(
         isinstance(event, Assign)
         and isinstance(event.right, AddressOf)

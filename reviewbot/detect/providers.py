@@ -15,10 +15,6 @@ from reviewbot.csource.ir import Assign, Field
 from reviewbot.detect.edges import Actor, Edge, edges
 from reviewbot.kernel import KERNEL
 
-MACHINE = frozenset({"completion", "io_path", "work", "thread", "softirq", "hardirq", "reclaim", "writeback"})
-"""Contexts that run by themselves: a sleeper may count on them, and not on a person who comes by."""
-
-
 FAR = 4
 """Most calls from a place down to the lock that it takes: further away the conditions on the way hardly go together."""
 NEAR = 1
@@ -130,7 +126,7 @@ class Providers(Component):
         if edge.reads and (writing := [k for k in keys if self._writes(k, edge.reads)]):
             keys = writing
         ways = [Actor(chain=chain, context=c) for k in keys for c, chain in self._roots(k)]
-        machine = [a for a in ways if a.context in MACHINE]
+        machine = [a for a in ways if a.context in KERNEL.machine]
         yield from {a.root: a for a in reversed(machine or ways)}.values()
 
     def _writes(self, key: str, reads: tuple[str, ...]) -> bool:

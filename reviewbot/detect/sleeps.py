@@ -106,7 +106,7 @@ def _interrupt(world: World, key: str) -> str:
 
 
 def _runs_in(root: Entered | Root) -> str:
-    return root.context if root.slot != "bio.bi_end_io" else "hardirq"
+    return root.context if root.slot not in KERNEL.words["bio_end"] else "hardirq"
 
 
 def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:

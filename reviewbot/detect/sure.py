@@ -6,7 +6,6 @@ stands for several functions: the text alone does not say whether this very run 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -17,7 +16,7 @@ from reviewbot.detect.edges import Edge
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.types import Place
 
-_MAKES = re.compile(r"(^|_)(new|alloc|create|kzalloc|kmalloc)(_|$)")
+_MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
 FURTHEST = 8
 """Most functions from the one that takes a lock to the one that waits: on a longer way there are conditions that do not

@@ -26,7 +26,7 @@ from reviewbot.detect.sure import doubtful
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Cut, Place
 
-HOLDS = re.compile(r"(^|_)(un)?lock|release|resume|drop|leave|(^|_)(put|end|exit|done|finish)(_|$)")
+HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
 _WORD = re.compile(r"\w+")
 DEEP = 8

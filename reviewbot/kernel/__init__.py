@@ -1,16 +1,17 @@
 """What is known of the kernel, as data: `KERNEL` answers what a call does and what context a slot gives.
 
-The knowledge is in api.toml, contexts.toml and subsystems.toml beside this file (their head comments say how to add to
-them); the shape is in schema.py. Nothing here depends on a kernel version: unknown names do no harm.
+The knowledge is in api.toml, contexts.toml, subsystems.toml and words.toml beside this file (their head comments say
+how to add to them); the shape is in schema.py. Nothing here depends on a kernel version: unknown names do no harm.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib import resources
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -32,12 +33,14 @@ from reviewbot.kernel.schema import (
     Pool,
     Queue,
     Read,
+    Role,
     Slot,
     Submit,
     Subsystems,
     Thread,
     Wait,
     Wake,
+    WordList,
     Workqueue,
     Write,
 )
@@ -95,14 +98,20 @@ class Kernel:
     Raises ValueError with the file, the key and the reason when a file does not keep to its schema.
     """
 
-    def __init__(self, api: bytes, contexts: bytes, subsystems: bytes = b"family = []") -> None:
+    def __init__(
+        self, api: bytes, contexts: bytes, subsystems: bytes = b"family = []", words: bytes = b"word = []"
+    ) -> None:
         self.api = _decode("api.toml", api, Api)
         self.tables = _decode("contexts.toml", contexts, Contexts)
         known = _decode("subsystems.toml", subsystems, Subsystems)
         self.families, self.called = known.family, known.called
         self.indexed = tuple(dict.fromkeys(folder for group in known.indexed for folder in group.folders))
-        self.digest = hashlib.sha1(api + contexts + subsystems).hexdigest()
+        self.lists = _decode("words.toml", words, WordList)
+        self.words: Mapping[Role, tuple[str, ...]] = {word.role: word.names for word in self.lists.word}
+        self.digest = hashlib.sha1(api + contexts + subsystems + words).hexdigest()
         _check(self.api, self.tables)
+        if words and len(self.words) < len(self.lists.word):
+            raise ValueError("kernel/words.toml: a role stands there twice")
 
     @cached_property
     def effects(self) -> Mapping[str, tuple[Effect, ...]]:
@@ -148,6 +157,49 @@ class Kernel:
     def slots(self) -> Mapping[str, Slot]:
         """`struct.field` -> the context that its functions are entered in."""
         return {name: slot for slot in self.tables.slot for name in slot.slots}
+
+    @cached_property
+    def needs(self) -> Mapping[str, str]:
+        """Context that I/O or writeback waits for -> the flag with which reclaim gets to: IO or FS; the plainest first."""
+        return {c.name: c.needs for c in self.tables.context if c.needs}
+
+    @cached_property
+    def machine(self) -> frozenset[str]:
+        """Contexts that run by themselves: a sleeper may count on them, and not on a person who comes by."""
+        return frozenset(c.name for c in self.tables.context if c.machine)
+
+    @cached_property
+    def runners(self) -> Mapping[str, str]:
+        """What a handler was given to (work, timer, ...) -> the context that it is entered in."""
+        return {group.runner: group.context for group in self.api.bind}
+
+    @cached_property
+    def masks(self) -> Mapping[str, str]:
+        """How far reclaim may go (full, nofs, noio) -> the mask that says so."""
+        found: dict[str, Role] = {"full": "gfp_full", "nofs": "gfp_nofs", "noio": "gfp_noio"}
+        return {klass: self.word(role) for klass, role in found.items()}
+
+    @cached_property
+    def scopes(self) -> Mapping[str, str]:
+        """Scope over allocations (noio, nofs, memalloc) -> the call that begins it."""
+        return {group.object: group.acquire[0] for group in self.api.lock if group.klass == "scope"}
+
+    @cached_property
+    def reserved(self) -> frozenset[str]:
+        """Classes of clients that have a reserve of their own."""
+        return frozenset(group.klass for group in self.api.client if group.reserve)
+
+    def word(self, role: Role) -> str:
+        """The first name of a role: the one to say."""
+        return self.words[role][0]
+
+    def starts(self, role: Role) -> tuple[str, ...]:
+        """How the names of a role begin, where its parts are all of that kind (`GFP_*`)."""
+        return tuple(name.removesuffix("*") for name in self.words[role])
+
+    def pattern(self, role: Role) -> re.Pattern[str]:
+        """What finds the parts of a role in a name: `word`, `word*`, `*text*`."""
+        return re.compile("|".join(map(_part, self.words[role])))
 
     @cached_property
     def stacked(self) -> frozenset[str]:
@@ -276,6 +328,12 @@ def lock_calls(lock: Lock) -> tuple[tuple[str, tuple[str, ...]], ...]:
     )
 
 
+def _part(part: str) -> str:
+    if part.startswith("*"):
+        return re.escape(part.strip("*"))
+    return f"(?:^|_){re.escape(part.removesuffix('*'))}" + "(?:_|$)" * (not part.endswith("*"))
+
+
 def _names(groups: Iterable[tuple[str, ...]]) -> frozenset[str]:
     return frozenset(name for group in groups for name in group)
 
@@ -308,7 +366,7 @@ def _check(api: Api, tables: Contexts) -> None:
     contexts = {c.name for c in tables.context} | {"caller", "here"}
     named = [(x.context, x.doc) for x in tables.slot]
     named += [(x.context, x.doc) for x in tables.registered] + [(x.context, x.doc) for x in tables.named]
-    named += [(x.context, x.doc) for x in api.callback]
+    named += [(x.context, x.doc) for x in api.callback] + [(x.context, x.doc) for x in api.bind]
     for context, doc in named:
         if context not in contexts:
             raise ValueError(f"kernel/contexts.toml: context {context!r} has no [[context]] ({doc})")
@@ -322,7 +380,11 @@ def _check(api: Api, tables: Contexts) -> None:
 def load() -> Kernel:
     """Read the files that lie beside this module."""
     here = resources.files(__package__)
-    return Kernel(*((here / name).read_bytes() for name in ("api.toml", "contexts.toml", "subsystems.toml")))
+    files = ("api.toml", "contexts.toml", "subsystems.toml", "words.toml")
+    kernel = Kernel(*((here / name).read_bytes() for name in files))
+    if missing := set(get_args(Role)) - set(kernel.words):
+        raise ValueError(f"kernel/words.toml: no [[word]] has the role {min(missing)!r}")
+    return kernel
 
 
 KERNEL = load()

@@ -131,6 +131,8 @@ class Mask(Group, frozen=True):
     object: int | None = None
     gfp: int | None = None
     flag: str = ""
+    asks: str = "kmalloc"
+    """How to say that memory is asked for with it."""
 
 
 class Pool(Group, frozen=True):
@@ -158,6 +160,8 @@ class Client(Group, frozen=True):
     create: tuple[str, ...]
     destroy: tuple[str, ...]
     flags: int | None = None
+    reserve: bool = False
+    """The object has a reserve of its own: who shares one, shares the reserve."""
     uses: tuple[str, ...] = ()
     """Calls that do I/O through it; asked only where their bodies are not at hand."""
 
@@ -182,10 +186,11 @@ class GlobalWorkqueue(Group, frozen=True):
 
 
 class Bind(Group, frozen=True):
-    """Calls that give a work item, timer or the like its handler."""
+    """Calls that give a work item, timer or the like its handler, and the context that it is entered in."""
 
     calls: tuple[str, ...]
     runner: Literal["work", "timer", "tasklet", "irq_work", "rcu"]
+    context: str
     object: int
     function: int
 
@@ -317,6 +322,75 @@ class Subsystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     indexed: tuple[Indexed, ...] = ()
 
 
+Role = Literal[
+    "gfp_prefix",
+    "gfp_full",
+    "gfp_nofs",
+    "gfp_noio",
+    "gfp_direct",
+    "gfp_io",
+    "gfp_fs",
+    "gfp_high",
+    "gfp_nolockdep",
+    "gfp_fs_test",
+    "gfp_type",
+    "gate",
+    "wq_prefix",
+    "wq_rescuer",
+    "wq_softirq",
+    "wq_highpri",
+    "wq_unbound",
+    "wq_ends",
+    "bioset_rescuer",
+    "shared_set",
+    "serving_types",
+    "own_list",
+    "list_merge",
+    "bio_end",
+    "shrinks",
+    "user_map",
+    "task_type",
+    "completion_type",
+    "option_test",
+    "error_or_zero",
+    "holds",
+    "makes",
+    "takes",
+    "gives",
+    "known_flags",
+]
+"""What a single name is looked for as."""
+
+
+class Word(Group, frozen=True):
+    """Names of one role; see words.toml for what the kinds are."""
+
+    role: Role
+    kind: Literal["flag", "function", "type", "field", "variable", "part"]
+    names: tuple[str, ...]
+
+
+class Gone(Group, frozen=True):
+    """Names that no kernel of today has, and the last release that had them."""
+
+    release: str
+    names: tuple[str, ...]
+
+
+class Ours(Group, frozen=True):
+    """Names that are made up here."""
+
+    names: tuple[str, ...]
+
+
+class WordList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of words.toml."""
+
+    word: tuple[Word, ...]
+    gone: tuple[Gone, ...] = ()
+    ours: tuple[Ours, ...] = ()
+
+
 class Context(Group, frozen=True):
     """A context that code can run in."""
 
@@ -328,6 +402,10 @@ class Context(Group, frozen=True):
     atomic: bool = False
     reclaim: bool = False
     """An allocation waits for what waits here."""
+    needs: Literal["", "IO", "FS"] = ""
+    """The flag of a mask with which reclaim gets to wait for it; the context that is the plainest reason stands first."""
+    machine: bool = False
+    """It runs by itself: a sleeper may count on it."""
 
 
 class Slot(Group, frozen=True):

@@ -27,13 +27,10 @@ from reviewbot.types import FileChange, Hunk, Outcome, Verdict
 
 MOST = 40_000
 """Pairs of calls of one place of a patch that are compared; where there are more, it was written anew."""
-_TAKES = frozenset(
-    ["lock", "down", "acquire", "enter", "begin", "start", "get", "save", "hold", "take", "freeze", "trylock"]
-)
-_GIVES = frozenset(["unlock", "up", "release", "exit", "leave", "end", "put", "restore", "drop", "unfreeze", "finish"])
+_TAKES, _GIVES = frozenset(KERNEL.words["takes"]), frozenset(KERNEL.words["gives"])
 _SOLID = re.compile(r"[^\s{}]")
 _CONSTANT = re.compile(r"\b[A-Z_][A-Z0-9_]{2,}\b(?!\()")
-_READ = ("GFP_", "__GFP_", "WQ_", "SLAB_", "BIOSET_", "CRYPTO_", "NULL")
+_READ = KERNEL.starts("known_flags")
 """How constants begin that are known, or known to be none of those that matter."""
 _MASKED = (schema.Allocate, schema.Workqueue, schema.Mask, PoolCall)
 """What a constant decides about."""

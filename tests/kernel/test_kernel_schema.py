@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 from importlib import resources
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from reviewbot.kernel import KERNEL, Kernel, LockCall, PoolCall
-from reviewbot.kernel.schema import Allocate, Flush, Wait
+from reviewbot.kernel.schema import Allocate, Flush, Role, Wait
+
+ROOT = Path(__file__).parent.parent.parent
 
 API = (resources.files("reviewbot.kernel") / "api.toml").read_text()
 CONTEXTS = (resources.files("reviewbot.kernel") / "contexts.toml").read_text()
+WORDS = (resources.files("reviewbot.kernel") / "words.toml").read_text()
 
 
-def kernel(api: str = API, contexts: str = CONTEXTS) -> Kernel:
-    return Kernel(api.encode(), contexts.encode())
+def kernel(api: str = API, contexts: str = CONTEXTS, words: str = WORDS) -> Kernel:
+    return Kernel(api.encode(), contexts.encode(), words=words.encode())
 
 
 def test_every_group_says_what_it_is() -> None:
@@ -83,3 +89,29 @@ def test_the_newer_spelling_of_a_request_is_the_older_one() -> None:
     assert KERNEL.older["kzalloc_objs"] == "kcalloc"
     (asks,) = (e for e in KERNEL.effects["kmalloc_flex"] if isinstance(e, Allocate))
     assert (asks.gfp, asks.default) == (3, "GFP_KERNEL")
+
+
+APART = ("kernel", "models", "sim", "report", "csource")
+"""Rooms that speak of the kernel by its own names: the data, the scenes, what is told; macros have syntax.toml."""
+
+
+def test_kernel_names_stay_in_the_data() -> None:
+    single = {n for word in KERNEL.lists.word if word.kind not in ("part", "type") for n in word.names}
+    names = {n for n in single | KERNEL.effects.keys() | KERNEL.slots.keys() if "_" in n}
+    found = []
+    for path in sorted([*(ROOT / "reviewbot").rglob("*.py"), *(ROOT / "heuristics").glob("*.py")]):
+        if path.relative_to(ROOT).parts[1] not in APART:
+            tree = ast.parse(path.read_text())
+            texts = (n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+            found += [f"{path.relative_to(ROOT)}:{n.lineno} {n.value}" for n in texts if n.value in names]
+    assert found == []
+
+
+def test_each_role_of_a_word_has_its_names() -> None:
+    assert set(KERNEL.words) == set(get_args(Role))
+    assert all(word.doc.endswith(".") and word.names for word in KERNEL.lists.word)
+    assert KERNEL.pattern("holds").search("foo_unlock_all")
+    assert KERNEL.pattern("makes").search("foo_new")
+    assert not KERNEL.pattern("makes").search("foo_renew")
+    with pytest.raises(ValueError, match=r"words\.toml: a role stands there twice"):
+        kernel(words=WORDS + '\n[[word]]\nrole = "gfp_io"\ndoc = "x."\nkind = "flag"\nnames = ["X"]\n')

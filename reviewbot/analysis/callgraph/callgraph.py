@@ -207,8 +207,7 @@ class Links:
             for handler, root in wired.roots:
                 found.setdefault(handler, set()).add(root)
             for bound in wired.bound:
-                context = {"work": "work", "irq_work": "hardirq"}.get(bound.runner, "softirq")
-                found.setdefault(bound.handler, set()).add(Root(context, bound.work))
+                found.setdefault(bound.handler, set()).add(Root(KERNEL.runners[bound.runner], bound.work))
             for started in wired.started:
                 name = name_of(started.handler)
                 found.setdefault(started.handler, set()).add(Root("thread", name))

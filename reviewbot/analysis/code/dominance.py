@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
@@ -10,7 +9,7 @@ from reviewbot.analysis.code.expr import parts, show, test
 from reviewbot.csource.ir import Assign, Block, Call, Expr, Name, Op
 from reviewbot.kernel import KERNEL
 
-GATE = re.compile(r"GFP_|gfp|PF_MEMALLOC|NOWAIT|in_interrupt|in_atomic|in_task|sync_mode|current_is_kswapd|may_reclaim")
+GATE = KERNEL.pattern("gate")
 """Conditions that decide whether code may sleep or recurse."""
 
 

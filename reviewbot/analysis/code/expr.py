@@ -132,9 +132,9 @@ def sign(expr: Expr | None) -> int:
         case AddressOf():
             return PLUS
         case Call(callee, _, args):
-            if callee == "IS_ENABLED" and args and show(args[0]) in KERNEL.never:
+            if callee in KERNEL.words["option_test"] and args and show(args[0]) in KERNEL.never:
                 return ZERO
-            if callee == "PTR_ERR_OR_ZERO":
+            if callee in KERNEL.words["error_or_zero"]:
                 return ZERO | MINUS
             if callee in KERNEL.error_value:
                 return MINUS

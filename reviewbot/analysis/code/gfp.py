@@ -14,13 +14,15 @@ from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.identity import UNKNOWN
 from reviewbot.csource.ir import Call, Expr, Name, Op
+from reviewbot.kernel import KERNEL
 
 MOST = 6
 """Most alternatives that are kept apart."""
-_FLAG = re.compile(r"_*GFP_\w+")
+_PREFIX = KERNEL.starts("gfp_prefix")[0]
+_FLAG = re.compile(rf"_*{_PREFIX}\w+")
 _WORDS = re.compile(r"~?\s*\(?\s*[A-Za-z_$]\w*")
-_FULL = {"GFP_KERNEL", "GFP_USER", "GFP_HIGHUSER", "GFP_KERNEL_ACCOUNT", "GFP_HIGHUSER_MOVABLE", "GFP_DMA_KERNEL"}
-_LIGHT = {"GFP_TRANSHUGE": "full", "GFP_TRANSHUGE_LIGHT": "nowait"}
+_FULL, _NOFS, _NOIO = (frozenset(KERNEL.words[role]) for role in ("gfp_full", "gfp_nofs", "gfp_noio"))
+_DIRECT, _IO, _FS, _HIGH = (frozenset(KERNEL.words[role]) for role in ("gfp_direct", "gfp_io", "gfp_fs", "gfp_high"))
 RANK = {"atomic": 0, "nowait": 0, "noio": 1, "nofs": 2, "full": 3}
 """Class -> how far reclaim may recurse for it."""
 
@@ -65,10 +67,10 @@ def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[Mask]:
         case Name(name) if name in body.locals:
             return [] if name in seen else _variable(body, name, seen | {name})
         case Name(name):
-            if name.startswith(("GFP_", "__GFP_")):
+            if _FLAG.fullmatch(name):
                 return [Mask(frozenset({name}))]
             text = body.names.define(name, body.file)
-            return [from_text(text)] if text and "GFP_" in text else _unknown()
+            return [from_text(text)] if text and _PREFIX in text else _unknown()
         case Op("|", (left, right)):
             return _join(_masks(body, left, seen), _masks(body, right, seen))
         case Op("&", (left, right)):
@@ -84,7 +86,7 @@ def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[Mask]:
             # mapping_gfp_constraint(mapping, mask) and its like: never more than the mask handed in
             for arg in args:
                 given = _masks(body, arg, seen)
-                if any("GFP_" in str(m) for m in given):
+                if any(_PREFIX in str(m) for m in given):
                     return given
             return _unknown()
         case _:
@@ -155,33 +157,25 @@ def kind(mask: str) -> str:
     """The class of one mask (a key of RANK, as text); empty while it depends on a caller or cannot be told."""
     m = parse(mask)
     if m.symbol:
-        if m.minus & {"__GFP_DIRECT_RECLAIM", "__GFP_RECLAIM"}:
-            return "nowait"
-        return ""
-    reclaim = io = fs = False
-    high = False
-    for flag in m.plus:
-        if flag in _FULL:
-            reclaim = io = fs = True
-        elif flag == "GFP_NOFS":
-            reclaim = io = True
-        elif flag == "GFP_NOIO" or flag in ("__GFP_RECLAIM", "__GFP_DIRECT_RECLAIM"):
-            reclaim = True
-        elif flag == "__GFP_IO":
-            io = True
-        elif flag == "__GFP_FS":
-            fs = True
-        elif flag in ("GFP_ATOMIC", "__GFP_HIGH"):
-            high = True
-        elif flag in _LIGHT:
-            reclaim = io = fs = _LIGHT[flag] == "full"
-    if m.minus & {"__GFP_DIRECT_RECLAIM", "__GFP_RECLAIM"}:
-        reclaim = False
-    if not reclaim:
-        return "atomic" if high else "nowait"
-    io = io and "__GFP_IO" not in m.minus
-    fs = fs and "__GFP_FS" not in m.minus
+        return "nowait" if m.minus & _DIRECT else ""
+    if m.minus & _DIRECT or not m.plus & (_FULL | _NOFS | _NOIO | _DIRECT):
+        return "atomic" if m.plus & _HIGH else "nowait"
+    io = m.plus & (_FULL | _NOFS | _IO) and not m.minus & _IO
+    fs = m.plus & (_FULL | _FS) and not m.minus & _FS
     return "noio" if not io else "full" if fs else "nofs"
+
+
+def taken_from(mask: str) -> str:
+    """The class that is left of an unlimited mask when what a mask has masked out is taken from it."""
+    minus = parse(mask).minus
+    return "noio" if minus & _IO else "nofs" if minus & _FS else "full"
+
+
+def within(mask: str, scopes: Iterable[str]) -> str:
+    """A mask that a caller decides, with the memalloc scopes around it as flags masked out."""
+    inside = set(scopes)
+    lost = (_FS if inside & {"nofs", "noio"} else frozenset()) | (_IO if "noio" in inside else frozenset())
+    return str(parse(mask + "".join(f"&~{flag}" for flag in sorted(lost)))) if lost else mask
 
 
 def scoped(klass: str, scopes: Iterable[str]) -> str:

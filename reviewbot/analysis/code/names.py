@@ -28,9 +28,10 @@ from reviewbot.csource.ir import (
     Variable,
     by_name,
 )
+from reviewbot.kernel import KERNEL
 
 NOTYPE = Type("")
-WELL_KNOWN = {"current": Type("task_struct", 1)}
+WELL_KNOWN = {"current": Type(KERNEL.word("task_type"), 1)}
 """Types of what looks like a variable and is a macro of the architecture."""
 _DEPTH = 8
 

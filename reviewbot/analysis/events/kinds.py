@@ -12,6 +12,7 @@ from reviewbot.analysis.code.identity import short
 from reviewbot.analysis.events.fact import Fact as Fact
 from reviewbot.analysis.events.fact import Held as Held
 from reviewbot.analysis.events.fact import Site as Site
+from reviewbot.kernel import KERNEL
 
 
 class Lock(Site, frozen=True, gc=False):
@@ -232,7 +233,7 @@ class Link(Fact, frozen=True, gc=False):
         return f"sets {self.slot} to {short(self.object)}"
 
 
-OWN_THREAD = frozenset({"WQ_MEM_RECLAIM", "WQ_BH"})
+OWN_THREAD = frozenset({*KERNEL.words["wq_rescuer"], *KERNEL.words["wq_softirq"]})
 """Flags of a workqueue that needs no kworker: it has a rescuer, or runs in softirq context."""
 
 

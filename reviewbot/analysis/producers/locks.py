@@ -11,10 +11,10 @@ from reviewbot.analysis.locks.flow import VOID
 from reviewbot.analysis.locks.lockset_summary import NAMES
 from reviewbot.analysis.locks.plan import Token
 from reviewbot.analysis.producers.view import View
-from reviewbot.kernel import lock_words, schema
+from reviewbot.kernel import KERNEL, lock_words, schema
 
 Tokens = tuple[Token, ...]
-MAP = "mm_struct.mmap_lock"
+MAP = KERNEL.word("user_map")
 """What touching user memory takes, when a page is not there."""
 
 

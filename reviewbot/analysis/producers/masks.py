@@ -37,10 +37,5 @@ def facts(view: View) -> Iterator[Fact]:
 
 def _class(view: View, mask: Expr) -> str:
     """The class that the widest alternative comes to; a mask that was there before counts as unlimited."""
-    found = {gfp.kind(text) or _taken_from(text) for text in gfp.masks(view.body, mask)}
+    found = {gfp.kind(text) or gfp.taken_from(text) for text in gfp.masks(view.body, mask)}
     return max(found, key=gfp.RANK.__getitem__)
-
-
-def _taken_from(text: str) -> str:
-    minus = gfp.parse(text).minus
-    return "noio" if "__GFP_IO" in minus else "nofs" if "__GFP_FS" in minus else "full"

@@ -12,7 +12,7 @@ from reviewbot.analysis.producers.view import View
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.kernel import KERNEL
 
-SERVED = frozenset({c.klass for c in KERNEL.api.client} | {"bio_set", "mempool_s", "mempool_t", "workqueue_struct"})
+SERVED = frozenset({c.klass for c in KERNEL.api.client} | set(KERNEL.words["serving_types"]))
 """Types of what serves a request: a field of such a type, set in a function, says who serves it."""
 
 

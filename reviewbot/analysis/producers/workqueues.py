@@ -9,9 +9,9 @@ from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.events.kinds import Fact, Workqueue
 from reviewbot.analysis.producers.view import View
 from reviewbot.csource.ir import Expr
-from reviewbot.kernel import schema
+from reviewbot.kernel import KERNEL, schema
 
-_FLAG = re.compile(r"\b_*WQ_\w+")
+_FLAG = re.compile(rf"\b_*(?:{'|'.join(KERNEL.starts('wq_prefix'))})\w+")
 
 
 def facts(view: View) -> Iterator[Fact]:

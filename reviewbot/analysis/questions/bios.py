@@ -8,12 +8,13 @@ from reviewbot.analysis.code.identity import Scope, scope, spoken
 from reviewbot.analysis.code.lines import appended, assigned
 from reviewbot.analysis.events.kinds import Queue, Take, Write
 from reviewbot.analysis.questions.io_dependence import handlers
+from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
     from reviewbot.analysis.program.program import World
 
-OWN_LIST = "task_struct.bio_list"
+OWN_LIST = KERNEL.word("own_list")
 """Bios that wait until the ->submit_bio which sent them on returns."""
 
 
@@ -62,7 +63,7 @@ def tries(world: World, key: str) -> frozenset[str]:
     own = world.own_facts(key) if key in world.names.functions else ()
     takes = [f for f in own if isinstance(f, Take)]
     return frozenset(
-        f.pool for f in takes if any("&~__GFP_DIRECT_RECLAIM" in m for m in f.gfp) or "nowait" in f.classes
+        f.pool for f in takes if any(f"&~{KERNEL.word('gfp_direct')}" in m for m in f.gfp) or "nowait" in f.classes
     )
 
 
@@ -79,5 +80,5 @@ def merges(world: World, key: str) -> dict[tuple[str, str], Place]:
     if key not in world.names.functions:
         return {}
     body = world.body(key)
-    pairs = appended(body, "bio_list_merge").items()
+    pairs = appended(body, KERNEL.word("list_merge")).items()
     return {(front, back): Place(body.file, line, body.name) for (front, back), line in pairs}

@@ -22,9 +22,7 @@ from reviewbot.types import Place
 if TYPE_CHECKING:
     from reviewbot.analysis.program.program import World
 
-_ORDER = ("io_path", "completion", "work", "thread", "writeback", "reclaim")
-_RANK = {context: rank for rank, context in enumerate(_ORDER)}
-BLOCK = ("io_path", "completion", "work", "thread")
+_RANK = {context: rank for rank, context in enumerate(KERNEL.needs)}
 FAR = 5
 """How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
 
@@ -69,7 +67,11 @@ def _matters(world: World, entered: Entered) -> bool:
         return True
     if entered.context == "thread":
         return not entered.slot and len(entered.chain) <= CLOSE and _ends(world, entered.chain[0])
-    return entered.context in _ORDER
+    return entered.context in KERNEL.needs
+
+
+def _needs(entered: Entered) -> Literal["IO", "FS"]:
+    return "IO" if KERNEL.needs.get(entered.context) == "IO" else "FS"
 
 
 def _ends(world: World, key: str) -> bool:
@@ -120,7 +122,7 @@ def _runs(world: World, key: str, more: tuple[str, str]) -> Iterator[Way]:
         if entered.context == "reclaim" or not _matters(world, entered):
             continue
         if not _covered(_around(world, entered.chain), more):
-            yield Way("runs", "IO" if entered.context in BLOCK else "FS", entered)
+            yield Way("runs", _needs(entered), entered)
 
 
 def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Way]:
@@ -142,8 +144,7 @@ def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str
                 continue  # readers do not keep readers out
             for entered in world.entered(taker):
                 if _matters(world, entered):
-                    needs: Literal["IO", "FS"] = "IO" if entered.context in BLOCK else "FS"
-                    yield Way("lock", needs, entered, lock, taker, lock.lock not in always)
+                    yield Way("lock", _needs(entered), entered, lock, taker, lock.lock not in always)
 
 
 def _by_flag(world: World, key: str, lock: str) -> bool:
@@ -198,9 +199,6 @@ def _for_io(wait: Wait) -> bool:
     return not wait.timeout and not wait.announce and (wait.io or wait.klass in ("io", "bit"))
 
 
-GFP = {"full": "GFP_KERNEL", "nofs": "GFP_NOFS", "noio": "GFP_NOIO"}
-
-
 def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None:
     """Where, in a file or its folder, a task waits with a lock held: (`allocates` or `waits for I/O`, the place, the
     gfp mask of that); None when nowhere is found.
@@ -223,9 +221,13 @@ def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None
                 within = [h.lock for h in fact.held if h.klass == "scope"]
                 kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(world, key, mask)}
                 handed = 2 * any("$" in mask for mask in fact.gfp)  # which caller hands it in is not told
-                found += [(other, handed, gfp.RANK[k], "allocates", fact.at, GFP[k]) for k in sorted(kinds) if k in GFP]
+                found += [
+                    (other, handed, gfp.RANK[k], "allocates", fact.at, KERNEL.masks[k])
+                    for k in sorted(kinds)
+                    if k in KERNEL.masks
+                ]
             elif (isinstance(fact, Submit) and fact.waits) or (isinstance(fact, Wait) and _for_io(fact)):
-                found.append((other, 1, 0, "waits for I/O", fact.at, "GFP_NOIO"))
+                found.append((other, 1, 0, "waits for I/O", fact.at, KERNEL.masks["noio"]))
     return min(found)[3:] if found else None
 
 

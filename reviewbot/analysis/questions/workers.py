@@ -13,7 +13,10 @@ from reviewbot.kernel import KERNEL
 if TYPE_CHECKING:
     from reviewbot.analysis.program.program import World
 
-POOLS = {"WQ_HIGHPRI": "worker of the highpri pool", "WQ_UNBOUND": "worker of the unbound pool"}
+POOLS = {
+    KERNEL.word("wq_highpri"): "worker of the highpri pool",
+    KERNEL.word("wq_unbound"): "worker of the unbound pool",
+}
 KWORKER = "kworker"
 
 

@@ -131,15 +131,8 @@ def _memory(masks: tuple[str, ...], held: Iterable[Held]) -> list[Effect]:
         if klass:
             out.append(Effect("memory", "", gfp.scoped(klass, inside)))
         elif not mask.startswith(objects.UNKNOWN):
-            out.append(Effect("memory", "", _symbolic(mask, inside)))
+            out.append(Effect("memory", "", gfp.within(mask, inside)))
     return out
-
-
-def _symbolic(mask: str, inside: Iterable[str]) -> str:
-    """A mask that a caller decides, with the scopes around it as flags masked out."""
-    scopes_ = set(inside)
-    lost = "&~__GFP_FS" * bool(scopes_ & {"nofs", "noio"}) + "&~__GFP_IO" * ("noio" in scopes_)
-    return str(gfp.parse(mask + lost)) if lost else mask
 
 
 class Effects:
@@ -424,7 +417,7 @@ class _Arguments:
 
 def _may_be_mask(body: Body, arg: object) -> bool:
     name = body.type(arg).name  # type: ignore[arg-type]
-    return name in ("gfp_t", "", "int", "unsigned", "unsigned int")
+    return name in (*KERNEL.words["gfp_type"], "", "int", "unsigned", "unsigned int")
 
 
 def _details(detail: str, masks: tuple[tuple[str, ...], ...], inside: tuple[str, ...]) -> list[str]:
@@ -436,5 +429,5 @@ def _details(detail: str, masks: tuple[tuple[str, ...], ...], inside: tuple[str,
         if klass:
             out.append(gfp.scoped(klass, inside))
         elif not mask.startswith(objects.UNKNOWN):
-            out.append(_symbolic(mask, inside))
+            out.append(gfp.within(mask, inside))
     return out
