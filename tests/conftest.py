@@ -56,6 +56,15 @@ def kernel_tree() -> Callable[..., Path]:
     return get
 
 
+@pytest.fixture(scope="session")
+def kernel_trees() -> dict[str, Path | None]:
+    """The real kernel trees at hand by their versions, or the test is skipped where there is none at all."""
+    found = {version: kernel_repository(version, False) for version in ("6.1", "6.12", "7.3")}
+    if not any(found.values()):
+        pytest.skip("no kernel tree at hand (KERNEL_TREES names the folder)")
+    return found
+
+
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's configuration, state or cache."""

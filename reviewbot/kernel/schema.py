@@ -371,7 +371,7 @@ class Word(Group, frozen=True):
 
 
 class Gone(Group, frozen=True):
-    """Names that no kernel of today has, and the last release that had them."""
+    """Names that no kernel of today has, and a release that had them."""
 
     release: str
     names: tuple[str, ...]
