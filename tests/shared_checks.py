@@ -3,7 +3,7 @@
     python tests/shared_checks.py [EVERY]
 
 EVERY 6 takes every sixth labelled patch, in the order of their names; without it all are taken.
-Needs the folder `shared` (REVIEWBOT_SHARED names another one) and the kernel trees 6.12 and 6.1. Prints what it checks;
+Needs the folder `shared` (REVIEWBOT_SHARED names another one) and the kernel trees 6.12, 6.1 and 7.3. Prints what it checks;
 exit code 1 when something does not hold. The recall per class is printed, not required: silence is no fault.
 """
 
