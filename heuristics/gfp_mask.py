@@ -95,7 +95,7 @@ class GfpMask(Rule[Widened]):
         yield from self.candidate(
             diff,
             Widened(fact.of, fact.object, fact.function, fact.at.file, needs, fact.klass, user, device),
-            f"{what} may allocate with {KERNEL.masks.get(klass, 'GFP_NOIO')}",
+            f"{what} may allocate with {KERNEL.masks.get(klass, NOIO)}",
             _words(what, klass, fact.klass, needs, user, device),
             after=[f.at for f in after],
             before=[fact.at],
@@ -138,7 +138,7 @@ class GfpMask(Rule[Widened]):
         text = {
             "cipher": "Keep CRYPTO_ALG_ALLOCATES_MEMORY in the mask, so that such ciphers are not chosen.",
             "callers": f"Keep memalloc_{found.was}_save() in {found.function}().",
-        }.get(found.of, f"Keep the mask at {KERNEL.masks.get(found.was, 'GFP_NOIO')}.")
+        }.get(found.of, f"Keep the mask at {KERNEL.masks.get(found.was, NOIO)}.")
         yield Remedy(text=text, scene=_scene(found, found.was))
 
 

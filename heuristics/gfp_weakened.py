@@ -122,7 +122,7 @@ class GfpWeakened(Rule[Weakened]):
     def remedies(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Remedy]:
         found = candidate.about
         kept, function = found.was or "noio", found.key.rpartition(":")[2]
-        mask = f"{'Keep' if found.was else 'Use'} {KERNEL.masks.get(kept, 'GFP_NOIO')} in {function}()."
+        mask = f"{'Keep' if found.was else 'Use'} {KERNEL.masks.get(kept, NOIO)} in {function}()."
         text = f"Keep {KERNEL.scopes[found.scope]}() in {function}()." if found.scope else mask
         yield Remedy(text=text, scene=_scene(found, kept, ()))
 

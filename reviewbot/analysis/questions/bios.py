@@ -70,7 +70,7 @@ def tries(world: World, key: str) -> frozenset[str]:
 def tried(world: World, key: str, pool: str) -> list[Place]:
     """The lines of a function at which a mask for a pool is narrowed, and those that take from it."""
     body = world.body(key)
-    lines = assigned(body, "__GFP_DIRECT_RECLAIM")
+    lines = assigned(body, KERNEL.word("gfp_direct"))
     takes = [f.at for f in world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
     return [*(Place(body.file, line, body.name) for line in lines), *takes]
 
