@@ -14,10 +14,8 @@ from pathlib import Path
 import hostile
 import pytest
 
-from reviewbot.csource.expressions import MAX_DEPTH
-from reviewbot.csource.graph import MAX_STEPS
 from reviewbot.csource.lower import lower
-from reviewbot.csource.statements import MAX_LOCKS, MAX_NESTING
+from reviewbot.limits import MAX_EXPRESSION_DEPTH, MAX_FUNCTION_STEPS, MAX_LOCKS_OF_FUNCTION, MAX_STATEMENT_NESTING
 
 BESIDE = (
     "string-unterminated",
@@ -71,15 +69,22 @@ def locks(count: int) -> str:
 @pytest.mark.parametrize(
     ("just", "more"),
     [
-        (locks(MAX_LOCKS), locks(MAX_LOCKS + 1)),
-        (hostile.function("\tf(d);\n" * (MAX_STEPS - 20)), hostile.function("\tf(d);\n" * (MAX_STEPS + 1))),
+        (locks(MAX_LOCKS_OF_FUNCTION), locks(MAX_LOCKS_OF_FUNCTION + 1)),
         (
-            hostile.function("{" * (MAX_NESTING - 2) + "f(d);" + "}" * (MAX_NESTING - 2)),
-            hostile.function("{" * (MAX_NESTING + 1) + "f(d);" + "}" * (MAX_NESTING + 1)),
+            hostile.function("\tf(d);\n" * (MAX_FUNCTION_STEPS - 20)),
+            hostile.function("\tf(d);\n" * (MAX_FUNCTION_STEPS + 1)),
         ),
         (
-            hostile.function("\ti = " + "f(" * (MAX_DEPTH - 2) + "a" + ")" * (MAX_DEPTH - 2) + ";"),
-            hostile.function("\ti = " + "f(" * (MAX_DEPTH + 1) + "a" + ")" * (MAX_DEPTH + 1) + ";"),
+            hostile.function("{" * (MAX_STATEMENT_NESTING - 2) + "f(d);" + "}" * (MAX_STATEMENT_NESTING - 2)),
+            hostile.function("{" * (MAX_STATEMENT_NESTING + 1) + "f(d);" + "}" * (MAX_STATEMENT_NESTING + 1)),
+        ),
+        (
+            hostile.function(
+                "\ti = " + "f(" * (MAX_EXPRESSION_DEPTH - 2) + "a" + ")" * (MAX_EXPRESSION_DEPTH - 2) + ";"
+            ),
+            hostile.function(
+                "\ti = " + "f(" * (MAX_EXPRESSION_DEPTH + 1) + "a" + ")" * (MAX_EXPRESSION_DEPTH + 1) + ";"
+            ),
         ),
     ],
     ids=["locks", "steps", "statements", "expressions"],
@@ -95,7 +100,7 @@ def test_a_literal_that_nothing_ends_is_an_error_in_its_function_only(quote: str
 
 
 def test_a_chain_of_else_if_is_as_long_as_it_likes() -> None:
-    chain = hostile.each(2 * MAX_NESTING, "\tif (a == %)\n\t\ti = %;\n\telse") + ";"
+    chain = hostile.each(2 * MAX_STATEMENT_NESTING, "\tif (a == %)\n\t\ti = %;\n\telse") + ";"
     assert unread(hostile.function(chain)) == []
 
 

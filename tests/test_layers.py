@@ -17,6 +17,7 @@ MODULES = {
 }
 
 ROOMS = (
+    "reviewbot.limits",
     "reviewbot.types",
     "reviewbot.text",
     "reviewbot.key",

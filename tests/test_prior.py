@@ -183,8 +183,8 @@ def test_the_search_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
     start = wanting(*(Prerequisite("message-id", f"{n}@example.org") for n in range(50)))
     found = gather(start, endless, lambda diff: "")
-    assert len(asked) == prior.MOST
-    assert len(found) <= 50 + prior.MOST
+    assert len(asked) == prior.MAX_PREREQUISITES
+    assert len(found) <= 50 + prior.MAX_PREREQUISITES
     assert "more than 20" in found[-1].prerequisite.why
 
     def ring(wanted: Prerequisite) -> Sequence[Series]:

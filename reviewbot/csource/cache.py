@@ -100,7 +100,11 @@ def version() -> str:
     """What the units depend on beside the file: the IR's version and the text of the code that makes them."""
     digest = hashlib.sha1(usedforsecurity=False)
     parts = [f for f in files("reviewbot.csource").iterdir() if f.name.endswith(".py")]
-    for part in (*sorted(parts, key=lambda f: f.name), files("reviewbot.kernel") / "syntax.toml"):
+    for part in (
+        *sorted(parts, key=lambda f: f.name),
+        files("reviewbot.kernel") / "syntax.toml",
+        files("reviewbot") / "limits.py",
+    ):
         digest.update(part.read_bytes())
     return f"{VERSION}-{digest.hexdigest()[:12]}"
 

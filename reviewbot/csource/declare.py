@@ -10,10 +10,9 @@ from tree_sitter import Node
 from reviewbot.csource.ir import Struct, Type, Variable
 from reviewbot.csource.syntax import syntax
 from reviewbot.csource.text import Text
+from reviewbot.limits import MAX_STRUCT_NESTING
 
 SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
-MAX_BODIES = 40
-"""A struct in more structs than this is not read: the reader recurses into them."""
 NAMES = frozenset({"identifier", "field_identifier", "type_identifier", "statement_identifier"})
 
 
@@ -135,7 +134,7 @@ class Declarations(Reader):
     def members(self, body: Node, owner: str) -> Iterator[Variable]:
         """Members of a struct or union body; those of anonymous members are its own."""
         self.bodies += 1
-        yield from self._members(body, owner) if self.bodies <= MAX_BODIES else ()
+        yield from self._members(body, owner) if self.bodies <= MAX_STRUCT_NESTING else ()
         self.bodies -= 1
 
     def _members(self, body: Node, owner: str) -> Iterator[Variable]:

@@ -13,11 +13,7 @@ from dataclasses import dataclass
 from reviewbot.csource.parse import parse
 from reviewbot.csource.repair import repair
 from reviewbot.csource.text import layers
-
-MOST_HEAD = 25
-"""Lines that the head of a function may take."""
-LONGEST = 500
-"""Bytes of a line that may open a body at its end, and of a head."""
+from reviewbot.limits import MAX_HEAD_BYTES, MAX_HEAD_LINES
 
 _DIRECTIVE = re.compile(rb"\s*#")
 _CONDITIONAL = re.compile(rb"\s*#\s*(if|ifdef|ifndef|elif|else|endif)\b")
@@ -102,16 +98,16 @@ def _without_directives(lines: Sequence[bytes]) -> list[bytes]:
 def _head(lines: Sequence[bytes], number: int) -> tuple[str, int] | None:
     """Name and first line of the function whose body opens on a line; None where that opens something else."""
     line = lines[number]
-    if line[:1] != b"{" and (len(line) > LONGEST or not (_OPENS.match(line) or _WHOLE.match(line))):
+    if line[:1] != b"{" and (len(line) > MAX_HEAD_BYTES or not (_OPENS.match(line) or _WHOLE.match(line))):
         return None
     start = number
-    while start and number - start < MOST_HEAD:
+    while start and number - start < MAX_HEAD_LINES:
         above = lines[start - 1].rstrip()
         if not above or above[:1] in (b"{", b"}") or above[-1:] in (b";", b"}", b"{"):
             break
         start -= 1
     text = b" ".join([*lines[start:number], line.partition(b"{")[0]]).strip()
-    if b"=" in text or len(text) > MOST_HEAD * LONGEST:
+    if b"=" in text or len(text) > MAX_HEAD_LINES * MAX_HEAD_BYTES:
         return None
     if _TYPE.match(_INNER.sub(b"", _INNER.sub(b"", _INNER.sub(b"", text)))):
         return None

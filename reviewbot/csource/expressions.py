@@ -27,12 +27,10 @@ from reviewbot.csource.ir import (
 )
 from reviewbot.csource.syntax import Command, syntax
 from reviewbot.csource.text import Text
+from reviewbot.limits import MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_TEXT
 
 LITERALS = frozenset({"number_literal", "true", "false", "null", "char_literal"})
 ZEROS = frozenset({"0", "NULL", "false"})
-MAX_DEPTH = 80
-"""An expression that is nested deeper is not read, nor is its function: the readers of the form recurse into it."""
-MAX_TEXT = 200
 NOTHING = Op("{}", ())
 """An initialiser's zeros: all that it does not name."""
 
@@ -84,7 +82,7 @@ class Expressions(Declarations):
         kind = node.type
         if kind in LITERALS:
             return Const(self.short(node, 60))
-        if self.depth > MAX_DEPTH or self.graph.full:
+        if self.depth > MAX_EXPRESSION_DEPTH or self.graph.full:
             self.cut = True
         if self.cut:
             return Unknown(self.short(node, 60))
@@ -271,7 +269,7 @@ class Expressions(Declarations):
 
     def _sleep_with(self, name: str, command: Command, node: Node, nodes: list[Node]) -> Expr:
         """A macro that runs statements of its caller around its sleep: these in the order in which they run."""
-        line, text = self.line(node), self.short(node, MAX_TEXT)
+        line, text = self.line(node), self.short(node, MAX_EXPRESSION_TEXT)
         late = (command.before, command.after)
         values = [Unknown() if i in late else self.expr(argument) for i, argument in enumerate(nodes)]
         lock = (AddressOf(values[command.lock]),) if command.lock is not None else ()
@@ -314,7 +312,7 @@ class Expressions(Declarations):
                 values.append(Unknown(word))
             else:
                 values.append(self.expr(argument))
-        call = Call(name, target, tuple(values), self.line(node), self.short(node, MAX_TEXT))
+        call = Call(name, target, tuple(values), self.line(node), self.short(node, MAX_EXPRESSION_TEXT))
         self.graph.emit(CallEvent(call))
         if name in self.table.variables and nodes and nodes[0].type == "identifier":
             kind = Type(self.table.variables[name])
@@ -381,13 +379,13 @@ class Expressions(Declarations):
         """Branch on a condition: `&&`, `||`, `?:` part ways only where what they guard calls something."""
         self.depth += 1
         try:
-            return self._cond(self._bare(node) if self.depth <= MAX_DEPTH else node, yes, no)
+            return self._cond(self._bare(node) if self.depth <= MAX_EXPRESSION_DEPTH else node, yes, no)
         finally:
             self.depth -= 1
 
     def _cond(self, node: Node | None, yes: Draft, no: Draft) -> Expr:
         kind = node.type if node is not None else ""
-        if self.depth > MAX_DEPTH:
+        if self.depth > MAX_EXPRESSION_DEPTH:
             return self.expr(node)
         if node is not None and kind == "unary_expression" and node.children[0].type == "!":
             return Op("!", (self.cond(node.child_by_field_name("argument"), no, yes),))

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reviewbot.csource.ir import Block, Edge, Event, Expr
-
-MAX_STEPS = 4_000
-"""A function with more events, blocks and ways between them is not read: what is asked of it later grows with the
-square of that. The largest of the block layer, file systems and storage drivers has 1,500."""
+from reviewbot.limits import MAX_FUNCTION_STEPS
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +29,7 @@ class Graph:
     @property
     def full(self) -> bool:
         """Whether there is more in it than a function may have."""
-        return self.steps > MAX_STEPS
+        return self.steps > MAX_FUNCTION_STEPS
 
     def emit(self, event: Event) -> None:
         """Add an event to the block here."""

@@ -10,9 +10,8 @@ from reviewbot.csource.expressions import Expressions
 from reviewbot.csource.graph import Graph
 from reviewbot.csource.ir import Expr, Slot, Type
 from reviewbot.csource.text import Text
+from reviewbot.limits import MAX_INITIALISER_NESTING, MAX_TABLE_SLOTS
 
-MAX_SLOTS = 20_000
-MAX_NESTING = 8
 DULL = frozenset({"number_literal", "string_literal", "char_literal", "concatenated_string"})
 """Values that only a named field makes worth keeping."""
 
@@ -30,14 +29,14 @@ class Initialisers(Expressions):
         if value.type != "initializer_list":
             return self.expr(value)
         for field, node in self._entries(value, "", kind.array, 0):
-            if len(self.slots) < MAX_SLOTS:
+            if len(self.slots) < MAX_TABLE_SLOTS:
                 self.slots.append(Slot(kind.name, variable, field, self.expr(node), self.line(node)))
         return None
 
     def _entries(self, values: Node, path: str, array: bool, nesting: int) -> Iterator[tuple[str, Node]]:
         """(field, value) of a list: array positions leave no trace in the field, other unnamed ones are `#1`."""
         position = -1
-        for child in values.named_children if nesting < MAX_NESTING else ():
+        for child in values.named_children if nesting < MAX_INITIALISER_NESTING else ():
             if child.type.startswith("preproc_") or child.type == "ERROR":
                 yield from self._entries(child, path, array, nesting + 1)
                 continue

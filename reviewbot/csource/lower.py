@@ -16,9 +16,7 @@ from reviewbot.csource.macros import defines, macro
 from reviewbot.csource.parse import Parsed, parse
 from reviewbot.csource.statements import Statements
 from reviewbot.csource.syntax import syntax
-
-MAX_SIZE = 6_000_000
-"""A file with more bytes than this (generated register headers) is not read."""
+from reviewbot.limits import MAX_FILE_BYTES
 
 
 def lower(source: bytes) -> Unit:
@@ -26,7 +24,7 @@ def lower(source: bytes) -> Unit:
 
     Takes any bytes and never fails: what cannot be read is `Unknown`, a function with an error in it `unreadable`.
     """
-    if len(source) > MAX_SIZE:
+    if len(source) > MAX_FILE_BYTES:
         return Unit(errors=1)
     parsed = parse(source)
     reader = FileReader(parsed)

@@ -11,8 +11,8 @@ from reviewbot.csource.ir import Block, Expr, Function, Type, Variable
 from reviewbot.csource.parse import parse
 from reviewbot.csource.statements import Statements
 from reviewbot.csource.text import Text
+from reviewbot.limits import MAX_MACRO_BYTES
 
-MAX_BODY = 8_000
 NAME = re.compile(rb"\s*([A-Za-z_]\w*)(\([^()]*\))?")
 WORTH = re.compile(rb"\w\s*\(|->|\w\s*\.|&|\{|=")
 STRINGIFY = re.compile(rb"(?<!#)#(?=\s*\w)")
@@ -59,7 +59,7 @@ def macro(define: Define) -> Function | None:
     empty: that says that it does nothing.
     """
     raw = define.raw.replace(b"\\\n", b" \n").replace(b"\\\r\n", b"  \n")
-    if define.parameters is None or len(raw) > MAX_BODY or b"##" in raw:
+    if define.parameters is None or len(raw) > MAX_MACRO_BYTES or b"##" in raw:
         return None
     if not raw.strip():
         return _pseudo(define, (), (Block((), (), define.line),), None, readable=True)

@@ -12,13 +12,7 @@ from reviewbot.csource.ir import Assign, CallEvent, Expr, Jump, Name, Op, Return
 from reviewbot.csource.loops import Loops
 from reviewbot.csource.parse import parse
 from reviewbot.csource.text import Text
-
-MAX_ALONE = 4_000
-MAX_NESTING = 100
-"""Statements that are nested deeper are not read, nor is their function: the reader recurses into them."""
-MAX_LOCKS = 48
-"""A function that takes more different locks is not read: each pair of them is an order to be looked into. Lockdep
-gives up at as many that a task holds (MAX_LOCK_DEPTH); the kernel's block layer and file systems have no more than 20."""
+from reviewbot.limits import MAX_LOCKS_OF_FUNCTION, MAX_LOOSE_CALL_BYTES, MAX_STATEMENT_NESTING
 
 
 class Statements(Loops):
@@ -102,7 +96,7 @@ class Statements(Loops):
             block.events.extend(left := self.left(guards, there))
             self.graph.steps += 1 + len(left)
             block.edges.append((to, None, True, 0))
-        self.cut = self.cut or self.graph.full or self._locks() > MAX_LOCKS
+        self.cut = self.cut or self.graph.full or self._locks() > MAX_LOCKS_OF_FUNCTION
 
     def _locks(self) -> int:
         """How many different locks are taken, as far as names and arguments tell."""
@@ -115,7 +109,7 @@ class Statements(Loops):
         """Read one statement."""
         if node is None or not node.is_named:
             return
-        if self.nesting > MAX_NESTING or self.graph.full:
+        if self.nesting > MAX_STATEMENT_NESTING or self.graph.full:
             self.cut = True
         if self.cut:
             return
@@ -160,7 +154,7 @@ class Statements(Loops):
     @classmethod
     def alone(cls, code: bytes, line: int, within: Statements | None = None) -> Iterator[tuple[Statements, Node]]:
         """Readers for the calls in a piece of text that the repair took out; `within` is where they are made."""
-        parsed = parse(b"void f(void) { (" + code + b"); }") if len(code) < MAX_ALONE else None
+        parsed = parse(b"void f(void) { (" + code + b"); }") if len(code) < MAX_LOOSE_CALL_BYTES else None
         body = parsed.tree.root_node.named_children[0].child_by_field_name("body") if parsed is not None else None
         for statement in body.named_children if body is not None else ():
             if parsed is not None and statement.type == "expression_statement" and statement.named_children:

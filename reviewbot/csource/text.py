@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from reviewbot.limits import MAX_ARGUMENT_BYTES, MAX_PARENTHESIS_NESTING
+
 TOKEN = re.compile(
     rb"/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|\Z)|//[^\n\\]*+(?:\\(?:.|\Z)[^\n\\]*+)*+"
     rb'|"[^"\\\n]*+(?:\\(?:.|\Z)[^"\\\n]*+)*+"?+|\'[^\'\\\n]*+(?:\\(?:.|\Z)[^\'\\\n]*+)*+\'?+',
@@ -29,10 +31,6 @@ KEYWORDS = frozenset(b"if while for switch return sizeof do else case goto align
 
 BLANK = bytes(c if c in b"\n\r\f" else 32 for c in range(256))
 MASKED = bytes(c if c in b"\n\r\f" else ord("x") for c in range(256))
-MAX_ARGUMENTS = 60_000
-"""A parenthesis that is further than this from its partner is left alone."""
-MAX_NESTING = 40
-"""So is one inside more parentheses than this: rules look through all that is between two of them."""
 
 
 def blank(text: bytes) -> bytes:
@@ -130,7 +128,7 @@ def _brackets(code: bytes) -> Iterator[Bracket]:
             if not stack:
                 continue
             opened = stack.pop()
-            if at - opened > MAX_ARGUMENTS or len(stack) > MAX_NESTING:
+            if at - opened > MAX_ARGUMENT_BYTES or len(stack) > MAX_PARENTHESIS_NESTING:
                 continue
             end = opened
             while end and code[end - 1] in b" \t\n":
@@ -219,7 +217,7 @@ def arguments(code: bytes | bytearray, start: int, end: int) -> list[tuple[int, 
 def closing(code: bytes | bytearray, open_: int) -> int:
     """Offset after the parenthesis that matches the one at `open_`, or -1."""
     depth = 0
-    for found in PARENTHESES.finditer(code, open_, open_ + MAX_ARGUMENTS):
+    for found in PARENTHESES.finditer(code, open_, open_ + MAX_ARGUMENT_BYTES):
         depth += 1 if found[0] == b"(" else -1
         if not depth:
             return found.end()

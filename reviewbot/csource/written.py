@@ -8,13 +8,10 @@ from typing import NamedTuple
 
 from reviewbot.csource.syntax import syntax
 from reviewbot.csource.text import KEYWORDS, PARENTHESES, SEPARATORS, Bracket, Text, layers
+from reviewbot.limits import MAX_CALL_PREFIX_BYTES, MAX_SECOND_ARGUMENTS_BYTES
 
 _THROUGH = re.compile(rb"(?:\w+(?:\[[^\[\]]*\])*(?:->|\.))+\Z")
 _INTO = re.compile(rb"([\w\[\].>*-]+)\s*=\s*\Z")
-_NEAR = 120
-"""How far before a call what it belongs to is looked for."""
-FAR = 2_000
-"""Longest second parenthesis of a call."""
 
 
 class Written(NamedTuple):
@@ -62,7 +59,7 @@ def _written(text: Text, bracket: Bracket, breaks: list[int]) -> Written | None:
     spans = _spans(code, bracket.open, bracket.close)
     if text.after(stop)[:1] == b"(" and (closing := _closing(code, again := code.index(b"(", stop))):
         spans, stop = (*spans, *_spans(code, again, closing)), closing + 1  # guard(mutex)(&l)
-    before = bytes(code[max(0, bracket.start - _NEAR) : bracket.start])
+    before = bytes(code[max(0, bracket.start - MAX_CALL_PREFIX_BYTES) : bracket.start])
     way = _THROUGH.search(before)
     start = bracket.start - len(way[0]) if way else bracket.start
     into = _INTO.search(before[: len(before) - len(way[0])] if way else before)
@@ -83,7 +80,7 @@ def _written(text: Text, bracket: Bracket, breaks: list[int]) -> Written | None:
 def _closing(code: bytearray, opened: int) -> int:
     """Where a parenthesis ends that has no name before it; 0 when that is far away."""
     depth = 0
-    for found in PARENTHESES.finditer(code, opened, opened + FAR):
+    for found in PARENTHESES.finditer(code, opened, opened + MAX_SECOND_ARGUMENTS_BYTES):
         depth += 1 if found[0] == b"(" else -1
         if not depth:
             return found.start()

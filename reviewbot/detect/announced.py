@@ -18,6 +18,7 @@ from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Call, Expr
 from reviewbot.detect.waitfor import unread
 from reviewbot.kernel import schema
+from reviewbot.limits import MAX_ANNOUNCEMENTS, MAX_ANNOUNCER_STATES, MAX_CALLS_ABOVE_WAKE
 from reviewbot.replay.slicing.frames import Frame
 from reviewbot.replay.slicing.lock_calls import State
 from reviewbot.replay.slicing.reader import Act, Reader, Seen
@@ -33,12 +34,6 @@ ENDS = ("-", "&~")
 SETS = {"|": True, "=1": True, "&~": False, "=0": False}
 """Changes after which what is tested is surely true, or surely not."""
 FALSE = ("0", "false", "NULL")
-NEAR = 6
-"""How far above a write or wake-up a function still counts as one that does it."""
-STATES = 6_000
-"""States of one program before it is given up; callers come and go, and each is one more program."""
-PAIRS = 6
-"""Most things that one function changes and announces which are looked into."""
 
 
 class Told(NamedTuple):
@@ -119,7 +114,7 @@ class Index(Component):
         if name not in self._found:
             found = set(keys)
             edge = set(found)
-            for _ in range(NEAR):
+            for _ in range(MAX_CALLS_ABOVE_WAKE):
                 edge = {caller for key in edge for caller in self.world.callers(key)} - found
                 found |= edge
             self._found[name] = frozenset(found)
@@ -167,7 +162,7 @@ def index(world: World) -> Index:
 class Announcing(Extractor):
     """Programs of writes to one object and the wake-ups for it, nothing else."""
 
-    most = STATES
+    most = MAX_ANNOUNCER_STATES
 
     def __init__(self, world: World, told: Told, route: tuple[str, ...]) -> None:
         super().__init__(world, (), {told.wake}, ())
@@ -246,10 +241,10 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
     keys = [k for k in keys if not unread(after, k) - unread(before, k)]
     gained = {w for k in keys for w in _wakes(after, k) - _wakes(before, k)}
     for key in keys:
-        pairs = [*islice(_announces(before, key), PAIRS + 1)]
-        if len(pairs) > PAIRS:
-            yield Cut("changes that a function announces", PAIRS, key)
-        for told, by, waker in pairs[:PAIRS]:
+        pairs = [*islice(_announces(before, key), MAX_ANNOUNCEMENTS + 1)]
+        if len(pairs) > MAX_ANNOUNCEMENTS:
+            yield Cut("changes that a function announces", MAX_ANNOUNCEMENTS, key)
+        for told, by, waker in pairs[:MAX_ANNOUNCEMENTS]:
             if told.wake in gained or by not in (key, *after.callees(key)):
                 continue
             way = (key,) if by == key else (key, by)
@@ -288,7 +283,7 @@ def _asks(world: World, key: str, told: Told, sleeper: Wait | None) -> bool:
 def _through(world: World, key: str, among: Collection[str]) -> set[str]:
     """A function, and those of `among` that it calls, down to NEAR calls below it."""
     found, edge = {key}, {key}
-    for _ in range(NEAR):
+    for _ in range(MAX_CALLS_ABOVE_WAKE):
         edge = {callee for caller in edge for callee in world.callees(caller) if callee in among} - found
         found |= edge
     return found

@@ -12,15 +12,13 @@ from reviewbot.analysis.program.program import World
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.analysis.summaries.entry_lockset import Entry
 from reviewbot.kernel import KERNEL, schema
+from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE
 from reviewbot.types import Place, Value
 
 REAL = frozenset(
     {"mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem", "page", "device", "queue", "superblock", "tree"}
 )
 """Classes of locks that others wait for."""
-MOST_DOWN = 20
-"""Calls below a place that are kept: whoever looks at an edge leaves out those with more than half as many, and in a
-ring of calls each function has a way down to each other one."""
 UNTIMED = frozenset({"event", "completion", "bit", "freeze", "sleep"})
 """Classes of waits that only somebody else ends."""
 
@@ -170,7 +168,7 @@ def edges(
                 if not wanted(effect) or not _means(effect):
                     continue
                 if found := under(here, reason.dropped | gone):
-                    down = world.effects.chain(target, inner, most=MOST_DOWN)
+                    down = world.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
                     reads = _tested(world, down, effect)
                     for held, chain, every in found:
                         yield Edge(held, effect, key, view.place(made.call.line), down, chain, every, reads)

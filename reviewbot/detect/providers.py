@@ -14,11 +14,7 @@ from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.detect.edges import Actor, Edge, edges
 from reviewbot.kernel import KERNEL
-
-FAR = 4
-"""Most calls from a place down to the lock that it takes: further away the conditions on the way hardly go together."""
-NEAR = 1
-"""The same for a lock of a structure of the kernel's, of which code has many: further away it is another one's."""
+from reviewbot.limits import MAX_CALLS_TO_KERNEL_LOCK, MAX_CALLS_TO_LOCK
 
 
 class Providers(Component):
@@ -162,7 +158,11 @@ class Providers(Component):
         instance."""
         owned = owner(lock)
         ours = not owned or lock in KERNEL.written or self._declares(owned)
-        return FAR if ours or (lock in KERNEL.lock_classes and KERNEL.lock_classes[lock] in KERNEL.latches) else NEAR
+        return (
+            MAX_CALLS_TO_LOCK
+            if ours or (lock in KERNEL.lock_classes and KERNEL.lock_classes[lock] in KERNEL.latches)
+            else MAX_CALLS_TO_KERNEL_LOCK
+        )
 
     def _declares(self, struct: str) -> bool:
         """Whether a struct is one of this code."""

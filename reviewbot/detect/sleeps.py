@@ -12,10 +12,10 @@ from reviewbot.analysis.program.program import World
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.analysis.summaries.entry_lockset import Entry
 from reviewbot.detect.edges import REAL
-from reviewbot.detect.providers import FAR
 from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_CALLS_TO_LOCK
 from reviewbot.types import Place, Value
 
 ATOMIC = frozenset(filter(KERNEL.atomic, REAL | {"rcu"}))
@@ -114,7 +114,7 @@ def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
     for effect, reason in world.does(key).items():
         if _sleeps(world, effect) and not reason.gates:
             down = world.effects.chain(key, effect)
-            if down and len(down) <= FAR + 1 and not _stands_off(world, down[-1], ""):
+            if down and len(down) <= MAX_CALLS_TO_LOCK + 1 and not _stands_off(world, down[-1], ""):
                 yield effect.kind, down
 
 
@@ -127,7 +127,7 @@ def _under(world: World, key: str) -> Iterator[Edge]:
 
 def _atomic(world: World, key: str) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
-    near = (edge for edge in _under(world, key) if len(edge.down) <= FAR and not _released(world, edge))
+    near = (edge for edge in _under(world, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(world, edge))
     near = (edge for edge in near if not doubtful(world, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(world, k) for k in edge.chain))
 

@@ -14,13 +14,11 @@ from reviewbot.analysis.program.program import World
 from reviewbot.csource.ir import Call, Expr, Name
 from reviewbot.detect.edges import Edge
 from reviewbot.kernel import KERNEL, LockCall
+from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
 from reviewbot.types import Place
 
 _MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
-FURTHEST = 8
-"""Most functions from the one that takes a lock to the one that waits: on a longer way there are conditions that do not
-go together."""
 
 
 def named(world: World, chain: Sequence[str]) -> bool:
@@ -63,7 +61,9 @@ def doubtful(world: World, edge: Edge) -> bool:
     was made on the way.
     """
     chain = edge.chain[_taker(world, edge) :]
-    if len(chain) + len(edge.down) > FURTHEST or (edge.effect.kind == "lock" and _made_here(world, edge)):
+    if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT or (
+        edge.effect.kind == "lock" and _made_here(world, edge)
+    ):
         return True
     above = (_asked(world, caller, callee=callee) for caller, callee in pairwise(chain))
     below = (_asked(world, f"{at.file}:{at.function}", line=at.line) for at in (edge.place, *edge.down))

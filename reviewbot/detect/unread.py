@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reviewbot.csource.ir import Function, Unit
-from reviewbot.csource.lower import MAX_SIZE
+from reviewbot.limits import MAX_FILE_BYTES
 from reviewbot.types import Change, FileChange, Source, Unread
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _in_file(path: str, source: Source, units: Units, lines: frozenset[int], nul
     text, unit = source.read(path), units(path)
     if text is None:
         return
-    if unit is None or len(text) > MAX_SIZE:
+    if unit is None or len(text) > MAX_FILE_BYTES:
         rows = text.split(b"\n")
         if any(n <= len(rows) and rows[n - 1].strip() and not rows[n - 1].lstrip().startswith(b"#") for n in lines):
             yield Unread(file=path)

@@ -21,20 +21,17 @@ from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset_summary import NAMES, left_by
 from reviewbot.analysis.program.program import World
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
-from reviewbot.detect.providers import FAR, barred, chosen, lock_class, providers, wants
+from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import doubtful
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
 from reviewbot.types import Cut, Place
 
 HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
 _WORD = re.compile(r"\w+")
-DEEP = 8
-"""Calls down to a wait; what is asked on the way there decides more than what is held, further down."""
 Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
-MOST = 6
-"""Most providers of one thing; who has more is served by too many to be stuck."""
 
 
 def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Cut]:
@@ -76,7 +73,7 @@ def _meant(world: World, edge: Edge) -> bool:
     """Whether the lock of an edge can be the very instance that is meant: one that is taken many calls further down is
     another."""
     far = providers(world).far(edge.effect.object)
-    return edge.effect.kind != "lock" or far == FAR or len(edge.down) <= far
+    return edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
 
 
 def _pairs(world: World, files: set[str]) -> set[Pair]:
@@ -93,7 +90,7 @@ def close(world: World, edge: Edge) -> Circle | Cut | None:
         return None  # a page, of whatever file
     if effect.kind == "lock" and lock_class(world, effect.object) == "tree":
         return None  # a node, of whatever tree
-    if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else DEEP):
+    if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else MAX_CALLS_TO_WAIT):
         return None
     if effect.kind == "lock" and effect.object == lock.lock:
         return _again(edge, holder) if not doubtful(world, edge) else None
@@ -115,8 +112,8 @@ def close(world: World, edge: Edge) -> Circle | Cut | None:
     every = effect.kind == "wait"
     if not wanting or (every and len(wanting) < len(actors)):
         return None
-    if effect.kind != "lock" and len(wanting) > MOST:
-        return Cut("providers of what a function waits for", MOST, edge.chain[-1])
+    if effect.kind != "lock" and len(wanting) > MAX_PROVIDERS:
+        return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
     actors = tuple(actors) if every else (wanting[0],)
     writer = None
     if lock.mode == "r" and all(wants(world, a.root, lock.lock) <= {"r"} for a in actors):

@@ -6,21 +6,7 @@ from collections.abc import Mapping
 
 from reviewbot.gittree.misfit import unsafe
 from reviewbot.gittree.source import Git
-
-REFS = 1000
-"""Branches and tags, newest first, that are looked at."""
-
-TIPS = 20
-"""Of these, the ones whose history is searched, besides the branch asked for."""
-
-COMMITS = 20_000
-"""Commits of this history, newest first, that are searched."""
-
-CHANGES = 2000
-"""Of these, the ones that touch the files and are compared."""
-
-SECONDS = 10
-"""Time that one walk of the history may take; then it is given up."""
+from reviewbot.limits import MAX_COMMITS, MAX_COMPARED_COMMITS, MAX_HISTORY_SECONDS, MAX_REFS, MAX_TIPS
 
 
 def matching(git: Git, wanted: Mapping[str, str], branch: str) -> str | None:
@@ -44,10 +30,16 @@ def matching(git: Git, wanted: Mapping[str, str], branch: str) -> str | None:
     for tip in tips:
         if fits(tip):
             return tip
-    starts = tips[: TIPS + 1]
-    last = git.maybe("rev-list", f"--skip={COMMITS}", "-n1", "--timestamp", *starts, "--", timeout=SECONDS) or b""
+    starts = tips[: MAX_TIPS + 1]
+    last = (
+        git.maybe("rev-list", f"--skip={MAX_COMMITS}", "-n1", "--timestamp", *starts, "--", timeout=MAX_HISTORY_SECONDS)
+        or b""
+    )
     limit = [f"--max-age={last.split()[0].decode()}"] if last else []
-    touching = git.maybe("rev-list", f"-n{CHANGES}", *limit, *starts, "--", *wanted, timeout=SECONDS) or b""
+    touching = (
+        git.maybe("rev-list", f"-n{MAX_COMPARED_COMMITS}", *limit, *starts, "--", *wanted, timeout=MAX_HISTORY_SECONDS)
+        or b""
+    )
     states = (rev for id_ in touching.decode().split() for rev in (id_, f"{id_}^"))
     match = next((rev for rev in states if fits(rev)), None)
     return git.find(f"{match}^{{commit}}") if match else None
@@ -56,6 +48,6 @@ def matching(git: Git, wanted: Mapping[str, str], branch: str) -> str | None:
 def _tips(git: Git) -> list[str]:
     """Commits that branches and tags point to, newest first."""
     form = "%(objecttype) %(objectname) %(*objecttype) %(*objectname)"
-    refs = git.ask("for-each-ref", "--sort=-creatordate", f"--count={REFS}", f"--format={form}")
+    refs = git.ask("for-each-ref", "--sort=-creatordate", f"--count={MAX_REFS}", f"--format={form}")
     words = [line.split() for line in refs.splitlines()]
     return list(dict.fromkeys(w[w.index("commit") + 1] for w in words if "commit" in w))

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Container
 
 from reviewbot.gittree.diff import Raw, Section, sections
+from reviewbot.limits import MAX_HUNKS_OF_DIFF
 from reviewbot.text import clean
 from reviewbot.types import Source
-
-MOST = 1000
-"""Files and hunks of a diff that are looked at."""
 
 QUOTED = 60
 """Characters of a line that a message shows."""
@@ -33,12 +31,14 @@ def misfit(diff: bytes, source: Source, links: Container[str] = ()) -> str:
                 where = f"{_shown(part.path)}, hunk at line {hunk.before}"
                 return f"{where}: the hunk is cut short or mangled, it has fewer lines than it says"
     made = {part.new for part in parts if part.mode == "120000"}
-    for part in parts[:MOST]:
+    for part in parts[:MAX_HUNKS_OF_DIFF]:
         reason = _place(part, links, made) or _file(part, source)
         if reason:
             return f"{_shown(part.path)}: {reason}"
-    files = source.read_many({part.old for part in parts[:MOST] if part.old})
-    hunks = [(part, hunk, files[part.old]) for part in parts for hunk in part.hunks if part.old in files][:MOST]
+    files = source.read_many({part.old for part in parts[:MAX_HUNKS_OF_DIFF] if part.old})
+    hunks = [(part, hunk, files[part.old]) for part in parts for hunk in part.hunks if part.old in files][
+        :MAX_HUNKS_OF_DIFF
+    ]
     for part, hunk, content in hunks:
         reason = _hunk(hunk, content)
         if reason and all(_is_applied(other, file) for _, other, file in hunks):

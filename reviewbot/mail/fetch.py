@@ -26,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from reviewbot.limits import MAX_MAILS_OF_FOLDER
 from reviewbot.mail.protocol import KINDS, Answer, Incomplete, Limits, NoPatch, Outage, Request, UnknownMessage
 from reviewbot.text import clean
 from reviewbot.types import Prerequisite, ReviewError, Series, Unreviewed
@@ -50,8 +51,6 @@ LORE = "https://lore.kernel.org/all"
 FRESH = 600
 """Seconds for which a fetched thread is used again."""
 
-MOST_FILES = 10_000
-"""Mails of a folder that are read."""
 
 _ID = re.compile(r"[!-;=?-~]{1,900}")
 _INBOX = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[!-~]*)?")
@@ -416,8 +415,8 @@ def _files(path: Path) -> list[Path]:
     else:
         found = [f for f in path.iterdir() if f.suffix in _MAILS]
     files = [f for f in found if stat.S_ISREG(f.stat().st_mode)]
-    if len(files) > MOST_FILES:
-        raise Unreviewed(f"{clean(str(path))} holds more than {MOST_FILES} mails: give one series")
+    if len(files) > MAX_MAILS_OF_FOLDER:
+        raise Unreviewed(f"{clean(str(path))} holds more than {MAX_MAILS_OF_FOLDER} mails: give one series")
     return sorted(files, key=lambda f: f.name)
 
 

@@ -19,20 +19,13 @@ from email.message import Message
 import msgspec
 from liblore.series import parse_patch_subject
 
+from reviewbot.limits import MAX_MIME_PARTS, MAX_PATCH_NUMBER, MAX_PREREQUISITES_OF_MAIL
 from reviewbot.text import addresses, clean, clean_lines, decode, header_text, mailbox, message_ids, unfold
 from reviewbot.types import Address, Mail, Prerequisite, Value
-
-MOST_PARTS = 100
-"""Parts of a message that are looked at."""
 
 HEADING = 64 << 10
 """Bytes that are read of a message that cannot be read whole."""
 
-MOST_PATCHES = 9999
-"""Highest patch number and version that is taken for one; `git format-patch` has no bound."""
-
-MOST_PREREQUISITES = 1000
-"""Prerequisites that are taken from one mail."""
 
 _HEADER = re.compile(rb"(?im)^(from|subject|date|message-id|to):")
 _FIRST_LINE = re.compile(rb"(from [^\n]*\n)?[!-9;-~]+:", re.IGNORECASE)
@@ -140,7 +133,7 @@ def _heading(message: Message, body: str) -> Post:
     subject = header_text(first("subject"))
     parsed = parse_patch_subject(subject[:1000])
     fault = _absurd(subject) if parsed.is_patch else ""
-    sane = not fault and max(parsed.version, parsed.counter, parsed.expected) <= MOST_PATCHES
+    sane = not fault and max(parsed.version, parsed.counter, parsed.expected) <= MAX_PATCH_NUMBER
     answered = message_ids(unfold(first("in-reply-to")))[:1]
     references = message_ids(unfold(first("references")))
     mail = Mail(
@@ -175,16 +168,16 @@ def _absurd(subject: str) -> str:
     tags = _TAGS.match(subject[:1000])
     prefix = tags[0] if tags else ""
     if found := _NUMBERED.search(prefix):
-        return f"is numbered {found[0][:40]} in its subject: no series has more than {MOST_PATCHES} patches"
+        return f"is numbered {found[0][:40]} in its subject: no series has more than {MAX_PATCH_NUMBER} patches"
     if found := _VERSIONED.search(prefix):
-        return f"is {found[1][:40]} by its subject: there is no version above v{MOST_PATCHES}"
+        return f"is {found[1][:40]} by its subject: there is no version above v{MAX_PATCH_NUMBER}"
     return ""
 
 
 def _prerequisites(text: bytes) -> tuple[Prerequisite, ...]:
     """What has to be applied first, in the order in which the mail says so."""
     found: dict[Prerequisite, None] = {}
-    for kind, value in _PRIOR.findall(text)[:MOST_PREREQUISITES]:
+    for kind, value in _PRIOR.findall(text)[:MAX_PREREQUISITES_OF_MAIL]:
         id_, version = clean(decode(value)).strip("<>"), 0
         if kind.lower() == b"change" and (said := re.fullmatch(r"(.+):v?(\d{1,4})", id_)):
             id_, version = said[1], int(said[2])
@@ -210,7 +203,7 @@ def _when(date: str) -> float:
 def _texts(message: Message) -> Iterator[tuple[bytes, str | None]]:
     """The parts that are text or a patch, decoded to bytes, with their charset. Attached mails are not opened."""
     queue = [message]
-    for _ in range(MOST_PARTS):
+    for _ in range(MAX_MIME_PARTS):
         if not queue:
             return
         part = queue.pop(0)

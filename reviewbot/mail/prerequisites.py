@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from reviewbot.limits import MAX_PATCH_IDS, MAX_PREREQUISITE_DEPTH, MAX_PREREQUISITE_PATCHES, MAX_PREREQUISITES
 from reviewbot.types import Patch, Prerequisite, Prior, ReviewError, Series
 
 Find = Callable[[Prerequisite], Sequence[Series]]
 """Series among which a prerequisite may be. Raises ReviewError where they cannot be had."""
-
-MOST = 20
-"""Prerequisites that are looked for; those of prerequisites count."""
-DEPTH = 3
-"""How often a prerequisite may have prerequisites of its own."""
-MOST_PATCHES = 200
-"""Patches that are applied before a series."""
-
-MOST_IDS = 1000
-"""Patches whose patch-id is made."""
 
 
 def gather(series: Series, find: Find | None, patch_id: Callable[[bytes], str]) -> list[Prior]:
@@ -57,20 +48,22 @@ class _Search:
 
     def _id(self, patch: Patch) -> str:
         """The patch-id; empty when so many were asked for that this is no search any more."""
-        if patch.diff not in self.ids and len(self.ids) < MOST_IDS:
+        if patch.diff not in self.ids and len(self.ids) < MAX_PATCH_IDS:
             self.ids[patch.diff] = self.patch_id(patch.diff)
         return self.ids.get(patch.diff, "")
 
     def _found(self, wanted: Prerequisite, depth: int) -> Series:
-        if len(self.seen) > MOST:
-            raise ReviewError(f"not looked for, as there are more than {MOST}")
-        if depth > DEPTH:
-            raise ReviewError(f"not looked for, as it is a prerequisite of a prerequisite {DEPTH} times over")
+        if len(self.seen) > MAX_PREREQUISITES:
+            raise ReviewError(f"not looked for, as there are more than {MAX_PREREQUISITES}")
+        if depth > MAX_PREREQUISITE_DEPTH:
+            raise ReviewError(
+                f"not looked for, as it is a prerequisite of a prerequisite {MAX_PREREQUISITE_DEPTH} times over"
+            )
         if self.find is None:
             raise ReviewError("not looked for here")
         found = self._pick(wanted, self.find(wanted))
-        if self.patches + len(found.patches) > MOST_PATCHES:
-            raise ReviewError(f"with it there are more than {MOST_PATCHES} patches to apply first")
+        if self.patches + len(found.patches) > MAX_PREREQUISITE_PATCHES:
+            raise ReviewError(f"with it there are more than {MAX_PREREQUISITE_PATCHES} patches to apply first")
         return found
 
     def _pick(self, wanted: Prerequisite, among: Sequence[Series]) -> Series:

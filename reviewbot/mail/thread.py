@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from reviewbot.gittree.diff import sections
+from reviewbot.limits import MAX_POSTINGS
 from reviewbot.mail.message import Post
 from reviewbot.mail.protocol import NoPatch
 from reviewbot.text import clean
@@ -17,8 +18,6 @@ from reviewbot.types import ReviewError, Unreviewed
 
 DAY = 24 * 60 * 60
 
-MOST_POSTINGS = 200
-"""Series, and versions of them, that are looked for in one file or folder."""
 
 _TAGS = re.compile(r"^(\s*(re:|\[[^\]]*\]))+", re.IGNORECASE)
 
@@ -87,8 +86,8 @@ class Thread:
             for post in mine:
                 left.pop(id(post), None)
             found.append(sorted(mine, key=lambda p: (not p.cover, p.number)))
-            if len(found) > MOST_POSTINGS:
-                raise ReviewError(f"{source} holds more than {MOST_POSTINGS} series: give fewer in one file")
+            if len(found) > MAX_POSTINGS:
+                raise ReviewError(f"{source} holds more than {MAX_POSTINGS} series: give fewer in one file")
         return found
 
     def _run(self, lead: Post, left: Sequence[Post]) -> list[Post]:

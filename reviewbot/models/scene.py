@@ -18,14 +18,13 @@ from typing import Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from reviewbot.limits import MAX_PARAMETER
 from reviewbot.sim.model import Model, Task
 from reviewbot.types import ReviewError, Setting, Value
 
 F = TypeVar("F", bound=Callable[..., Model])
 
 YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-MOST = 64
-"""The largest number that a parameter takes: more tasks or elements than that are never what decides."""
 
 _SCENES: dict[str, Scene] = {}
 
@@ -44,7 +43,7 @@ class Parameter(Value, frozen=True):
             return text
         if self.kind == "yes/no" and text in YES:
             return YES[text]
-        if self.kind == "number" and text.isascii() and text.isdigit() and int(text) <= MOST:
+        if self.kind == "number" and text.isascii() and text.isdigit() and int(text) <= MAX_PARAMETER:
             return int(text)
         if self.kind == "choice" and text in self.choices:
             return text
@@ -60,7 +59,7 @@ class Parameter(Value, frozen=True):
         """What may be given, in words."""
         if self.kind == "choice":
             return " or ".join(filter(None, (", ".join(self.choices[:-1]), self.choices[-1])))
-        return {"yes/no": "yes or no", "number": f"a number from 0 to {MOST}", "text": "a text"}[self.kind]
+        return {"yes/no": "yes or no", "number": f"a number from 0 to {MAX_PARAMETER}", "text": "a text"}[self.kind]
 
 
 class Scene(Value, frozen=True):

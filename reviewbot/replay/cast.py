@@ -15,6 +15,7 @@ from reviewbot.analysis.program.program import Component, World
 from reviewbot.detect.waitfor import Actor, Circle, providers
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Wait
+from reviewbot.limits import MAX_CALLS_TO_PROVIDERS_LOCK, MAX_REPLAYED_PLACES
 from reviewbot.replay.slicing.slicer import Extractor, Op, Program, TooLarge, Unreadable
 from reviewbot.sim import (
     Completion,
@@ -86,10 +87,6 @@ RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
 """What runs a handler, where that is not a queue's worker."""
 LEAN = ("lock", "self", "kept")
 """Kinds of circles in which other ways than those of the circle do not matter."""
-DEEPEST = 8
-"""Most calls from a provider to the lock that are believed, where not every way can be read."""
-MOST_PLACES = 400
-"""Places of a program that the simulator is given; a larger one is not searched to the end."""
 
 
 class Programs(Component):
@@ -138,7 +135,7 @@ class Cast:
         for start in reversed(actor.chain):
             ways: dict[str, tuple[str, ...]] = {start: (start,)}
             seen = {start}
-            for _ in range(DEEPEST):
+            for _ in range(MAX_CALLS_TO_PROVIDERS_LOCK):
                 for end, way in ways.items():
                     if end in takers:
                         return way
@@ -246,8 +243,8 @@ class Cast:
             holds = self._holds(actor.chain[: number + 1])
             try:
                 program = self.extractor.program(key, holds, keep)
-                if len(program.places) > MOST_PLACES:
-                    cut_here = Cut("places of the program of a task", MOST_PLACES, key)
+                if len(program.places) > MAX_REPLAYED_PLACES:
+                    cut_here = Cut("places of the program of a task", MAX_REPLAYED_PLACES, key)
                     raise TooLarge(f"{key.rpartition(':')[2]}() is too large to be searched", cut_here)
                 return program, holds, cut
             except TooLarge as error:

@@ -9,16 +9,13 @@ from typing import ClassVar
 from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Lock
 from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
+from reviewbot.limits import MAX_WAIT_CYCLES
 from reviewbot.replay.cast import Cast, words
 from reviewbot.replay.slicing.slicer import Unreadable
 from reviewbot.rule import Candidate, Diff, Place, Remedy, Rule, Scene, Version, Words, World
 from reviewbot.types import Cut
 
 __all__ = ["Actor", "Circle", "CircleRule", "Diff", "Words", "left", "name", "pair", "taken", "words"]
-
-
-MOST = 12
-"""Circles of one change that are looked into; a change with more of them is not about one."""
 
 
 def touched(diff: Diff) -> list[tuple[str, str]]:
@@ -33,8 +30,8 @@ def found(diff: Diff) -> list[Circle]:
     if have is None:
         have = diff.__dict__["circles"] = []
         for circle in diff.noting(circles(diff.before.world, diff.after.world, touched(diff))):
-            if len(have) == MOST:
-                diff.cuts[Cut("circles of waits of a change", MOST)] = None
+            if len(have) == MAX_WAIT_CYCLES:
+                diff.cuts[Cut("circles of waits of a change", MAX_WAIT_CYCLES)] = None
                 break
             have.append(circle)
     return have

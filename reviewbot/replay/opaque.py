@@ -21,12 +21,11 @@ from reviewbot.analysis.callgraph.pointer_flow import RUNS
 from reviewbot.csource.written import Written, calls, syntactic
 from reviewbot.gittree.source import LaidOver
 from reviewbot.kernel import KERNEL, PoolCall, schema
+from reviewbot.limits import MAX_CALL_PAIRS
 from reviewbot.replay.judge import judge
 from reviewbot.rule import About, Diff, Rule, Version
 from reviewbot.types import FileChange, Hunk, Outcome, Verdict
 
-MOST = 40_000
-"""Pairs of calls of one place of a patch that are compared; where there are more, it was written anew."""
 _TAKES, _GIVES = frozenset(KERNEL.words["takes"]), frozenset(KERNEL.words["gives"])
 _SOLID = re.compile(r"[^\s{}]")
 _CONSTANT = re.compile(r"\b[A-Z_][A-Z0-9_]{2,}\b(?!\()")
@@ -149,7 +148,7 @@ def _edits(file: FileChange, before: _Side, after: _Side) -> tuple[_Edits, _Edit
     for place in _places(file, before, after):
         for old, new in _same_call(place):
             _flags(old, new, before, after, found)
-        if len(place.old) * len(place.new) > MOST:
+        if len(place.old) * len(place.new) > MAX_CALL_PAIRS:
             continue
         hidden = [[c for c in side if of.opaque(c)] for side, of in ((place.old, before), (place.new, after))]
         clear = [

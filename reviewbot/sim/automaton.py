@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from reviewbot.limits import MAX_CELL
 from reviewbot.sim.program import Act, Cell, Model
 from reviewbot.sim.work import Runner
 
@@ -37,9 +38,6 @@ Guard = tuple[tuple[Cond, ...], ...]
 """One of these has to hold, each being a conjunction: () is never, ((),) is always."""
 
 ALWAYS: Guard = ((),)
-
-MOST = 127
-"""The largest content of a cell; the search uses the bit above it to see a cell leave its range."""
 
 
 class Edge(msgspec.Struct, frozen=True, gc=False):
@@ -113,7 +111,7 @@ class Automaton(msgspec.Struct, frozen=True):
     def too_high(self) -> int:
         """The bits of a state as a number that are set where a cell has left its range."""
         places = len(self.initial) - len(self.cells)
-        return int.from_bytes(bytes([MOST + 1] * len(self.cells) + [0] * places), "big")
+        return int.from_bytes(bytes([MAX_CELL + 1] * len(self.cells) + [0] * places), "big")
 
     def away(self, state: bytes) -> bool:
         """Whether a task is not at home."""
@@ -128,7 +126,7 @@ class OutOfRange(Exception):
     """A cell left its range: the model counts without bound, or gives back what was not taken."""
 
     def __init__(self, cell: Cell) -> None:
-        super().__init__(f"{cell} left the range 0..{MOST}: unbounded, or given back without having been taken")
+        super().__init__(f"{cell} left the range 0..{MAX_CELL}: unbounded, or given back without having been taken")
 
 
 def is_open(guard: Guard, state: bytes) -> bool:
@@ -153,7 +151,7 @@ def apply(changes: tuple[Change, ...], state: bytearray, cells: tuple[Cell, ...]
     for cell, op, value, other in changes:
         by = state[value] if other else value
         new = by if op == "=" else state[cell] + by if op == "+" else max(0, state[cell] - by)
-        if not 0 <= new <= MOST:
+        if not 0 <= new <= MAX_CELL:
             raise OutOfRange(cells[cell])
         state[cell] = new
 

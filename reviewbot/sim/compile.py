@@ -12,7 +12,8 @@ from typing import cast
 
 import msgspec
 
-from reviewbot.sim.automaton import MOST, Automaton, Class, Edge, Work
+from reviewbot.limits import MAX_CELL, MAX_PENDING_NODES, MAX_PLACES_OF_CLASS
+from reviewbot.sim.automaton import Automaton, Class, Edge, Work
 from reviewbot.sim.link import Linker
 from reviewbot.sim.locks import Cpu
 from reviewbot.sim.program import (
@@ -42,11 +43,6 @@ from reviewbot.sim.program import (
     attempt,
 )
 from reviewbot.sim.work import Interrupt, Runner, WorkQueue, begin, finish
-
-MOST_PLACES = 20_000
-"""Places of one class; more of them are a loop that carries something along without bound."""
-MOST_NESTED = 2_000
-"""Nodes that a task may still have to do; more of them are recursion without end."""
 
 
 class Again(Node, frozen=True, eq=False):
@@ -180,8 +176,10 @@ class _Compiler:
             if (at := linker.number(runner.pending(work, once))) is not None
         )
         for cell in linker.cells:
-            if not 0 <= cell.init <= MOST:
-                raise ModelError(f"{self.model.name}: {cell} begins with {cell.init}; a cell counts from 0 to {MOST}")
+            if not 0 <= cell.init <= MAX_CELL:
+                raise ModelError(
+                    f"{self.model.name}: {cell} begins with {cell.init}; a cell counts from 0 to {MAX_CELL}"
+                )
         initial = bytes(cell.init for cell in linker.cells) + bytes(offset - len(linker.cells))
         return Automaton(self.model, linker.cells, tuple(classes), works, initial)
 
@@ -253,16 +251,16 @@ class _Class:
             self.places.append(Place((), home=todo is None))
             if todo is not None:
                 self._open.append((len(self.places) - 1, todo, me))
-            if len(self.places) > MOST_PLACES:
-                raise ModelError(f"{self.name}: more than {MOST_PLACES} places; something grows in a loop")
+            if len(self.places) > MAX_PLACES_OF_CLASS:
+                raise ModelError(f"{self.name}: more than {MAX_PLACES_OF_CLASS} places; something grows in a loop")
         return self._numbers[key]
 
     def advance(self, todo: Todo | None, me: Locals) -> tuple[Todo | None, Locals]:
         """Go on over what is no step, up to the next step or the end."""
-        for _ in range(MOST_PLACES):
+        for _ in range(MAX_PLACES_OF_CLASS):
             if todo is None or isinstance(todo.node, Step | If | Either | Finish):
                 return todo, me
-            if todo.depth > MOST_NESTED:
+            if todo.depth > MAX_PENDING_NODES:
                 raise ModelError(f"{self.name}: calls nest without end")
             node, rest = todo.node, todo.rest
             match node:

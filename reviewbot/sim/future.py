@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from reviewbot.limits import MAX_NESTED_TAKES
 from reviewbot.sim.automaton import Automaton, Change, Edge
-
-MOST = 4
-"""Nesting of takes that is told apart: a task that holds something this often and takes it once more still holds it."""
 
 
 class Spot(NamedTuple):
@@ -107,7 +105,7 @@ class Future:
         return tuple(change for change in edge.changes if self.automaton.cells[change.cell].owner is on)
 
 
-UNKNOWN = -2 * MOST
+UNKNOWN = -2 * MAX_NESTED_TAKES
 """The cell was set to something that is not the effect: how far it is from where it began is not known any more."""
 
 
@@ -116,4 +114,4 @@ def _after(change: Change, net: int, higher: bool) -> int:
     if change.op == "=":
         return 1 if change.other or (change.value > 0) == higher else UNKNOWN
     by = -1 if change.op == "drop" else 1 if change.other else change.value
-    return max(net + (by if higher else -by), -MOST)
+    return max(net + (by if higher else -by), -MAX_NESTED_TAKES)

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reviewbot.sim.automaton import MOST, Automaton, Change, Class, Cond, Guard
+from reviewbot.limits import MAX_CACHED_ROWS, MAX_CELL
+from reviewbot.sim.automaton import Automaton, Change, Class, Cond, Guard
 from reviewbot.sim.reduce import Move
 from reviewbot.sim.space import Space
-
-MOST_CACHED = 20_000
-"""Rows of places that are remembered for one way of a class."""
 
 
 def generate(space: Space, index: dict[int, int]) -> Callable[[int, int], None]:
@@ -45,7 +43,7 @@ class Sorted(dict[bytes, int]):
         self.left, self.gone_to = (at.to_bytes(c.width, "big") for at in (place, target))
 
     def __missing__(self, row: bytes) -> int:
-        if len(self) >= MOST_CACHED:
+        if len(self) >= MAX_CACHED_ROWS:
             self.clear()
         places = [row[i : i + self.width] for i in range(0, len(row), self.width)]
         places.remove(self.left)
@@ -126,7 +124,7 @@ def _move(space: Space, number: int, task: int, place: int, move: Move) -> Itera
 
 def leaves_range(changes: tuple[Change, ...]) -> bool:
     """Whether a change is there only to end the search: no cell can take it."""
-    return any(change.op == "+" and abs(change.value) > MOST and not change.other for change in changes)
+    return any(change.op == "+" and abs(change.value) > MAX_CELL and not change.other for change in changes)
 
 
 def added(changes: tuple[Change, ...], size: int) -> tuple[list[str], int]:

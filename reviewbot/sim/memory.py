@@ -7,6 +7,7 @@ from enum import Flag, auto
 
 import msgspec
 
+from reviewbot.limits import MAX_NESTED_SCOPES
 from reviewbot.sim.program import (
     Act,
     Attempt,
@@ -45,8 +46,6 @@ NAMES = {GFP_KERNEL: "GFP_KERNEL", GFP_NOFS: "GFP_NOFS", GFP_NOIO: "GFP_NOIO", G
 RECLAIM_SCOPE = "noreclaim"
 SCOPES = {"noio": Gfp.IO | Gfp.FS, "nofs": Gfp.FS, RECLAIM_SCOPE: Gfp.DIRECT_RECLAIM}
 """Open scope -> the flags that it takes from every allocation (current_gfp_context(), PF_MEMALLOC)."""
-MOST_SCOPES = 16
-"""Scopes inside of each other; more of them are a loop that opens without closing."""
 
 
 class Memory(Resource, frozen=True, eq=False):
@@ -107,8 +106,10 @@ def effective(gfp: Gfp, me: Locals) -> Gfp:
 
 def _enter(scope: str, text: str) -> Node:
     def meaning(here: Here) -> tuple[Locals, Node]:
-        if len(here.me.scopes) == MOST_SCOPES:
-            raise Unbalanced(f"{here.task}: more than {MOST_SCOPES} scopes inside of each other, the last {scope}")
+        if len(here.me.scopes) == MAX_NESTED_SCOPES:
+            raise Unbalanced(
+                f"{here.task}: more than {MAX_NESTED_SCOPES} scopes inside of each other, the last {scope}"
+            )
         me = msgspec.structs.replace(here.me, scopes=(*here.me.scopes, scope))
         return me, Step((Act(text=text),)) if text else Seq()
 

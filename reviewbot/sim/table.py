@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from struct import Struct
 
-from reviewbot.sim.automaton import MOST, Change, is_open
+from reviewbot.limits import MAX_CELL, MAX_TABLE_ENTRIES
+from reviewbot.sim.automaton import Change, is_open
 from reviewbot.sim.reduce import Move
 from reviewbot.sim.space import Space
-
-MOST_KNOWN = 20_000
-"""Entries of one table, which then begins anew."""
 
 
 def look_up(space: Space, index: dict[int, int]) -> Callable[[int, int], None]:
@@ -47,7 +45,7 @@ def look_up(space: Space, index: dict[int, int]) -> Callable[[int, int], None]:
             start(len(targets))
 
     def work_out(nth: int, row: bytes, state: int) -> tuple[int, ...]:
-        if len(ways[nth]) >= MOST_KNOWN:
+        if len(ways[nth]) >= MAX_TABLE_ENTRIES:
             ways[nth].clear()
             masks[nth].clear()
         found: list[int] = []
@@ -138,7 +136,7 @@ def added(changes: tuple[Change, ...], state: bytes) -> int:
     now: dict[int, int] = {}
     for cell, op, value, other in changes:
         by = now.get(value, state[value]) if other else value
-        if abs(by) > MOST:
+        if abs(by) > MAX_CELL:
             raise ValueError("a change that no cell can take is there to end the search")
         before = now.get(cell, state[cell])
         now[cell] = by if op == "=" else before + by if op == "+" else max(0, before - by)

@@ -251,7 +251,7 @@ def test_text_does_not_grow_without_bound_through_recursion() -> None:
     identity = "$0.next"
     for _ in range(200):
         identity = objects.bind("$0.next", (identity,), ())
-    assert len(identity) <= objects.LIMIT
+    assert len(identity) <= objects.MAX_IDENTITY_LENGTH
 
 
 def test_recursion_ends() -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from reviewbot.csource import show
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Const, Name, Slot, Type, Unit, Variable
-from reviewbot.csource.lower import MAX_SIZE, lower
+from reviewbot.csource.lower import lower
 from reviewbot.csource.show import expression
+from reviewbot.limits import MAX_FILE_BYTES
 
 
 def variables(code: str) -> dict[str, tuple[str, int, bool]]:
@@ -249,7 +250,7 @@ def test_long_and_deep_text(piece: str) -> None:
 
 
 def test_a_huge_file_is_not_read() -> None:
-    assert lower(b"/* */ int a;" * (MAX_SIZE // 12 + 1)) == Unit(errors=1)
+    assert lower(b"/* */ int a;" * (MAX_FILE_BYTES // 12 + 1)) == Unit(errors=1)
 
 
 def test_an_unreadable_function_says_so_and_its_neighbours_are_read() -> None:

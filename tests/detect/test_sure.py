@@ -7,7 +7,8 @@ from small import world
 
 from reviewbot.analysis.program.program import World
 from reviewbot.detect.edges import Edge, edges
-from reviewbot.detect.sure import FURTHEST, doubtful, named, on_request
+from reviewbot.detect.sure import doubtful, named, on_request
+from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
 from reviewbot.types import Place
 
 FILE = "drivers/md/small.c"
@@ -44,7 +45,7 @@ void dev_stop(struct dev *d) {{
     assert doubtful(w, below) is doubt
 
 
-@pytest.mark.parametrize(("calls", "doubt"), [(2, False), (FURTHEST, True)])
+@pytest.mark.parametrize(("calls", "doubt"), [(2, False), (MAX_CALLS_FROM_LOCK_TO_WAIT, True)])
 def test_far_below_the_lock(calls: int, doubt: bool) -> None:
     steps = "".join(f"static void step{n}(struct dev *d) {{ step{n + 1}(d); }}\n" for n in reversed(range(calls)))
     text = f"""

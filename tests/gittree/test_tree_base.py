@@ -41,7 +41,7 @@ def test_base_in_the_order_that_is_promised(history: Work, tmp_path: Path) -> No
 
 
 def test_a_tag_or_branch_is_found_by_its_files(history: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_search, "COMMITS", 0)
+    monkeypatch.setattr(base_search, "MAX_COMMITS", 0)
     mbox = patch_on(history, "v11")
     with Tree.open(history.path) as tree:
         change = tree.apply(series(mbox, tmp_path))
@@ -56,10 +56,10 @@ def test_a_tag_or_branch_is_found_by_its_files(history: Work, tmp_path: Path, mo
 
 def test_the_search_in_history_is_bounded(history: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mbox = patch_on(history, state(history, 20))
-    monkeypatch.setattr(base_search, "COMMITS", 10)
+    monkeypatch.setattr(base_search, "MAX_COMMITS", 10)
     with Tree.open(history.path) as tree:
         assert tree.apply(series(mbox, tmp_path)).how == "branch"
-        monkeypatch.setattr(base_search, "COMMITS", 25)
+        monkeypatch.setattr(base_search, "MAX_COMMITS", 25)
         assert tree.apply(series(mbox, tmp_path)).how == "blobs"
 
 

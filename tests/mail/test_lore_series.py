@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reviewbot.limits import MAX_POSTINGS
 from reviewbot.mail.message import Post, heading, read
 from reviewbot.mail.protocol import Incomplete, NoPatch
 from reviewbot.mail.series import assemble, assemble_all
-from reviewbot.mail.thread import MOST_POSTINGS
 from reviewbot.types import ReviewError, Series
 
 
@@ -293,8 +293,8 @@ def test_git_format_patch_of_one_branch_and_of_two() -> None:
 
 
 def test_very_many_series_in_one_file_are_refused() -> None:
-    posts = [read(m.patch("PATCH", f"dm example: {n}", id=f"{n}@dev.example")) for n in range(MOST_POSTINGS + 1)]
-    assert len(assemble_all(posts[1:], source="box")) == MOST_POSTINGS
+    posts = [read(m.patch("PATCH", f"dm example: {n}", id=f"{n}@dev.example")) for n in range(MAX_POSTINGS + 1)]
+    assert len(assemble_all(posts[1:], source="box")) == MAX_POSTINGS
     with pytest.raises(ReviewError, match="holds more than 200 series"):
         assemble_all(posts, source="box")
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reviewbot.models.scene import MOST, Parameter, Scene, build, find, parse, scenes, settings
+from reviewbot.limits import MAX_PARAMETER
+from reviewbot.models.scene import Parameter, Scene, build, find, parse, scenes, settings
 from reviewbot.types import ReviewError, Setting
 
 SCENES = [*scenes().values()]
@@ -20,7 +21,7 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Setting]:
         case "yes/no":
             return st.booleans()
         case "number":
-            return st.integers(0, MOST)
+            return st.integers(0, MAX_PARAMETER)
         case "choice":
             return st.sampled_from(parameter.choices)
     return st.text(st.characters(exclude_categories=["Cs"]))

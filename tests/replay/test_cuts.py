@@ -44,12 +44,12 @@ def test_nothing_is_said_of_limits_that_were_not_reached() -> None:
 
 
 def test_most_circles_of_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(circles, "MOST", 0)
+    monkeypatch.setattr(circles, "MAX_WAIT_CYCLES", 0)
     assert notes("lock-order/table-under-depot") == ("not all looked at: at most 0 circles of waits of a change",)
 
 
 def test_most_providers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waitfor, "MOST", 0)
+    monkeypatch.setattr(waitfor, "MAX_PROVIDERS", 0)
     [note] = notes("wait-under-lock/throttle-under-lock")
     assert note.startswith("not all looked at: at most 0 providers of what a function waits for (")
 
@@ -66,7 +66,7 @@ def test_most_states_of_a_program(most: int, outcome: Outcome, monkeypatch: pyte
 
 def test_most_announced_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert notes(ANNOUNCED) == ()
-    monkeypatch.setattr(announced, "PAIRS", 0)
+    monkeypatch.setattr(announced, "MAX_ANNOUNCEMENTS", 0)
     [note] = notes(ANNOUNCED)
     assert note.startswith("not all looked at: at most 0 changes that a function announces (")
 
@@ -82,7 +82,7 @@ def test_most_effects_of_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     world = small()
     assert len(world.does(key)) == 3
     assert world.effects.cut(key) is None
-    monkeypatch.setattr(effect_summary, "MOST", 1)
+    monkeypatch.setattr(effect_summary, "MAX_EFFECTS_OF_FUNCTION", 1)
     world = small()
     assert world.effects.cut(key) is None  # nobody has asked yet
     world.does(key)
@@ -94,7 +94,7 @@ def test_most_rounds_through_a_cycle_of_calls(monkeypatch: pytest.MonkeyPatch) -
     world = small()
     assert len(world.does(forth)) == 2
     assert world.effects.cut(forth) is None
-    monkeypatch.setattr(effect_summary, "ROUNDS", 1)
+    monkeypatch.setattr(effect_summary, "MAX_ROUNDS_OF_CYCLE", 1)
     world = small()
     world.does(all_)
     cut = Cut("rounds through a cycle of calls", 1, forth)

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 from sim_models import plain_search, throttle
 
-from reviewbot.sim.automaton import MOST, OutOfRange, apply
+from reviewbot.limits import MAX_CELL
+from reviewbot.sim.automaton import OutOfRange, apply
 from reviewbot.sim.compile import compile_model
 from reviewbot.sim.explore import Limits, explore
 from reviewbot.sim.knot import knots
@@ -118,7 +119,7 @@ def test_cells_know_their_range() -> None:
     moves = [edge for c in automaton.classes for edges in c.edges for edge in edges]
     up = next(e.changes for e in moves if any(ch.cell == cell and ch.value == 1 for ch in e.changes))
     state = bytearray(automaton.initial)
-    state[cell] = MOST
+    state[cell] = MAX_CELL
     with pytest.raises(OutOfRange, match="in_progress left the range"):
         apply(up, state, automaton.cells)
     down_ = next(e.changes for e in moves if any(ch.cell == cell and ch.value == -1 for ch in e.changes))

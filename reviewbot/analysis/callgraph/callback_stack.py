@@ -19,11 +19,7 @@ from reviewbot.analysis.callgraph.callgraph import Links
 from reviewbot.analysis.callgraph.pointer_flow import as_function
 from reviewbot.analysis.code.expr import bare, parts
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Expr, Function, Name
-
-NEAR = 7
-"""Most calls from who hands a function down to the call that runs it."""
-FEW = 8
-"""Through a pointer that can be more functions than this, what was registered is not told apart."""
+from reviewbot.limits import MAX_CALLS_TO_CALLBACK, MAX_TOLD_CALLBACKS
 
 
 class Way(NamedTuple):
@@ -78,7 +74,7 @@ class Handing:
                 if nearest.isdisjoint(up[key][1:]):
                     yield Way(up[key])
             yield self._by_itself(caller, nodes)
-        elif min(len(links.targets[n]) for n in nodes) <= FEW:
+        elif min(len(links.targets[n]) for n in nodes) <= MAX_TOLD_CALLBACKS:
             yield Way((caller,))
         else:
             yield self._by_itself(caller, nodes)
@@ -100,7 +96,7 @@ class Handing:
             todo = deque([key])
             while todo:
                 at = todo.popleft()
-                if len(found[at]) <= NEAR:
+                if len(found[at]) <= MAX_CALLS_TO_CALLBACK:
                     for caller in sorted(self.links.callers.get(at, ())):
                         if caller not in found and self.links.names_it(caller, at):
                             found[caller] = (caller, *found[at])

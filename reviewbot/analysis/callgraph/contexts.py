@@ -21,10 +21,9 @@ from reviewbot.analysis.callgraph.pointer_flow import Root
 from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import Context, Fact
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_CONTEXT_CHAIN
 from reviewbot.types import Place
 
-LONGEST = 14
-"""Most functions of a chain: in a longer one there are conditions that do not go together."""
 INTERRUPTS = frozenset({"hardirq", "softirq"})
 
 
@@ -133,7 +132,7 @@ class Contexts:
                 at.above = tuple(self._above(at))
             here = length[at]
             for state, way in at.above:
-                if state not in length and here + len(way) <= LONGEST:
+                if state not in length and here + len(way) <= MAX_CONTEXT_CHAIN:
                     length[state], came[state] = here + len(way), (way, at)
                     todo.append(state)
 

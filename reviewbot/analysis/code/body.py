@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from reviewbot.analysis.code.expr import bare, parts, show
-from reviewbot.analysis.code.identity import LIMIT, UNKNOWN
+from reviewbot.analysis.code.identity import UNKNOWN
 from reviewbot.analysis.code.names import Names, Scope
 from reviewbot.csource.ir import (
     AddressOf,
@@ -24,8 +24,7 @@ from reviewbot.csource.ir import (
     Return,
 )
 from reviewbot.kernel import KERNEL
-
-_DEPTH = 6
+from reviewbot.limits import MAX_IDENTITY_LENGTH, MAX_LOCAL_CHAIN
 
 
 class Body(Scope):
@@ -83,7 +82,7 @@ class Body(Scope):
         if known is None:
             known = self._identity(expr, depth)
             known = KERNEL.renamed.get(known, known)
-            if len(known) > LIMIT:
+            if len(known) > MAX_IDENTITY_LENGTH:
                 known = UNKNOWN
             self._identities[id(expr)] = known
         return known
@@ -203,7 +202,7 @@ class Body(Scope):
 
     def _alias(self, name: str, depth: int) -> str:
         """What a local pointer stands for when all its assignments agree, else an empty string."""
-        if depth >= _DEPTH:
+        if depth >= MAX_LOCAL_CHAIN:
             return ""
         found = set()
         for op, value in self.values.get(name, ()):

@@ -9,10 +9,8 @@ from reviewbot.analysis.code.library import read
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Unit
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_INCLUDE_DEPTH
 from reviewbot.types import Source
-
-DEPTH = 2
-"""How far includes below include/ are followed."""
 
 
 def family(path: str) -> tuple[tuple[str, bool], ...]:
@@ -61,7 +59,7 @@ def included(
     found: dict[str, Unit] = {}
     blobs: dict[str, str] = {}
     level: Mapping[str, Unit] = {p: units[p] for p in files if p in units}
-    for _ in range(DEPTH):
+    for _ in range(MAX_INCLUDE_DEPTH):
         names = {h for path, unit in level.items() for h in candidates(path, unit)} - files.keys() - found.keys()
         fresh = {h: b for h in names - known.keys() if (b := source.blob(h)) is not None}
         level = read(source, fresh, cache)

@@ -15,9 +15,8 @@ from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.identity import UNKNOWN
 from reviewbot.csource.ir import Call, Expr, Name, Op
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_MASK_ALTERNATIVES
 
-MOST = 6
-"""Most alternatives that are kept apart."""
 _PREFIX = KERNEL.starts("gfp_prefix")[0]
 _FLAG = re.compile(rf"_*{_PREFIX}\w+")
 _WORDS = re.compile(r"~?\s*\(?\s*[A-Za-z_$]\w*")
@@ -51,7 +50,7 @@ def parse(text: str) -> Mask:
 def masks(body: Body, expr: Expr) -> tuple[str, ...]:
     """The alternatives that the mask may be, as text; `?` for what cannot be told."""
     found = {str(m) for m in _masks(body, expr, frozenset())} or {UNKNOWN}
-    return tuple(sorted(found)) if len(found) <= MOST else (UNKNOWN,)
+    return tuple(sorted(found)) if len(found) <= MAX_MASK_ALTERNATIVES else (UNKNOWN,)
 
 
 def _unknown() -> list[Mask]:
@@ -129,14 +128,14 @@ def _variable(body: Body, name: str, seen: frozenset[str]) -> list[Mask]:
                 flags_set = frozenset(_FLAG.findall(show(value)))
                 inverted = frozenset(f for f in flags_set if re.search(rf"~\s*\(?[^)]*{f}", show(value)))
                 added.append(Mask((m.plus | flags_set) - inverted, m.minus | inverted, m.symbol))
-        found = list({str(m): m for m in (*found, *added)}.values())[: 2 * MOST]
+        found = list({str(m): m for m in (*found, *added)}.values())[: 2 * MAX_MASK_ALTERNATIVES]
     return found
 
 
 def _join(left: list[Mask], right: list[Mask]) -> list[Mask]:
     out = []
-    for a in left[: 2 * MOST]:
-        for b in right[: 2 * MOST]:
+    for a in left[: 2 * MAX_MASK_ALTERNATIVES]:
+        for b in right[: 2 * MAX_MASK_ALTERNATIVES]:
             symbol = a.symbol if a.symbol not in ("", UNKNOWN) else b.symbol or a.symbol
             if UNKNOWN in (a.symbol, b.symbol) and symbol in ("", UNKNOWN):
                 symbol = UNKNOWN

@@ -19,9 +19,9 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
+from reviewbot.limits import MAX_IDENTITY_LENGTH
+
 UNKNOWN = "?"
-LIMIT = 120
-"""Longest identity: substitution along recursive calls must not grow text without bound."""
 
 
 class Scope(StrEnum):
@@ -115,4 +115,4 @@ def bind(identity: str, objects: tuple[str, ...], types: tuple[str, ...]) -> str
         return (values[position] if position < len(values) else "") or UNKNOWN
 
     bound = _ARGUMENT.sub(put, identity)
-    return UNKNOWN if UNKNOWN in bound or len(bound) > LIMIT else bound
+    return UNKNOWN if UNKNOWN in bound or len(bound) > MAX_IDENTITY_LENGTH else bound

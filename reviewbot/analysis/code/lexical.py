@@ -12,11 +12,10 @@ from collections.abc import Iterator
 import msgspec
 
 from reviewbot.csource.syntax import syntax
+from reviewbot.limits import MAX_INDEXED_FILE_BYTES, MAX_INDEXED_HEAD_BYTES
 
 VERSION = 1
 """Bumped whenever the reading changes: what is kept of other versions is not used."""
-LONGEST = 2_000_000
-"""Longer files are tables that somebody's program wrote."""
 
 _NOISE = re.compile(rb'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.DOTALL)
 _BODY = re.compile(rb"^\{.*?^\}", re.DOTALL | re.MULTILINE)
@@ -32,8 +31,6 @@ _VARIABLE = re.compile(
     re.MULTILINE,
 )
 _NOT_CALLS = frozenset(b"if while for switch return sizeof typeof __typeof__ defined do else case".split())
-_HEAD = 700
-"""Most bytes of a function before its brace."""
 
 
 class Defined(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -60,7 +57,7 @@ class Words(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def read(text: bytes) -> Words:
     """The words of a file; nothing for one that is no text or too long."""
-    if len(text) > LONGEST or b"\0" in text:
+    if len(text) > MAX_INDEXED_FILE_BYTES or b"\0" in text:
         return Words()
     text = _DIRECTIVE.sub(_blank, _NOISE.sub(_blank, text))
     functions: list[Defined] = []
@@ -72,7 +69,7 @@ def read(text: bytes) -> Words:
         outside.append(before)
         line += before.count(b"\n")
         inside = body[0]
-        head = re.split(rb"[;}]", before[-_HEAD:])[-1]
+        head = re.split(rb"[;}]", before[-MAX_INDEXED_HEAD_BYTES:])[-1]
         name = _name(head)
         last = line + inside.count(b"\n")
         if name is not None:

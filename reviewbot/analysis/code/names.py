@@ -29,11 +29,11 @@ from reviewbot.csource.ir import (
     by_name,
 )
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_TYPEDEF_CHAIN
 
 NOTYPE = Type("")
 WELL_KNOWN = {"current": Type(KERNEL.word("task_type"), 1)}
 """Types of what looks like a variable and is a macro of the architecture."""
-_DEPTH = 8
 
 
 def name_of(key: str) -> str:
@@ -177,7 +177,7 @@ class Names:
 
     def resolve(self, type_: Type, file: str = "") -> Type:
         """The type with typedefs followed, except where the typedef's name is a struct too."""
-        for _ in range(_DEPTH):
+        for _ in range(MAX_TYPEDEF_CHAIN):
             if self.has_struct(type_.name) or (target := self._typedef(type_.name)) is None:
                 return type_
             type_ = Type(target.name, target.pointers + type_.pointers, target.array or type_.array, target.function)
@@ -234,7 +234,7 @@ class Names:
 
     def value(self, text: str, file: str) -> int | None:
         """The number that a literal or a macro of a literal stands for, or None."""
-        for _ in range(_DEPTH):
+        for _ in range(MAX_TYPEDEF_CHAIN):
             text = text.strip()
             while text.startswith("(") and text.endswith(")"):
                 text = text[1:-1].strip()

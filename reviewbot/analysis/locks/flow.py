@@ -14,9 +14,8 @@ from reviewbot.analysis.code.expr import ANY, PLUS, ZERO, bare, show, sign, test
 from reviewbot.analysis.locks.plan import Change, Held, Plan, Token, Values, choices
 from reviewbot.csource.ir import Assign, Block, Call, CallEvent, Expr, Jump, Op
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_PATHS_OF_BLOCK
 
-CAP = 40
-"""Most paths that one block is visited with before values are forgotten; twice that and the function is cut."""
 VOID = 8
 """Class of a return without value; the others are the signs ZERO, MINUS and PLUS."""
 
@@ -55,9 +54,9 @@ def walk(plan: Plan, given: Mapping[str, int], correlate: bool) -> Paths:
         index, (held, values) = todo.pop()
         values = frozenset(v for v in values if v[0] in live[index])
         here = seen[index]
-        if len(here) >= CAP:
+        if len(here) >= MAX_PATHS_OF_BLOCK:
             values = frozenset()
-            if len(here) >= 2 * CAP:
+            if len(here) >= 2 * MAX_PATHS_OF_BLOCK:
                 result.cut = True
                 continue
         path = (held, values)

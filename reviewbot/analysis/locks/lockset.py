@@ -21,10 +21,7 @@ from reviewbot.analysis.locks.lockset_summary import EMPTY, NOTHING, At, Record,
 from reviewbot.analysis.locks.plan import Change, Plan, Token
 from reviewbot.csource.ir import AddressOf, Call, Name
 from reviewbot.kernel import KERNEL, LockCall
-
-MOST_CALLS = 60
-"""A record is asked for while that many others are being made: only in a cycle of more functions, as callees come
-first. It is guessed then, as where a cycle closes, and looked at a second time."""
+from reviewbot.limits import MAX_CALLS_OF_RECORDS
 
 
 class Locking:
@@ -165,7 +162,7 @@ class Locking:
         found = self.records.get(key, given)
         if found is None:
             function = self.links.names.functions.get(key)
-            if function is None or function.unreadable or key in self._busy or len(self._busy) > MOST_CALLS:
+            if function is None or function.unreadable or key in self._busy or len(self._busy) > MAX_CALLS_OF_RECORDS:
                 return EMPTY
             self._busy.add(key)
             try:
@@ -243,7 +240,7 @@ class Locking:
         if len(targets) != 1 or (not call.callee or call.callee in body.locals):
             return (), ()
         (target,) = targets
-        if target in self._busy or len(self._busy) > MOST_CALLS:
+        if target in self._busy or len(self._busy) > MAX_CALLS_OF_RECORDS:
             self._guessed.setdefault(target, set()).add(body.key)
         record = self.record(target)
         if record.moves and (given := self.given(body, call, target)):

@@ -23,14 +23,9 @@ from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.tree_index import Atlas
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import Allocate, Flush, Queue, Submit, Wait, Wake
+from reviewbot.limits import MAX_CALLS_WITHIN_FILE, MAX_NEIGHBOURS_OF_KIND, MAX_USERS_OF_NAME
 from reviewbot.types import Change, Progress, Source
 
-MOST = 4
-"""Files that are added of each kind."""
-WIDE = 6
-"""A name that more files beyond the folder use belongs to everybody."""
-DEEP = 4
-"""Calls within a file that are followed."""
 _ASKED = (Bind, Flushed, Queued, Workqueue)
 """Facts of which a rule asks who else has to do with them: work is often queued in another folder than it is run in."""
 _MATTERS = (Allocate, Flush, LockCall, PoolCall, Queue, Submit, Wait, Wake)
@@ -132,7 +127,7 @@ def _outward(side: _Side) -> set[str]:
             by_callee.setdefault(callee, []).append(function)
     found, level = set(), list(side.touched)
     seen = {f.name for f in level}
-    for _ in range(DEEP):
+    for _ in range(MAX_CALLS_WITHIN_FILE):
         found |= {f.name for f in level if not f.static}
         level = [c for f in level if f.static for c in by_callee.get(f.name, ()) if c.name not in seen]
         seen |= {f.name for f in level}
@@ -146,7 +141,7 @@ def _callees(atlas: Atlas, sides: list[_Side], near: Callable[[str], bool]) -> l
     called = {name for side in sides for f in side.touched for name in f.calls} - KERNEL.effects.keys()
     for name in called:
         where = atlas.defining(name)
-        if where and not any(map(near, where)) and sum(not near(p) for p in atlas.calling(name)) <= WIDE:
+        if where and not any(map(near, where)) and sum(not near(p) for p in atlas.calling(name)) <= MAX_USERS_OF_NAME:
             found.update(p for p in _few(where, near, 1) if _matters(atlas.words(p), name))
     for name in {name for side in sides for name in side.handed}:
         where = atlas.having(name)
@@ -159,7 +154,7 @@ def _matters(words: Words, name: str) -> bool:
     """Whether a function does something to locks, memory, queues or sleepers, itself or further down in its file."""
     functions = {f.name: f for f in words.functions}
     level, seen = [name], {name}
-    for _ in range(DEEP):
+    for _ in range(MAX_CALLS_WITHIN_FILE):
         calls = {c for n in level if n in functions for c in functions[n].calls}
         if any(isinstance(effect, _MATTERS) for c in calls for effect in KERNEL.effects.get(c, ())):
             return True
@@ -168,11 +163,11 @@ def _matters(words: Words, name: str) -> bool:
     return False
 
 
-def _few(paths: Iterable[str], near: Callable[[str], bool], most: int = WIDE) -> list[str]:
+def _few(paths: Iterable[str], near: Callable[[str], bool], most: int = MAX_USERS_OF_NAME) -> list[str]:
     """Those beyond the folder; none when there are many."""
     found = [p for p in paths if not near(p)]
     return found if len(found) <= most else []
 
 
 def _first(found: Counter[str]) -> list[str]:
-    return sorted(found, key=lambda p: (-found[p], p))[:MOST]
+    return sorted(found, key=lambda p: (-found[p], p))[:MAX_NEIGHBOURS_OF_KIND]

@@ -12,16 +12,8 @@ from reviewbot.analysis.program import delta
 from reviewbot.analysis.program.program import World
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Unit
+from reviewbot.limits import MAX_FAMILIES_IN_MEMORY, MAX_FILES_LED_ON, MAX_FILES_NOT_STORED, MAX_PROGRAMS_OF_FAMILY
 from reviewbot.types import Source
-
-SCOPES = 2
-"""Scopes of which worlds are kept in memory."""
-NEAR = 3
-"""Worlds of one scope that are kept: the one on disk, and those led on from it last."""
-MANY = 40
-"""A world in which more files differ is made anew."""
-SOME = 8
-"""A world in which more files differ than on the disk is put there in its place."""
 
 _recent: dict[str, list[World]] = {}
 _reaching: dict[str, World] = {}
@@ -49,9 +41,9 @@ def find(source: Source, paths: tuple[str, ...]) -> World:
     release = source.blob("Makefile") or ""  # of another release nearly all files differ
     name = " ".join([release, *sorted({p.rpartition("/")[0] for p in paths})])
     worlds = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
-    differences = [(_changed(world, source, files), world) for world in worlds if world.steps < NEAR]
+    differences = [(_changed(world, source, files), world) for world in worlds if world.steps < MAX_PROGRAMS_OF_FAMILY]
     changed, near = min(differences, key=lambda d: len(d[0]), default=({}, None))
-    if near is None or len(changed) > MANY:
+    if near is None or len(changed) > MAX_FILES_LED_ON:
         world = make(source, files)
         worlds = [world]
         store.save(name, world)
@@ -59,12 +51,12 @@ def find(source: Source, paths: tuple[str, ...]) -> World:
         if not changed or near.source is None:
             near.read_from(source)  # the one it was made from may have been closed, and from the disk it has none
         world = evolved(near, source, changed, whole)
-        if len(changed) > SOME:
+        if len(changed) > MAX_FILES_NOT_STORED:
             worlds = [world]
             store.save(name, world)
         elif world is not near:
-            worlds = [worlds[0], *worlds[1:][-NEAR + 2 :], world]
-    while len(_recent) >= SCOPES:
+            worlds = [worlds[0], *worlds[1:][-MAX_PROGRAMS_OF_FAMILY + 2 :], world]
+    while len(_recent) >= MAX_FAMILIES_IN_MEMORY:
         del _recent[next(iter(_recent))]
     _recent[name] = worlds
     return world
@@ -75,7 +67,7 @@ def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> W
     files = {**scope(paths, source), **{p: b for p in more if (b := source.blob(p)) is not None}}
     name = " ".join([source.blob("Makefile") or "", *paths, "with", *more])
     near = _reaching.get(name)
-    if near is None or len(_changed(near, source, files)) > SOME:
+    if near is None or len(_changed(near, source, files)) > MAX_FILES_NOT_STORED:
         near = find(source, paths)
     world = evolved(near, source, _changed(near, source, files), (*paths, *more))
     if name not in _reaching:

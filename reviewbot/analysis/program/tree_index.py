@@ -131,6 +131,7 @@ def _place() -> Path:
         "reviewbot.analysis.code/lexical.py",
         "reviewbot.analysis.program/tree_index.py",
         "reviewbot.kernel/syntax.toml",
+        "reviewbot/limits.py",
     ):
         package, _, name = part.partition("/")
         digest.update((files(package) / name).read_bytes())

@@ -14,15 +14,13 @@ from reviewbot.analysis.code.memo import Given
 from reviewbot.analysis.events.kinds import Allocation, Held, Take
 from reviewbot.analysis.producers.allocations import scopes
 from reviewbot.analysis.producers.view import Made, View
-from reviewbot.analysis.summaries.effect_summary import FEW, Effect
+from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_CALLERS_OF_MASK, MAX_POINTER_TARGETS
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
     from reviewbot.analysis.program.program import World
-
-DEEP = 4
-"""How many callers up a mask that is handed down is followed."""
 
 
 class Ask(NamedTuple):
@@ -146,7 +144,7 @@ def _own(world: World, key: str, fact: Allocation | Take) -> Ask:
     return Ask(fact.call, fact.at, "" if handed else mask, klass, raw, *site, handed=handed)
 
 
-def resolved(world: World, key: str, mask: str, deep: int = DEEP) -> frozenset[str]:
+def resolved(world: World, key: str, mask: str, deep: int = MAX_CALLERS_OF_MASK) -> frozenset[str]:
     """Classes that a mask comes to; where callers hand it in, what those that are at hand say."""
     if kind := gfp.kind(mask):
         return frozenset({kind})
@@ -174,7 +172,7 @@ def _through(world: World, view: View, made: Made) -> Ask | None:
     name = call.callee or (view.links.through(view.key, call) or "")
     name = name if isinstance(name, str) else ""
     most: tuple[int, str, str, Effect, str, str] | None = None
-    if len(targets) <= FEW and not world.has_context(view.key, call):
+    if len(targets) <= MAX_POINTER_TARGETS and not world.has_context(view.key, call):
         for target in targets:
             world.does(target)
             for effect, inner, _ in world.effects.call(view, made, target):

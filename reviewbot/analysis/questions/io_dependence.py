@@ -17,17 +17,13 @@ from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.questions.allocation_sites import resolved
 from reviewbot.csource.ir import Const, Name, Op
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_LONGER_CONTEXT_CHAIN, MAX_THREAD_TO_IO
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
     from reviewbot.analysis.program.program import World
 
 _RANK = {context: rank for rank, context in enumerate(KERNEL.needs)}
-FAR = 5
-"""How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
-
-CLOSE = 4
-"""Most functions from a thread's own down to what it does for I/O: threads do many other things, further down."""
 
 
 class Way(NamedTuple):
@@ -66,7 +62,7 @@ def _matters(world: World, entered: Entered) -> bool:
     if entered.slot in KERNEL.slots and KERNEL.slots[entered.slot].awaited:
         return True
     if entered.context == "thread":
-        return not entered.slot and len(entered.chain) <= CLOSE and _ends(world, entered.chain[0])
+        return not entered.slot and len(entered.chain) <= MAX_THREAD_TO_IO and _ends(world, entered.chain[0])
     return entered.context in KERNEL.needs
 
 
@@ -77,7 +73,7 @@ def _needs(entered: Entered) -> Literal["IO", "FS"]:
 def _ends(world: World, key: str) -> bool:
     """Whether a thread ends bios or requests close by: somebody waits for these."""
     ends = [e for e in world.does(key) if e.kind == "finish" and e.detail in ("bio", "request")]
-    return any(len(world.effects.chain(key, e)) < CLOSE for e in ends)
+    return any(len(world.effects.chain(key, e)) < MAX_THREAD_TO_IO for e in ends)
 
 
 def way(
@@ -112,7 +108,7 @@ def _plainness(found: Way, needs: str) -> tuple[bool, int, int, int]:
     kind = ("stopped", "runs", "lock").index(found.kind)
     if found.entered is None:
         return False, 0, kind, 0
-    length = len(found.entered.chain) + FAR * (kind > 1) + FAR * found.some
+    length = len(found.entered.chain) + MAX_LONGER_CONTEXT_CHAIN * (kind > 1) + MAX_LONGER_CONTEXT_CHAIN * found.some
     return found.needs != needs, length, kind, _RANK[found.entered.context]
 
 

@@ -14,9 +14,9 @@ from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Give, Held, Take
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.questions.allocation_sites import resolved
-from reviewbot.analysis.summaries.effect_summary import FEW
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Submit
+from reviewbot.limits import MAX_POINTER_TARGETS
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _drain(pool: str, made: Made, view: View, kinds: list[str], own: bool) -> Dr
 
 def _through(world: World, view: View, made: Made) -> Iterator[Drain]:
     targets = view.links.reached(view.key, made.call)
-    if not targets or len(targets) > FEW or world.has_context(view.key, made.call):
+    if not targets or len(targets) > MAX_POINTER_TARGETS or world.has_context(view.key, made.call):
         return
     ranks: dict[str, list[str]] = {}
     started = _starts_io(world, view, made)

@@ -19,14 +19,13 @@ from reviewbot.analysis.events.kinds import Queue, Wait
 from reviewbot.analysis.summaries.effect_summary import Effect, Effects
 from reviewbot.analysis.summaries.event_table import Book
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_CALLS_TO_END_OF_IO
 from reviewbot.types import Place
 
 _ORDER = {"io_path": 0, "completion": 1, "reclaim": 2, "writeback": 3, "work": 4, "softirq": 5}
 TIMER = "timer"
 """The `workqueue` of Queue facts of timers."""
 ENDS = ("bio", "request", "page")
-NEAR = 4
-"""Calls from a handler down to the end of a bio that belongs to what the handler is for."""
 
 
 class Served(NamedTuple):
@@ -112,7 +111,7 @@ def served(links: Links, book: Book, contexts: Contexts, effects: Effects) -> It
 
 def _near(progress: tuple[Effect, tuple[Place, ...]]) -> bool:
     effect, way = progress
-    return effect.kind == "finish" and effect.detail in ("bio", "request") and len(way) <= NEAR
+    return effect.kind == "finish" and effect.detail in ("bio", "request") and len(way) <= MAX_CALLS_TO_END_OF_IO
 
 
 def _matters(entered: Entered, waited: set[str]) -> bool:

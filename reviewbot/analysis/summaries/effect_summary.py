@@ -37,14 +37,8 @@ from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.summaries.event_table import Book
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Contract
+from reviewbot.limits import MAX_EFFECTS_OF_FUNCTION, MAX_POINTER_TARGETS, MAX_ROUNDS_OF_CYCLE
 from reviewbot.types import Cut, Place
-
-MOST = 400
-"""Most effects that one function is followed for."""
-ROUNDS = 8
-"""Most rounds through a cycle of calls."""
-FEW = 8
-"""A call through a pointer that can reach more functions than this is not followed for effects."""
 
 
 class Effect(NamedTuple):
@@ -222,9 +216,9 @@ class Effects:
 
     def cut(self, key: str) -> Cut | None:
         """The limit that cut the search for the effects of a function, as far as these were asked for."""
-        if len(self._found.get(key) or ()) > MOST:
-            return Cut("effects of a function", MOST, key)
-        return Cut("rounds through a cycle of calls", ROUNDS, key) if key in self.unsettled else None
+        if len(self._found.get(key) or ()) > MAX_EFFECTS_OF_FUNCTION:
+            return Cut("effects of a function", MAX_EFFECTS_OF_FUNCTION, key)
+        return Cut("rounds through a cycle of calls", MAX_ROUNDS_OF_CYCLE, key) if key in self.unsettled else None
 
     def _settle(self, key: str) -> None:
         """Find the effects of a function and all below it, each cycle of calls until nothing is added."""
@@ -244,7 +238,7 @@ class Effects:
         for member in order:
             self._found.of(member).setdefault((), {})
         inside, todo = frozenset(component), set(component)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS_OF_CYCLE):
             size = sum(len(self.of(m)) for m in order)
             for member in order:
                 if member in todo:
@@ -284,7 +278,7 @@ class Effects:
         found: dict[Effect, Reason] = {}
         for effect, reason in self._does(key, given, found):
             found.setdefault(effect, reason)
-            if len(found) > MOST:
+            if len(found) > MAX_EFFECTS_OF_FUNCTION:
                 break
         return found
 
@@ -303,7 +297,7 @@ class Effects:
             if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
             targets = view.links.reached(key, made.call)
-            if not targets or len(targets) > FEW or self._links.has_context(key, made.call):
+            if not targets or len(targets) > MAX_POINTER_TARGETS or self._links.has_context(key, made.call):
                 continue
             here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
             for target in targets:

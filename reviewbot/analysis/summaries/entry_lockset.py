@@ -16,11 +16,7 @@ from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.lockset import Locking
 from reviewbot.kernel import KERNEL, lock_words
-
-MOST = 6
-"""Most alternatives of one function; beyond, the ones with the longest chains are left out."""
-DEEP = 12
-"""Longest chain of calls that is followed."""
+from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS
 
 
 class Entry(NamedTuple):
@@ -60,7 +56,7 @@ class Entries:
         do not depend on where it began."""
         self._found.update(dict.fromkeys(component, ()))
         inside, todo = frozenset(component), frozenset(component)
-        for _ in range(DEEP + 2):
+        for _ in range(MAX_ENTRY_CHAIN + 2):
             changed = set()
             for member in component:
                 if member in todo and (ways := self._choose(member)) != self._found[member]:
@@ -83,7 +79,7 @@ class Entries:
             if before is None or (len(above), above) < (len(before), before):
                 ways[held] = above
         chosen = sorted(ways.items(), key=lambda way: (len(way[1]), way[1])) if len(ways) > 1 else ways.items()
-        return tuple(Entry(held, (*above, key)) for held, above in islice(chosen, MOST))
+        return tuple(Entry(held, (*above, key)) for held, above in islice(chosen, MAX_ENTRY_LOCKSETS))
 
     def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
         """What is held on each way in, and the functions above."""
@@ -101,7 +97,7 @@ class Entries:
             calls = links.names_it(caller, key) or any(map(is_slot, links.wiring(caller).nodes))
             for entry in self._found[caller]:
                 above = entry.chain
-                if key in above or len(above) > DEEP or not (calls or self._hand(above, key)):
+                if key in above or len(above) > MAX_ENTRY_CHAIN or not (calls or self._hand(above, key)):
                     continue
                 if not entry.held:
                     yield own, above

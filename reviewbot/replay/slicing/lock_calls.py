@@ -8,14 +8,13 @@ from typing import NamedTuple
 from reviewbot.analysis.code.expr import PLUS, ZERO
 from reviewbot.analysis.locks.plan import Values
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_LOCKS_HELD
 from reviewbot.replay.slicing.automaton import Op
 from reviewbot.replay.slicing.reader import Act
 from reviewbot.types import Place
 
 SHARED = frozenset({("sem", "x"), ("queue", "r"), ("percpu_ref", "r")})
 """Held things that another task may give back: class and mode."""
-MOST_HELD = 8
-"""Locks that a task holds at a time; with more its way is left."""
 
 
 class Token(NamedTuple):
@@ -72,7 +71,7 @@ def locked(
     taken = state._replace(held=now, values=lasting(state.values, keep))
     if act.does == "transient":
         yield op("pass"), state
-    elif len(now) > MOST_HELD:
+    elif len(now) > MAX_LOCKS_HELD:
         return
     elif act.does == "try":
         yield op("try"), taken._replace(values=taken.values | {(text, PLUS)})

@@ -16,6 +16,7 @@ from reviewbot.analysis.program.program import Component, World
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Op, Return
 from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract
+from reviewbot.limits import MAX_CALLS_TO_TEST
 from reviewbot.types import Place
 
 
@@ -26,10 +27,6 @@ def runs(callee: str) -> bool:
 
 DONE = frozenset({"lock", "wait", "wake", "flush"})
 """Effects for which a function may be followed into."""
-
-
-DEEP = 2
-"""Calls through which a value is handed on to where it is tested."""
 
 
 class Act(NamedTuple):
@@ -98,7 +95,7 @@ class Reader(Component):
         return lived(self.plan, self.keys, self._handed)
 
     def _handed(self, call: Call) -> set[str]:
-        return {show(bare(arg)) for arg in handed(self.world, self.key, call, DEEP)}
+        return {show(bare(arg)) for arg in handed(self.world, self.key, call, MAX_CALLS_TO_TEST)}
 
     @cached_property
     def _facts(self) -> dict[tuple[int, str], list[Site]]:

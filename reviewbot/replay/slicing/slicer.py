@@ -19,19 +19,13 @@ from reviewbot.analysis.locks.plan import Values
 from reviewbot.analysis.program.program import World
 from reviewbot.csource.ir import Assign, Call, CallEvent, Return
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_INLINED_CALLS, MAX_SLICER_STATES, MAX_VALUE_SETS
 from reviewbot.replay.slicing.automaton import Op, Program, Raw, alive, reduced
 from reviewbot.replay.slicing.frames import Choice, End, Frame, Inside, Read, Site
 from reviewbot.replay.slicing.lock_calls import Held, State, Token, lasting, locked
 from reviewbot.replay.slicing.reader import Act, Reader, Seen, Target, bound
 from reviewbot.replay.slicing.reader import reader as made_ready
 from reviewbot.types import Cut, Place
-
-MOST_STATES = 40_000
-"""States of all programs of one circle before they are given up."""
-MOST_PATHS = 24
-"""Most sets of values that a block is visited with before they are forgotten."""
-DEEPEST = 16
-"""Longest chain of calls."""
 
 
 class Unreadable(Exception):
@@ -57,7 +51,7 @@ class Extractor:
     those count that leave one held, or drop one.
     """
 
-    most = MOST_STATES
+    most = MAX_SLICER_STATES
     """States that are looked at."""
 
     def __init__(
@@ -135,7 +129,7 @@ class Extractor:
         for read in known:
             if read.about == frame.about(read.used):
                 return read
-        if frame.key in self._open or len(self._open) >= DEEPEST:
+        if frame.key in self._open or len(self._open) >= MAX_INLINED_CALLS:
             return None
         self._used.append(set())
         try:
@@ -371,7 +365,7 @@ def _forget(state: State, reader: Reader, crowd: dict[int, set[Values]]) -> Stat
     """Only what may still be tested is known; nothing where a block sees too many sets of values."""
     values = frozenset(v for v in state.values if v[0] in reader.live[state.block])
     here = crowd.setdefault(state.block, set())
-    if values not in here and len(here) >= MOST_PATHS:
+    if values not in here and len(here) >= MAX_VALUE_SETS:
         values = frozenset()
     here.add(values)
     return state._replace(values=values)

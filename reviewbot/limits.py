@@ -1,0 +1,207 @@
+"""Every limit of the reading, the searches and the simulator, with the reason for its number.
+
+What meets a limit is left out and never concluded from: a function is not read, a candidate is not looked into, a replay is
+inconclusive.
+"""
+
+from __future__ import annotations
+
+# --- Reading C (csource) ---------------------------------------------------------------------------------------------
+
+MAX_FILE_BYTES = 6_000_000
+"""A file with more bytes than this (generated register headers) is not read."""
+MAX_MACRO_BYTES = 8_000
+"""A function-like macro with a longer body is not read: such bodies are tables or whole functions made by the preprocessor."""
+MAX_LOOSE_CALL_BYTES = 4_000
+"""A macro call without a semicolon that is longer is not read by itself."""
+MAX_STATEMENT_NESTING = 100
+"""Statements that are nested deeper are not read, nor is their function: the reader recurses into them."""
+MAX_LOCKS_OF_FUNCTION = 48
+"""A function that takes more different locks is not read: each pair of them is an order to be looked into. Lockdep gives
+up at as many that a task holds (MAX_LOCK_DEPTH); no function of block, drivers/md and fs/ext4 comes near."""
+MAX_FUNCTION_STEPS = 4_000
+"""A function with more events, blocks and ways between them is not read: what is asked of it later grows with the
+square of that. The largest of the block layer, file systems and storage drivers has 1,500."""
+MAX_EXPRESSION_DEPTH = 80
+"""An expression that is nested deeper is not read, nor is its function: the readers of the form recurse into it."""
+MAX_EXPRESSION_TEXT = 200
+"""Characters of an expression that are kept for showing it."""
+MAX_STRUCT_NESTING = 40
+"""A struct in more structs than this is not read: the reader recurses into them."""
+MAX_TABLE_SLOTS = 20_000
+"""Functions in the tables of one file; more are a table that a program wrote."""
+MAX_INITIALISER_NESTING = 8
+"""Structs inside of structs of an initialiser: deeper ones hold no operations."""
+MAX_ARGUMENT_BYTES = 60_000
+"""A parenthesis that is further than this from its partner is left alone."""
+MAX_PARENTHESIS_NESTING = 40
+"""So is one inside more parentheses than this: rules look through all that is between two of them."""
+MAX_HEAD_LINES = 25
+"""Lines that the head of a function may take."""
+MAX_HEAD_BYTES = 500
+"""Bytes of a line that may open a body at its end, and of a head."""
+MAX_CALL_PREFIX_BYTES = 120
+"""How far before a call what it belongs to is looked for."""
+MAX_SECOND_ARGUMENTS_BYTES = 2_000
+"""Longest second parenthesis of a call."""
+
+# --- The program: names, call graph, locks, summaries (analysis) -----------------------------------------------------
+
+MAX_LOCAL_CHAIN = 6
+"""Assignments from local to local that are followed to what a name stands for."""
+MAX_TYPEDEF_CHAIN = 8
+"""Typedefs of typedefs that are followed; the kernel has no longer chains, only circles in broken code."""
+MAX_INCLUDE_DEPTH = 2
+"""How far includes below include/ are followed."""
+MAX_MASK_ALTERNATIVES = 6
+"""Most alternatives that are kept apart."""
+MAX_IDENTITY_LENGTH = 120
+"""Longest identity: substitution along recursive calls must not grow text without bound."""
+MAX_INDEXED_FILE_BYTES = 2_000_000
+"""Longer files are tables that somebody's program wrote."""
+MAX_INDEXED_HEAD_BYTES = 700
+"""Most bytes of a function before its brace."""
+MAX_CALLS_TO_CALLBACK = 7
+"""Most calls from who hands a function down to the call that runs it."""
+MAX_TOLD_CALLBACKS = 8
+"""Through a pointer that can be more functions than this, what was registered is not told apart."""
+MAX_CONTEXT_CHAIN = 14
+"""Most functions of a chain: in a longer one there are conditions that do not go together."""
+MAX_PATHS_OF_BLOCK = 40
+"""Most paths that one block is visited with before values are forgotten; twice that and the function is cut."""
+MAX_CALLS_OF_RECORDS = 60
+"""A record is asked for while that many others are being made: only in a cycle of more functions, as callees come
+first. It is guessed then, as where a cycle closes, and looked at a second time."""
+MAX_ENTRY_LOCKSETS = 6
+"""Most alternatives of one function; beyond, the ones with the longest chains are left out."""
+MAX_ENTRY_CHAIN = 12
+"""Longest chain of calls that is followed."""
+MAX_EFFECTS_OF_FUNCTION = 400
+"""Most effects that one function is followed for."""
+MAX_ROUNDS_OF_CYCLE = 8
+"""Most rounds through a cycle of calls."""
+MAX_POINTER_TARGETS = 8
+"""A call through a pointer that can reach more functions than this is not followed for effects."""
+MAX_CALLS_TO_END_OF_IO = 4
+"""Calls from a handler down to the end of a bio that belongs to what the handler is for."""
+MAX_CALLERS_OF_MASK = 4
+"""How many callers up a mask that is handed down is followed."""
+MAX_LONGER_CONTEXT_CHAIN = 5
+"""How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
+MAX_THREAD_TO_IO = 4
+"""Most functions from a thread's own down to what it does for I/O: threads do many other things, further down."""
+MAX_NEIGHBOURS_OF_KIND = 4
+"""Files that are added of each kind."""
+MAX_USERS_OF_NAME = 6
+"""A name that more files beyond the folder use belongs to everybody."""
+MAX_CALLS_WITHIN_FILE = 4
+"""Calls within a file that are followed."""
+MAX_FAMILIES_IN_MEMORY = 2
+"""Scopes of which worlds are kept in memory."""
+MAX_PROGRAMS_OF_FAMILY = 3
+"""Worlds of one scope that are kept: the one on disk, and those led on from it last."""
+MAX_FILES_LED_ON = 40
+"""A world in which more files differ is made anew."""
+MAX_FILES_NOT_STORED = 8
+"""A world in which more files differ than on the disk is put there in its place."""
+
+# --- What gets stuck (detect) ----------------------------------------------------------------------------------------
+
+MAX_CALLS_KEPT_BELOW_EDGE = 20
+"""Calls below a place that are kept: whoever looks at an edge leaves out those with more than half as many, and in a
+ring of calls each function has a way down to each other one."""
+MAX_CALLS_TO_LOCK = 4
+"""Most calls from a place down to the lock that it takes: further away the conditions on the way hardly go
+together."""
+MAX_CALLS_TO_KERNEL_LOCK = 1
+"""The same for a lock of a structure of the kernel's, of which code has many: further away it is another one's."""
+MAX_CALLS_FROM_LOCK_TO_WAIT = 8
+"""Most functions from the one that takes a lock to the one that waits: on a longer way there are conditions that do
+not go together."""
+MAX_CALLS_TO_WAIT = 8
+"""Calls down to a wait; what is asked on the way there decides more than what is held, further down."""
+MAX_PROVIDERS = 6
+"""Most providers of one thing; who has more is served by too many to be stuck."""
+MAX_CALLS_ABOVE_WAKE = 6
+"""How far above a write or wake-up a function still counts as one that does it."""
+MAX_ANNOUNCER_STATES = 6_000
+"""States of one program before it is given up; callers come and go, and each is one more program."""
+MAX_ANNOUNCEMENTS = 6
+"""Most things that one function changes and announces which are looked into."""
+
+# --- Models from code (replay) ---------------------------------------------------------------------------------------
+
+MAX_WAIT_CYCLES = 12
+"""Circles of one change that are looked into; a change with more of them is not about one."""
+MAX_CALL_PAIRS = 40_000
+"""Pairs of calls of one place of a patch that are compared; where there are more, it was written anew."""
+MAX_CALLS_TO_PROVIDERS_LOCK = 8
+"""Most calls from a provider to the lock that are believed, where not every way can be read."""
+MAX_REPLAYED_PLACES = 400
+"""Places of a program that the simulator is given; a larger one is not searched to the end."""
+MAX_LOCKS_HELD = 8
+"""Locks that a task holds at a time; with more its way is left."""
+MAX_CALLS_TO_TEST = 2
+"""Calls through which a value is handed on to where it is tested."""
+MAX_SLICER_STATES = 40_000
+"""States of all programs of one circle before they are given up."""
+MAX_VALUE_SETS = 24
+"""Most sets of values that a block is visited with before they are forgotten."""
+MAX_INLINED_CALLS = 16
+"""Longest chain of calls."""
+
+# --- The simulator (sim, models) -------------------------------------------------------------------------------------
+
+MAX_CELL = 127
+"""The largest content of a cell; the search uses the bit above it to see a cell leave its range."""
+MAX_NESTED_TAKES = 4
+"""Nesting of takes that is told apart: a task that holds something this often and takes it once more still holds
+it."""
+MAX_PLACES_OF_CLASS = 20_000
+"""Places of one class; more of them are a loop that carries something along without bound."""
+MAX_PENDING_NODES = 2_000
+"""Nodes that a task may still have to do; more of them are recursion without end."""
+MAX_NESTED_SCOPES = 16
+"""Scopes inside of each other; more of them are a loop that opens without closing."""
+MAX_CACHED_ROWS = 20_000
+"""Rows of places that are remembered for one way of a class."""
+MAX_TABLE_ENTRIES = 20_000
+"""Entries of one table, which then begins anew."""
+MAX_PARAMETER = 64
+"""The largest number that a parameter takes: more tasks or elements than that are never what decides."""
+
+# --- Mail ------------------------------------------------------------------------------------------------------------
+
+MAX_MIME_PARTS = 100
+"""Parts of a message that are looked at."""
+MAX_PATCH_NUMBER = 9999
+"""Highest patch number and version that is taken for one; `git format-patch` has no bound."""
+MAX_PREREQUISITES_OF_MAIL = 1000
+"""Prerequisites that are taken from one mail."""
+MAX_PREREQUISITES = 20
+"""Prerequisites that are looked for; those of prerequisites count."""
+MAX_PREREQUISITE_DEPTH = 3
+"""How often a prerequisite may have prerequisites of its own."""
+MAX_PREREQUISITE_PATCHES = 200
+"""Patches that are applied before a series."""
+MAX_PATCH_IDS = 1000
+"""Patches whose patch-id is made."""
+MAX_POSTINGS = 200
+"""Series, and versions of them, that are looked for in one file or folder."""
+MAX_MAILS_OF_FOLDER = 10_000
+"""Mails of a folder that are read."""
+
+# --- Git -------------------------------------------------------------------------------------------------------------
+
+MAX_REFS = 1000
+"""Branches and tags, newest first, that are looked at."""
+MAX_TIPS = 20
+"""Of these, the ones whose history is searched, besides the branch asked for."""
+MAX_COMMITS = 20_000
+"""Commits of this history, newest first, that are searched."""
+MAX_COMPARED_COMMITS = 2000
+"""Of these, the ones that touch the files and are compared."""
+MAX_HISTORY_SECONDS = 10
+"""Time that one walk of the history may take; then it is given up."""
+MAX_HUNKS_OF_DIFF = 1000
+"""Files and hunks of a diff that are looked at."""
