@@ -47,7 +47,7 @@ RESCUED = KERNEL.word("bioset_rescuer")
 """The flag of a bio_set that has a rescuer."""
 
 
-class Offload(Value, frozen=True):
+class OffloadedBios(Value, frozen=True):
     """Bios of a list that a function leaves to a work item which does something else, too."""
 
     key: str
@@ -71,7 +71,7 @@ class Order(Value, frozen=True):
     younger: str
 
 
-class BioOrder(Rule[Offload | Try | Order]):
+class BioOrder(Rule[OffloadedBios | Try | Order]):
     """See the head of the file."""
 
     id = "bio-order"
@@ -79,13 +79,13 @@ class BioOrder(Rule[Offload | Try | Order]):
     checked = "the order of bios"
     needs = (Submit, Queue)
 
-    def check(self, diff: Diff) -> Iterator[Candidate[Offload | Try | Order]]:
+    def check(self, diff: Diff) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         for key in diff.touched:
             yield from self._offload(diff, key)
             yield from self._first_try(diff, key)
             yield from self._order(diff, key)
 
-    def _offload(self, diff: Diff, key: str) -> Iterator[Candidate[Offload | Try | Order]]:
+    def _offload(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         for work, queue, listed, handler in offloads(diff.after.world, key):
             if any(o[3] == handler and o[2] == listed for o in offloads(diff.before.world, key)):
                 continue
@@ -94,7 +94,7 @@ class BioOrder(Rule[Offload | Try | Order]):
             fresh = [at for at in submits if diff.changed(at, Side.AFTER)]
             yield from self.candidate(
                 diff,
-                Offload(key, handler, listed, queue_name(diff.after.world, queue)),
+                OffloadedBios(key, handler, listed, queue_name(diff.after.world, queue)),
                 f"{worker}() submits the bios of {short(listed)}, and what else it does may wait for them",
                 Words(
                     claim=f"{function}() moves the bios of current->bio_list to {short(listed)}, and only {worker}() "
@@ -109,7 +109,7 @@ class BioOrder(Rule[Offload | Try | Order]):
                 facts=[f for f in diff.after.world.own_facts(key) if isinstance(f, Queue | Write)],
             )
 
-    def _first_try(self, diff: Diff, key: str) -> Iterator[Candidate[Offload | Try | Order]]:
+    def _first_try(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         for pool in sorted(tries(diff.before.world, key) - tries(diff.after.world, key)):
             takes = [f for f in diff.after.world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
             if not takes or len(takes) < 2 or not _hands_over(diff.after, key):
@@ -132,7 +132,7 @@ class BioOrder(Rule[Offload | Try | Order]):
                 facts=takes,
             )
 
-    def _order(self, diff: Diff, key: str) -> Iterator[Candidate[Offload | Try | Order]]:
+    def _order(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         # current->bio_list[0] has what the ->submit_bio that just returned sent on, [1] what was there before
         for (older, younger), place in merges(diff.after.world, key).items():
             right = merges(diff.before.world, key).get((younger, older))
@@ -155,20 +155,20 @@ class BioOrder(Rule[Offload | Try | Order]):
                     object=key,
                 )
 
-    def scenes(self, candidate: Candidate[Offload | Try | Order], side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[OffloadedBios | Try | Order], side: Version) -> Iterable[Scene]:
         match found := candidate.about:
-            case Offload(key, handler, listed):
+            case OffloadedBios(key, handler, listed):
                 yield _scene(found, any(o[2:] == (listed, handler) for o in offloads(side.world, key)))
             case Try(key, pool):
                 yield _scene(found, pool not in tries(side.world, key))
             case Order(key, older, younger):
                 yield _scene(found, (older, younger) in merges(side.world, key))
 
-    def remedies(self, candidate: Candidate[Offload | Try | Order], side: Version) -> Iterable[Remedy]:
+    def remedies(self, candidate: Candidate[OffloadedBios | Try | Order], side: Version) -> Iterable[Remedy]:
         found = candidate.about
         scene, why = _scene(found, False), "it does nothing else, so it never waits for a bio of a higher level."
         match found:
-            case Offload():
+            case OffloadedBios():
                 yield Remedy(f"Leave these bios to the rescuer of the bio_set: {why}", scene, flag=RESCUED)
                 yield Remedy(f"Let the rescuer of the bio_set submit these bios ({RESCUED}): {why}", scene)
             case Try():
@@ -182,9 +182,9 @@ def _hands_over(side: Version, key: str) -> bool:
     return any(effect.kind == "queue" for effect in side.world.does(key))
 
 
-def _scene(found: Offload | Try | Order, guilty: bool) -> Scene:
+def _scene(found: OffloadedBios | Try | Order, guilty: bool) -> Scene:
     file, _, function = found.key.rpartition(":")
-    if isinstance(found, Offload):
+    if isinstance(found, OffloadedBios):
         worker, listed, thread = found.handler.rpartition(":")[2], short(found.listed), f"the worker of {found.queue}"
         given = {"helper": "one" if guilty else "each", "function": function, "file": file}
         return Scene.of("offload_levels", thread=thread, worker=worker, listed=listed, **given)

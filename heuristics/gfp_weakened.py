@@ -20,8 +20,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from reviewbot.rule import (
     KERNEL,
     Allocation,
-    Ask,
+    AllocationSite,
     Candidate,
+    Dependence,
     Diff,
     Remedy,
     Rule,
@@ -30,7 +31,6 @@ from reviewbot.rule import (
     Take,
     Value,
     Version,
-    Way,
     Words,
     asks,
     called,
@@ -55,7 +55,7 @@ class Weakened(Value, frozen=True):
     key: str
     call: str
     which: str
-    why: Way
+    why: Dependence
     needs: str
     was: str
     scope: str
@@ -87,7 +87,7 @@ class GfpWeakened(Rule[Weakened]):
                     break
 
     def _found(
-        self, diff: Diff, key: str, was: Ask | None, ask: Ask, why: Way, needs: str
+        self, diff: Diff, key: str, was: AllocationSite | None, ask: AllocationSite, why: Dependence, needs: str
     ) -> Iterator[Candidate[Weakened]]:
         function, entered = ask.at.function, why.entered
         lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
@@ -127,11 +127,11 @@ class GfpWeakened(Rule[Weakened]):
         yield Remedy(text=text, scene=_scene(found, kept, ()))
 
 
-def _asks(side: Version, key: str) -> tuple[Ask, ...]:
+def _asks(side: Version, key: str) -> tuple[AllocationSite, ...]:
     return asks(side.world, key) if key in side.world.names.functions else ()
 
 
-def _new(diff: Diff, key: str, after: Iterable[Ask]) -> Iterator[Ask]:
+def _new(diff: Diff, key: str, after: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
     """Calls that the patch adds and that may wait for I/O."""
     old = diff.before.world
     calls = old.body(key).calls if key in old.names.functions else ()
@@ -142,13 +142,13 @@ def _new(diff: Diff, key: str, after: Iterable[Ask]) -> Iterator[Ask]:
             yield ask
 
 
-def _plain(reason: Way) -> bool:
+def _plain(reason: Dependence) -> bool:
     """Whether a bio or request comes to the function in few steps: what judging a call that is new asks for."""
     entered = reason.entered
     return reason.kind == "runs" and entered is not None and entered.context == "io_path" and len(entered.chain) <= NEAR
 
 
-def _gfp(ask: Ask) -> str:
+def _gfp(ask: AllocationSite) -> str:
     return ask.gfp or KERNEL.masks.get(ask.klass, NOIO)
 
 
@@ -174,7 +174,9 @@ def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
     return Scene.of("alloc_under_lock", needs=found.needs, where=where, **given)
 
 
-def _words(diff: Diff, was: Ask | None, ask: Ask, why: Way, needs: str, lost: Sequence[str]) -> Words:
+def _words(
+    diff: Diff, was: AllocationSite | None, ask: AllocationSite, why: Dependence, needs: str, lost: Sequence[str]
+) -> Words:
     function, who = ask.at.function, "I/O" if why.needs == "IO" else "writeback or reclaim"
     waits, verb = ("wait for I/O", "waits") if needs == "IO" else ("call filesystems and their shrinkers", "wait")
     name = diff.after.world.function

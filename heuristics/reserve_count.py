@@ -36,7 +36,7 @@ from reviewbot.rule import (
 )
 
 
-class Series(Value, frozen=True):
+class TakenTogether(Value, frozen=True):
     """Elements of one pool that a function takes one after the other, and for whom."""
 
     key: str
@@ -46,7 +46,7 @@ class Series(Value, frozen=True):
     worker: str
 
 
-class ReserveCount(Rule[Series]):
+class ReserveCount(Rule[TakenTogether]):
     """See the head of the file."""
 
     id = "reserve-count"
@@ -54,7 +54,7 @@ class ReserveCount(Rule[Series]):
     checked = "sizes of pools"
     needs = (Reserve, Take)
 
-    def check(self, diff: Diff) -> Iterator[Candidate[Series]]:
+    def check(self, diff: Diff) -> Iterator[Candidate[TakenTogether]]:
         pools = {made.pool for made in diff.added[Reserve]}
         users = [key for key, take in diff.after.world.all(Take) if take.pool in pools]
         for key in dict.fromkeys((*diff.touched, *users)):
@@ -64,7 +64,7 @@ class ReserveCount(Rule[Series]):
                     was = len(_together(diff.before, key).get(pool, taken[:1]))
                     yield from self._short(diff, key, taken, was)
 
-    def _short(self, diff: Diff, key: str, taken: list[Drain], were: int) -> Iterator[Candidate[Series]]:
+    def _short(self, diff: Diff, key: str, taken: list[Drain], were: int) -> Iterator[Candidate[TakenTogether]]:
         pool, function, count = taken[0].pool, taken[0].at.function, len(taken)
         made, was = _made(diff.after, pool), _made(diff.before, pool)
         if made is None or was is None or not 0 < _size(made) < count or _size(was) < were:
@@ -72,7 +72,7 @@ class ReserveCount(Rule[Series]):
         device = called(diff.after.world, taken[0].at.file)
         yield from self.candidate(
             diff,
-            Series(key, pool, count, device, worker(diff.after.world, key, device)),
+            TakenTogether(key, pool, count, device, worker(diff.after.world, key, device)),
             f"{function}() takes {count} elements of {short(pool)} at once, which holds {made.number} in reserve",
             Words(
                 claim=f"{function}() takes {count} elements of {short(pool)} and gives none back in between, but there "
@@ -86,13 +86,13 @@ class ReserveCount(Rule[Series]):
             facts=[made],
         )
 
-    def scenes(self, candidate: Candidate[Series], side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[TakenTogether], side: Version) -> Iterable[Scene]:
         found = candidate.about
         made = _made(side, found.pool)
         taken = _together(side, found.key).get(found.pool, [])
         yield _scene(found, _size(made) if made else 0, len(taken) or 1)
 
-    def remedies(self, candidate: Candidate[Series], side: Version) -> Iterable[Remedy]:
+    def remedies(self, candidate: Candidate[TakenTogether], side: Version) -> Iterable[Remedy]:
         count = candidate.about.count
         yield Remedy(text=f"Keep {count} elements in reserve.", scene=_scene(candidate.about, count, count))
 
@@ -128,7 +128,7 @@ def _size(made: Reserve) -> int:
     return made.number or 0
 
 
-def _scene(found: Series, min_nr: int, takes: int) -> Scene:
+def _scene(found: TakenTogether, min_nr: int, takes: int) -> Scene:
     file, _, function = found.key.rpartition(":")
     return Scene.of(
         "pool_elements",

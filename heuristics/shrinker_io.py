@@ -24,7 +24,7 @@ from reviewbot.rule import (
     Effect,
     Gate,
     Place,
-    Reason,
+    Provenance,
     Remedy,
     Rule,
     Scene,
@@ -136,7 +136,7 @@ class ShrinkerIo(Rule[Starts | Takes]):
             yield Remedy(text="Use a trylock there.", scene=_scene(found, "work"))
 
 
-Gated = list[tuple[Reason, str]]
+Gated = list[tuple[Provenance, str]]
 
 
 def _below(side: Version, root: str, kinds: Sequence[str], what: str = "") -> list[Place]:
@@ -145,7 +145,7 @@ def _below(side: Version, root: str, kinds: Sequence[str], what: str = "") -> li
     return [place for effect in found for place in reversed(side.world.effects.chain(root, effect))]
 
 
-def _effects(side: Version, root: str) -> list[tuple[Effect, Reason]]:
+def _effects(side: Version, root: str) -> list[tuple[Effect, Provenance]]:
     return list(side.world.does(root).items()) if root in side.world.names.functions else []
 
 

@@ -19,7 +19,7 @@ from reviewbot.rule import (
     OWN_LIST,
     Candidate,
     Diff,
-    Entered,
+    ExecutionContext,
     Queue,
     Remedy,
     Rule,
@@ -37,7 +37,7 @@ from reviewbot.rule import (
 )
 
 
-class Waiting(Value, frozen=True):
+class WaitBelow(Value, frozen=True):
     """A function that waits for I/O on the way of a bio."""
 
     key: str
@@ -55,7 +55,7 @@ class Barrier(Value, frozen=True):
     barrier: str
 
 
-class WaitInMap(Rule[Waiting | Barrier]):
+class WaitInMap(Rule[WaitBelow | Barrier]):
     """See the head of the file."""
 
     id = "wait-in-map"
@@ -63,7 +63,7 @@ class WaitInMap(Rule[Waiting | Barrier]):
     checked = "waits on the way of bios"
     needs = (Submit,)
 
-    def check(self, diff: Diff) -> Iterator[Candidate[Waiting | Barrier]]:
+    def check(self, diff: Diff) -> Iterator[Candidate[WaitBelow | Barrier]]:
         for key in diff.touched:
             if key not in diff.before.world.names.functions:
                 continue
@@ -79,15 +79,15 @@ class WaitInMap(Rule[Waiting | Barrier]):
                     yield from self._barrier(diff, key, *caller)
 
     def _found(
-        self, diff: Diff, key: str, entered: Entered, wait: Submit | Wait, later: int = 0
-    ) -> Iterator[Candidate[Waiting | Barrier]]:
+        self, diff: Diff, key: str, entered: ExecutionContext, wait: Submit | Wait, later: int = 0
+    ) -> Iterator[Candidate[WaitBelow | Barrier]]:
         function, root = wait.function, diff.after.world.function(entered.chain[0]).name
         within = f", called by {root}()," if root != function else ""
         queued = [f for f in diff.before.world.own_facts(key) if isinstance(f, Queue)]
         contrast = "If it were left to a work item this could not happen."
         yield from self.candidate(
             diff,
-            Waiting(key, wait.call, called(diff.after.world, wait.at.file), later),
+            WaitBelow(key, wait.call, called(diff.after.world, wait.at.file), later),
             f"{function}() waits for I/O ({wait.call}) within {root}()",
             Words(
                 claim=f"{function}(){within} sleeps in {wait.call}(). Bios that are submitted there stay on "
@@ -103,8 +103,8 @@ class WaitInMap(Rule[Waiting | Barrier]):
         )
 
     def _barrier(
-        self, diff: Diff, key: str, caller: str, wait: Wait, entered: Entered
-    ) -> Iterator[Candidate[Waiting | Barrier]]:
+        self, diff: Diff, key: str, caller: str, wait: Wait, entered: ExecutionContext
+    ) -> Iterator[Candidate[WaitBelow | Barrier]]:
         test, function = diff.after.world.function(key).name, diff.after.world.function(caller).name
         root = diff.after.world.function(entered.chain[0]).name
         yield from self.candidate(
@@ -125,7 +125,7 @@ class WaitInMap(Rule[Waiting | Barrier]):
             related=[wait.at],
         )
 
-    def scenes(self, candidate: Candidate[Waiting | Barrier], side: Version) -> Iterable[Scene]:
+    def scenes(self, candidate: Candidate[WaitBelow | Barrier], side: Version) -> Iterable[Scene]:
         found, key = candidate.about, candidate.about.key
         here = key in side.world.names.functions
         if isinstance(found, Barrier):
@@ -135,7 +135,7 @@ class WaitInMap(Rule[Waiting | Barrier]):
         else:
             yield _scene(found, here and any(w.call == found.call for w in _waits(side, key)))
 
-    def remedies(self, candidate: Candidate[Waiting | Barrier], side: Version) -> Iterable[Remedy]:
+    def remedies(self, candidate: Candidate[WaitBelow | Barrier], side: Version) -> Iterable[Remedy]:
         found = candidate.about
         if isinstance(found, Barrier):
             text = "Let a task with bios on current->bio_list go on, as it is done now."
@@ -144,7 +144,7 @@ class WaitInMap(Rule[Waiting | Barrier]):
         yield Remedy(text=text, scene=_scene(found, False))
 
 
-def _mapped(side: Version, key: str) -> Entered | None:
+def _mapped(side: Version, key: str) -> ExecutionContext | None:
     """The way by which a bio comes through the function while its submitter's other bios wait."""
     return next((e for e in side.world.entered(key) if stacked(e.slot)), None)
 
@@ -168,7 +168,7 @@ def _passes_own(side: Version, key: str) -> bool:
     return bool(side.reads(key, OWN_LIST))
 
 
-def _barriers(side: Version, key: str) -> list[tuple[str, Wait, Entered]]:
+def _barriers(side: Version, key: str) -> list[tuple[str, Wait, ExecutionContext]]:
     """Functions that sleep on what this one says, on the way of a bio."""
     found = []
     for caller in (key, *side.world.callers(key)):
@@ -181,7 +181,7 @@ def _barriers(side: Version, key: str) -> list[tuple[str, Wait, Entered]]:
     return found[:1]
 
 
-def _scene(found: Waiting | Barrier, guilty: bool) -> Scene:
+def _scene(found: WaitBelow | Barrier, guilty: bool) -> Scene:
     file, _, function = found.key.rpartition(":")
     if isinstance(found, Barrier):
         return Scene.of(

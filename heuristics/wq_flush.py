@@ -34,7 +34,7 @@ from reviewbot.rule import (
 )
 
 
-class Wait(NamedTuple):
+class QueueWait(NamedTuple):
     """A flush: of which work item, on which queues it can be; in which work item (and on which queues) it is made."""
 
     flush: Flush
@@ -81,7 +81,7 @@ class WqFlush(Rule[Flushed]):
                     yield from self._found(diff, wait, kind, was)
                     break
 
-    def _found(self, diff: Diff, wait: Wait, kind: str, was: list[Wait]) -> Iterator[Candidate[Flushed]]:
+    def _found(self, diff: Diff, wait: QueueWait, kind: str, was: list[QueueWait]) -> Iterator[Candidate[Flushed]]:
         function, work = wait.flush.function, short(wait.flush.object)
         meant = (
             wait.queues & wait.own if kind != "rescuer" else {q for q in wait.queues if diff.after.rescuer(q) is False}
@@ -148,7 +148,7 @@ def _suspects(diff: Diff) -> set[str]:
     return found | changed | {work for work, on in queues.items() if changed & set(on)}
 
 
-def _waits(side: Version, objects: set[str]) -> list[Wait]:
+def _waits(side: Version, objects: set[str]) -> list[QueueWait]:
     found = []
     world = side.world
     for key in world.flushers if objects else ():
@@ -162,14 +162,14 @@ def _waits(side: Version, objects: set[str]) -> list[Wait]:
             for e in entered:
                 own = frozenset(world.links.queued.get(e.runner, ())) if e.context == "work" else frozenset()
                 must = e.context in ("reclaim", "writeback") or any(side.rescuer(q) for q in own)
-                found.append(Wait(flush, key, queues, e.runner, own, must))
+                found.append(QueueWait(flush, key, queues, e.runner, own, must))
             if not entered and not world.function(key).static:
                 # nobody here calls it: a filesystem's core calls the exported functions of its helpers to write out
-                found.append(Wait(flush, key, queues, "", frozenset(), lives(world, flush.at.file) == "FS"))
+                found.append(QueueWait(flush, key, queues, "", frozenset(), lives(world, flush.at.file) == "FS"))
     return found
 
 
-def _faults(side: Version, wait: Wait) -> list[str]:
+def _faults(side: Version, wait: QueueWait) -> list[str]:
     shared = wait.queues & wait.own
     if shared and wait.flush.of == "workqueue":
         return ["own"]

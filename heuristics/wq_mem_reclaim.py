@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
     KERNEL,
+    AwaitedWork,
     Bind,
     Candidate,
     Diff,
@@ -25,7 +26,6 @@ from reviewbot.rule import (
     Remedy,
     Rule,
     Scene,
-    Served,
     Side,
     Value,
     Version,
@@ -77,7 +77,7 @@ class WqMemReclaim(Rule[Stranded]):
                 told.add(item.workqueue)
                 yield from self._found(diff, item, before)
 
-    def _found(self, diff: Diff, item: Served, before: list[Served]) -> Iterator[Candidate[Stranded]]:
+    def _found(self, diff: Diff, item: AwaitedWork, before: list[AwaitedWork]) -> Iterator[Candidate[Stranded]]:
         queue, handler = queue_name(diff.after.world, item.workqueue), item.handler.rpartition(":")[2]
         made = [fact.at for fact in diff.after.workqueues.get(item.workqueue, ())]
         was = [fact.at for s in before for fact in diff.before.workqueues.get(s.workqueue, ())]
@@ -124,17 +124,17 @@ class WqMemReclaim(Rule[Stranded]):
         yield Remedy(text="Queue the work on a workqueue of its own with WQ_MEM_RECLAIM.", scene=scene)
 
 
-def _directness(item: Served) -> int:
+def _directness(item: AwaitedWork) -> int:
     """0 for work that ends I/O, 1 for work that passes it on."""
     return int(not any(effect.kind == "finish" for effect, _ in item.progress))
 
 
-def _for_others(item: Served) -> bool:
+def _for_others(item: AwaitedWork) -> bool:
     """Whether the work ends bios or requests: pages that it ends it may have begun to write itself."""
     return any(effect.kind == "finish" and effect.detail != "page" for effect, _ in item.progress)
 
 
-def _same(side: Version, work: str, handler: str, queue: str) -> list[Served]:
+def _same(side: Version, work: str, handler: str, queue: str) -> list[AwaitedWork]:
     """The work item on that queue; where it never is on that one, on those that it is on."""
     found = [s for s in side.world.served() if (s.work, s.handler) == (work, handler)]
     return [s for s in found if s.workqueue == queue] or found
@@ -157,7 +157,7 @@ def _scene(name: str, found: Stranded, rescuer: bool) -> Scene:
     )
 
 
-def _words(item: Served, queue: str, handler: str, target: str) -> Words:
+def _words(item: AwaitedWork, queue: str, handler: str, target: str) -> Words:
     device, above = target or "the device", "dm-snapshot" if target.startswith("dm-") else "a filesystem"
     return Words(
         claim=f"I/O waits for {handler}(), which {item.chain[-1]}() queues on {queue}, and {queue} has no rescuer. When no "

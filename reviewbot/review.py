@@ -289,7 +289,7 @@ def runs_folder() -> Path:
 def remember(result: Review, options: Options) -> None:
     """Keep each finding that has a schedule, by its id, so that `reviewbot explain ID` can replay it. Best effort."""
     from reviewbot.key import identity
-    from reviewbot.report.explain import Run
+    from reviewbot.report.explain import StoredRun
     from reviewbot.report.reply import replay_id
 
     folder = runs_folder()
@@ -298,7 +298,7 @@ def remember(result: Review, options: Options) -> None:
             continue
         name = replay_id(identity(result.series), verdict.finding)
         base = result.change.commit if result.change else ""
-        run = Run(name, verdict, str(Path(options.tree).resolve()), base, result.series)
+        run = StoredRun(name, verdict, str(Path(options.tree).resolve()), base, result.series)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             partial = folder / f".{name}.tmp"

@@ -13,7 +13,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
-from reviewbot.analysis.callgraph.contexts import Entered
+from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.code.gfp import RANK
 from reviewbot.analysis.code.identity import Scope, known, member, owner, scope
 from reviewbot.analysis.code.identity import spoken as short
@@ -51,11 +51,11 @@ from reviewbot.analysis.events.kinds import (
 )
 from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.neighbours import Reach
-from reviewbot.analysis.program.program import World
-from reviewbot.analysis.questions.allocation_sites import Ask, asks, nth, spoken_call, weaker, which
+from reviewbot.analysis.program.program import Program
+from reviewbot.analysis.questions.allocation_sites import AllocationSite, asks, nth, spoken_call, weaker, which
 from reviewbot.analysis.questions.bios import OWN_LIST, merges, offloads, others, tried, tries
 from reviewbot.analysis.questions.io_dependence import (
-    Way,
+    Dependence,
     called,
     drained,
     handlers,
@@ -69,9 +69,9 @@ from reviewbot.analysis.questions.io_dependence import (
 )
 from reviewbot.analysis.questions.reserves import Drain, drains, kept, several
 from reviewbot.analysis.questions.workers import KWORKER, kworker, queue_name, worker
-from reviewbot.analysis.summaries.awaited_work import Served
-from reviewbot.analysis.summaries.effect_summary import Effect, Reason
-from reviewbot.csource.ir import Const, Unit
+from reviewbot.analysis.summaries.awaited_work import AwaitedWork
+from reviewbot.analysis.summaries.effect_summary import Effect, Provenance
+from reviewbot.csource.ir import Const, TranslationUnit
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
 from reviewbot.types import Change, Cut, Finding, Place, Progress, Setting, Side, Source, Value, Words
@@ -82,17 +82,19 @@ __all__ = [
     "OWN_LIST",
     "RANK",
     "Allocation",
-    "Ask",
+    "AllocationSite",
+    "AwaitedWork",
     "Bind",
     "CallTo",
     "Candidate",
     "Client",
     "Const",
     "Context",
+    "Dependence",
     "Diff",
     "Drain",
     "Effect",
-    "Entered",
+    "ExecutionContext",
     "Exit",
     "Fact",
     "Facts",
@@ -106,14 +108,14 @@ __all__ = [
     "Lock",
     "Mask",
     "Place",
+    "Program",
+    "Provenance",
     "Queue",
-    "Reason",
     "Remedy",
     "Reserve",
     "Rule",
     "Scene",
     "Scope",
-    "Served",
     "Setting",
     "Side",
     "Site",
@@ -126,10 +128,8 @@ __all__ = [
     "Version",
     "Wait",
     "Wake",
-    "Way",
     "Words",
     "Workqueue",
-    "World",
     "Write",
     "asks",
     "assigned",
@@ -242,11 +242,11 @@ class Version:
         return Version(source, self._all, near, self._reach)
 
     @cached_property
-    def world(self) -> World:
+    def world(self) -> Program:
         """The program around the change."""
         return programs.around(self.source, self._all, self._reach.files if self._reach else ())
 
-    def unit(self, path: str) -> Unit | None:
+    def unit(self, path: str) -> TranslationUnit | None:
         """What a file says, its functions without their bodies; None where it cannot be read."""
         return self.world.names.units.get(path)
 

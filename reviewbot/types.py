@@ -340,7 +340,7 @@ class Step(Value, frozen=True):
     function: str = ""
 
 
-class Wait(Value, frozen=True):
+class KnotEdge(Value, frozen=True):
     """One edge of a knot: `task` waits for `waits_for`, which is held by or has to come from `held_by`."""
 
     task: str
@@ -354,7 +354,7 @@ class Trace(Value, frozen=True):
     """The shortest schedule into a deadlock, and who then waits for whom."""
 
     steps: tuple[Step, ...]
-    knot: tuple[Wait, ...]
+    knot: tuple[KnotEdge, ...]
 
 
 class Verdict(Value, frozen=True):

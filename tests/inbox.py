@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reviewbot.key import message_id, series_key
 from reviewbot.review import Options
-from reviewbot.types import Decision, Finding, Outcome, Place, Reply, Review, Series, Step, Trace, Verdict, Wait
+from reviewbot.types import Decision, Finding, KnotEdge, Outcome, Place, Reply, Review, Series, Step, Trace, Verdict
 
 START = 1_700_000_000.0
 ANN = "Ann Author <ann@dev.example>"
@@ -174,7 +174,7 @@ def finder(series: Series, options: Options) -> Review:
 def _confirmed(name: str, number: int) -> Verdict:
     at = Place("drivers/md/dm-x.c", 2, "x_map")
     finding = Finding(rule="bad-lock", at=at, message=f"takes {name} twice", object=name, patch=number)
-    trace = Trace(steps=(Step("task", "waits"),), knot=(Wait("task", name, "itself"),))
+    trace = Trace(steps=(Step("task", "waits"),), knot=(KnotEdge("task", name, "itself"),))
     return Verdict(finding=finding, outcome=Outcome.CONFIRMED, trace=trace)
 
 

@@ -48,7 +48,7 @@ def test_the_example_has_every_key() -> None:
         "list": config.MailingList,
         "tree": config.TreeRule,
         "drafts": config.Drafts,
-        "limits": config.Limits,
+        "limits": config.ReviewLimits,
         "follow": config.Follow,
         "patchwork": config.Patchwork,
     }
@@ -60,7 +60,7 @@ def test_the_example_has_every_key() -> None:
 
 def test_the_values_shown_are_the_defaults() -> None:
     whole = config.parse(uncommented())
-    assert whole.limits == config.Limits()
+    assert whole.limits == config.ReviewLimits()
     assert whole.follow == config.Follow()
     assert whole.drafts.send is config.Drafts().send
     assert whole.drafts.of == config.Drafts().of

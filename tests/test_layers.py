@@ -140,3 +140,13 @@ def test_no_rule_imports_another() -> None:
     for module, path in MODULES.items():
         if module.startswith("heuristics."):
             assert "heuristics" not in {imported.partition(".")[0] for imported in imports(path)}, module
+
+
+def test_no_class_has_the_name_of_another() -> None:
+    """A name that readers search for stands for one thing; a class of one file alone begins with an underscore."""
+    places: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from small import world
 
 from reviewbot.detect.edges import Actor
-from reviewbot.replay.naming import Names
+from reviewbot.replay.naming import ObjectNames
 from reviewbot.rule import Scene, kworker, queue_name, worker
-from reviewbot.types import Finding, Place, Step, Trace, Wait, Words
+from reviewbot.types import Finding, KnotEdge, Place, Step, Trace, Words
 
 FILE = "drivers/md/small.c"
 CODE = """
@@ -22,11 +22,11 @@ static void look(struct box *kept) { }
 """
 
 
-def names(function: str, *others: str) -> Names:
+def names(function: str, *others: str) -> ObjectNames:
     made = world(CODE)
     at = Place(FILE, made.function(f"{FILE}:{function}").line, function)
     related = tuple(Place(FILE, 1, other) for other in others)
-    return Names(made, Finding(rule="x", at=at, message="m", related=related))
+    return ObjectNames(made, Finding(rule="x", at=at, message="m", related=related))
 
 
 def test_the_function_that_is_spoken_of_says_how_a_field_is_called() -> None:
@@ -39,8 +39,8 @@ def test_the_functions_that_a_rule_knows_of_are_spoken_of_too() -> None:
     made = world(CODE)
     finding = Finding(rule="x", at=Place(FILE, 1, "look"), message="m")
     about = Actor((f"{FILE}:open",), at=Place(FILE, 1))
-    assert Names(made, finding).text("holds box->lock") == "holds b->lock"
-    assert Names(made, finding, about).text("holds box->lock") == "holds it->lock"
+    assert ObjectNames(made, finding).text("holds box->lock") == "holds b->lock"
+    assert ObjectNames(made, finding, about).text("holds box->lock") == "holds it->lock"
 
 
 def test_what_the_code_says_already_stays() -> None:
@@ -53,7 +53,7 @@ def test_two_fields_never_have_one_name() -> None:
         "struct one { struct mutex lock; };\nstruct two { struct mutex lock; };\n"
         "static void f(struct one *c) { mutex_lock(&c->lock); }\nstatic void g(struct two *c) { mutex_lock(&c->lock); }\n"
     )
-    found = Names(made, Finding(rule="x", at=Place(FILE, 3, "f"), message="m"))
+    found = ObjectNames(made, Finding(rule="x", at=Place(FILE, 3, "f"), message="m"))
     assert found.text("one->lock and two->lock") == "c->lock and lock"
 
 
@@ -75,7 +75,7 @@ def test_a_finding_and_its_scenes_have_the_same_names() -> None:
     scene = found.scene(Scene.of("recursive_lock", lock="box->lock", through=["box->lock"], dropped=True))
     assert dict(scene.values) == {"lock": "b->lock", "dropped": True}
     assert scene.through == ("b->lock",)
-    trace = Trace((Step("f()", "takes box->lock"),), (Wait("f()", "box->lock", "g()", "f() waits for box->lock"),))
+    trace = Trace((Step("f()", "takes box->lock"),), (KnotEdge("f()", "box->lock", "g()", "f() waits for box->lock"),))
     assert "box" not in str(found.trace(trace))
 
 

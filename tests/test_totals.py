@@ -18,7 +18,7 @@ from checking import CODE, innocent
 from reviewbot import cli, precision, review
 from reviewbot.bench import backtest, totals, totals_table
 from reviewbot.bench.backtest import Labelled
-from reviewbot.bench.totals import Group, Ruled, Totals
+from reviewbot.bench.totals import Ruled, Totals, TotalsGroup
 from reviewbot.faults import fault
 from reviewbot.types import Fault
 
@@ -258,7 +258,7 @@ def test_totals_for_the_record(index: Index, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_fix_that_is_recognised_counts_once() -> None:
-    found, fix = Totals(), Group(True, "fix", "rescuer")
+    found, fix = Totals(), TotalsGroup(True, "fix", "rescuer")
     found.verdicts[fix, "ack"], found.fixes[fix], found.seconds[fix] = 2, 1, 0.5
     value = totals_table.as_json(found)
     assert value["apart"] == []
@@ -288,7 +288,7 @@ def test_figures_of_a_rule_are_those_of_both_places() -> None:
 )
 def test_what_is_core(files: tuple[str, ...], core: bool) -> None:
     case = Labelled(id="x", patch="x", tree="x", label="clean", cls="lock-order", files=files)
-    assert totals.group(case) == Group(core, "clean", "lock-order")
+    assert totals.group(case) == TotalsGroup(core, "clean", "lock-order")
 
 
 def test_a_fault_is_the_innermost_line_of_ours() -> None:

@@ -22,6 +22,6 @@ What could not be read gives no fact: rules treat that as silence.
 
 from reviewbot.analysis.events.collection import Facts
 from reviewbot.analysis.events.kinds import Fact
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 
-__all__ = ["Fact", "Facts", "World"]
+__all__ = ["Fact", "Facts", "Program"]

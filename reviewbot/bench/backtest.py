@@ -26,7 +26,7 @@ from reviewbot.types import Address, Outcome, Review, ReviewError, Value, Verdic
 
 if TYPE_CHECKING:
     from reviewbot.gittree.tree import Tree
-    from reviewbot.mail.fetch import Reader
+    from reviewbot.mail.fetch import MailReader
     from reviewbot.review import Examined
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def read_index(path: Path) -> list[Labelled]:
     return cases
 
 
-def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: Reader | None = None) -> Scored:
+def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: MailReader | None = None) -> Scored:
     """Review one case on its tree; what goes wrong is in the result, never raised. opened: the tree of a name; it stays
     open. reader: see `lore.parse`."""
     start = perf_counter()
@@ -134,7 +134,7 @@ def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: R
     )
 
 
-def reviewed(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: Reader | None = None) -> Review:
+def reviewed(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: MailReader | None = None) -> Review:
     """The review of one case on its tree; see `score`. Raises ReviewError and OSError for a case without one."""
     from reviewbot import review
     from reviewbot.mail import fetch
@@ -188,7 +188,7 @@ def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path
     from reviewbot.mail import fetch
 
     # to start a reader takes longer than to read a mail, and to open a tree than to apply a patch
-    with fetch.Reader() as reader, opener(trees) as opened:
+    with fetch.MailReader() as reader, opener(trees) as opened:
         yield from (score(case, folder, opened, reader) for case in cases)
 
 

@@ -57,7 +57,7 @@ class Refused(ReviewError):
     """What cannot be scored, in words that say nothing of any case."""
 
 
-class Group(NamedTuple):
+class TotalsGroup(NamedTuple):
     """What cases are counted by. apart: why they count for nothing else, empty for those that do."""
 
     core: bool
@@ -78,11 +78,11 @@ class Totals:
     """Counts and seconds of some cases."""
 
     def __init__(self) -> None:
-        self.verdicts: Counter[tuple[Group, str]] = Counter()
-        self.fixes: Counter[Group] = Counter()
+        self.verdicts: Counter[tuple[TotalsGroup, str]] = Counter()
+        self.fixes: Counter[TotalsGroup] = Counter()
         self.rules: Counter[Ruled] = Counter()
         self.faults: Counter[Fault] = Counter()
-        self.seconds: dict[Group, float] = defaultdict(float)
+        self.seconds: dict[TotalsGroup, float] = defaultdict(float)
         self.longest = 0.0
 
     def add(self, other: Totals) -> None:
@@ -107,7 +107,7 @@ class Totals:
         )
 
 
-def group(case: Labelled) -> Group:
+def group(case: Labelled) -> TotalsGroup:
     """What a labelled case is counted by."""
     label = case.label if case.label in LABELS else OTHER
     apart = ""
@@ -116,10 +116,12 @@ def group(case: Labelled) -> Group:
     elif case.comment_leak and label == "deadlock":
         apart = "a comment tells"
     core = any(path.startswith(CORE) for path in case.files)
-    return Group(core, label, case.cls if _WORD.fullmatch(case.cls) else OTHER, apart)
+    return TotalsGroup(core, label, case.cls if _WORD.fullmatch(case.cls) else OTHER, apart)
 
 
-def counted(of: Group, make: Callable[[], Review | Examined], given_up: tuple[type[Exception], ...] = ()) -> Totals:
+def counted(
+    of: TotalsGroup, make: Callable[[], Review | Examined], given_up: tuple[type[Exception], ...] = ()
+) -> Totals:
     """The totals of one case, whose review `make` makes; whatever it raises is a fault, but for what counts as given up."""
     totals, start = Totals(), perf_counter()
     try:
@@ -138,7 +140,7 @@ def counted(of: Group, make: Callable[[], Review | Examined], given_up: tuple[ty
     return totals
 
 
-def lost(of: Group, error: BaseException) -> Totals:
+def lost(of: TotalsGroup, error: BaseException) -> Totals:
     """The totals of one case whose process did not live to give any."""
     totals = Totals()
     totals.verdicts[of, "fault"] += 1
@@ -146,7 +148,7 @@ def lost(of: Group, error: BaseException) -> Totals:
     return totals
 
 
-def _spoken(totals: Totals, of: Group, result: Review | Examined) -> None:
+def _spoken(totals: Totals, of: TotalsGroup, result: Review | Examined) -> None:
     said = [backtest.spoken(v) for v in result.verdicts]
     fixed = {s.rule for s in said if s.outcome == Outcome.FIXED} if of.label == "fix" else set()
     totals.fixes[of] += bool(fixed)
@@ -195,15 +197,15 @@ def flood(paths: Sequence[str], old: Path, new: Path, workers: int) -> Iterator[
     yield from _spread(_flood_all, backtest.flood_chunks(paths), (old, new), workers, merged)
 
 
-def merged(path: str) -> Group:
+def merged(path: str) -> TotalsGroup:
     """What a file of a flood is counted by."""
-    return Group(path.startswith(CORE), "merged", "flood")
+    return TotalsGroup(path.startswith(CORE), "merged", "flood")
 
 
 def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Totals]:
     from reviewbot.mail import fetch
 
-    with fetch.Reader() as reader, backtest.opener(trees) as opened:
+    with fetch.MailReader() as reader, backtest.opener(trees) as opened:
         for case in cases:
             make = partial(backtest.reviewed, case, folder, opened, reader)
             yield counted(group(case), make, (ReviewError, OSError))
@@ -219,7 +221,7 @@ def _spread(
     chunks: Sequence[Sequence[T]],
     rest: Sequence[object],
     workers: int,
-    grouped: Callable[[T], Group],
+    grouped: Callable[[T], TotalsGroup],
 ) -> Iterator[Totals]:
     """Call `function(items, *rest)` for all parts on some processes. What a process that ended early left undone is
     done again, each case in a process of its own: the one that ends it again is a fault."""

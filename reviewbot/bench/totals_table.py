@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reviewbot.bench.totals import INNOCENT, VERDICTS, Group, Totals
+from reviewbot.bench.totals import INNOCENT, VERDICTS, Totals, TotalsGroup
 from reviewbot.precision import interval
 
 SCHEMA = 1
@@ -31,7 +31,7 @@ class Share(NamedTuple):
         return f"{self.some} of {self.of} = {self.some / self.of:.0%} ({bounds[0]:.0%} to {bounds[1]:.0%})"
 
 
-class Section(NamedTuple):
+class TotalsSection(NamedTuple):
     """The figures of the core, of the rest, or of all."""
 
     recall: Share
@@ -42,7 +42,7 @@ class Section(NamedTuple):
     faults: int
 
     @classmethod
-    def of(cls, totals: Totals, place: str) -> Section:
+    def of(cls, totals: Totals, place: str) -> TotalsSection:
         """The figures of a place; cases that count apart are in none of them."""
 
         def count(*verdicts: str, labels: Iterable[str]) -> int:
@@ -82,15 +82,15 @@ def as_json(totals: Totals) -> dict[str, Any]:
 
 
 def _section(totals: Totals, place: str) -> Row:
-    figures = Section.of(totals, place)._asdict()
+    figures = TotalsSection.of(totals, place)._asdict()
     return {"where": place} | {k: v.as_json() if isinstance(v, Share) else v for k, v in figures.items()}
 
 
-def _cases(totals: Totals, by: Callable[[Group], Mapping[str, str]], apart: bool) -> list[Row]:
+def _cases(totals: Totals, by: Callable[[TotalsGroup], Mapping[str, str]], apart: bool) -> list[Row]:
     """A row per place and name: how many cases got which verdict, how many fixes were recognised, the seconds."""
     found: dict[tuple[object, ...], Row] = {}
 
-    def row(group: Group) -> Row:
+    def row(group: TotalsGroup) -> Row:
         names = {"where": _where(group.core), **by(group)}
         empty = {"cases": 0, **dict.fromkeys(VERDICTS, 0), "fixes": 0, "seconds": 0.0}
         return found.setdefault(tuple(names.values()), {**names, **empty})
@@ -144,7 +144,7 @@ def show(totals: Totals) -> None:
 
     console = Console()
     for place in PLACES:
-        s = Section.of(totals, place)
+        s = TotalsSection.of(totals, place)
         print(f"{place}: NACKed deadlocks {s.recall}; NACKed or commented {s.recall_with_comments}")
         print(f"{'':{len(place)}}  wrong NACKs {s.wrong_nacks}; comments on clean and fix {s.comments_on_innocent}")
         print(f"{'':{len(place)}}  unreviewed {s.unreviewed}; faults {s.faults}")

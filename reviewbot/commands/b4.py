@@ -15,7 +15,7 @@ FRESH = 600
 """Seconds for which a review answers for the other patches of its series."""
 
 if TYPE_CHECKING:
-    from reviewbot.drafts.b4 import Branch, Check
+    from reviewbot.drafts.b4 import B4Check, Branch
     from reviewbot.types import Review, Series
     from reviewbot.watch.mail import Head
 
@@ -46,10 +46,10 @@ def b4_check(tree: Path, inbox: str, in_lines: bool) -> int:
     return 0
 
 
-def _checked(raw: bytes, tree: Path, inbox: str) -> list[Check]:
+def _checked(raw: bytes, tree: Path, inbox: str) -> list[B4Check]:
     from reviewbot.drafts.b4 import checks, unreviewed
     from reviewbot.types import ReviewError
-    from reviewbot.watch.child import HeadReader, Unreadable
+    from reviewbot.watch.child import HeadReader, UnreadableMail
 
     try:
         with HeadReader() as heads:
@@ -57,7 +57,7 @@ def _checked(raw: bytes, tree: Path, inbox: str) -> list[Check]:
         series, base = _series(raw, head, tree, inbox)
         whole = head.kind == "cover" or not head.counted
         return checks(_kept(series, tree, base, inbox), 0 if whole else head.number)
-    except (ReviewError, Unreadable) as error:
+    except (ReviewError, UnreadableMail) as error:
         return [unreviewed(str(error))]
 
 

@@ -109,7 +109,7 @@ def check(
     if terse and (as_json or draft == "-"):
         raise click.UsageError("--terse, --json and --draft - all want stdout: choose one of them")
     options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
-    show = Show(as_json, terse, sarif, draft, patchwork, color=not no_color and sys.stdout.isatty())
+    show = Presentation(as_json, terse, sarif, draft, patchwork, color=not no_color and sys.stdout.isatty())
     asked = Asked(what or "", range_ or "", tree or Path(), inbox)
     return _checked(asked, options, show, Bounds(time_limit, memory_limit))
 
@@ -135,7 +135,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Show:
+class Presentation:
     """How a review is shown, and where its drafts go."""
 
     as_json: bool
@@ -146,7 +146,7 @@ class Show:
     color: bool
 
 
-def _checked(asked: Asked, options: Options, show: Show, bounds: Bounds) -> int:
+def _checked(asked: Asked, options: Options, show: Presentation, bounds: Bounds) -> int:
     """Fetch, review and show each series; the exit code is the worst of theirs, by the order of WORST."""
     from time import perf_counter
 
@@ -194,7 +194,7 @@ def _reviewed(one: Series | ReviewError, asked: Asked, options: Options, fetched
     return reviewer.review(one, options, fetched=fetched)
 
 
-def _shown(result: Review, show: Show, alone: bool) -> int:
+def _shown(result: Review, show: Presentation, alone: bool) -> int:
     """Print a review, hand over its drafts, and say the exit code. Raises Unreviewed where the one series is so."""
     from reviewbot.report.output import summary
     from reviewbot.types import Unreviewed
@@ -247,7 +247,7 @@ def _fetch(asked: Asked, folder: str) -> tuple[Sequence[Series | ReviewError], s
             return [fetch.parse(tree.range_mbox(asked.range), asked.range)], ""
     inbox = asked.inbox or fetch.LORE
     if asked.what == "-":
-        stdin = sys.stdin.buffer.read(fetch.Limits().series + 1)
+        stdin = sys.stdin.buffer.read(fetch.MailLimits().series + 1)
         copy = Path(folder, "stdin.mbox")
         copy.write_bytes(stdin)
         return fetch.fetch_all(asked.what, inbox=inbox, stdin=stdin), str(copy)

@@ -14,7 +14,7 @@ import rich_click as click
 if TYPE_CHECKING:
     from reviewbot.watch.box import Box
     from reviewbot.watch.ledger import DraftRow
-    from reviewbot.watch.work import Result
+    from reviewbot.watch.work import WorkResult
 
 
 @click.group(invoke_without_command=True)
@@ -51,12 +51,12 @@ NAME = click.argument("name")
 def list_(path: Path | None, everything: bool = False) -> None:
     """What waits for you, oldest first."""
     from reviewbot.text import clean
-    from reviewbot.watch.ledger import OPEN, Held
+    from reviewbot.watch.ledger import OPEN, DraftState
     from reviewbot.watch.reasons import counted, told
 
     with _box(path) as box:
         box.settle()
-        rows = box.ledger.in_state(*(Held if everything else OPEN))
+        rows = box.ledger.in_state(*(DraftState if everything else OPEN))
         for row in rows:
             why = f" ({clean(row.why)})" if row.why else ""
             click.echo(f"{row.name}  {row.state}{why}  {clean(row.subject)}")
@@ -104,9 +104,9 @@ def _facts(text: str) -> list[str]:
     import msgspec
 
     from reviewbot.text import clean
-    from reviewbot.watch.work import Result
+    from reviewbot.watch.work import WorkResult
 
-    result: Result = msgspec.json.decode(text, type=Result)
+    result: WorkResult = msgspec.json.decode(text, type=WorkResult)
     lines = [f"base: {result.base[:12]}"] if result.base else []
     lines += [result.since] if result.since else []
     lines += [f"signatures, shown only: {clean(result.attestation)}"] if result.attestation else []
@@ -154,11 +154,11 @@ def release(path: Path | None, name: str, yes: bool, anyway: bool) -> None:
 def sent(path: Path | None, name: str) -> None:
     """Say that you have sent a draft yourself; it never comes back. (Seen on the list, it is known without this.)"""
     from reviewbot.types import ReviewError
-    from reviewbot.watch.ledger import Held
+    from reviewbot.watch.ledger import DraftState
 
     with _box(path) as box:
         row = box.ledger.find(name)
-        if row.state is Held.DROPPED:
+        if row.state is DraftState.DROPPED:
             raise ReviewError(f"{row.name} was dropped")
         box.sent(row)
         click.echo(f"sent: {row.name}")

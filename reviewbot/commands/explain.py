@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from reviewbot.report.explain import Run, Told
+    from reviewbot.report.explain import StoredRun, ToldStep
     from reviewbot.types import Source, Trace
 
 
@@ -53,7 +53,7 @@ def explain(name: str | None, tree: Path | None, base: str, no_replay: bool) -> 
     return 0 if no_replay else _again(run)
 
 
-def _place(item: Told) -> str:
+def _place(item: ToldStep) -> str:
     step = item.step
     if not step.file:
         return ""
@@ -62,7 +62,7 @@ def _place(item: Told) -> str:
     return f"{where}{inside}: {item.source}" if item.source else f"{where}{inside}"
 
 
-def _source(run: Run, tree: Path | None, base: str) -> Source | None:
+def _source(run: StoredRun, tree: Path | None, base: str) -> Source | None:
     """The files to show lines of: the reviewed tree with the series applied, or without it for what the series ends."""
     from reviewbot.gittree.tree import Tree
     from reviewbot.types import Outcome, ReviewError
@@ -86,7 +86,7 @@ def _told(trace: Trace) -> object:
     return [(step.task, step.step) for step in trace.steps], trace.knot
 
 
-def _again(run: Run) -> int:
+def _again(run: StoredRun) -> int:
     """Run the model once more and say whether the schedule is the same."""
     from reviewbot.models.scene import build
     from reviewbot.sim.check import check

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 if TYPE_CHECKING:
-    from reviewbot.models.scene import Scene
-    from reviewbot.sim.check import Result
+    from reviewbot.models.scene import SceneModel
+    from reviewbot.sim.check import SearchResult
 
 EXIT = {"free": 0, "stuck": 1, "vacuous": 3, "inconclusive": 3}
 
@@ -39,7 +39,7 @@ def simulate(
     Exit codes: 0 free of deadlock, 1 stuck, 2 wrong use, 3 inconclusive (a limit was hit, or the model proves nothing).
     """
     from reviewbot.models.scene import find, scenes, settings
-    from reviewbot.sim.check import Limits, check
+    from reviewbot.sim.check import SearchLimits, check
 
     if list_ or not words:
         for scene in [find(w) for w in words] or scenes().values():
@@ -54,14 +54,14 @@ def simulate(
 
         click.echo(written(compile_model(model)), nl=False)
         return 0
-    limits = Limits(states=states, seconds=seconds)
+    limits = SearchLimits(states=states, seconds=seconds)
     result = check(model, limits, through or None, reduce=not unreduced)
     spec = scene.spec(values)
     click.echo(_json(spec, result) if as_json else _text(spec, result))
     return EXIT[result.outcome]
 
 
-def _described(scene: Scene) -> str:
+def _described(scene: SceneModel) -> str:
     from reviewbot.models.scene import written
 
     lines = [click.style(scene.name, bold=True), f"  {scene.doc}"]
@@ -78,7 +78,7 @@ def _quoted(text: str) -> str:
     return shlex.quote(text)
 
 
-def _text(spec: str, result: Result) -> str:
+def _text(spec: str, result: SearchResult) -> str:
     from reviewbot.report.reply import fill
     from reviewbot.report.schedule import knot, schedule
     from reviewbot.text import clean, clean_lines
@@ -89,7 +89,7 @@ def _text(spec: str, result: Result) -> str:
     return f"{head}\n\n{clean_lines(schedule(result.trace))}\n\n{fill(knot(result.trace))}"
 
 
-def _json(spec: str, result: Result) -> str:
+def _json(spec: str, result: SearchResult) -> str:
     import msgspec
 
     trace = msgspec.to_builtins(result.trace) if result.trace else {"steps": [], "knot": []}

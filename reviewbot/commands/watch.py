@@ -104,9 +104,9 @@ def _look_after(config: Config, retry: str | None, everything: bool) -> int:
 
 
 def _poll(config: Config, store: Store, review: bool, listed: Listed) -> Summary:
-    from reviewbot.watch.poll import Show, poll
+    from reviewbot.watch.poll import PollDisplay, poll
 
-    show: Show
+    show: PollDisplay
     if sys.stderr.isatty():
         from reviewbot.watch.show import Bars
 
@@ -152,10 +152,15 @@ def _status(store: Store, everything: bool) -> int:
 def _retry(store: Store, which: str) -> None:
     from reviewbot.types import ReviewError
     from reviewbot.watch.schema import series
-    from reviewbot.watch.store import State
+    from reviewbot.watch.store import SeriesState
 
     rows = store.series((series.c.key == which) | (series.c.lead == which.strip("<>")))
-    if not rows or rows[0].state not in (State.SET_ASIDE, State.SKIPPED, State.DONE, State.SUPERSEDED):
+    if not rows or rows[0].state not in (
+        SeriesState.SET_ASIDE,
+        SeriesState.SKIPPED,
+        SeriesState.DONE,
+        SeriesState.SUPERSEDED,
+    ):
         where = f"is {rows[0].state}" if rows else "is not known; `reviewbot watch --status` lists them"
         raise ReviewError(f"{which} {where}")
-    store.change_series(rows[0].key, state=State.READY, tries=0, reason="")
+    store.change_series(rows[0].key, state=SeriesState.READY, tries=0, reason="")

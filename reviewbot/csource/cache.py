@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot.csource.ir import VERSION, Unit
+from reviewbot.csource.ir import VERSION, TranslationUnit
 from reviewbot.process import cache as kept
 
 ENCODER = msgspec.msgpack.Encoder()
-DECODER = msgspec.msgpack.Decoder(Unit)
+DECODER = msgspec.msgpack.Decoder(TranslationUnit)
 MANY = 1_000_000
 """So many bytes of source to read are worth a second process."""
 
@@ -37,16 +37,18 @@ class Cache:
         self.folder = (folder or kept.folder() / "csource") / version()
         self.processes = processes
 
-    def unit(self, blob: str, read: Callable[[], bytes]) -> Unit:
+    def unit(self, blob: str, read: Callable[[], bytes]) -> TranslationUnit:
         """The unit of one file: from the disk, else made of what `read` gives, and kept."""
         return self.units([blob], lambda _: {blob: read()})[blob]
 
-    def units(self, blobs: Iterable[str], read: Callable[[list[str]], Mapping[str, bytes]]) -> dict[str, Unit]:
+    def units(
+        self, blobs: Iterable[str], read: Callable[[list[str]], Mapping[str, bytes]]
+    ) -> dict[str, TranslationUnit]:
         """The units of many files, by blob id.
 
         `read` is called at most once, with the ids that are not on the disk; what it does not return is left out.
         """
-        found: dict[str, Unit] = {}
+        found: dict[str, TranslationUnit] = {}
         missing: list[str] = []
         with _uncollected():
             for blob in dict.fromkeys(blobs):
@@ -61,7 +63,7 @@ class Cache:
                     found[blob] = unit
         return found
 
-    def _made(self, sources: Mapping[str, bytes]) -> Iterator[tuple[str, Unit, bytes]]:
+    def _made(self, sources: Mapping[str, bytes]) -> Iterator[tuple[str, TranslationUnit, bytes]]:
         if not sources:
             return
         from reviewbot.csource.lower import lower  # brings the parser, which nobody needs for what is on the disk
@@ -81,7 +83,7 @@ class Cache:
     def _path(self, blob: str) -> Path:
         return self.folder / blob[:2] / blob[2:]
 
-    def _load(self, blob: str) -> Unit | None:
+    def _load(self, blob: str) -> TranslationUnit | None:
         path = self._path(blob)
         try:
             unit = DECODER.decode(zlib.decompress(path.read_bytes()))

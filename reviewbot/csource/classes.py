@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.csource.ir import Call, Function
 from reviewbot.csource.macros import Define, macro
-from reviewbot.csource.text import Text, arguments, closing
+from reviewbot.csource.text import SourceText, arguments, closing
 
 # macro -> positions of what is called on entry and on the way out (-1: nothing), and of the constructor's parameters
 MAKERS = {
@@ -23,7 +23,7 @@ MAKERS = {
 }
 
 
-def class_functions(text: Text, calls: Iterable[Call]) -> Iterator[Function]:
+def class_functions(text: SourceText, calls: Iterable[Call]) -> Iterator[Function]:
     """Constructors and destructors of the classes that a file's macro calls at file scope define."""
     starts: list[int] | None = None
     for call in calls:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from reviewbot.csource.text import Text
+from reviewbot.csource.text import SourceText
 
 CONDITIONAL = re.compile(rb"(?m)^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b((?:[^\n\\]|\\\n|\\.)*)")
 
@@ -31,7 +31,7 @@ def conditionals(code: bytes) -> Iterator[Arms]:
                 yield stack.pop()
 
 
-def dead_code(text: Text) -> None:
+def dead_code(text: SourceText) -> None:
     """Blank what #if 0 and #ifdef __cplusplus leave out."""
     for arms in conditionals(bytes(text.code)):
         keyword, condition, _, end = arms.lines[0]
@@ -42,7 +42,7 @@ def dead_code(text: Text) -> None:
                 text.put(start, stop, b"")
 
 
-def without_directives(text: Text, ranges: list[tuple[int, int]], *, first_arm: bool) -> None:
+def without_directives(text: SourceText, ranges: list[tuple[int, int]], *, first_arm: bool) -> None:
     """Blank the conditionals that lie in `ranges` of the code, and with `first_arm` all arms but the first."""
     for arms in list(conditionals(bytes(text.code))):
         begin, end = arms.lines[0][2], arms.lines[-1][3]
@@ -54,11 +54,11 @@ def without_directives(text: Text, ranges: list[tuple[int, int]], *, first_arm: 
             text.put(start, stop, b"")
 
 
-def both_arms(text: Text) -> None:
+def both_arms(text: SourceText) -> None:
     """Blank all conditionals."""
     without_directives(text, [(0, len(text.code))], first_arm=False)
 
 
-def first_arm(text: Text) -> None:
+def first_arm(text: SourceText) -> None:
     """Blank all conditionals and all arms but the first."""
     without_directives(text, [(0, len(text.code))], first_arm=True)

@@ -9,17 +9,17 @@ from tree_sitter import Node
 
 from reviewbot.csource.ir import Struct, Type, Variable
 from reviewbot.csource.syntax import syntax
-from reviewbot.csource.text import Text
+from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_STRUCT_NESTING
 
 SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
 NAMES = frozenset({"identifier", "field_identifier", "type_identifier", "statement_identifier"})
 
 
-class Reader:
+class DeclarationReader:
     """Reads names and text of nodes back from the file as written."""
 
-    def __init__(self, text: Text, first_line: int = 1) -> None:
+    def __init__(self, text: SourceText, first_line: int = 1) -> None:
         self.text = text
         self.first_line = first_line
 
@@ -66,10 +66,10 @@ class Declared:
     pointer_to_function: bool = False
 
 
-class Declarations(Reader):
+class Declarations(DeclarationReader):
     """Reads declarations; struct bodies met on the way are collected in `structs`, enumerators in `enumerators`."""
 
-    def __init__(self, text: Text, first_line: int = 1) -> None:
+    def __init__(self, text: SourceText, first_line: int = 1) -> None:
         super().__init__(text, first_line)
         self.structs: list[Struct] = []
         self.enumerators: list[str] = []

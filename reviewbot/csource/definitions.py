@@ -27,7 +27,7 @@ _WORDS = frozenset((b"if", b"for", b"while", b"switch", b"return", b"sizeof", b"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFunction:
     """The text of a function, by lines from 1: from the first of its head to the one that closes its body."""
 
     name: str
@@ -43,11 +43,11 @@ def clean(source: bytes) -> bytes:
     return layers(source).clean
 
 
-def written(text: bytes) -> list[Written]:
+def written(text: bytes) -> list[WrittenFunction]:
     """The functions of a clean text, in its order. A body that nothing closes goes on to the next head, or the end."""
     lines = text.split(b"\n")
     plain = _without_directives(lines)
-    found: list[Written] = []
+    found: list[WrittenFunction] = []
     begun: tuple[str, int, int] | None = None
     for number, line in enumerate(plain):
         if not line or line[:1].isspace():
@@ -71,10 +71,10 @@ def written(text: bytes) -> list[Written]:
     return found
 
 
-def _written(lines: Sequence[bytes], begun: tuple[str, int, int], end: int) -> Written:
+def _written(lines: Sequence[bytes], begun: tuple[str, int, int], end: int) -> WrittenFunction:
     name, line, body = begun
     inside = b"\n".join(lines[body - 1 : end]).partition(b"{")[2]
-    return Written(name, line, body, end, any(word not in _WORDS for word in _NAMED.findall(inside)))
+    return WrittenFunction(name, line, body, end, any(word not in _WORDS for word in _NAMED.findall(inside)))
 
 
 def _without_directives(lines: Sequence[bytes]) -> list[bytes]:

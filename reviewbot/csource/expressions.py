@@ -7,41 +7,41 @@ import re
 from tree_sitter import Node
 
 from reviewbot.csource.declare import Declarations
-from reviewbot.csource.graph import Draft, Graph
+from reviewbot.csource.graph import Draft, FlowGraph
 from reviewbot.csource.ir import (
     AddressOf,
     Assign,
     Call,
     CallEvent,
-    Cast,
+    CastExpr,
     Const,
     Deref,
     Expr,
     Field,
-    Index,
+    IndexExpr,
     Name,
-    Op,
+    OpExpr,
     Type,
     Unknown,
     Variable,
 )
 from reviewbot.csource.syntax import Command, syntax
-from reviewbot.csource.text import Text
+from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_TEXT
 
 LITERALS = frozenset({"number_literal", "true", "false", "null", "char_literal"})
 ZEROS = frozenset({"0", "NULL", "false"})
-NOTHING = Op("{}", ())
+NOTHING = OpExpr("{}", ())
 """An initialiser's zeros: all that it does not name."""
 
 
 class Expressions(Declarations):
     """Evaluates expressions into the graph of one function (or of none, for file-scope initialisers)."""
 
-    def __init__(self, text: Text, first_line: int = 1) -> None:
+    def __init__(self, text: SourceText, first_line: int = 1) -> None:
         super().__init__(text, first_line)
         self.table = syntax()
-        self.graph = Graph(first_line)
+        self.graph = FlowGraph(first_line)
         self.names: dict[str, str] = {}
         """Names of the scope here that are locals or parameters, with the name they have in the function."""
         self.locals: dict[str, Variable] = {}
@@ -124,7 +124,7 @@ class Expressions(Declarations):
 
     def _subscript(self, node: Node) -> Expr:
         base = self.expr(node.child_by_field_name("argument"))
-        return Index(base, self.expr(node.child_by_field_name("index")))
+        return IndexExpr(base, self.expr(node.child_by_field_name("index")))
 
     def _cast(self, node: Node) -> Expr:
         kind = node.child_by_field_name("type")
@@ -132,7 +132,7 @@ class Expressions(Declarations):
         if kind is None:
             return base
         said = self.declarator(kind.child_by_field_name("declarator"))
-        return Cast(self.type_name(kind.child_by_field_name("type"), ""), max(0, said.pointers), base)
+        return CastExpr(self.type_name(kind.child_by_field_name("type"), ""), max(0, said.pointers), base)
 
     def _assignment(self, node: Node) -> Expr:
         operator = node.child_by_field_name("operator")
@@ -161,7 +161,7 @@ class Expressions(Declarations):
         op = operator.type if operator is not None else "?"
         if op == "-" and argument is not None and argument.type == "number_literal":
             return Const("-" + self.short(argument, 59))
-        return Op(op, (self.expr(argument),))
+        return OpExpr(op, (self.expr(argument),))
 
     def _binary(self, node: Node) -> Expr:
         operator = node.child_by_field_name("operator")
@@ -169,7 +169,7 @@ class Expressions(Declarations):
         left_node, right_node = node.child_by_field_name("left"), node.child_by_field_name("right")
         if op not in ("&&", "||") or right_node is None or not self.acts(right_node):
             left = self.expr(left_node)
-            return Op(op, (left, self.expr(right_node)))
+            return OpExpr(op, (left, self.expr(right_node)))
         then, after = Draft(self.line(right_node)), Draft(self.line(right_node))
         line = self.line(node)
         left = self.expr(left_node)
@@ -178,7 +178,7 @@ class Expressions(Declarations):
         self.graph.place(then)
         right = self.expr(right_node)
         self.graph.fall(after)
-        return Op(op, (left, right))
+        return OpExpr(op, (left, right))
 
     def _conditional(self, node: Node) -> Expr:
         test = node.child_by_field_name("condition")
@@ -186,7 +186,7 @@ class Expressions(Declarations):
         branches = [part for part in (first, second) if part is not None]
         if not any(self.acts(part) for part in branches):
             value = self.expr(test)
-            return Op("?:", (value, self.expr(first) if first is not None else value, self.expr(second)))
+            return OpExpr("?:", (value, self.expr(first) if first is not None else value, self.expr(second)))
         line = self.line(node)
         yes, no, after = Draft(line), Draft(line), Draft(line)
         if first is None:
@@ -201,7 +201,7 @@ class Expressions(Declarations):
         self.graph.place(no)
         two = self.expr(second)
         self.graph.fall(after)
-        return Op("?:", (value, one, two))
+        return OpExpr("?:", (value, one, two))
 
     def _parenthesized(self, node: Node) -> Expr:
         inner = node.named_children
@@ -224,11 +224,11 @@ class Expressions(Declarations):
         return Const(self.short(node, 60))
 
     def _sizeof(self, node: Node) -> Expr:
-        return Op("sizeof" if node.type == "sizeof_expression" else node.children[0].type, ())
+        return OpExpr("sizeof" if node.type == "sizeof_expression" else node.children[0].type, ())
 
     def _list(self, node: Node) -> Expr:
         values = tuple(self.expr(child) for child in node.named_children if child.type != "initializer_pair")
-        return NOTHING if values == (Const("0"),) else Op("{}", values)
+        return NOTHING if values == (Const("0"),) else OpExpr("{}", values)
 
     def _block(self, node: Node) -> Expr:
         """A statement expression; the flow graph's reader knows how."""
@@ -257,7 +257,7 @@ class Expressions(Declarations):
                 if designator.type == "field_designator" and inner:
                     place = field_of(place, self.read(inner[0]), False)
                 elif inner:
-                    place = Index(place, self.expr(inner[0]))
+                    place = IndexExpr(place, self.expr(inner[0]))
             value = child.child_by_field_name("value")
             if value is not None and value.type == "initializer_list" and value.named_child_count:
                 self._fill(place, value)
@@ -355,7 +355,7 @@ class Expressions(Declarations):
             typename = variable.type.name
         if typename.startswith("typeof") or not typename.isidentifier():
             typename = ""
-        return Cast(typename, 1, base, name, self.short(nodes[member], 60))
+        return CastExpr(typename, 1, base, name, self.short(nodes[member], 60))
 
     def leave_by(self, word: str, node: Node) -> None:
         """A macro's argument was a statement that leaves; the flow graph's reader knows how."""
@@ -388,7 +388,7 @@ class Expressions(Declarations):
         if self.depth > MAX_EXPRESSION_DEPTH:
             return self.expr(node)
         if node is not None and kind == "unary_expression" and node.children[0].type == "!":
-            return Op("!", (self.cond(node.child_by_field_name("argument"), no, yes),))
+            return OpExpr("!", (self.cond(node.child_by_field_name("argument"), no, yes),))
         if node is not None and kind == "binary_expression":
             left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
             operator = node.child_by_field_name("operator")
@@ -401,7 +401,7 @@ class Expressions(Declarations):
                 middle = Draft(self.line(right))
                 first = self.cond(left, middle, no) if op == "&&" else self.cond(left, yes, middle)
                 self.graph.place(middle)
-                return Op(op, (first, self.cond(right, yes, no)))
+                return OpExpr(op, (first, self.cond(right, yes, no)))
             if op in ("==", "!=") and right is not None and self.read(right) in ZEROS:
                 return self.cond(left, no, yes) if op == "==" else self.cond(left, yes, no)
         if node is not None and kind == "conditional_expression" and self.acts(node):
@@ -412,7 +412,7 @@ class Expressions(Declarations):
                 self.graph.place(one)
                 first = self.cond(first_node, yes, no)
                 self.graph.place(two)
-                return Op("?:", (test, first, self.cond(node.child_by_field_name("alternative"), yes, no)))
+                return OpExpr("?:", (test, first, self.cond(node.child_by_field_name("alternative"), yes, no)))
         value = self.expr(node)
         if isinstance(value, Const) and value.text.isdigit():
             self.graph.go(no if value.text == "0" else yes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from reviewbot.csource.ir import Block, Edge, Event, Expr
+from reviewbot.csource.ir import Block, Event, Expr, FlowEdge
 from reviewbot.limits import MAX_FUNCTION_STEPS
 
 
@@ -18,7 +18,7 @@ class Draft:
     loop: str = ""
 
 
-class Graph:
+class FlowGraph:
     """Blocks in the order of their text; `here` is where the next event goes."""
 
     def __init__(self, line: int) -> None:
@@ -84,7 +84,7 @@ class Graph:
         return tuple(
             Block(
                 tuple(block.events),
-                tuple(Edge(number[id(to)], when, taken, line) for to, when, taken, line in block.edges),
+                tuple(FlowEdge(number[id(to)], when, taken, line) for to, when, taken, line in block.edges),
                 block.line,
                 block.loop,
             )

@@ -13,7 +13,7 @@ from reviewbot.csource.expressions import Expressions
 from reviewbot.csource.graph import Draft
 from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name, Type
 from reviewbot.csource.syntax import Guard
-from reviewbot.csource.text import Text
+from reviewbot.csource.text import SourceText
 
 Leave = tuple[CallEvent, ...]
 """The guards that hold at a place, outermost first: what runs when their scope is left, in reverse."""
@@ -24,7 +24,7 @@ SCOPED = re.compile(rb"\s*(?:\w+\s+)*?(__free|__cleanup)\s*\(\s*(\w+)\s*\)")
 class Guards(Expressions):
     """Keeps what has to be called when scopes are left."""
 
-    def __init__(self, text: Text, first_line: int = 1) -> None:
+    def __init__(self, text: SourceText, first_line: int = 1) -> None:
         super().__init__(text, first_line)
         self.guards: Leave = ()
         self.breaks: list[tuple[Draft, Leave]] = []

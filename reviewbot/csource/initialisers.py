@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from tree_sitter import Node
 
 from reviewbot.csource.expressions import Expressions
-from reviewbot.csource.graph import Graph
-from reviewbot.csource.ir import Expr, Slot, Type
-from reviewbot.csource.text import Text
+from reviewbot.csource.graph import FlowGraph
+from reviewbot.csource.ir import Expr, TableEntry, Type
+from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_INITIALISER_NESTING, MAX_TABLE_SLOTS
 
 DULL = frozenset({"number_literal", "string_literal", "char_literal", "concatenated_string"})
@@ -19,18 +19,18 @@ DULL = frozenset({"number_literal", "string_literal", "char_literal", "concatena
 class Initialisers(Expressions):
     """Reads initialisers; the entries of all lists are in `slots`."""
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: SourceText) -> None:
         super().__init__(text)
-        self.slots: list[Slot] = []
+        self.slots: list[TableEntry] = []
 
     def read_value(self, kind: Type, variable: str, value: Node) -> Expr | None:
         """Read the initialiser of a variable; a scalar's value is returned."""
-        self.graph = Graph(1)
+        self.graph = FlowGraph(1)
         if value.type != "initializer_list":
             return self.expr(value)
         for field, node in self._entries(value, "", kind.array, 0):
             if len(self.slots) < MAX_TABLE_SLOTS:
-                self.slots.append(Slot(kind.name, variable, field, self.expr(node), self.line(node)))
+                self.slots.append(TableEntry(kind.name, variable, field, self.expr(node), self.line(node)))
         return None
 
     def _entries(self, values: Node, path: str, array: bool, nesting: int) -> Iterator[tuple[str, Node]]:

@@ -1,6 +1,6 @@
 """The intermediate form of one C file: what the facts are made from.
 
-A `Unit` depends on the text of the file alone (no kernel config, no other file), so it is cached by blob id. Types are
+A `TranslationUnit` depends on the text of the file alone (no kernel config, no other file), so it is cached by blob id. Types are
 resolved across files later, by `reviewbot.analysis`. Line numbers count from 1 and are those of the original text.
 
 How C is written in it, where there is a choice:
@@ -9,8 +9,8 @@ How C is written in it, where there is a choice:
   `s.a`.
 - Conditions: `!x`, `x == 0` and `x != NULL` are a test of `x`; `a && f()` is two branches, `a && b` is one; WARN_ON(x)
   is `x`.
-- `#ifdef A` inside a function is a branch on `Op("#if", (Unknown("A"),))`, the same wherever A is asked for.
-- An initialiser is an assignment of zeros, `Op("{}", ())`, then one for each member that it names. A compound literal
+- `#ifdef A` inside a function is a branch on `OpExpr("#if", (Unknown("A"),))`, the same wherever A is asked for.
+- An initialiser is an assignment of zeros, `OpExpr("{}", ())`, then one for each member that it names. A compound literal
   that nothing names is a local `__literal_1`.
 - A loop macro is a call in the loop's head, and assignments of that call to the variables that it sets.
 - A name that a function declares twice with different types is `x` and `x~2`.
@@ -28,20 +28,20 @@ VERSION = 3
 """Bumped whenever the form or its making changes: part of the cache key."""
 
 
-class Node(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, tag=True, tag_field="node", gc=False):
+class IrNode(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, tag=True, tag_field="node", gc=False):
     """Base of everything in a unit."""
 
 
 # --- expressions -----------------------------------------------------------------------------------------------------
 
 
-class Name(Node, frozen=True):
+class Name(IrNode, frozen=True):
     """An identifier: parameter, local, file static, global, enum or macro constant (which one: see Function.locals)."""
 
     name: str
 
 
-class Field(Node, frozen=True):
+class Field(IrNode, frozen=True):
     """`base.name` or `base->name`."""
 
     base: Expr
@@ -49,32 +49,32 @@ class Field(Node, frozen=True):
     arrow: bool
 
 
-class Deref(Node, frozen=True):
+class Deref(IrNode, frozen=True):
     """`*base`."""
 
     base: Expr
 
 
-class AddressOf(Node, frozen=True):
+class AddressOf(IrNode, frozen=True):
     """`&base`."""
 
     base: Expr
 
 
-class Index(Node, frozen=True):
+class IndexExpr(IrNode, frozen=True):
     """`base[index]`."""
 
     base: Expr
     index: Expr
 
 
-class Const(Node, frozen=True):
+class Const(IrNode, frozen=True):
     """A literal, as written; strings are cut to 60 characters."""
 
     text: str
 
 
-class Cast(Node, frozen=True):
+class CastExpr(IrNode, frozen=True):
     """`(type)base`, and container_of-like macros, whose result has the type named."""
 
     type: str
@@ -86,7 +86,7 @@ class Cast(Node, frozen=True):
     """The member argument of a container_of-like macro."""
 
 
-class Call(Node, frozen=True):
+class Call(IrNode, frozen=True):
     """A call. `callee` is the name for a direct call; `target` is the expression called through otherwise."""
 
     callee: str
@@ -97,26 +97,26 @@ class Call(Node, frozen=True):
     """The call as written, white space folded, cut to 200 characters."""
 
 
-class Op(Node, frozen=True):
+class OpExpr(IrNode, frozen=True):
     """An operator with its operands: `op` as in C (`|`, `!`, `&&`, `?:`, `,`, ...); `sizeof` and its like have none."""
 
     op: str
     args: tuple[Expr, ...]
 
 
-class Unknown(Node, frozen=True):
+class Unknown(IrNode, frozen=True):
     """What could not be read (an error node, inline assembly, ...): never a ground for a fact."""
 
     text: str = ""
 
 
-Expr = Name | Field | Deref | AddressOf | Index | Const | Cast | Call | Op | Unknown
+Expr = Name | Field | Deref | AddressOf | IndexExpr | Const | CastExpr | Call | OpExpr | Unknown
 
 
 # --- events and the flow graph ---------------------------------------------------------------------------------------
 
 
-class CallEvent(Node, frozen=True):
+class CallEvent(IrNode, frozen=True):
     """A call is made here; operands that are calls themselves have events of their own before it."""
 
     call: Call
@@ -124,7 +124,7 @@ class CallEvent(Node, frozen=True):
     """`enter` or `leave` for the acquire and release that guard(), scoped_guard(), __free() and __cleanup stand for."""
 
 
-class Assign(Node, frozen=True):
+class Assign(IrNode, frozen=True):
     """`left op right`; op is `=` or compound (`|=`, `+=`); `++`/`--` are `+=`/`-=` of Const 1. Initialisers are `=`."""
 
     left: Expr
@@ -133,14 +133,14 @@ class Assign(Node, frozen=True):
     op: str = "="
 
 
-class Return(Node, frozen=True):
+class Return(IrNode, frozen=True):
     """The function returns here; value is None for a plain return or the fall off the end."""
 
     value: Expr | None
     line: int
 
 
-class Jump(Node, frozen=True):
+class Jump(IrNode, frozen=True):
     """Only in macros: `goto label`, `break` or `continue` of something that the macro's user has; its block ends."""
 
     label: str
@@ -150,10 +150,10 @@ class Jump(Node, frozen=True):
 Event = CallEvent | Assign | Return | Jump
 
 
-class Edge(Node, frozen=True):
+class FlowEdge(IrNode, frozen=True):
     """A way on from a block. `when` None: always (or by a loop macro's own choice); else taken if `when` is `taken`.
 
-    For a switch, `when` is `Op('==', (value, case))` with taken True; for default the same without a case.
+    For a switch, `when` is `OpExpr('==', (value, case))` with taken True; for default the same without a case.
     """
 
     to: int
@@ -163,11 +163,11 @@ class Edge(Node, frozen=True):
     """Where the condition stands; 0 when that is not known."""
 
 
-class Block(Node, frozen=True):
+class Block(IrNode, frozen=True):
     """Straight-line events, then the ways on. Block 0 is the entry; one without ways on ends the function."""
 
     events: tuple[Event, ...]
-    edges: tuple[Edge, ...]
+    edges: tuple[FlowEdge, ...]
     line: int
     loop: str = ""
     """For the head of a loop: `while`, `for`, `do`, or the macro's name (`list_for_each_entry`)."""
@@ -176,7 +176,7 @@ class Block(Node, frozen=True):
 # --- declarations ----------------------------------------------------------------------------------------------------
 
 
-class Type(Node, frozen=True):
+class Type(IrNode, frozen=True):
     """A type by name (`struct ` left out: `dm_verity`, `int`, `mempool_t`) and its pointer depth."""
 
     name: str
@@ -186,7 +186,7 @@ class Type(Node, frozen=True):
     """A pointer to a function."""
 
 
-class Variable(Node, frozen=True):
+class Variable(IrNode, frozen=True):
     """A parameter, local, file-scope variable or struct member."""
 
     name: str
@@ -197,7 +197,7 @@ class Variable(Node, frozen=True):
     """Scalar initialiser of a file-scope variable; locals get an Assign event instead."""
 
 
-class Slot(Node, frozen=True):
+class TableEntry(IrNode, frozen=True):
     """One entry of an initialiser: `.field = value` of a variable of struct type (nested fields joined by `.`)."""
 
     type: str
@@ -207,7 +207,7 @@ class Slot(Node, frozen=True):
     line: int
 
 
-class Function(Node, frozen=True):
+class Function(IrNode, frozen=True):
     """One function definition, or a statement-like macro (`macro` True; its parameters have type '')."""
 
     name: str
@@ -230,7 +230,7 @@ class Function(Node, frozen=True):
     a block of a macro without ways on and without these goes on after the macro's call."""
 
 
-class Struct(Node, frozen=True):
+class Struct(IrNode, frozen=True):
     """A struct or union body; anonymous members are folded into it, an anonymous one is named `outer.member`."""
 
     name: str
@@ -239,7 +239,7 @@ class Struct(Node, frozen=True):
     union: bool = False
 
 
-class Unit(Node, frozen=True):
+class TranslationUnit(IrNode, frozen=True):
     """All that one file says."""
 
     functions: tuple[Function, ...] = ()
@@ -250,7 +250,7 @@ class Unit(Node, frozen=True):
     prototypes: tuple[tuple[str, Type, tuple[Variable, ...]], ...] = ()
     defines: tuple[tuple[str, str], ...] = ()
     """Object-like macros: name, replacement with comments gone and white space folded, cut to 200 characters."""
-    slots: tuple[Slot, ...] = ()
+    slots: tuple[TableEntry, ...] = ()
     enums: tuple[str, ...] = ()
     includes: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
@@ -265,7 +265,7 @@ class Unit(Node, frozen=True):
     kinds: ClassVar[tuple[str, ...]] = ("functions", "structs", "variables", "slots")
 
 
-def by_name(unit: Unit) -> dict[str, Function]:
+def by_name(unit: TranslationUnit) -> dict[str, Function]:
     """Functions of a unit by name; of several with one name (#if arms) the first that can be read."""
     found: dict[str, Function] = {}
     for function in unit.functions:

@@ -11,7 +11,7 @@ from reviewbot.csource.classes import class_functions
 from reviewbot.csource.declare import Declarations
 from reviewbot.csource.expressions import Expressions
 from reviewbot.csource.initialisers import Initialisers
-from reviewbot.csource.ir import Call, CallEvent, Function, Name, Type, Unit, Variable
+from reviewbot.csource.ir import Call, CallEvent, Function, Name, TranslationUnit, Type, Variable
 from reviewbot.csource.macros import defines, macro
 from reviewbot.csource.parse import Parsed, parse
 from reviewbot.csource.statements import Statements
@@ -19,13 +19,13 @@ from reviewbot.csource.syntax import syntax
 from reviewbot.limits import MAX_FILE_BYTES
 
 
-def lower(source: bytes) -> Unit:
+def lower(source: bytes) -> TranslationUnit:
     """The intermediate form of one C file.
 
     Takes any bytes and never fails: what cannot be read is `Unknown`, a function with an error in it `unreadable`.
     """
     if len(source) > MAX_FILE_BYTES:
-        return Unit(errors=1)
+        return TranslationUnit(errors=1)
     parsed = parse(source)
     reader = FileReader(parsed)
     reader.read_file(parsed.tree.root_node)
@@ -46,7 +46,7 @@ class FileReader(Declarations):
         self.calls: list[Call] = []
         self.previous_end = 0
 
-    def unit(self) -> Unit:
+    def unit(self) -> TranslationUnit:
         """All of it."""
         found = defines(self.text)
         self._loose_calls()
@@ -63,7 +63,7 @@ class FileReader(Declarations):
             if isinstance(argument, Name)
         ]
         structs = {struct.name: struct for struct in self.structs if struct.name}
-        return Unit(
+        return TranslationUnit(
             functions=tuple(self.functions.values()),
             structs=tuple(structs.values()),
             typedefs=tuple(self.typedefs.items()),

@@ -10,7 +10,7 @@ from tree_sitter import Node
 from reviewbot.csource.ir import Block, Expr, Function, Type, Variable
 from reviewbot.csource.parse import parse
 from reviewbot.csource.statements import Statements
-from reviewbot.csource.text import Text
+from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_MACRO_BYTES
 
 NAME = re.compile(rb"\s*([A-Za-z_]\w*)(\([^()]*\))?")
@@ -34,7 +34,7 @@ class Define:
         return " ".join(self.raw.replace(b"\\\n", b" ").decode("utf-8", "replace").split())[:200]
 
 
-def defines(text: Text) -> list[Define]:
+def defines(text: SourceText) -> list[Define]:
     """All macros that a file defines, in order."""
     found = []
     line, counted = 1, 0
@@ -74,7 +74,7 @@ def macro(define: Define) -> Function | None:
     return _pseudo(define, (), (), None, readable=False)
 
 
-def _function(define: Define, text: Text, node: Node, expression: bool) -> Function:
+def _function(define: Define, text: SourceText, node: Node, expression: bool) -> Function:
     reader = Statements(text, define.line, macro=True, start=define.line)
     body = node.child_by_field_name("body")
     value: Expr | None = None

@@ -9,7 +9,7 @@ from tree_sitter import Language, Node, Parser, Tree
 
 from reviewbot.csource.conditionals import without_directives
 from reviewbot.csource.repair import repair
-from reviewbot.csource.text import Text, layers
+from reviewbot.csource.text import SourceText, layers
 
 PARSER = Parser(Language(tree_sitter_c.language()))
 
@@ -18,7 +18,7 @@ PARSER = Parser(Language(tree_sitter_c.language()))
 class Parsed:
     """A file's layers, the tree of its repaired code, how hard it was repaired (1 to 3) and the error nodes left."""
 
-    text: Text
+    text: SourceText
     tree: Tree
     level: int
     errors: int
@@ -62,9 +62,9 @@ def parse(source: bytes) -> Parsed:
     return best
 
 
-def _harder(text: Text, both: list[tuple[int, int]], first: list[tuple[int, int]]) -> Text:
+def _harder(text: SourceText, both: list[tuple[int, int]], first: list[tuple[int, int]]) -> SourceText:
     """The text without conditionals: with all arms in the ranges `both`, with the first arm in the ranges `first`."""
-    harder = Text(text.source, text.clean, bytearray(text.code), text.directives, text.loose)
+    harder = SourceText(text.source, text.clean, bytearray(text.code), text.directives, text.loose)
     without_directives(harder, first, first_arm=True)
     without_directives(harder, both, first_arm=False)
     return harder
@@ -74,7 +74,7 @@ def _touches(one: tuple[int, int], others: list[tuple[int, int]]) -> bool:
     return any(start < one[1] and one[0] < stop for start, stop in others)
 
 
-def _parsed(text: Text, level: int) -> Parsed:
+def _parsed(text: SourceText, level: int) -> Parsed:
     tree = PARSER.parse(bytes(text.code))
     return Parsed(text, tree, level, len(errors(tree.root_node)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reviewbot.csource.syntax import syntax
-from reviewbot.csource.text import KEYWORDS, Bracket, Text, arguments
+from reviewbot.csource.text import KEYWORDS, Bracket, SourceText, arguments
 
 TYPE_OPERATORS = frozenset(b"sizeof typeof _Generic".split()) | KEYWORDS
 OPERATORS = tuple(bytes([c]) for c in b"=(,|&+-/<>?:!~")
@@ -26,7 +26,7 @@ PAIRED = re.compile(rb"(?:COMPAT_)?SYSCALL_DEFINE\d|BPF_CALL_\d")
 """Macros that make a function of a name and of pairs of a type and a parameter."""
 
 
-def _at_file_scope(text: Text, call: Bracket) -> bool:
+def _at_file_scope(text: SourceText, call: Bracket) -> bool:
     """A macro call at file scope: starts a line, and what stands before it is complete."""
     line = text.code.rfind(b"\n", 0, call.start) + 1
     if call.depth or text.code[line : call.start].strip():
@@ -35,18 +35,18 @@ def _at_file_scope(text: Text, call: Bracket) -> bool:
     return not before or before[-1:] in b";}" or before.rsplit(b"\n", 1)[-1].lstrip().startswith(b"#")
 
 
-def _starts_statement(text: Text, call: Bracket) -> bool:
+def _starts_statement(text: SourceText, call: Bracket) -> bool:
     before = text.before(call.start)
     return before[-1:] in b";{}):" or before[-4:] == b"else" or before.rsplit(b"\n", 1)[-1].lstrip().startswith(b"#")
 
 
-def storage(text: Text) -> None:
+def storage(text: SourceText) -> None:
     """Blanks `static`, `extern` and `const` before a macro call at the start of a line."""
     for found in list(STORAGE.finditer(bytes(text.code))):
         text.put(*found.span(), b"")
 
 
-def type_arguments(text: Text) -> None:
+def type_arguments(text: SourceText) -> None:
     """Makes a name of each argument that is a type: `container_of(p, struct foo, m)` -> `container_of(p, Foo, m)`,
     `va_arg(ap, int *)` alike."""
     for call in text.calls():
@@ -70,7 +70,7 @@ def _as_name(name: bytes) -> bytes:
     return joined if joined[:1].isupper() else joined[:1].upper() + joined[1:]
 
 
-def leaving_arguments(text: Text) -> None:
+def leaving_arguments(text: SourceText) -> None:
     """Makes a name of `return`, `goto`, `break` or `continue` where it is an argument of a macro."""
     for found in list(re.finditer(rb"[(,]\s*(return|goto|break|continue)\b\s*(?=([,)])|)", bytes(text.code))):
         start, end = found.span(1)
@@ -82,7 +82,7 @@ def _takes_block(name: bytes) -> bool:
     return name in table.loops or any(part in name for part in table.loop_parts) or name.decode("latin-1") in table.once
 
 
-def statement_macros(text: Text) -> None:
+def statement_macros(text: SourceText) -> None:
     """Makes an empty block of a macro call that is a statement without a semicolon."""
     for call in text.calls():
         if call.name in KEYWORDS or call.inside != "code" or _takes_block(call.name):
@@ -95,7 +95,7 @@ def statement_macros(text: Text) -> None:
             text.code[call.close] = ord("}")
 
 
-def block_macros(text: Text) -> None:
+def block_macros(text: SourceText) -> None:
     """Renames a macro call before a block (`for_each_foo(x) {`) to `while`, so that the block is read as a loop."""
     for call in text.calls():
         if call.name in KEYWORDS or call.inside != "code" or len(call.name) < 5:
@@ -108,7 +108,7 @@ def block_macros(text: Text) -> None:
         _while(text, call)
 
 
-def each_macros(text: Text) -> None:
+def each_macros(text: SourceText) -> None:
     """Reads `do_each_foo(x) { ... } while_each_foo(x)` as a `do ... while` loop."""
     for call in text.calls():
         if call.depth and call.name.startswith(b"do_each_") and text.after(call.close + 1)[:1] == b"{":
@@ -117,7 +117,7 @@ def each_macros(text: Text) -> None:
             _while(text, call)
 
 
-def _while(text: Text, call: Bracket) -> None:
+def _while(text: SourceText, call: Bracket) -> None:
     """Name a call `while`; one without arguments gets a condition in the place of its parenthesis."""
     if text.code[call.open + 1 : call.close].strip() or call.open != call.start + len(call.name):
         text.put(call.start, call.start + len(call.name), b"while")
@@ -125,7 +125,7 @@ def _while(text: Text, call: Bracket) -> None:
         text.put(call.start, call.open + 1, b"while".ljust(len(call.name) - 1) + b"(1")
 
 
-def system_calls(text: Text) -> None:
+def system_calls(text: SourceText) -> None:
     """Turns `SYSCALL_DEFINEn(name, type, argument, ...)` and `BPF_CALL_n(...)` into the head of a function that returns
     long."""
     for call in text.calls():
@@ -142,7 +142,7 @@ def system_calls(text: Text) -> None:
             text.put(call.start, call.open + 1, b"long".ljust(len(call.name) - 1) + b"f(")
 
 
-def typed_variables(text: Text) -> None:
+def typed_variables(text: SourceText) -> None:
     """Turns a macro that declares a variable by its type (`DEFINE_PER_CPU(type, name)`) into that declaration."""
     for call in text.calls():
         if call.name in syntax().typed_variables:
@@ -154,7 +154,7 @@ def typed_variables(text: Text) -> None:
                 text.put(call.close, call.close + 1, b"")
 
 
-def macro_members(text: Text) -> None:
+def macro_members(text: SourceText) -> None:
     """Declares the name that a macro call among the members of a struct stands for; blanks one without a semicolon."""
     for call in text.calls():
         if call.inside != "members" or not _starts_statement(text, call):
@@ -169,7 +169,7 @@ def macro_members(text: Text) -> None:
             _declare(text, call, ranges[0])
 
 
-def macro_variables(text: Text) -> None:
+def macro_variables(text: SourceText) -> None:
     """Declares the name that DECLARE_FOO(name) or DEFINE_FOO(name) stands for inside of a function."""
     for call in text.calls():
         if call.depth and call.inside != "members" and call.name.startswith((b"DECLARE_", b"DEFINE_")):
@@ -181,13 +181,13 @@ def macro_variables(text: Text) -> None:
                 text.put(call.start, call.close + 1, call.name[:1])
 
 
-def _declare(text: Text, call: Bracket, name: tuple[int, int]) -> None:
+def _declare(text: SourceText, call: Bracket, name: tuple[int, int]) -> None:
     """`MACRO(name, ...)` becomes `M     name     `: the declaration of a name."""
     text.put(call.start, name[0], call.name[:1])
     text.put(name[1], call.close + 1, b"")
 
 
-def empty_arguments(text: Text) -> None:
+def empty_arguments(text: SourceText) -> None:
     """Fills in macro arguments that are no expression: none at all, an operator alone, statements."""
     for call in text.calls():
         if call.name in KEYWORDS or not ODD_ARGUMENT.search(text.code, call.open, call.close + 1):
@@ -206,7 +206,7 @@ def empty_arguments(text: Text) -> None:
                     text.put(bytes(text.code).rindex(b",", start, end), end, b"")
 
 
-def struct_groups(text: Text) -> None:
+def struct_groups(text: SourceText) -> None:
     """Turns `struct_group(name, members)` and its like (GROUPS) into a nested struct with these members."""
     for call in text.calls():
         if call.name in GROUPS:
@@ -217,7 +217,7 @@ def struct_groups(text: Text) -> None:
                 text.put(call.close, call.close + 1, b"}")
 
 
-def function_macros(text: Text) -> None:
+def function_macros(text: SourceText) -> None:
     """Shortens the name of a macro at file scope that is followed by a body, so that it is read as a function."""
     for call in text.calls():
         if len(call.name) > 2 and _at_file_scope(text, call) and text.after(call.close + 1)[:1] == b"{":
@@ -225,7 +225,7 @@ def function_macros(text: Text) -> None:
             text.put(call.start, call.start + len(call.name), name)
 
 
-def loose_macros(text: Text) -> None:
+def loose_macros(text: SourceText) -> None:
     """Blanks macro calls at file scope that are neither declaration nor function; keeps their ranges in
     `text.loose`."""
     for call in sorted(text.calls(), key=lambda call: call.start):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from reviewbot.csource.syntax import syntax
-from reviewbot.csource.text import KEYWORDS, Text, closing
+from reviewbot.csource.text import KEYWORDS, SourceText, closing
 
 IDENTIFIER = re.compile(rb"[A-Za-z_]\w*")
 UNKNOWN_ANNOTATION = re.compile(
@@ -22,7 +22,7 @@ C_WORDS = KEYWORDS | frozenset(
 )
 
 
-def spellings(text: Text) -> None:
+def spellings(text: SourceText) -> None:
     """Puts the standard spelling in the place of others, as kernel/syntax.toml lists them."""
     table = syntax().spellings
     if pattern := text.pattern(table):
@@ -30,13 +30,13 @@ def spellings(text: Text) -> None:
             text.put(*found.span(), table[found[0]])
 
 
-def annotation_words(text: Text) -> None:
+def annotation_words(text: SourceText) -> None:
     """Blanks the attributes that kernel/syntax.toml names (`__init`, `__user`)."""
     if pattern := text.pattern(syntax().annotations):
         text.code[:] = pattern.sub(lambda found: b" " * len(found[0]), bytes(text.code))
 
 
-def own_annotations(text: Text) -> None:
+def own_annotations(text: SourceText) -> None:
     """Blanks names that the file itself defines as nothing but such attributes."""
     known = syntax().annotations
     own = []
@@ -53,7 +53,7 @@ def own_annotations(text: Text) -> None:
                 text.code[found.start() : found.end()] = line
 
 
-def unknown_annotations(text: Text) -> None:
+def unknown_annotations(text: SourceText) -> None:
     """Blanks a word before a name where only an attribute that nobody lists can stand."""
     for found in list(UNKNOWN_ANNOTATION.finditer(text.code)):
         end = found.start()
@@ -66,7 +66,7 @@ def unknown_annotations(text: Text) -> None:
             text.put(start, end, b"")
 
 
-def unknown_words(text: Text) -> None:
+def unknown_words(text: SourceText) -> None:
     """Of two names in a row, blanks the one that looks like an attribute."""
     for found in list(TWO_NAMES.finditer(bytes(text.code))):
         names = [found.span(1), found.span(2)]
@@ -75,7 +75,7 @@ def unknown_words(text: Text) -> None:
             text.put(*names[1 if odd == [False, True] else 0], b"")
 
 
-def annotation_calls(text: Text) -> None:
+def annotation_calls(text: SourceText) -> None:
     """Blanks attributes with arguments (`__aligned(8)`), with their parentheses."""
     if pattern := text.pattern(syntax().annotation_calls):
         for found in list(pattern.finditer(bytes(text.code))):
@@ -83,7 +83,7 @@ def annotation_calls(text: Text) -> None:
                 text.put(found.start(), close, b"")
 
 
-def asm(text: Text) -> None:
+def asm(text: SourceText) -> None:
     """Blanks `asm(...)`, or makes a name of it where a statement is needed."""
     for found in list(ASM.finditer(bytes(text.code))) if b"asm" in text.code else ():
         if (close := closing(text.code, found.end())) > 0:
@@ -91,7 +91,7 @@ def asm(text: Text) -> None:
             text.put(found.start(), close, b"" if declares else b"Asm")
 
 
-def typeof(text: Text) -> None:
+def typeof(text: SourceText) -> None:
     """Makes a type name of `typeof(...)`."""
     if b"typeof" not in text.code:
         return
@@ -100,14 +100,14 @@ def typeof(text: Text) -> None:
             text.put(found.start(), close, b"typeof")
 
 
-def offsetof(text: Text) -> None:
+def offsetof(text: SourceText) -> None:
     """Makes ordinary calls of `offsetof` and `alignof`, whose arguments are types."""
     if pattern := text.pattern((b"offsetof", b"__alignof__", b"__alignof", b"alignof", b"_Alignof")):
         for found in pattern.finditer(bytes(text.code)):
             text.put(*found.span(), found[0].lstrip(b"_").capitalize())
 
 
-def strings(text: Text) -> None:
+def strings(text: SourceText) -> None:
     """`KERN_INFO PREFIX "..."`: only one name may stand before a string, and no call."""
     stringified = re.finditer(rb"\b__stringify\s*(?=\()", bytes(text.code)) if b"__stringify" in text.words() else ()
     for found in list(stringified):
@@ -118,7 +118,7 @@ def strings(text: Text) -> None:
         text.put(found.start() + 1, found.end(), b"")
 
 
-def case_ranges(text: Text) -> None:
+def case_ranges(text: SourceText) -> None:
     """Reads `case 1 ... 5:` as `case 1 | 5:`."""
     for found in re.finditer(rb"\bcase\b[^:;\n?{}]*?(\.\.\.)", bytes(text.code)) if b"..." in text.code else ():
         text.put(*found.span(1), b" | ")

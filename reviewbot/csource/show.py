@@ -11,18 +11,18 @@ from reviewbot.csource.ir import (
     Assign,
     Call,
     CallEvent,
-    Cast,
+    CastExpr,
     Const,
     Deref,
-    Edge,
     Event,
     Expr,
     Field,
+    FlowEdge,
     Function,
-    Index,
+    IndexExpr,
     Jump,
     Name,
-    Op,
+    OpExpr,
     Return,
     Type,
     Unknown,
@@ -40,19 +40,19 @@ def expression(expr: Expr | None) -> str:
             return f"*{expression(base)}"
         case AddressOf(base):
             return f"&{expression(base)}"
-        case Index(base, index):
+        case IndexExpr(base, index):
             return f"{expression(base)}[{expression(index)}]"
         case Const(text):
             return text
-        case Cast(name, pointers, base, macro, member):
+        case CastExpr(name, pointers, base, macro, member):
             if macro:
                 return f"{macro}({expression(base)}, {name}, {member})"
             return f"({name}{' ' + '*' * pointers if pointers else ''}){expression(base)}"
         case Call(callee, target, args):
             return f"{callee or '(' + expression(target) + ')'}({', '.join(map(expression, args))})"
-        case Op("?:", (test, yes, no)):
+        case OpExpr("?:", (test, yes, no)):
             return f"({expression(test)} ? {expression(yes)} : {expression(no)})"
-        case Op(op, args):
+        case OpExpr(op, args):
             if len(args) == 2:
                 return f"({expression(args[0])} {op} {expression(args[1])})"
             if len(args) == 1:
@@ -76,7 +76,7 @@ def event(event: Event) -> str:
             return f"leave to {label}"
 
 
-def way(edge: Edge) -> str:
+def way(edge: FlowEdge) -> str:
     """An edge on one line."""
     if edge.when is None:
         return f"-> {edge.to}"

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
-from reviewbot.csource.graph import Draft, Graph
+from reviewbot.csource.graph import Draft, FlowGraph
 from reviewbot.csource.guards import Leave
-from reviewbot.csource.ir import Assign, CallEvent, Expr, Jump, Name, Op, Return, Type, Unknown, Variable
+from reviewbot.csource.ir import Assign, CallEvent, Expr, Jump, Name, OpExpr, Return, Type, Unknown, Variable
 from reviewbot.csource.loops import Loops
 from reviewbot.csource.parse import parse
-from reviewbot.csource.text import Text
+from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_LOCKS_OF_FUNCTION, MAX_LOOSE_CALL_BYTES, MAX_STATEMENT_NESTING
 
 
@@ -20,7 +20,7 @@ class Statements(Loops):
 
     def __init__(
         self,
-        text: Text,
+        text: SourceText,
         first_line: int = 1,
         *,
         parameters: tuple[Variable, ...] = (),
@@ -28,7 +28,7 @@ class Statements(Loops):
         macro: bool = False,
     ) -> None:
         super().__init__(text, first_line)
-        self.graph = Graph(start)
+        self.graph = FlowGraph(start)
         self.parameters_by_name = {parameter.name: parameter for parameter in parameters if parameter.name}
         self.names = {name: name for name in self.parameters_by_name}
         self.macro = macro
@@ -324,7 +324,7 @@ class Statements(Loops):
         self.breaks.pop()
         self.switches.pop()
         if not has_default:
-            head.edges.append((after, Op("==", (value,)), True, self.line(node)))
+            head.edges.append((after, OpExpr("==", (value,)), True, self.line(node)))
         self.graph.fall(after)
 
     def _case(self, node: Node) -> None:
@@ -334,9 +334,9 @@ class Statements(Loops):
             head, tested, has_default = self.switches[-1]
             if value is None:
                 has_default.append(True)
-                head.edges.append((block, Op("==", (tested,)), True, 0))
+                head.edges.append((block, OpExpr("==", (tested,)), True, 0))
             else:
-                head.edges.append((block, Op("==", (tested, self._case_value(value))), True, 0))
+                head.edges.append((block, OpExpr("==", (tested, self._case_value(value))), True, 0))
         self.graph.fall(block)
         for child in node.named_children:
             if value is None or child != value:
@@ -347,15 +347,15 @@ class Statements(Loops):
         self.graph.here = Draft(0)
         value = self.expr(node)
         self.graph.here = here
-        if "..." in self.short(node, 200) and isinstance(value, Op):
-            return Op("...", value.args)
+        if "..." in self.short(node, 200) and isinstance(value, OpExpr):
+            return OpExpr("...", value.args)
         return value
 
     def _preprocessor(self, node: Node) -> None:
         """Both arms of a conditional, as a branch that nobody can decide but that is the same one everywhere."""
         other = node.child_by_field_name("alternative")
         named = node.child_by_field_name("name") or node.child_by_field_name("condition")
-        condition = Op("#if", (Unknown(self.short(named, 200)) if named is not None else Unknown(),))
+        condition = OpExpr("#if", (Unknown(self.short(named, 200)) if named is not None else Unknown(),))
         inverted = node.type.endswith("ifdef") and node.children[0].type == "#ifndef"
         yes, no, after = Draft(self.line(node)), Draft(self.line(other or node)), Draft(self.last_line(node))
         self.graph.go(yes, condition, not inverted)

@@ -55,7 +55,7 @@ class Bracket:
 
 
 @dataclass(slots=True)
-class Text:
+class SourceText:
     """The layers of one file, and what was taken out of the code for good: directives and loose macro calls."""
 
     source: bytes
@@ -162,7 +162,7 @@ def _held(before: bytes, braces: list[str]) -> str:
     return "values" if last in (b"=", b",", b"]") or (last == b"{" and braces and braces[-1] == "values") else "code"
 
 
-def layers(source: bytes) -> Text:
+def layers(source: bytes) -> SourceText:
     """Split a file into its layers; directives other than conditionals are taken out of the code."""
     clean = bytearray(source)
     code = bytearray(source)
@@ -174,7 +174,7 @@ def layers(source: bytes) -> Text:
             joined[start:end] = b" " * (end - start)
         else:
             code[start:end] = joined[start:end] = _masked(source[start:end])
-    text = Text(source, bytes(clean), code)
+    text = SourceText(source, bytes(clean), code)
     for found in DIRECTIVE.finditer(bytes(joined)):
         if found[1] not in CONDITIONALS:
             text.directives.append((found[1].decode(), *found.span(2)))

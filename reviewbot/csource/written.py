@@ -7,14 +7,14 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 from reviewbot.csource.syntax import syntax
-from reviewbot.csource.text import KEYWORDS, PARENTHESES, SEPARATORS, Bracket, Text, layers
+from reviewbot.csource.text import KEYWORDS, PARENTHESES, SEPARATORS, Bracket, SourceText, layers
 from reviewbot.limits import MAX_CALL_PREFIX_BYTES, MAX_SECOND_ARGUMENTS_BYTES
 
 _THROUGH = re.compile(rb"(?:\w+(?:\[[^\[\]]*\])*(?:->|\.))+\Z")
 _INTO = re.compile(rb"([\w\[\].>*-]+)\s*=\s*\Z")
 
 
-class Written(NamedTuple):
+class WrittenCall(NamedTuple):
     """A call as written, white space folded. `through`: `a->ops->` where it is one through a pointer; `into`: what its
     value is assigned to. Lines count from 1; `start` and `stop` are the range of bytes."""
 
@@ -31,7 +31,7 @@ class Written(NamedTuple):
     """Ranges of the arguments."""
 
 
-def calls(source: bytes) -> list[Written]:
+def calls(source: bytes) -> list[WrittenCall]:
     """All calls inside of the functions of a file, outer ones before those in their arguments."""
     text = layers(source)
     breaks = [found.start() for found in re.finditer(rb"\n", source)]
@@ -52,7 +52,7 @@ def syntactic(name: str) -> bool:
     )
 
 
-def _written(text: Text, bracket: Bracket, breaks: list[int]) -> Written | None:
+def _written(text: SourceText, bracket: Bracket, breaks: list[int]) -> WrittenCall | None:
     if bracket.name in KEYWORDS:
         return None
     code, stop = text.code, bracket.close + 1
@@ -63,7 +63,7 @@ def _written(text: Text, bracket: Bracket, breaks: list[int]) -> Written | None:
     way = _THROUGH.search(before)
     start = bracket.start - len(way[0]) if way else bracket.start
     into = _INTO.search(before[: len(before) - len(way[0])] if way else before)
-    return Written(
+    return WrittenCall(
         name=bracket.name.decode(),
         through=way[0].decode("utf-8", "replace") if way else "",
         args=tuple(_folded(text.clean[a:b]) for a, b in spans),

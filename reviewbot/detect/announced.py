@@ -12,7 +12,7 @@ from reviewbot.analysis.code.expr import PLUS, ZERO, parts
 from reviewbot.analysis.code.identity import known, member
 from reviewbot.analysis.events.kinds import Fact, Queue, Site, Wait, Wake, Write
 from reviewbot.analysis.producers.predicates import reads, senses
-from reviewbot.analysis.program.program import Component, World
+from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.questions.io_dependence import handlers
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Call, Expr
@@ -20,9 +20,9 @@ from reviewbot.detect.waitfor import unread
 from reviewbot.kernel import schema
 from reviewbot.limits import MAX_ANNOUNCEMENTS, MAX_ANNOUNCER_STATES, MAX_CALLS_ABOVE_WAKE
 from reviewbot.replay.slicing.frames import Frame
-from reviewbot.replay.slicing.lock_calls import State
-from reviewbot.replay.slicing.reader import Act, Reader, Seen
-from reviewbot.replay.slicing.slicer import Extractor, Op, Program, TooLarge, Unreadable
+from reviewbot.replay.slicing.lock_calls import LockState
+from reviewbot.replay.slicing.reader import CallAct, FunctionReader, Seen
+from reviewbot.replay.slicing.slicer import Extractor, SlicedOp, TaskAutomaton, TooLarge, Unreadable
 from reviewbot.types import Cut, Place, Value
 
 RUN = "run"
@@ -36,7 +36,7 @@ SETS = {"|": True, "=1": True, "&~": False, "=0": False}
 FALSE = ("0", "false", "NULL")
 
 
-class Told(NamedTuple):
+class Announcement(NamedTuple):
     """A signal obligation: after `tested` is changed by `op` (`=0`, `=1`: set to a constant), `wake` has to be
     woken."""
 
@@ -48,7 +48,7 @@ class Told(NamedTuple):
 class Missed(Value, frozen=True):
     """A lost signal: a function can return after the write without the wake-up that followed on every path before."""
 
-    told: Told
+    told: Announcement
     way: tuple[str, ...]
     """The function, and the callee that writes where it does not itself; by key."""
     at: Place
@@ -64,12 +64,12 @@ class Missed(Value, frozen=True):
         return self.way[0].rpartition(":")[2]
 
 
-class Index(Component):
+class AnnouncementIndex(Component):
     """Who writes, wakes and sleeps in a world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Program) -> None:
         super().__init__(world)
-        self.silences: dict[tuple[Told, tuple[str, ...]], Silence | Cut | None] = {}
+        self.silences: dict[tuple[Announcement, tuple[str, ...]], Silence | Cut | None] = {}
         """What `silence` found."""
         self._found: dict[object, frozenset[str]] = {}
         self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
@@ -97,7 +97,7 @@ class Index(Component):
                 found.setdefault(fact.object, []).append((key, fact))
         return found
 
-    def writing(self, told: Told) -> frozenset[str]:
+    def writing(self, told: Announcement) -> frozenset[str]:
         """Functions that may make the change, and those above them."""
         keys = (
             k
@@ -138,13 +138,13 @@ class Index(Component):
             if isinstance(fact, Write) and fact.op == "take" and known(fact.object)
         }
 
-    def sleeper(self, told: Told, way: tuple[str, ...]) -> Wait | None:
+    def sleeper(self, told: Announcement, way: tuple[str, ...]) -> Wait | None:
         """Somebody who sleeps until the change, and does not make it himself."""
         own = {key.rpartition(":")[2] for key in way}
         sleeps = (fact for fact, tested in self.sleeps(told.wake) if told.tested in tested)
         return next((fact for fact in sleeps if fact.function not in own and self._ends(told, fact)), None)
 
-    def _ends(self, told: Told, fact: Wait) -> bool:
+    def _ends(self, told: Announcement, fact: Wait) -> bool:
         """Whether a change can end a sleep: by what the condition says, else by what most sleeps wait for; any where
         nothing else wakes."""
         condition = _condition(self.world, f"{fact.at.file}:{fact.function}", fact)
@@ -154,9 +154,9 @@ class Index(Component):
         return told.op in ENDS or not self.waking(told.wake)
 
 
-def index(world: World) -> Index:
+def index(world: Program) -> AnnouncementIndex:
     """The index of a world, made once."""
-    return world.component(Index)
+    return world.component(AnnouncementIndex)
 
 
 class Announcing(Extractor):
@@ -164,7 +164,7 @@ class Announcing(Extractor):
 
     most = MAX_ANNOUNCER_STATES
 
-    def __init__(self, world: World, told: Told, route: tuple[str, ...]) -> None:
+    def __init__(self, world: Program, told: Announcement, route: tuple[str, ...]) -> None:
         super().__init__(world, (), {told.wake}, ())
         self.told, self.route = told, dict(pairwise((*route, route[-1])))
         self.index = index(world)
@@ -186,25 +186,25 @@ class Announcing(Extractor):
                     found.setdefault((fact.at.line, fact.call), []).append(fact)
         return self._written[key].get((line, call), [])
 
-    def _assigned(self, frame: Frame, reader: Reader, event: Assign) -> Op | None:
+    def _assigned(self, frame: Frame, reader: FunctionReader, event: Assign) -> SlicedOp | None:
         if not self._hits(frame, event.line, ""):
             return None
         place = Place(reader.body.file, event.line, reader.body.name)
-        return Op("write", self.told.tested, self.told.op, "", place)
+        return SlicedOp("write", self.told.tested, self.told.op, "", place)
 
     def _hits(self, frame: Frame, line: int, call: str) -> bool:
         found = self._writes(frame.key, line, call)
         return any(self._bind(w.object, frame) == self.told.tested for w in found)
 
     def _primitive(
-        self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str
-    ) -> Iterator[tuple[Op | None, Hashable]]:
+        self, frame: Frame, after: LockState, acts: tuple[CallAct, ...], call: Call, place: Place, text: str
+    ) -> Iterator[tuple[SlicedOp | None, Hashable]]:
         here = [f for f in self.world.own_facts(frame.key) if isinstance(f, Site) and f.at.line == call.line]
         found = [w for f in here if f.call == call.callee for w in _woken(f)]
         wakes = [w for w in found if self._bind(w, frame) == self.told.wake]
         writes = self._hits(frame, call.line, call.callee)
         if writes and not wakes:
-            op = Op("write", self.told.tested, self.told.op, call.callee, place)
+            op = SlicedOp("write", self.told.tested, self.told.op, call.callee, place)
             if "_test" in call.callee or call.callee.startswith(
                 "test_"
             ):  # only the last one, or the first, has to tell
@@ -213,7 +213,7 @@ class Announcing(Extractor):
             else:
                 yield op, after
         elif wakes and not writes:
-            yield Op("wake", self.told.wake, "", call.callee, place), after
+            yield SlicedOp("wake", self.told.wake, "", call.callee, place), after
         else:
             yield None, after
 
@@ -232,7 +232,7 @@ def _may_be(identity: str, what: str) -> bool:
     return identity == what or (not known(identity) and member(identity) == member(what))
 
 
-def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Missed | Cut]:
+def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Missed | Cut]:
     """The changes of what sleeps test that functions `names` announced on every way, and do not any more; between them,
     what was not looked at.
     """
@@ -266,7 +266,7 @@ def missed(before: World, after: World, names: Iterable[tuple[str, str]]) -> Ite
                 )
 
 
-def _asks(world: World, key: str, told: Told, sleeper: Wait | None) -> bool:
+def _asks(world: Program, key: str, told: Announcement, sleeper: Wait | None) -> bool:
     """Whether a function, or one through which it wakes, asks first if anybody sleeps: looks at the wait queue, or at
     what the sleeper sets itself."""
     by = () if sleeper is None else world.own_facts(f"{sleeper.at.file}:{sleeper.function}")
@@ -280,7 +280,7 @@ def _asks(world: World, key: str, told: Told, sleeper: Wait | None) -> bool:
     return False
 
 
-def _through(world: World, key: str, among: Collection[str]) -> set[str]:
+def _through(world: Program, key: str, among: Collection[str]) -> set[str]:
     """A function, and those of `among` that it calls, down to NEAR calls below it."""
     found, edge = {key}, {key}
     for _ in range(MAX_CALLS_ABOVE_WAKE):
@@ -289,7 +289,7 @@ def _through(world: World, key: str, among: Collection[str]) -> set[str]:
     return found
 
 
-def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> tuple[Place, ...]:
+def _lost(before: Program, after: Program, told: Announcement, way: tuple[str, ...]) -> tuple[Place, ...]:
     """The writes from which the wake-up always followed, and does not any more."""
     if way[0] not in before.names.functions or not before.body(way[0]).function.blocks:
         return ()
@@ -304,7 +304,7 @@ def _lost(before: World, after: World, told: Told, way: tuple[str, ...]) -> tupl
     return tuple(b for a, b in zip(was.writes, now.writes, strict=True) if b in now.silent and a not in was.silent)
 
 
-def _cuts(worlds: Iterable[World], told: Told, way: tuple[str, ...]) -> list[Cut]:
+def _cuts(worlds: Iterable[Program], told: Announcement, way: tuple[str, ...]) -> list[Cut]:
     """What cut the search for the writes that are not announced, as far as it was made."""
     found = [index(world).silences.get((told, way)) for world in worlds]
     return [cut for cut in found if isinstance(cut, Cut)]
@@ -318,7 +318,7 @@ class Silence(NamedTuple):
     silent: tuple[Place, ...]
 
 
-def silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | Cut | None:
+def silence(world: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
     """The writes of a function, and which can stay without a wake-up; None where it never writes or is not readable, what
     cut the search where it is too large.
 
@@ -330,7 +330,7 @@ def silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | Cut | N
     return silences[told, way]
 
 
-def _silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | Cut | None:
+def _silence(world: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
     try:
         program = Announcing(world, told, way).program(way[0])
     except TooLarge as error:
@@ -345,7 +345,7 @@ def _silence(world: World, told: Told, way: tuple[str, ...]) -> Silence | Cut | 
     return Silence(tuple(sorted({op.place for op, _ in writes})), tuple(sorted(silent)))
 
 
-def _untold(program: Program) -> set[int]:
+def _untold(program: TaskAutomaton) -> set[int]:
     """The places from which the end can be reached without a wake-up."""
     found = {number for number, ways in program.places.items() if not ways.steps}
     size = -1
@@ -357,7 +357,7 @@ def _untold(program: Program) -> set[int]:
     return found
 
 
-def _wakes(world: World, key: str) -> set[str]:
+def _wakes(world: Program, key: str) -> set[str]:
     return {wake for effect in world.does(key) if (wake := _wake(effect))}
 
 
@@ -368,7 +368,7 @@ def _wake(effect: Effect) -> str:
     return effect.detail if effect.kind == "queue" and known(effect.detail) else ""
 
 
-def _announces(world: World, key: str) -> Iterator[tuple[Told, str, Place]]:
+def _announces(world: Program, key: str) -> Iterator[tuple[Announcement, str, Place]]:
     """What a function writes and wakes for; itself, or the callee that writes; and where it wakes."""
     seen = set()
     for effect, reason in world.does(key).items():
@@ -380,14 +380,14 @@ def _announces(world: World, key: str) -> Iterator[tuple[Told, str, Place]]:
         for by in (key, *world.callees(key)):
             for fact in world.own_facts(by) if by == key else _below(world, by):
                 if isinstance(fact, Write) and known(fact.object):
-                    told = Told(fact.object, _op(fact), wake)
+                    told = Announcement(fact.object, _op(fact), wake)
                     wanted = fact.op == "put" if wake == RUN else fact.object in tested
                     if wanted and (told, by) not in seen:
                         seen.add((told, by))
                         yield told, by, at
 
 
-def _below(world: World, key: str) -> Iterator[Fact]:
+def _below(world: Program, key: str) -> Iterator[Fact]:
     for k in (key, *world.callees(key)):
         yield from world.own_facts(k)
 
@@ -397,15 +397,15 @@ def _op(write: Write) -> str:
     return f"={int(write.value not in FALSE)}" if write.op == "=" and write.value else write.op
 
 
-def _inside(world: World, key: str, fact: Wait) -> tuple[str, ...]:
+def _inside(world: Program, key: str, fact: Wait) -> tuple[str, ...]:
     found = _condition(world, key, fact)
     return reads(*found, world.links) if found else ()
 
 
-def _condition(world: World, key: str, fact: Wait) -> tuple[Body, Expr] | None:
+def _condition(world: Program, key: str, fact: Wait) -> tuple[Body, Expr] | None:
     """What a call that sleeps is told to wait for."""
     view = world.view(key)
-    for made, effect in view.having(schema.Wait):
+    for made, effect in view.having(schema.WaitGroup):
         condition = view.arg(made.call, effect.condition)
         if made.call.line == fact.at.line and condition is not None:
             return view.body, condition

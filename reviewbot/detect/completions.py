@@ -9,12 +9,12 @@ from reviewbot.analysis.code.expr import parts
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Wait, Wake, Write
 from reviewbot.analysis.producers.predicates import reads
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Name
 from reviewbot.detect.sleeps import Names
 from reviewbot.detect.waitfor import changed, unread
 from reviewbot.kernel import KERNEL
-from reviewbot.replay.slicing.slicer import Extractor, Program, Unreadable
+from reviewbot.replay.slicing.slicer import Extractor, TaskAutomaton, Unreadable
 from reviewbot.types import Place, Value
 
 
@@ -34,14 +34,14 @@ class Unwoken(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def always(self, world: World) -> bool:
+    def always(self, world: Program) -> bool:
         """Whether the completion comes on a side: on every way, or, where nobody else gives it, at all."""
         if self.key not in world.names.functions:
             return False
         return self.object in _wakes(world, self.key) if self.only else gives(world, self.key, self.object) is True
 
 
-def unwoken(before: World, after: World, names: Names) -> Iterator[Unwoken]:
+def unwoken(before: Program, after: Program, names: Names) -> Iterator[Unwoken]:
     """The completions that functions do not always give any more since a change, and that somebody waits for."""
     names = tuple(names)
     gained = {o for k in changed(after, names) for o in _wakes(after, k) - _wakes(before, k)}
@@ -60,19 +60,19 @@ def unwoken(before: World, after: World, names: Names) -> Iterator[Unwoken]:
                 yield Unwoken(key=key, object=what, at=at, waiter=waiter.at, call=waiter.call, only=only)
 
 
-def _wakes(world: World, key: str) -> set[str]:
+def _wakes(world: Program, key: str) -> set[str]:
     """Completions that a function gives, by itself or through its calls."""
     if key not in world.names.functions:
         return set()
     return {e.object for e in world.does(key) if e.kind == "wake" and e.detail == "completion" and known(e.object)}
 
 
-def _given(world: World, what: str) -> bool:
+def _given(world: Program, what: str) -> bool:
     """Whether anybody gives a completion."""
     return any(fact.object == what for _, fact in world.all(Wake))
 
 
-def gives(world: World, key: str, what: str) -> bool | None:
+def gives(world: Program, key: str, what: str) -> bool | None:
     """Whether every way through a function wakes; None when that cannot be said."""
     try:
         program = Extractor(world, (), {what}, ()).program(key)
@@ -81,12 +81,12 @@ def gives(world: World, key: str, what: str) -> bool | None:
     return not _reaches_end(program)
 
 
-def _lost(before: World, after: World, key: str, what: str) -> bool:
+def _lost(before: Program, after: Program, key: str, what: str) -> bool:
     """Whether every way through a function woke, and not every way does any more; the cheapest question first."""
     return not _passes_by(before, key, what) and gives(before, key, what) is True and gives(after, key, what) is False
 
 
-def _passes_by(world: World, key: str, what: str) -> bool:
+def _passes_by(world: Program, key: str, what: str) -> bool:
     """Whether ways lead out of a function without a call that may wake, if no condition rules them out.
 
     No program has to be made of the function to see that.
@@ -112,7 +112,7 @@ def _passes_by(world: World, key: str, what: str) -> bool:
     return False
 
 
-def _reaches_end(program: Program) -> bool:
+def _reaches_end(program: TaskAutomaton) -> bool:
     """Whether the end can be reached without a wake-up."""
     todo, seen = list(program.start), set(program.start)
     while todo:
@@ -126,7 +126,7 @@ def _reaches_end(program: Program) -> bool:
     return False
 
 
-def _waiter(world: World, what: str, waker: str) -> Wait | None:
+def _waiter(world: Program, what: str, waker: str) -> Wait | None:
     """Who waits for it without a time limit; the completion may be one on his stack."""
     for key in world.sleepers:
         for fact in world.own_facts(key):
@@ -137,7 +137,7 @@ def _waiter(world: World, what: str, waker: str) -> Wait | None:
     return None
 
 
-def _lent(world: World, key: str, wait: Wait, what: str, waker: str) -> bool:
+def _lent(world: Program, key: str, wait: Wait, what: str, waker: str) -> bool:
     """Whether a completion on a stack is what others know as `what`: by the struct that it is in, or because its
     address is put there; where that could be anything, by who also names the function that completes it."""
     body = world.body(key)
@@ -160,14 +160,14 @@ def _names(body: Body, function: str) -> bool:
     return any(isinstance(part, Name) and part.name == function for value in said for part in parts(value))
 
 
-def _unarmed(before: World, after: World, key: str, what: str) -> bool:
+def _unarmed(before: Program, after: Program, key: str, what: str) -> bool:
     """Whether what the function asks newly is asked as well by whoever makes the completion ready: then nobody waits."""
     new = _asked(after, key) - _asked(before, key)
     arming = {k for k, fact in after.all(Write) if fact.object == what and fact.op == "="}
     return bool(new and arming) and all(new & _asked(after, k) for k in arming)
 
 
-def _asked(world: World, key: str) -> set[str]:
+def _asked(world: Program, key: str) -> set[str]:
     """What the conditions of a function look at."""
     body = world.body(key)
     conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]

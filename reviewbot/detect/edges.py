@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Held, Site, Wait
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
-from reviewbot.analysis.summaries.entry_lockset import Entry
+from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.kernel import KERNEL, schema
 from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE
 from reviewbot.types import Place, Value
@@ -120,7 +120,7 @@ class Edge(NamedTuple):
 
 
 def edges(
-    world: World,
+    world: Program,
     key: str,
     wanted: Callable[[Effect], bool] | None = None,
     classes: frozenset[str] = REAL,
@@ -185,7 +185,7 @@ def _means(effect: Effect) -> bool:
 
 
 def _under(
-    ways: Iterable[Entry], here: tuple[Held, ...], dropped: frozenset[str], classes: frozenset[str], only: str
+    ways: Iterable[EntryLockset], here: tuple[Held, ...], dropped: frozenset[str], classes: frozenset[str], only: str
 ) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
     """Each lock that counts at a place, with the way in that has it, and all that is held there then."""
     found = []
@@ -211,7 +211,7 @@ def waits(effect: Effect) -> bool:
     return bool(effect.object) and effect.kind == "wait" and effect.detail in UNTIMED
 
 
-def _tested(world: World, down: tuple[Place, ...], effect: Effect) -> tuple[str, ...]:
+def _tested(world: Program, down: tuple[Place, ...], effect: Effect) -> tuple[str, ...]:
     """What the sleep at the end of a chain of calls tests."""
     if effect.kind != "wait" or not down:
         return ()
@@ -222,6 +222,6 @@ def _tested(world: World, down: tuple[Place, ...], effect: Effect) -> tuple[str,
     return ()
 
 
-def changed(world: World, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def changed(world: Program, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Keys (`file:name`) of those functions, given as (file, name), that the world has; each once, in order."""
     return tuple(dict.fromkeys(k for file, name in names if (k := f"{file}:{name}") in world.names.functions))

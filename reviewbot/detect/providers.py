@@ -9,7 +9,7 @@ from reviewbot.analysis.code import family
 from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.identity import owner
 from reviewbot.analysis.events.kinds import Lock, Wake, Write
-from reviewbot.analysis.program.program import Component, World
+from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.detect.edges import Actor, Edge, edges
@@ -21,7 +21,7 @@ class Providers(Component):
     """Indices over a world for finding who can end a wait: who takes a lock, who wakes, who runs. Each is made on first
     use."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Program) -> None:
         super().__init__(world)
         self._edges: dict[str, tuple[Edge, ...]] = {}
 
@@ -192,17 +192,17 @@ def _both_read(first: str, second: str) -> bool:
     return first == second == "r"
 
 
-def providers(world: World) -> Providers:
+def providers(world: Program) -> Providers:
     """The indices of a world."""
     return world.component(Providers)
 
 
-def wants(world: World, key: str, lock: str) -> set[str]:
+def wants(world: Program, key: str, lock: str) -> set[str]:
     """In which modes a function takes a lock, through its calls."""
     return {e.detail for e in world.does(key) if e.kind == "lock" and e.object == lock}
 
 
-def chosen(world: World, key: str, lock: str) -> bool:
+def chosen(world: Program, key: str, lock: str) -> bool:
     """Whether a function takes a lock only where a pointer stands for some of several functions.
 
     One thread function runs many kinds of threads then, and which kind is waited for is not known.
@@ -219,7 +219,7 @@ def chosen(world: World, key: str, lock: str) -> bool:
     return False
 
 
-def barred(world: World, key: str, lock: str, user: str) -> bool:
+def barred(world: Program, key: str, lock: str, user: str) -> bool:
     """Whether a function takes a lock only for objects with a pointer set that the user's code never gets to set.
 
     A library's thread serves objects of several kinds; those that a driver embeds in its own lack what others have.
@@ -238,7 +238,7 @@ def barred(world: World, key: str, lock: str, user: str) -> bool:
     return False
 
 
-def _tested(world: World, key: str, line: int) -> set[str]:
+def _tested(world: Program, key: str, line: int) -> set[str]:
     """Members of objects that have to be there for a function to come to the calls of a line."""
     view, found = world.view(key), set[str]()
     for made in view.made:
@@ -248,7 +248,7 @@ def _tested(world: World, key: str, line: int) -> set[str]:
     return found
 
 
-def _setters(world: World, pointer: str) -> set[str]:
+def _setters(world: Program, pointer: str) -> set[str]:
     """Keys of the functions that set such a member to something."""
     found, name = set[str](), pointer.rpartition(".")[2]
     for key in world.functions():
@@ -260,7 +260,7 @@ def _setters(world: World, pointer: str) -> set[str]:
     return found
 
 
-def _reach(world: World, path: str) -> set[str]:
+def _reach(world: Program, path: str) -> set[str]:
     """Keys of the functions that those of a file come to."""
     found = set(world.functions(path))
     todo = list(found)
@@ -271,7 +271,7 @@ def _reach(world: World, path: str) -> set[str]:
     return found
 
 
-def lock_class(world: World, lock: str) -> str:
+def lock_class(world: Program, lock: str) -> str:
     """Class of a lock, from the calls that take it; empty when nobody does."""
     for key in providers(world).takers.get(lock, ()):
         for fact in world.own_facts(key):

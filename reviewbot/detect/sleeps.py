@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.analysis.callgraph.contexts import Entered
-from reviewbot.analysis.callgraph.pointer_flow import Root
+from reviewbot.analysis.callgraph.contexts import ExecutionContext
+from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Lock, Site, Unlock, Wait
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
-from reviewbot.analysis.summaries.entry_lockset import Entry
+from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
@@ -45,7 +45,7 @@ class Atomic(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def holds(self, world: World) -> bool:
+    def holds(self, world: Program) -> bool:
         """Whether a side sleeps there."""
         if self.key not in world.names.functions:
             return False
@@ -54,7 +54,7 @@ class Atomic(Value, frozen=True):
         return any((e.lock.lock, e.effect.kind) == (self.lock, self.kind) for e in _atomic(world, self.key))
 
 
-def sleeping(before: World, after: World, names: Names) -> Iterator[Atomic]:
+def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
     """The places that sleep with a spinlock held since a change."""
     names = tuple(names)
     there = {(e.name, e.lock.lock, e.effect.kind) for k in changed(before, names) for e in _under(before, k)}
@@ -80,7 +80,7 @@ def sleeping(before: World, after: World, names: Names) -> Iterator[Atomic]:
             )
 
 
-def interrupting(before: World, after: World, names: Names) -> Iterator[Atomic]:
+def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
     """The places that sleep in a function that only interrupts, softirqs and ends of bios run, since a change."""
     names = tuple(names)
     for key in changed(after, names):
@@ -96,7 +96,7 @@ def interrupting(before: World, after: World, names: Names) -> Iterator[Atomic]:
                 yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
 
 
-def _interrupt(world: World, key: str) -> str:
+def _interrupt(world: Program, key: str) -> str:
     """What a function runs in, where that is nothing but interrupts: an interrupt, a softirq; else empty."""
     found = {_runs_in(r) for r in world.entered(key)}
     only = {"hardirq", "softirq"}
@@ -105,11 +105,11 @@ def _interrupt(world: World, key: str) -> str:
     return "an interrupt" if "hardirq" in found else "a softirq"
 
 
-def _runs_in(root: Entered | Root) -> str:
+def _runs_in(root: ExecutionContext | EntryPoint) -> str:
     return root.context if root.slot not in KERNEL.words["bio_end"] else "hardirq"
 
 
-def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
+def _asleep(world: Program, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
     """What sleeps in a function or not far below: its kind, and the lines down to it."""
     for effect, reason in world.does(key).items():
         if _sleeps(world, effect) and not reason.gates:
@@ -118,26 +118,26 @@ def _asleep(world: World, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
                 yield effect.kind, down
 
 
-def _under(world: World, key: str) -> Iterator[Edge]:
+def _under(world: Program, key: str) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
     for edge in edges(world, key, lambda effect: _sleeps(world, effect), ATOMIC):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 
 
-def _atomic(world: World, key: str) -> Iterator[Edge]:
+def _atomic(world: Program, key: str) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
     near = (edge for edge in _under(world, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(world, edge))
     near = (edge for edge in near if not doubtful(world, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(world, k) for k in edge.chain))
 
 
-def _drops_what_it_was_handed(world: World, key: str) -> bool:
+def _drops_what_it_was_handed(world: Program, key: str) -> bool:
     """Whether a function gives back a lock that it knows as a parameter only: which one that is, its caller decides."""
     return any(isinstance(f, Unlock) and not known(f.lock) for f in world.own_facts(key))
 
 
-def _sleeps(world: World, effect: Effect) -> bool:
+def _sleeps(world: Program, effect: Effect) -> bool:
     match effect.kind:
         case "lock":
             klass = lock_class(world, effect.object)
@@ -162,12 +162,12 @@ def _sleeps(world: World, effect: Effect) -> bool:
     return False
 
 
-def _released(world: World, edge: Edge) -> bool:
+def _released(world: Program, edge: Edge) -> bool:
     """Whether the sleep gives a lock back by itself, or stands under a condition on who may sleep."""
     return _stands_off(world, edge.down[-1] if edge.down else edge.place, edge.lock.lock)
 
 
-def _stands_off(world: World, last: Place, lock: str) -> bool:
+def _stands_off(world: Program, last: Place, lock: str) -> bool:
     key = f"{last.file}:{last.function}"
     for fact in world.own_facts(key):
         drops = isinstance(fact, Wait) and fact.releases
@@ -177,7 +177,7 @@ def _stands_off(world: World, last: Place, lock: str) -> bool:
     return lock not in taken and on_request(world, last)
 
 
-def _call(world: World, at: Place) -> str:
+def _call(world: Program, at: Place) -> str:
     """The call at a line that sleeps, by its name."""
     key = f"{at.file}:{at.function}"
     if key in world.names.functions:
@@ -205,12 +205,12 @@ class Interrupted(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def guarded(self, world: World) -> bool:
+    def guarded(self, world: Program) -> bool:
         """Whether a side keeps the interrupt away."""
         return self.key in world.names.functions and bool(_irqs(world, self.key).get(self.lock, {""}) - {""})
 
 
-def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupted]:
+def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
     """The spinlocks that a change takes with interrupts on where they were off, and that an interrupt takes."""
     names = tuple(names)
     for key in changed(after, names):
@@ -232,22 +232,22 @@ def interrupted(before: World, after: World, names: Names) -> Iterator[Interrupt
                     break
 
 
-def interrupts(world: World, key: str) -> list[str]:
+def interrupts(world: Program, key: str) -> list[str]:
     """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
     return [e.context for e in world.entered(key) if _comes_between(e) and named(world, e.chain)]
 
 
-def _comes_between(root: Entered | Root) -> bool:
+def _comes_between(root: ExecutionContext | EntryPoint) -> bool:
     return root.context in INTERRUPTS and root.slot not in KERNEL.threaded
 
 
-def _only_in_interrupts(world: World, key: str) -> bool:
+def _only_in_interrupts(world: Program, key: str) -> bool:
     """Whether a function runs nowhere else, as far as can be seen."""
     found = world.roots(key)
     return bool(found) and all(map(_comes_between, found))
 
 
-def _irqs(world: World, key: str) -> dict[str, set[str]]:
+def _irqs(world: Program, key: str) -> dict[str, set[str]]:
     """Spinlock -> what its calls in a function do to interrupts."""
     found: dict[str, set[str]] = {}
     for fact in world.own_facts(key):
@@ -256,7 +256,7 @@ def _irqs(world: World, key: str) -> dict[str, set[str]]:
     return found
 
 
-def _interrupts(world: World, key: str, taken: Lock) -> str:
+def _interrupts(world: Program, key: str, taken: Lock) -> str:
     """What is done to interrupts where a lock is taken: by its call, by what is held there, or on every way in."""
     if taken.irq:
         return taken.irq
@@ -268,7 +268,7 @@ def _interrupts(world: World, key: str, taken: Lock) -> str:
     return ways[0] if ways and all(ways) else ""
 
 
-def _masked(world: World, way: Entry) -> str:
+def _masked(world: Program, way: EntryLockset) -> str:
     """What the callers on a way in do to interrupts before the call."""
     held = {h.lock for h in way.held}
     for caller in way.chain[:-1]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from reviewbot.analysis.code.expr import ZERO, bare, parts, sign, test
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Call, Expr, Name
 from reviewbot.detect.edges import Edge
 from reviewbot.kernel import KERNEL, LockCall
@@ -21,7 +21,7 @@ _MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
 
 
-def named(world: World, chain: Sequence[str]) -> bool:
+def named(world: Program, chain: Sequence[str]) -> bool:
     """Whether each call down a chain is by name or contract, through a table of functions, or through a pointer that
     stands for nothing else."""
     return all(
@@ -29,7 +29,7 @@ def named(world: World, chain: Sequence[str]) -> bool:
     )
 
 
-def _known(world: World, caller: str, callee: str) -> bool:
+def _known(world: Program, caller: str, callee: str) -> bool:
     links = world.links
     nodes = {node for node in links.wiring(caller).nodes if callee in links.targets.get(node, ())}
     tables = (placed for key, placed in links.placed_in.items() if key.endswith(":"))
@@ -37,7 +37,7 @@ def _known(world: World, caller: str, callee: str) -> bool:
     return not nodes or filled or any(links.targets[node] == {callee} for node in nodes)
 
 
-def on_request(world: World, place: Place) -> bool:
+def on_request(world: Program, place: Place) -> bool:
     """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag)."""
     key = f"{place.file}:{place.function}"
     if key not in world.names.functions:
@@ -53,7 +53,7 @@ def _is_flag(value: Expr, flags: set[str]) -> bool:
     return bool(names & flags) and all(name in flags or name.isupper() for name in names)
 
 
-def doubtful(world: World, edge: Edge) -> bool:
+def doubtful(world: Program, edge: Edge) -> bool:
     """True where a run may not get from the lock of an edge to its wait, or may not block there.
 
     That is so where they are many calls apart, where the last reference to an object has to be given back in between
@@ -74,7 +74,7 @@ def doubtful(world: World, edge: Edge) -> bool:
     )
 
 
-def _made_here(world: World, edge: Edge) -> bool:
+def _made_here(world: Program, edge: Edge) -> bool:
     """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
     callee, position = "", 0
     for at in reversed((edge.place, *edge.down)):
@@ -100,7 +100,7 @@ def _made_here(world: World, edge: Edge) -> bool:
     return False
 
 
-def _taker(world: World, edge: Edge) -> int:
+def _taker(world: Program, edge: Edge) -> int:
     """Which function of an edge's chain has its lock over the next call: the last one, or the first of all."""
     lock, at = edge.lock.lock, edge.place.line
     if any(held.lock == lock for m in world.view(edge.key).made if m.call.line == at for held in m.at.held):
@@ -111,7 +111,7 @@ def _taker(world: World, edge: Edge) -> int:
     return 0
 
 
-def _asked(world: World, key: str, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
+def _asked(world: Program, key: str, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
     """What is asked before the calls of a line, or of a function, and the signs that it has there."""
     if key not in world.names.functions:
         return

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Held, Lock
-from reviewbot.analysis.program.program import World
-from reviewbot.analysis.summaries.entry_lockset import Entry
+from reviewbot.analysis.program.program import Program
+from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.providers import providers
 from reviewbot.detect.sleeps import INTERRUPTS, Names, interrupts
 from reviewbot.detect.waitfor import changed
@@ -35,12 +35,12 @@ class Unmasked(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def early(self, world: World) -> bool:
+    def early(self, world: Program) -> bool:
         """Whether a side enables interrupts there."""
         return self.key in world.names.functions and self.inner in _enabling(world, self.key)
 
 
-def unmasked(before: World, after: World, names: Names) -> Iterator[Unmasked]:
+def unmasked(before: Program, after: Program, names: Names) -> Iterator[Unmasked]:
     """The locks that a change gives back with interrupts on, inside of others that an interrupt takes."""
     names = tuple(names)
     for key in changed(after, names):
@@ -58,7 +58,7 @@ def unmasked(before: World, after: World, names: Names) -> Iterator[Unmasked]:
                     break
 
 
-def _enabling(world: World, key: str) -> dict[str, Lock]:
+def _enabling(world: Program, key: str) -> dict[str, Lock]:
     """Locks that a function takes by a call whose counterpart enables interrupts whatever they were before."""
     found: dict[str, Lock] = {}
     for fact in world.own_facts(key):
@@ -67,7 +67,7 @@ def _enabling(world: World, key: str) -> dict[str, Lock]:
     return found
 
 
-def _outside(world: World, key: str, inner: Lock) -> Iterator[tuple[str, str]]:
+def _outside(world: Program, key: str, inner: Lock) -> Iterator[tuple[str, str]]:
     """Spinlocks held around a place for which interrupts were turned off, each with the function that took it."""
     for held, chain in _around(world, key):
         for h in (*inner.held, *held):
@@ -79,7 +79,7 @@ def _outside(world: World, key: str, inner: Lock) -> Iterator[tuple[str, str]]:
                     break
 
 
-def _around(world: World, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
+def _around(world: Program, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
     """What is held on the ways into a function, calls through operations tables included, and by whom."""
     for way in world.entry(key):
         yield way.held, way.chain
@@ -90,15 +90,15 @@ def _around(world: World, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[st
                         yield (*way.held, *outer.held), (*outer.chain, *way.chain)
 
 
-def _calling(world: World, caller: str, slot: str) -> Iterator[Entry]:
+def _calling(world: Program, caller: str, slot: str) -> Iterator[EntryLockset]:
     """What is held where a function calls through a slot."""
     for name, held, dropped in world.locking.record(caller).under:
         if name == slot:
             for way in world.entry(caller):
-                yield Entry((*held, *(h for h in way.held if h.lock not in dropped)), way.chain)
+                yield EntryLockset((*held, *(h for h in way.held if h.lock not in dropped)), way.chain)
 
 
-def _taking(world: World, lock: str) -> tuple[str, bool] | None:
+def _taking(world: Program, lock: str) -> tuple[str, bool] | None:
     """Who takes a lock in an interrupt, and whether that is a softirq."""
     for handler in providers(world).takers.get(lock, ()):
         contexts = interrupts(world, handler)

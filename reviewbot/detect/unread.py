@@ -6,14 +6,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from reviewbot.csource.ir import Function, Unit
+from reviewbot.csource.ir import Function, TranslationUnit
 from reviewbot.limits import MAX_FILE_BYTES
 from reviewbot.types import Change, FileChange, Source, Unread
 
 if TYPE_CHECKING:
-    from reviewbot.csource.definitions import Written
+    from reviewbot.csource.definitions import WrittenFunction
 
-Units = Callable[[str], Unit | None]
+Units = Callable[[str], TranslationUnit | None]
 """The unit of a file of one side."""
 
 
@@ -60,7 +60,7 @@ class Lines:
 class Functions:
     """The functions of a file (a macro is none), in the order of the text."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: TranslationUnit) -> None:
         self.all = sorted((f for f in unit.functions if not f.macro), key=lambda f: f.line)
         self.starts = [f.line for f in self.all]
         self.by_name = {f.name: f for f in self.all}
@@ -96,7 +96,7 @@ def _in_file(path: str, source: Source, units: Units, lines: frozenset[int], nul
     yield from (Unread(file=path, function=name) for name in names)
 
 
-def _missed(text: bytes, unit: Unit, functions: Functions, changed: Lines) -> Iterator[str]:
+def _missed(text: bytes, unit: TranslationUnit, functions: Functions, changed: Lines) -> Iterator[str]:
     """The functions with a changed line that the parser has lost, in whole or in part; empty for the file."""
     from reviewbot.csource import definitions  # brings the parser
 
@@ -116,7 +116,7 @@ def _missed(text: bytes, unit: Unit, functions: Functions, changed: Lines) -> It
         yield from functions.named(n for n in changed.sorted if n in left_out)
 
 
-def _was_read(one: Written, functions: Functions) -> bool:
+def _was_read(one: WrittenFunction, functions: Functions) -> bool:
     """Whether the parser has all of a function, or says itself that it has not; or has a longer version of a stub."""
     inside, same = functions.at(one.body), functions.by_name.get(one.name)
     whole = inside is not None and one.end <= inside.end

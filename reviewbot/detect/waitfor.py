@@ -19,7 +19,7 @@ from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset_summary import NAMES, left_by
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import doubtful
@@ -34,7 +34,7 @@ Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
 
 
-def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Cut]:
+def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Cut]:
     """The circles through edges that the functions `names` (file, name) have after a change and had not before; between
     them, what was not looked at.
 
@@ -69,18 +69,18 @@ def circles(before: World, after: World, names: Iterable[tuple[str, str]]) -> It
                 yield circle
 
 
-def _meant(world: World, edge: Edge) -> bool:
+def _meant(world: Program, edge: Edge) -> bool:
     """Whether the lock of an edge can be the very instance that is meant: one that is taken many calls further down is
     another."""
     far = providers(world).far(edge.effect.object)
     return edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
 
 
-def _pairs(world: World, files: set[str]) -> set[Pair]:
+def _pairs(world: Program, files: set[str]) -> set[Pair]:
     return {e.pair for file in files for k in world.functions(file) for e in providers(world).edges(k)}
 
 
-def close(world: World, edge: Edge) -> Circle | Cut | None:
+def close(world: Program, edge: Edge) -> Circle | Cut | None:
     """The wait cycle that an edge of `world` closes; None where somebody can end the wait without the lock, or where it
     is too doubtful: each `return None` is one such reason. A cut where too many would have to be asked."""
     found = providers(world)
@@ -159,7 +159,7 @@ def _again(edge: Edge, holder: Actor) -> Circle | None:
     )
 
 
-def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, str]]:
+def kept(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, str]]:
     """Locks that a function of `names` (file, name) leaves held since the change, each with the function's key; the
     detail of the circle names the results for which it does.
 
@@ -191,7 +191,7 @@ def kept(before: World, after: World, names: Iterable[tuple[str, str]]) -> Itera
             yield (_left(after, key, lock, klass, mode, new, writer), key)
 
 
-def _where_there(world: World, key: str, lock: str) -> bool:
+def _where_there(world: Program, key: str, lock: str) -> bool:
     """Whether a function gives a lock back where its object is there at all: `if (x) unlock(x)` says nothing of when."""
     plan, calls = world.locking.plan(key), world.body(key).calls
     giving = [n for n, changes in plan.changes.items() if any(t.lock == lock for c in changes for t in c.drops)]
@@ -200,7 +200,7 @@ def _where_there(world: World, key: str, lock: str) -> bool:
     return bool(objects & tested)
 
 
-def _under_one(world: World, key: str, lock: str) -> bool:
+def _under_one(world: Program, key: str, lock: str) -> bool:
     """Whether a lock is taken under a condition that is asked again where it is given back: `if (!locked) unlock(x)`."""
     plan = world.locking.plan(key)
     takes, drops = list[int](), list[int]()
@@ -212,13 +212,13 @@ def _under_one(world: World, key: str, lock: str) -> bool:
     return bool(takes) and Dominance(plan.blocks).asked_again(takes, drops)
 
 
-def _hands_out(world: World, key: str, lock: str) -> bool:
+def _hands_out(world: Program, key: str, lock: str) -> bool:
     """Whether a function says of itself that it returns with a lock held: __acquires(&x->lock)."""
     said = [text for kind, text in world.function(key).annotations if kind == "acquires"]
     return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
 
 
-def unread(world: World, key: str) -> set[str]:
+def unread(world: Program, key: str) -> set[str]:
     """Names of the functions called that may change what is held and whose bodies are not at hand, calls through
     pointers among them."""
     body, found = world.body(key), set[str]()
@@ -232,7 +232,7 @@ def unread(world: World, key: str) -> set[str]:
 
 
 def _left(
-    world: World, key: str, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
+    world: Program, key: str, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
 ) -> Circle:
     """One lock left held, on the way in that has it where one has."""
     ways = [way for way in world.entry(key) if lock in way.locks()] or list(world.entry(key))
@@ -255,7 +255,7 @@ def _left(
     )
 
 
-def _concerned(world: World, chain: tuple[str, ...], lock: str) -> tuple[str, ...]:
+def _concerned(world: Program, chain: tuple[str, ...], lock: str) -> tuple[str, ...]:
     """The end of a chain of calls, from the outermost function on that does something to a lock."""
     for number, (key, below) in enumerate(pairwise(chain)):
         plan, calls = world.locking.plan(key), world.body(key).calls
@@ -266,7 +266,7 @@ def _concerned(world: World, chain: tuple[str, ...], lock: str) -> tuple[str, ..
     return chain[-1:]
 
 
-def _leaves(world: World, key: str, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
+def _leaves(world: Program, key: str, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
     """Lock -> class, mode and classes of result with which some return leaves it held (or a caller's not given back).
 
     correlate: whether conditions agree with each other; what was tested before a lock was taken may have changed since.

@@ -70,7 +70,7 @@ def tracking_in(message: str) -> object:
 # --- the check protocol ----------------------------------------------------------------------------------------------
 
 
-class Check(Value, frozen=True):
+class B4Check(Value, frozen=True):
     """One result as b4 reads it. `status` is pass, warn or fail."""
 
     tool: str
@@ -80,7 +80,7 @@ class Check(Value, frozen=True):
     details: str = ""
 
 
-def checks(review: Review, number: int) -> list[Check]:
+def checks(review: Review, number: int) -> list[B4Check]:
     """What b4 is told of patch `number` of a review (0: of the whole series). A claim only of what was replayed."""
     if review.decision is Decision.UNREVIEWED:
         return [unreviewed(review.reason)]
@@ -89,19 +89,19 @@ def checks(review: Review, number: int) -> list[Check]:
     open_ = [v for v in mine if v.outcome is Outcome.INCONCLUSIVE]
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return [Check(TOOL, "fail", f"can deadlock: {clean(found[0].finding.message)}{more}", details=_details(mine))]
+        return [B4Check(TOOL, "fail", f"can deadlock: {clean(found[0].finding.message)}{more}", details=_details(mine))]
     if open_:
         count = f"{len(open_)} suspicion{'s' if len(open_) > 1 else ''}"
-        return [Check(TOOL, "warn", f"{count} that could not be replayed", details=_details(mine))]
-    return [Check(TOOL, "pass", "no deadlock found", details=_details(mine))]
+        return [B4Check(TOOL, "warn", f"{count} that could not be replayed", details=_details(mine))]
+    return [B4Check(TOOL, "pass", "no deadlock found", details=_details(mine))]
 
 
-def unreviewed(reason: str) -> Check:
+def unreviewed(reason: str) -> B4Check:
     """What b4 is told when there is no review."""
-    return Check(TOOL, "warn", f"not reviewed: {clean(reason)}")
+    return B4Check(TOOL, "warn", f"not reviewed: {clean(reason)}")
 
 
-def lines(found: Sequence[Check]) -> list[str]:
+def lines(found: Sequence[B4Check]) -> list[str]:
     """The same for `b4 prep --check` and `b4 am`, which read lines: ERROR fails, any other line warns, none passes."""
     out: list[str] = []
     for check in found:

@@ -19,7 +19,7 @@ TIMEOUT = 30
 """Seconds for the server to answer anything."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class ImapPlace(msgspec.Struct, frozen=True):
     """An IMAP folder: `imaps://user@host:port/folder`, taken apart."""
 
     host: str
@@ -32,7 +32,7 @@ class Place(msgspec.Struct, frozen=True):
         return f"imap{'s' if self.tls else ''}://{self.user}@{self.host}:{self.port}/{self.folder}"
 
 
-def parse(url: str, default_folder: str = "Drafts") -> Place:
+def parse(url: str, default_folder: str = "Drafts") -> ImapPlace:
     """Take an IMAP URL (RFC 5092) apart. ReviewError when it names no host or carries a password."""
     try:
         parts = urlsplit(url)
@@ -47,10 +47,10 @@ def parse(url: str, default_folder: str = "Drafts") -> Place:
     if not parts.hostname:
         raise ReviewError(f"no host in {url}; write imaps://user@host/Folder")
     folder = unquote(parts.path.lstrip("/")) or default_folder
-    return Place(parts.hostname, port, unquote(parts.username or ""), folder, tls)
+    return ImapPlace(parts.hostname, port, unquote(parts.username or ""), folder, tls)
 
 
-def connect(place: Place) -> IMAPClient:
+def connect(place: ImapPlace) -> IMAPClient:
     """Log in. The password is that of the environment (REVIEWBOT_IMAP_PASSWORD), else of ~/.netrc; never in the clear.
 
     ReviewError when the server is not there, lets nobody in, or offers no encryption and is not this machine.
@@ -90,7 +90,7 @@ def append(url: str, data: bytes, message_id: str) -> str:
         client.shutdown()
 
 
-def _login(place: Place) -> tuple[str, str]:
+def _login(place: ImapPlace) -> tuple[str, str]:
     given = os.environ.get(PASSWORD)
     if given is not None and place.user:
         return place.user, given

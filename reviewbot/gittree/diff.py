@@ -18,7 +18,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _ESCAPED = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
 
-class Raw(Value, frozen=True):
+class RawRecord(Value, frozen=True):
     """One hunk as it is written: the line numbers are what the mail claims."""
 
     before: int
@@ -48,7 +48,7 @@ class Raw(Value, frozen=True):
         return Hunk(lines=tuple(lines), section=self.section.decode("utf-8", "replace"))
 
 
-class Section(Value, frozen=True):
+class DiffSection(Value, frozen=True):
     """What a diff does to one file. A created file has no `old`, a deleted one no `new`."""
 
     old: str
@@ -56,7 +56,7 @@ class Section(Value, frozen=True):
     before: str = ""
     """Blob id before as the `index` line has it (abbreviated), or empty."""
     after: str = ""
-    hunks: tuple[Raw, ...] = ()
+    hunks: tuple[RawRecord, ...] = ()
     mode: str = ""
     """Of a created file, as the diff has it: 100644, 100755, 120000 for a link."""
     binary: bool = False
@@ -71,7 +71,7 @@ class Section(Value, frozen=True):
         return self.new or self.old
 
 
-class Record(Value, frozen=True):
+class DiffRecord(Value, frozen=True):
     """One entry of `git diff-tree --raw`: modes are 000000 and ids all zeros on a side where nothing is."""
 
     path: str
@@ -86,7 +86,7 @@ class Record(Value, frozen=True):
         return before, after
 
 
-def sections(diff: bytes) -> tuple[Section, ...]:
+def sections(diff: bytes) -> tuple[DiffSection, ...]:
     """The files of a diff in order; text between them is skipped."""
     return tuple(_sections(diff.split(b"\n")))
 
@@ -107,7 +107,7 @@ def preimages(diffs: Iterable[bytes]) -> dict[str, str]:
     return wanted
 
 
-def records(output: bytes) -> tuple[tuple[Record, ...], bytes]:
+def records(output: bytes) -> tuple[tuple[DiffRecord, ...], bytes]:
     """The entries of `git diff-tree -r -z --raw`, and the patch that follows them with `-p`."""
     found = []
     at = 0
@@ -119,7 +119,7 @@ def records(output: bytes) -> tuple[tuple[Record, ...], bytes]:
             new, at = output[at:end], end + 1
         modes = (entry[1].decode(), entry[2].decode())
         ids = (entry[3].decode(), entry[4].decode())
-        found.append(Record(new.decode("utf-8", "replace"), old.decode("utf-8", "replace"), modes, ids))
+        found.append(DiffRecord(new.decode("utf-8", "replace"), old.decode("utf-8", "replace"), modes, ids))
     return tuple(found), output[at + 1 :]
 
 
@@ -141,7 +141,7 @@ def changes(output: bytes) -> tuple[FileChange, ...]:
     return tuple(found)
 
 
-def _sections(lines: list[bytes]) -> Iterator[Section]:
+def _sections(lines: list[bytes]) -> Iterator[DiffSection]:
     i = 0
     while i < len(lines):
         if _starts(lines, i):
@@ -163,7 +163,7 @@ def _named(lines: list[bytes], i: int) -> bool:
     )
 
 
-def _section(lines: list[bytes], i: int) -> tuple[Section, int]:
+def _section(lines: list[bytes], i: int) -> tuple[DiffSection, int]:
     old = new = b""
     before = after = ""
     mode = ""
@@ -193,7 +193,7 @@ def _section(lines: list[bytes], i: int) -> tuple[Section, int]:
     while i < len(lines) and (head := _HUNK.match(lines[i])):
         hunk, i = _hunk(lines, i + 1, head)
         hunks.append(hunk)
-    section = Section(
+    section = DiffSection(
         old="" if mode else _stripped(old),
         new="" if deleted else _stripped(new),
         before=before,
@@ -207,7 +207,7 @@ def _section(lines: list[bytes], i: int) -> tuple[Section, int]:
     return section, i
 
 
-def _hunk(lines: list[bytes], i: int, head: re.Match[bytes]) -> tuple[Raw, int]:
+def _hunk(lines: list[bytes], i: int, head: re.Match[bytes]) -> tuple[RawRecord, int]:
     left = {b"-": int(head[2] or 1), b"+": int(head[4] or 1)}
     got: list[bytes] = []
     while i < len(lines) and (any(left.values()) or lines[i].startswith(b"\\ ")):
@@ -220,7 +220,7 @@ def _hunk(lines: list[bytes], i: int, head: re.Match[bytes]) -> tuple[Raw, int]:
         got.append(line)
         i += 1
     whole = not any(left.values())
-    return Raw(int(head[1]), int(head[3]), tuple(got), head[5], whole), i
+    return RawRecord(int(head[1]), int(head[3]), tuple(got), head[5], whole), i
 
 
 def _both(names: bytes) -> tuple[bytes, bytes]:

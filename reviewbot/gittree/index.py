@@ -12,7 +12,7 @@ DIFF = ("-r", "-M", "-z", "--raw", "-p", "--full-index", "--no-ext-diff", "--no-
 """Options of `git diff-tree` whose output `diff.records` and `diff.changes` read."""
 
 
-class Index:
+class PatchIndex:
     """An index of the paths that a series names, and the trees (of these paths alone) that its patches make of it."""
 
     def __init__(self, git: Git, base: GitSource, patches: list[list[bytes]]) -> None:

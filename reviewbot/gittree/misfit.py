@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from reviewbot.gittree.diff import Raw, Section, sections
+from reviewbot.gittree.diff import DiffSection, RawRecord, sections
 from reviewbot.limits import MAX_HUNKS_OF_DIFF
 from reviewbot.text import clean
 from reviewbot.types import Source
@@ -62,7 +62,7 @@ def unsafe(path: str) -> str:
     return ""
 
 
-def _place(part: Section, links: Container[str], made: Container[str]) -> str:
+def _place(part: DiffSection, links: Container[str], made: Container[str]) -> str:
     for path in (part.old, part.new):
         if path and (reason := unsafe(path)):
             return reason
@@ -74,7 +74,7 @@ def _place(part: Section, links: Container[str], made: Container[str]) -> str:
     return ""
 
 
-def _file(part: Section, source: Source) -> str:
+def _file(part: DiffSection, source: Source) -> str:
     """What is wrong with the file as such, before its hunks are looked at."""
     if part.binary and not part.data:
         return "a binary change without the data (`git format-patch --binary` has it)"
@@ -95,7 +95,7 @@ def _file(part: Section, source: Source) -> str:
     return ""
 
 
-def _hunk(hunk: Raw, content: bytes) -> str:
+def _hunk(hunk: RawRecord, content: bytes) -> str:
     """Why a hunk does not fit into a file; empty when it does."""
     before = hunk.side(b"-")
     if _has(content, before):
@@ -112,12 +112,12 @@ def _hunk(hunk: Raw, content: bytes) -> str:
     return "context not found, the file has its lines but not one after another"
 
 
-def _is_applied(hunk: Raw, content: bytes) -> bool:
+def _is_applied(hunk: RawRecord, content: bytes) -> bool:
     """Whether the file is already as the hunk leaves it."""
     return _has(content, hunk.side(b"+")) and not _has(content, hunk.side(b"-"))
 
 
-def _context(hunk: Raw) -> bool:
+def _context(hunk: RawRecord) -> bool:
     return any(line[:1] in (b" ", b"") for line in hunk.lines)
 
 
@@ -126,7 +126,7 @@ def _has(content: bytes, lines: list[bytes]) -> bool:
     return b"\n" + b"\n".join(lines) + b"\n" in b"\n" + content + b"\n"
 
 
-def _written(part: Section) -> bytes:
+def _written(part: DiffSection) -> bytes:
     """Content of a file that the diff creates."""
     lines = [line for hunk in part.hunks for line in hunk.side(b"+")]
     ends = not any(line.startswith(b"\\") for hunk in part.hunks for line in hunk.lines)

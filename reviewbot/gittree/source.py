@@ -128,7 +128,7 @@ class FolderSource:
         return None
 
 
-class Entry(Value, frozen=True):
+class TreeEntry(Value, frozen=True):
     """One entry of a git tree: `mode` is what git writes (100644, 100755, 120000 link, 160000 module, 40000 folder)."""
 
     mode: str
@@ -151,7 +151,7 @@ class Objects(Protocol):
     def blob(self, id_: str) -> bytes:
         """Content of a blob."""
 
-    def tree(self, id_: str) -> Mapping[str, Entry]:
+    def tree(self, id_: str) -> Mapping[str, TreeEntry]:
         """Entries of one folder, by name; cached, because trees never change."""
 
     def listing(self, id_: str) -> Mapping[str, str]:
@@ -181,7 +181,7 @@ class GitSource:
         self._objects = objects
         self._tree = tree
         self._changed = dict(changed or {})
-        self._folders: dict[str, Mapping[str, Entry]] = {}
+        self._folders: dict[str, Mapping[str, TreeEntry]] = {}
         """Folder -> its entries in the tree."""
 
     def overlaid(self, changed: Mapping[str, str | None]) -> GitSource:
@@ -190,15 +190,15 @@ class GitSource:
         source._folders = self._folders
         return source
 
-    def entry(self, path: str) -> Entry | None:
+    def entry(self, path: str) -> TreeEntry | None:
         """What the tree itself has at `path`: file, link, module or folder; nothing beyond a link."""
         folder, _, name = path.rpartition("/")
         return self._entries(folder).get(name)
 
-    def _entries(self, folder: str) -> Mapping[str, Entry]:
+    def _entries(self, folder: str) -> Mapping[str, TreeEntry]:
         found = self._folders.get(folder)
         if found is None:
-            at = self.entry(folder) if folder else Entry(mode="40000", id=self._tree)
+            at = self.entry(folder) if folder else TreeEntry(mode="40000", id=self._tree)
             found = self._folders[folder] = self._objects.tree(at.id) if at and at.folder else {}
         return found
 
@@ -221,7 +221,7 @@ class GitSource:
 
     def ls(self, folder: str) -> Mapping[str, str]:
         """Regular files below `folder`, path -> blob id."""
-        at = self.entry(folder) if folder else Entry(mode="40000", id=self._tree)
+        at = self.entry(folder) if folder else TreeEntry(mode="40000", id=self._tree)
         prefix = f"{folder}/" if folder else ""
         found: dict[str, str] = {}
         if at and at.folder:

@@ -17,8 +17,8 @@ import msgspec
 
 from reviewbot.gittree.base import matching
 from reviewbot.gittree.diff import changes, preimages, records
-from reviewbot.gittree.index import DIFF, Index
-from reviewbot.gittree.source import Entry, GitSource
+from reviewbot.gittree.index import DIFF, PatchIndex
+from reviewbot.gittree.source import GitSource, TreeEntry
 from reviewbot.text import clean
 from reviewbot.types import Address, Change, Prerequisite, Prior, ReviewError, Series, Source, Unreviewed
 
@@ -207,8 +207,8 @@ class Tree:
         if default not in (said, match):
             yield default, "branch"
 
-    def _apply(self, commit: str, patches: list[list[bytes]]) -> Index:
-        index = Index(self._git, self._root(commit), patches)
+    def _apply(self, commit: str, patches: list[list[bytes]]) -> PatchIndex:
+        index = PatchIndex(self._git, self._root(commit), patches)
         for number, forms in enumerate(patches, 1):
             try:
                 index.apply(forms)
@@ -229,8 +229,8 @@ class Tree:
     def _applied(self, commit: str, patches: list[list[bytes]]) -> str:
         """A commit in the scratch repository with the patches on top of another; raises Unreviewed."""
         entries, _ = records(self._apply(commit, patches).difference(0, -1))
-        changed: dict[str, Entry | bytes | None] = {entry.old_path: None for entry in entries}
-        changed |= {e.path: Entry(e.modes[1], e.ids[1]) for e in entries if e.modes[1] != "000000"}
+        changed: dict[str, TreeEntry | bytes | None] = {entry.old_path: None for entry in entries}
+        changed |= {e.path: TreeEntry(e.modes[1], e.ids[1]) for e in entries if e.modes[1] != "000000"}
         return self._git.commit(commit, changed)
 
     def patch_id(self, diff: bytes) -> str:
@@ -266,7 +266,7 @@ class Tree:
     def _has(self, commit: str, patches: list[list[bytes]]) -> bool:
         """Whether patches can all be taken back from a commit, the last one first."""
         try:
-            index = Index(self._git, self._root(commit), patches)
+            index = PatchIndex(self._git, self._root(commit), patches)
         except Unreviewed:
             return False
         return all(index.undo(forms) for forms in reversed(patches))
@@ -291,7 +291,7 @@ class Scratch:
     def __init__(self, name: str, git_dir: Path | None, common: Path | None) -> None:
         self._name = name
         self._folder = tempfile.TemporaryDirectory(prefix="reviewbot-")
-        self._trees: dict[str, Mapping[str, Entry]] = {}
+        self._trees: dict[str, Mapping[str, TreeEntry]] = {}
         self._listings: dict[str, Mapping[str, str]] = {}
         home = Path(self._folder.name)
         here = home / "git"
@@ -412,14 +412,14 @@ class Scratch:
         """Content of a blob."""
         return self._object(id_)
 
-    def tree(self, id_: str) -> Mapping[str, Entry]:
+    def tree(self, id_: str) -> Mapping[str, TreeEntry]:
         """Entries of one folder, by name."""
         if id_ not in self._trees:
             content, entries, at = self._object(id_), {}, 0
             while at < len(content):  # "MODE NAME\0" and the 20 bytes of the id, again and again
                 end = content.index(b"\0", at)
                 mode, _, name = content[at:end].partition(b" ")
-                entries[name.decode("utf-8", "replace")] = Entry(mode.decode(), content[end + 1 : end + 21].hex())
+                entries[name.decode("utf-8", "replace")] = TreeEntry(mode.decode(), content[end + 1 : end + 21].hex())
                 at = end + 21
             self._trees[id_] = entries
         return self._trees[id_]
@@ -431,7 +431,7 @@ class Scratch:
             self._listings[id_] = {r[53:]: r[12:52] for r in rows if r.startswith("100")}
         return self._listings[id_]
 
-    def commit(self, parent: str, files: Mapping[str, Entry | bytes | None]) -> str:
+    def commit(self, parent: str, files: Mapping[str, TreeEntry | bytes | None]) -> str:
         """A commit on top of `parent` (empty for none) with these files new, changed or (None) gone."""
         rows = [b"commit refs/heads/main\nmark :1\ncommitter reviewbot <reviewbot@localhost> 0 +0000\ndata 0\n"]
         rows += [b"from %s\n" % parent.encode()] if parent else []
@@ -439,7 +439,7 @@ class Scratch:
             name = b'"%s"\n' % _quoted(path.encode())
             if file is None:
                 rows.append(b"D " + name)
-            elif isinstance(file, Entry):
+            elif isinstance(file, TreeEntry):
                 rows.append(b"M %s %s %s" % (file.mode.encode(), file.id.encode(), name))
             else:
                 rows.append(b"M 100644 inline %sdata %d\n%s\n" % (name, len(file), file))

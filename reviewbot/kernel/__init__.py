@@ -16,33 +16,33 @@ from typing import TypeVar, get_args
 import msgspec
 
 from reviewbot.kernel.schema import (
-    Allocate,
+    AllocateGroup,
     Api,
-    Bind,
-    Callback,
-    Client,
-    Context,
-    Contexts,
+    BindGroup,
+    CallbackGroup,
+    ClientGroup,
+    ContextKind,
+    ContextTable,
     Contract,
-    Finish,
-    Flush,
+    FinishGroup,
+    FlushGroup,
     Group,
-    Lock,
     LockClass,
-    Mask,
-    Pool,
-    Queue,
-    Read,
+    LockGroup,
+    MaskGroup,
+    PoolGroup,
+    QueueGroup,
+    ReadGroup,
     Role,
-    Slot,
-    Submit,
+    SlotKind,
+    SubmitGroup,
     Subsystems,
-    Thread,
-    Wait,
-    Wake,
+    ThreadGroup,
+    WaitGroup,
+    WakeGroup,
     WordList,
-    Workqueue,
-    Write,
+    WorkqueueGroup,
+    WriteGroup,
 )
 
 G = TypeVar("G", bound=Group)
@@ -51,21 +51,21 @@ G = TypeVar("G", bound=Group)
 class LockCall(msgspec.Struct, frozen=True):
     """One lock call: its group, and what it does: acquire, release, try, killable, downgrade or transient."""
 
-    group: Lock
+    group: LockGroup
     does: str
 
 
 class PoolCall(msgspec.Struct, frozen=True):
     """One call on a reserve: its group, and what it does: take, give, make or drop."""
 
-    group: Pool
+    group: PoolGroup
     does: str
 
 
 class ClientCall(msgspec.Struct, frozen=True):
     """One call on a client: its group, and what it does: create or destroy."""
 
-    group: Client
+    group: ClientGroup
     does: str
 
 
@@ -73,20 +73,20 @@ Effect = (
     LockCall
     | PoolCall
     | ClientCall
-    | Wait
-    | Flush
-    | Wake
-    | Finish
-    | Submit
-    | Allocate
-    | Mask
-    | Workqueue
-    | Bind
-    | Queue
-    | Thread
-    | Callback
-    | Read
-    | Write
+    | WaitGroup
+    | FlushGroup
+    | WakeGroup
+    | FinishGroup
+    | SubmitGroup
+    | AllocateGroup
+    | MaskGroup
+    | WorkqueueGroup
+    | BindGroup
+    | QueueGroup
+    | ThreadGroup
+    | CallbackGroup
+    | ReadGroup
+    | WriteGroup
     | Contract
 )
 """What a call does. A call may have several effects."""
@@ -102,7 +102,7 @@ class Kernel:
         self, api: bytes, contexts: bytes, subsystems: bytes = b"family = []", words: bytes = b"word = []"
     ) -> None:
         self.api = _decode("api.toml", api, Api)
-        self.tables = _decode("contexts.toml", contexts, Contexts)
+        self.tables = _decode("contexts.toml", contexts, ContextTable)
         known = _decode("subsystems.toml", subsystems, Subsystems)
         self.families, self.called = known.family, known.called
         self.indexed = tuple(dict.fromkeys(folder for group in known.indexed for folder in group.folders))
@@ -149,12 +149,12 @@ class Kernel:
         return {name: c for c in self.api.class_ for name in c.names}
 
     @cached_property
-    def contexts(self) -> Mapping[str, Context]:
+    def contexts(self) -> Mapping[str, ContextKind]:
         """Context name -> what it is."""
         return {c.name: c for c in self.tables.context}
 
     @cached_property
-    def slots(self) -> Mapping[str, Slot]:
+    def slots(self) -> Mapping[str, SlotKind]:
         """`struct.field` -> the context that its functions are entered in."""
         return {name: slot for slot in self.tables.slot for name in slot.slots}
 
@@ -316,7 +316,7 @@ def lock_words(text: str) -> tuple[str, str, str]:
     return lock, mode, klass
 
 
-def lock_calls(lock: Lock) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def lock_calls(lock: LockGroup) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The calls of a lock group by what they do."""
     return (
         ("acquire", lock.acquire),
@@ -348,7 +348,7 @@ def _decode(name: str, text: bytes, kind: type[T]) -> T:
         raise ValueError(f"kernel/{name}: {error}") from None
 
 
-def _check(api: Api, tables: Contexts) -> None:
+def _check(api: Api, tables: ContextTable) -> None:
     """What the types do not say: a call does one thing to one lock, named classes and contexts exist."""
     classes = {name for c in api.class_ for name in c.names}
     seen: dict[tuple[str, str], str] = {}

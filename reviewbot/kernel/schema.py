@@ -33,7 +33,7 @@ class LockClass(Group, frozen=True):
     """False for what is held but never contended for: RCU, scopes, plugs, references."""
 
 
-class Lock(Group, frozen=True):
+class LockGroup(Group, frozen=True):
     """Calls on one kind of lock. `transient` takes and drops it inside the call."""
 
     klass: str = msgspec.field(name="class")
@@ -57,7 +57,7 @@ class Lock(Group, frozen=True):
     transient: tuple[str, ...] = ()
 
 
-class Wait(Group, frozen=True):
+class WaitGroup(Group, frozen=True):
     """Calls that sleep until somebody else has done something."""
 
     calls: tuple[str, ...]
@@ -73,7 +73,7 @@ class Wait(Group, frozen=True):
     enter: bool = False
 
 
-class Flush(Group, frozen=True):
+class FlushGroup(Group, frozen=True):
     """Calls that wait until something queued has run."""
 
     calls: tuple[str, ...]
@@ -83,7 +83,7 @@ class Flush(Group, frozen=True):
     cancel: bool = False
 
 
-class Wake(Group, frozen=True):
+class WakeGroup(Group, frozen=True):
     """Calls that let a sleeper go on."""
 
     calls: tuple[str, ...]
@@ -91,7 +91,7 @@ class Wake(Group, frozen=True):
     argument: int
 
 
-class Finish(Group, frozen=True):
+class FinishGroup(Group, frozen=True):
     """Calls that end I/O."""
 
     calls: tuple[str, ...]
@@ -99,7 +99,7 @@ class Finish(Group, frozen=True):
     argument: int
 
 
-class Submit(Group, frozen=True):
+class SubmitGroup(Group, frozen=True):
     """Calls that start I/O."""
 
     calls: tuple[str, ...]
@@ -107,7 +107,7 @@ class Submit(Group, frozen=True):
     waits: bool = False
 
 
-class Allocate(Group, frozen=True):
+class AllocateGroup(Group, frozen=True):
     """Calls that ask for memory, with a mask at `gfp`, or the implied `flags` where there is none that can be read."""
 
     calls: tuple[str, ...]
@@ -119,7 +119,7 @@ class Allocate(Group, frozen=True):
     """Names of one and the same request, the oldest first."""
 
 
-class Mask(Group, frozen=True):
+class MaskGroup(Group, frozen=True):
     """What sets the mask that later allocations for an object will have, by a call or by a field (`struct.member`).
 
     flag: the argument filters what may be used, and only with this flag in it that allocates nothing.
@@ -135,7 +135,7 @@ class Mask(Group, frozen=True):
     """How to say that memory is asked for with it."""
 
 
-class Pool(Group, frozen=True):
+class PoolGroup(Group, frozen=True):
     """Calls on a reserve: `take` and `give` an element, `make` and `drop` the reserve."""
 
     what: Literal["mempool", "bio_set"]
@@ -153,7 +153,7 @@ class Pool(Group, frozen=True):
     """The mask of a call that is given none."""
 
 
-class Client(Group, frozen=True):
+class ClientGroup(Group, frozen=True):
     """Calls that make and destroy an object through which a shared service is used."""
 
     klass: str = msgspec.field(name="class")
@@ -166,7 +166,7 @@ class Client(Group, frozen=True):
     """Calls that do I/O through it; asked only where their bodies are not at hand."""
 
 
-class Workqueue(Group, frozen=True):
+class WorkqueueGroup(Group, frozen=True):
     """Calls that make a workqueue."""
 
     create: tuple[str, ...]
@@ -185,7 +185,7 @@ class GlobalWorkqueue(Group, frozen=True):
     same: tuple[tuple[str, ...], ...] = ()
 
 
-class Bind(Group, frozen=True):
+class BindGroup(Group, frozen=True):
     """Calls that give a work item, timer or the like its handler, and the context that it is entered in."""
 
     calls: tuple[str, ...]
@@ -195,7 +195,7 @@ class Bind(Group, frozen=True):
     function: int
 
 
-class Queue(Group, frozen=True):
+class QueueGroup(Group, frozen=True):
     """Calls that have a handler run later."""
 
     calls: tuple[str, ...]
@@ -204,7 +204,7 @@ class Queue(Group, frozen=True):
     object: str = ""
 
 
-class Thread(Group, frozen=True):
+class ThreadGroup(Group, frozen=True):
     """Calls that start a kernel thread."""
 
     create: tuple[str, ...]
@@ -212,7 +212,7 @@ class Thread(Group, frozen=True):
     data: int
 
 
-class Callback(Group, frozen=True):
+class CallbackGroup(Group, frozen=True):
     """Calls that take a function to call later, for whoever uses what they make (`caller`), or at once (`here`)."""
 
     calls: tuple[str, ...]
@@ -221,7 +221,7 @@ class Callback(Group, frozen=True):
     thread: str = ""
 
 
-class Read(Group, frozen=True):
+class ReadGroup(Group, frozen=True):
     """Calls by which a predicate looks at an object."""
 
     calls: tuple[str, ...]
@@ -229,7 +229,7 @@ class Read(Group, frozen=True):
     bit: int | None = None
 
 
-class Write(Group, frozen=True):
+class WriteGroup(Group, frozen=True):
     """Calls that change what a predicate may look at."""
 
     calls: tuple[str, ...]
@@ -270,29 +270,29 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of api.toml."""
 
     class_: tuple[LockClass, ...] = msgspec.field(name="class")
-    lock: tuple[Lock, ...]
-    wait: tuple[Wait, ...]
-    flush: tuple[Flush, ...]
-    wake: tuple[Wake, ...]
-    finish: tuple[Finish, ...]
-    submit: tuple[Submit, ...]
-    allocate: tuple[Allocate, ...]
-    mask: tuple[Mask, ...]
-    pool: tuple[Pool, ...]
-    client: tuple[Client, ...]
-    workqueue: tuple[Workqueue, ...]
+    lock: tuple[LockGroup, ...]
+    wait: tuple[WaitGroup, ...]
+    flush: tuple[FlushGroup, ...]
+    wake: tuple[WakeGroup, ...]
+    finish: tuple[FinishGroup, ...]
+    submit: tuple[SubmitGroup, ...]
+    allocate: tuple[AllocateGroup, ...]
+    mask: tuple[MaskGroup, ...]
+    pool: tuple[PoolGroup, ...]
+    client: tuple[ClientGroup, ...]
+    workqueue: tuple[WorkqueueGroup, ...]
     global_workqueue: tuple[GlobalWorkqueue, ...]
-    bind: tuple[Bind, ...]
-    queue: tuple[Queue, ...]
-    thread: tuple[Thread, ...]
-    callback: tuple[Callback, ...]
-    read: tuple[Read, ...]
-    write: tuple[Write, ...]
+    bind: tuple[BindGroup, ...]
+    queue: tuple[QueueGroup, ...]
+    thread: tuple[ThreadGroup, ...]
+    callback: tuple[CallbackGroup, ...]
+    read: tuple[ReadGroup, ...]
+    write: tuple[WriteGroup, ...]
     flow: tuple[Flow, ...]
     contract: tuple[Contract, ...]
 
 
-class Family(Group, frozen=True):
+class FolderFamily(Group, frozen=True):
     """Folders that belong together; see subsystems.toml for `*` and `**`."""
 
     folders: tuple[str, ...]
@@ -317,7 +317,7 @@ class Indexed(Group, frozen=True):
 class Subsystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of subsystems.toml."""
 
-    family: tuple[Family, ...]
+    family: tuple[FolderFamily, ...]
     called: tuple[Called, ...] = ()
     indexed: tuple[Indexed, ...] = ()
 
@@ -391,7 +391,7 @@ class WordList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ours: tuple[Ours, ...] = ()
 
 
-class Context(Group, frozen=True):
+class ContextKind(Group, frozen=True):
     """A context that code can run in."""
 
     name: str
@@ -408,7 +408,7 @@ class Context(Group, frozen=True):
     """It runs by itself: a sleeper may count on it."""
 
 
-class Slot(Group, frozen=True):
+class SlotKind(Group, frozen=True):
     """Slots (`struct.field`) whose functions are entered in a context, with these locks held."""
 
     context: str
@@ -428,7 +428,7 @@ class Registered(Group, frozen=True):
     calls: tuple[str, ...]
 
 
-class Named(Group, frozen=True):
+class NamedGroup(Group, frozen=True):
     """Functions of the kernel's core that are entered in a context from everywhere, by name."""
 
     context: str
@@ -441,11 +441,11 @@ class Service(Group, frozen=True):
     functions: tuple[str, ...]
 
 
-class Contexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ContextTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of contexts.toml."""
 
-    context: tuple[Context, ...]
-    slot: tuple[Slot, ...]
+    context: tuple[ContextKind, ...]
+    slot: tuple[SlotKind, ...]
     registered: tuple[Registered, ...]
-    named: tuple[Named, ...] = ()
+    named: tuple[NamedGroup, ...] = ()
     service: tuple[Service, ...] = ()

@@ -21,7 +21,7 @@ import msgspec
 from liblore.utils import split_mbox_as_bytes
 
 from reviewbot.mail import http, message
-from reviewbot.mail.protocol import KINDS, Answer, Incomplete, Limits, Request
+from reviewbot.mail.protocol import KINDS, Answer, Incomplete, MailLimits, Request
 from reviewbot.mail.series import assemble, assemble_all
 from reviewbot.process.bounded import lower_limit
 from reviewbot.types import Address, Mail, ReviewError, Unreviewed
@@ -40,7 +40,7 @@ def main() -> None:
     """Answer requests until stdin ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not garble the answers
-    limits = msgspec.json.decode(sys.argv[1], type=Limits)
+    limits = msgspec.json.decode(sys.argv[1], type=MailLimits)
     confine(limits)
     for line in sys.stdin.buffer:
         allow(limits.cpu)
@@ -48,7 +48,7 @@ def main() -> None:
         answers.flush()
 
 
-def confine(limits: Limits) -> None:
+def confine(limits: MailLimits) -> None:
     """Bound this process for good: memory, and no file may be written."""
     logging.disable()
     signal.signal(signal.SIGPROF, _out_of_time)
@@ -64,7 +64,7 @@ def allow(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
-def respond(line: bytes, limits: Limits) -> bytes:
+def respond(line: bytes, limits: MailLimits) -> bytes:
     """The answer to one request, both as JSON. Never raises: a failure is an answer."""
     request = msgspec.json.decode(line, type=Request)
     what = request.source or f"the thread of <{request.asked}>"
@@ -89,14 +89,14 @@ def failed(error: ReviewError) -> Answer:
     )
 
 
-def fetch(request: Request, limits: Limits) -> Answer:
+def fetch(request: Request, limits: MailLimits) -> Answer:
     """The mbox of the thread that `request.asked` is in, or of what `request.query` finds, from `request.inbox`."""
     if request.query:
         return Answer(mbox=http.search(request.query, request.inbox, limits))
     return Answer(mbox=http.thread(request.asked, request.inbox, limits))
 
 
-def read(request: Request, limits: Limits) -> Answer:
+def read(request: Request, limits: MailLimits) -> Answer:
     """The series that a request's mails hold. Raises as `lore_series.assemble`; a bad mail spoils only itself."""
     mails: list[bytes] = []
     by_git = True
@@ -123,7 +123,7 @@ def read(request: Request, limits: Limits) -> Answer:
     )
 
 
-def split(raw: bytes, source: str, limits: Limits) -> tuple[Sequence[bytes], bool]:
+def split(raw: bytes, source: str, limits: MailLimits) -> tuple[Sequence[bytes], bool]:
     """The mails of an mbox (also packed), or the one mail or diff that `raw` is; and whether git wrote them.
 
     git format-patch and `b4 am` start each mail with a fixed line; in these the author of a patch is in From.
@@ -141,7 +141,7 @@ def split(raw: bytes, source: str, limits: Limits) -> tuple[Sequence[bytes], boo
     return split_mbox_as_bytes(raw), all(_GIT.match(line) for line in lines)
 
 
-def post(raw: bytes, limits: Limits) -> message.Post:
+def post(raw: bytes, limits: MailLimits) -> message.Post:
     """One mail taken apart; of a mail that is too large, or too much for the email package, the headers and why."""
     fault = f"is {len(raw) / (1 << 20):.0f} MB large (at most {limits.mail >> 20} MB are read)"
     if len(raw) <= limits.mail:

@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from reviewbot.limits import MAX_MAILS_OF_FOLDER
-from reviewbot.mail.protocol import KINDS, Answer, Incomplete, Limits, NoPatch, Outage, Request, UnknownMessage
+from reviewbot.mail.protocol import KINDS, Answer, Incomplete, MailLimits, NoPatch, Outage, Request, UnknownMessage
 from reviewbot.text import clean
 from reviewbot.types import Prerequisite, ReviewError, Series, Unreviewed
 
@@ -35,10 +35,10 @@ __all__ = [
     "LORE",
     "Finder",
     "Incomplete",
-    "Limits",
+    "MailLimits",
+    "MailReader",
     "NoPatch",
     "Outage",
-    "Reader",
     "UnknownMessage",
     "fetch",
     "fetch_all",
@@ -60,18 +60,18 @@ _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 def fetch_all(
-    source: str, *, inbox: str = LORE, stdin: bytes | None = None, limits: Limits | None = None
+    source: str, *, inbox: str = LORE, stdin: bytes | None = None, limits: MailLimits | None = None
 ) -> list[Series | ReviewError]:
     """The series that `source` stands for: one for a message-id, each of those in a file or folder, the oldest first.
 
     In: as for `fetch`. Out: a series (its newest complete version; with the numbers of the patches that are missing
     where it is not complete), or an error in the place of one that cannot be read. Raises as `fetch`.
     """
-    limits = limits or Limits()
+    limits = limits or MailLimits()
     raws = tuple(_local(source, stdin, limits))
     if not raws:
         return [fetch(source, inbox=inbox, limits=limits)]
-    with Reader(limits) as reader:
+    with MailReader(limits) as reader:
         return reader.all(raws, source="standard input" if source == "-" else source)
 
 
@@ -81,7 +81,7 @@ def fetch(
     inbox: str = LORE,
     stdin: bytes | None = None,
     revision: int | None = None,
-    limits: Limits | None = None,
+    limits: MailLimits | None = None,
 ) -> Series:
     """The one series that `source` stands for; patches of it may be missing.
 
@@ -94,9 +94,9 @@ def fetch(
     Raises ReviewError for what cannot be meant, UnknownMessage, Outage, NoPatch or Incomplete for what their names say,
     and Unreviewed for mail that is too large or cannot be read.
     """
-    limits = limits or Limits()
+    limits = limits or MailLimits()
     raws = tuple(_local(source, stdin, limits))
-    with Reader(limits) as reader:
+    with MailReader(limits) as reader:
         if raws:
             name = "standard input" if source == "-" else source
             return reader.series(raws, source=name, revision=revision, partial=True)
@@ -123,11 +123,11 @@ class Finder:
     """
 
     def __init__(
-        self, source: str, *, inbox: str = "", stdin: bytes | None = None, limits: Limits | None = None
+        self, source: str, *, inbox: str = "", stdin: bytes | None = None, limits: MailLimits | None = None
     ) -> None:
         self._source, self._stdin = source, stdin
         self._inbox = _inbox(inbox) if inbox else ""
-        self._reader = Reader(limits)
+        self._reader = MailReader(limits)
         self._own: list[Series] | None = None
 
     def __enter__(self) -> Self:
@@ -170,7 +170,7 @@ def _named(wanted: Prerequisite, series: Series) -> bool:
     return series.change_id == wanted.id if wanted.kind == "change-id" else wanted.id in {m.message_id for m in mails}
 
 
-def _others(reader: Reader, error: Incomplete, inbox: str) -> bytes:
+def _others(reader: MailReader, error: Incomplete, inbox: str) -> bytes:
     """Some post a series without References, each patch a thread by itself: what the archive finds of the others."""
     if error.query:
         with suppress(Unreviewed):
@@ -183,8 +183,8 @@ def parse(
     source: str,
     *,
     revision: int | None = None,
-    limits: Limits | None = None,
-    reader: Reader | None = None,
+    limits: MailLimits | None = None,
+    reader: MailReader | None = None,
     alone: bool = False,
 ) -> Series:
     """The series in the bytes of a mail, an mbox or a diff; `source` names them in messages. Raises as `fetch`.
@@ -193,7 +193,7 @@ def parse(
     nothing of the series is missing.
     """
     if reader is None:
-        with Reader(limits) as own:
+        with MailReader(limits) as own:
             return parse(raw, source, revision=revision, reader=own, alone=alone)
     series = reader.series((raw,), source=source, revision=revision, partial=True)
     return msgspec.structs.replace(series, missing=()) if alone else series
@@ -218,14 +218,14 @@ def message_id(source: str) -> str:
     raise ReviewError(f"`{clean(source)[:200]}` is no file and no message-id: give a file, `<id@host>` or a lore URL")
 
 
-class Reader:
+class MailReader:
     """A child process that fetches and reads mails; one is good for many series, and is replaced when a mail ends it.
 
     Use it as a context manager. It is not for several threads at once.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: MailLimits | None = None) -> None:
+        self.limits = limits or MailLimits()
         self._process: subprocess.Popen[bytes] | None = None
         self._profile: tempfile.TemporaryDirectory[str] | None = None
         self._late = False
@@ -376,7 +376,7 @@ def _environment(home: str) -> dict[str, str]:
 # --- what the user has at hand ---------------------------------------------------------------------------------------
 
 
-def _local(source: str, stdin: bytes | None, limits: Limits) -> Iterator[bytes]:
+def _local(source: str, stdin: bytes | None, limits: MailLimits) -> Iterator[bytes]:
     """The mails of a file, a folder or standard input; nothing where `source` is none of these."""
     if source == "-":
         raw = sys.stdin.buffer.read(limits.series + 1) if stdin is None else stdin
@@ -401,7 +401,7 @@ def _local(source: str, stdin: bytes | None, limits: Limits) -> Iterator[bytes]:
         raise ReviewError(f"{clean(source)} is empty: give a mail, an mbox, a diff, or a folder with such files")
 
 
-def _bounded(size: int, source: str, limits: Limits) -> None:
+def _bounded(size: int, source: str, limits: MailLimits) -> None:
     if size > limits.series:
         raise Unreviewed(f"{clean(source)} is larger than {limits.series >> 20} MB: nothing of that size is reviewed")
 

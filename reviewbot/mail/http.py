@@ -15,7 +15,7 @@ import requests
 from liblore import LibloreError
 from liblore.node import LoreNode
 
-from reviewbot.mail.protocol import Limits, Outage, UnknownMessage
+from reviewbot.mail.protocol import MailLimits, Outage, UnknownMessage
 from reviewbot.types import Unreviewed
 
 GZIP = b"\x1f\x8b"
@@ -33,7 +33,7 @@ class OneHost(requests.Session):
         return target
 
 
-def thread(message_id: str, inbox: str, limits: Limits) -> bytes:
+def thread(message_id: str, inbox: str, limits: MailLimits) -> bytes:
     """The thread of a message as unpacked mbox (mboxrd).
 
     `message_id` without brackets, `inbox` a URL without slash at its end. Raises UnknownMessage (the server has none
@@ -47,7 +47,7 @@ def thread(message_id: str, inbox: str, limits: Limits) -> bytes:
     return mbox
 
 
-def search(query: str, inbox: str, limits: Limits) -> bytes:
+def search(query: str, inbox: str, limits: MailLimits) -> bytes:
     """The threads of all messages that a public-inbox query finds, as unpacked mbox; empty where there are none.
 
     Raises as `thread`, but for UnknownMessage.
@@ -55,7 +55,7 @@ def search(query: str, inbox: str, limits: Limits) -> bytes:
     return _mbox("POST", f"{inbox}/?x=m&t=1&q={quote(query, safe='')}", inbox, "what the archive found", limits)
 
 
-def _mbox(method: str, url: str, inbox: str, what: str, limits: Limits) -> bytes:
+def _mbox(method: str, url: str, inbox: str, what: str, limits: MailLimits) -> bytes:
     packed = _asked(method, url, inbox, what, limits)
     if not packed:
         return b""
@@ -83,7 +83,7 @@ def unpack(packed: bytes, what: str, most: int) -> bytes:
     return b"".join(out)
 
 
-def _asked(method: str, url: str, inbox: str, what: str, limits: Limits) -> bytes:
+def _asked(method: str, url: str, inbox: str, what: str, limits: MailLimits) -> bytes:
     """The body of an answer, empty where the server has nothing (404, and 300 for ids that are like the one asked)."""
     session = OneHost()
     session.max_redirects = 5

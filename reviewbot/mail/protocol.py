@@ -35,7 +35,7 @@ KINDS: dict[str, type[ReviewError]] = {
 """Failures that cross from the child to the parent, by name."""
 
 
-class Limits(Value, frozen=True):
+class MailLimits(Value, frozen=True):
     """What reading one series may cost. Sizes in bytes, times in seconds."""
 
     mail: int = 2 << 20

@@ -14,7 +14,7 @@ from liblore.utils import DEFAULT_LISTID_PREFERENCE as LISTS
 
 from reviewbot.mail.message import Post
 from reviewbot.mail.protocol import Incomplete
-from reviewbot.mail.thread import DAY, Thread, name
+from reviewbot.mail.thread import DAY, MailThread, name
 from reviewbot.text import clean, ranges
 from reviewbot.types import Mail, Patch, ReviewError, Series, Unreviewed
 
@@ -39,7 +39,7 @@ def assemble(
     where the choice is the user's.
     """
     if not asked:
-        thread = Thread(_ordered(_deduplicated(posts), one_sender), one_sender)
+        thread = MailThread(_ordered(_deduplicated(posts), one_sender), one_sender)
         found = families(thread, source)
         if len(found) > 1:
             first, second = (clean(family[0].lead.mail.subject)[:60] for family in found[:2])
@@ -48,11 +48,11 @@ def assemble(
             )
         choice = found[0].choice(revision, source)
     else:
-        thread = Thread(_deduplicated(posts), one_sender, from_archive=True)
+        thread = MailThread(_deduplicated(posts), one_sender, from_archive=True)
         lead = thread.lead(asked, source)
         if revision is not None and revision != lead.version:
             lead = thread.version(lead, revision, source)
-        choice = Choice(lead, thread.members(lead), thread.newer(lead))
+        choice = VersionChoice(lead, thread.members(lead), thread.newer(lead))
     return _series(choice, thread, source, partial)
 
 
@@ -62,7 +62,7 @@ def assemble_all(
     """Each series that a file or folder holds, the oldest first: of its versions the newest that is complete, or each
     of them (`every`). What cannot be read or has no patch is an error in its place. Raises NoPatch, and ReviewError
     for too many."""
-    thread = Thread(_ordered(_deduplicated(posts), one_sender), one_sender)
+    thread = MailThread(_ordered(_deduplicated(posts), one_sender), one_sender)
     found: list[Series | ReviewError] = []
     for family in families(thread, source):
         for choice in family.each() if every else [family.choice(None, source)]:
@@ -73,7 +73,7 @@ def assemble_all(
     return found
 
 
-class Choice:
+class VersionChoice:
     """What is reviewed of a series: its lead, its patches and cover letter, and why these."""
 
     def __init__(self, lead: Post, members: list[Post], why: str = "") -> None:
@@ -95,21 +95,21 @@ class Choice:
         return f"lacks {ranges(self.missing)} of {self.lead.expected}" if self.missing else ""
 
 
-class Family:
+class SeriesFamily:
     """The postings of one series in a file: its versions, and what others posted in its threads. Oldest first."""
 
-    def __init__(self, thread: Thread, postings: list[list[Post]]) -> None:
+    def __init__(self, thread: MailThread, postings: list[list[Post]]) -> None:
         self.thread, self.postings = thread, postings
 
-    def __getitem__(self, number: int) -> Choice:
+    def __getitem__(self, number: int) -> VersionChoice:
         lead = self.postings[number][0]
-        return Choice(lead, self.thread.members(lead, self.postings[number]))
+        return VersionChoice(lead, self.thread.members(lead, self.postings[number]))
 
-    def choice(self, revision: int | None, source: str) -> Choice:
+    def choice(self, revision: int | None, source: str) -> VersionChoice:
         """The newest version that is complete, else the newest, else `revision`. Raises ReviewError without it."""
         first = next((p[0] for p in self.postings if self.thread.patch_above(p[0]) is None), self.postings[0][0])
         mine = [n for n, p in enumerate(self.postings) if self.thread.sender(p[0]) == self.thread.sender(first)]
-        versions: dict[int, Choice] = {}
+        versions: dict[int, VersionChoice] = {}
         for number in mine:
             lead = self.postings[number][0]
             rival = versions.get(lead.version)
@@ -124,13 +124,13 @@ class Family:
             raise ReviewError(f"{source}: no version {revision} by {name(first)} in the thread; it has {found}")
         newest = max(versions)
         best = revision or max((v for v, choice in versions.items() if not choice.lacks), default=newest)
-        return Choice(versions[best].lead, versions[best].members, self._why(versions, best, newest))
+        return VersionChoice(versions[best].lead, versions[best].members, self._why(versions, best, newest))
 
-    def each(self) -> Iterator[Choice]:
+    def each(self) -> Iterator[VersionChoice]:
         """All of them."""
         return (self[number] for number in range(len(self.postings)))
 
-    def _why(self, versions: dict[int, Choice], best: int, newest: int) -> str:
+    def _why(self, versions: dict[int, VersionChoice], best: int, newest: int) -> str:
         told = []
         if len(versions) > 1 and best == newest:
             all_ = " and ".join(f"v{v}" for v in sorted(versions)[-3:])
@@ -146,9 +146,9 @@ class Family:
         return ", ".join(told)
 
 
-def families(thread: Thread, source: str) -> list[Family]:
-    """The series of a file or folder. Raises as `Thread.families`."""
-    return [Family(thread, postings) for postings in thread.families(source)]
+def families(thread: MailThread, source: str) -> list[SeriesFamily]:
+    """The series of a file or folder. Raises as `MailThread.families`."""
+    return [SeriesFamily(thread, postings) for postings in thread.families(source)]
 
 
 def _ordered(posts: list[Post], one_sender: bool) -> list[Post]:
@@ -172,7 +172,7 @@ def _deduplicated(posts: Iterable[Post]) -> list[Post]:
     return list(best.values())
 
 
-def _series(choice: Choice, thread: Thread, source: str, partial: bool) -> Series:
+def _series(choice: VersionChoice, thread: MailThread, source: str, partial: bool) -> Series:
     members, missing = choice.members, choice.missing
     cover = next((p for p in members if p.cover), None)
     numbered = sorted((p for p in members if not p.cover), key=lambda p: p.number if p.counted else 0)
@@ -205,7 +205,7 @@ def _series(choice: Choice, thread: Thread, source: str, partial: bool) -> Serie
     )
 
 
-def _replies(thread: Thread, chosen: set[str]) -> tuple[Mail, ...]:
+def _replies(thread: MailThread, chosen: set[str]) -> tuple[Mail, ...]:
     """What people answered to the messages of the series, oldest first."""
     replies = []
     for post in thread.posts:

@@ -22,7 +22,7 @@ DAY = 24 * 60 * 60
 _TAGS = re.compile(r"^(\s*(re:|\[[^\]]*\]))+", re.IGNORECASE)
 
 
-class Thread:
+class MailThread:
     """Posts with their parents, and what is a series among them."""
 
     def __init__(self, posts: Sequence[Post], one_sender: bool, from_archive: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Literal, ParamSpec, Protocol
 
 import msgspec
 
-from reviewbot.sim import Attempt, Bound, Interrupt, Node, Program, Routine, Test, program, start_io
+from reviewbot.sim import Attempt, BoundName, Interrupt, Node, Routine, SourceProgram, Test, program, start_io
 from reviewbot.sim import submit_bio as submit
 from reviewbot.sim.program import attempt
 from reviewbot.types import Place
@@ -23,7 +23,7 @@ Op = Literal["read", "write"]
 class Device(Protocol):
     """What bios can be submitted to; `str()` is its name in a trace."""
 
-    def bio(self, op: Op, end_io: Routine) -> Bound:
+    def bio(self, op: Op, end_io: Routine) -> BoundName:
         """What ->submit_bio of the device does with a bio whose end_io is given."""
 
     def __hash__(self) -> int: ...
@@ -43,7 +43,7 @@ class Disk(Part, frozen=True, eq=False):
 
     interrupt: Interrupt
 
-    def bio(self, op: Op, end_io: Routine) -> Bound:
+    def bio(self, op: Op, end_io: Routine) -> BoundName:
         return blk_mq_submit_bio(self, end_io)
 
 
@@ -73,14 +73,14 @@ def called(call: str, node: Node) -> Node:
     return node.over(lambda act: msgspec.structs.replace(act, call=call) if act.call else act)
 
 
-def of(file: str, function: str, title: str = "") -> Callable[[Callable[P, None]], Program[P]]:
+def of(file: str, function: str, title: str = "") -> Callable[[Callable[P, None]], SourceProgram[P]]:
     """Make a program that stands for a function of the reader's file; `title` is its name in a trace.
 
     Either may be empty: a trace then tells no place.
     """
 
-    def make(body: Callable[P, None]) -> Program[P]:
-        made: Program[P] = program(file=file, title=braced(title or named(function)))(body)
+    def make(body: Callable[P, None]) -> SourceProgram[P]:
+        made: SourceProgram[P] = program(file=file, title=braced(title or named(function)))(body)
         made.place = Place(file, 0, function.removesuffix("()"))
         return made
 

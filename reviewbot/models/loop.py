@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reviewbot.models.block import Device, Op, Part, disk, submit_bio
 from reviewbot.sim import (
-    Bound,
+    BoundName,
     Completion,
     Mutex,
     Routine,
@@ -39,7 +39,7 @@ class Loop(Part, frozen=True, eq=False):
     fs: Filesystem
     workqueue: WorkQueue
 
-    def bio(self, op: Op, end_io: Routine) -> Bound:
+    def bio(self, op: Op, end_io: Routine) -> BoundName:
         return loop_queue_rq(self, op, end_io)
 
 

@@ -35,8 +35,8 @@ from reviewbot.sim import (
     Model,
     Mutex,
     PercpuRef,
-    Program,
     Routine,
+    SourceProgram,
     Var,
     WaitQueue,
     WorkQueue,
@@ -320,7 +320,7 @@ def tries(lock: Mutex) -> None:
         mutex_unlock(lock).says("")
 
 
-def driver(name: str, handle: Program[[Routine]], where: Where, worker: str = "") -> Driver:
+def driver(name: str, handle: SourceProgram[[Routine]], where: Where, worker: str = "") -> Driver:
     """A device whose bios are handled in the task that submits them (map) or in a thread of the name `worker`."""
     thread = WorkQueue(worker or f"the worker of {name}", threads=1)
 

@@ -17,7 +17,7 @@ from reviewbot.sim import (
     GFP_NOFS,
     GFP_NOIO,
     Attempt,
-    Bound,
+    BoundName,
     Gfp,
     Mutex,
     Node,
@@ -73,9 +73,9 @@ Lock = Mutex | RwSem | SpinLock | Semaphore
 class Driver(Part, frozen=True, eq=False):
     """A device of the reader's driver: `submit` makes what its ->map or ->submit_bio does from the bio's end_io."""
 
-    submit: Callable[[Routine], Bound]
+    submit: Callable[[Routine], BoundName]
 
-    def bio(self, op: Op, end_io: Routine) -> Bound:
+    def bio(self, op: Op, end_io: Routine) -> BoundName:
         return self.submit(end_io)
 
 

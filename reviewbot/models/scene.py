@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Model])
 
 YES = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
-_SCENES: dict[str, Scene] = {}
+_SCENES: dict[str, SceneModel] = {}
 
 
 class Parameter(Value, frozen=True):
@@ -62,7 +62,7 @@ class Parameter(Value, frozen=True):
         return {"yes/no": "yes or no", "number": f"a number from 0 to {MAX_PARAMETER}", "text": "a text"}[self.kind]
 
 
-class Scene(Value, frozen=True):
+class SceneModel(Value, frozen=True):
     """A model with parameters: name, what it shows in one sentence, and the function that builds it."""
 
     name: str
@@ -125,7 +125,7 @@ def scene(function: F) -> F:
     parameters = tuple(_parameter(p, hints[p.name]) for p in inspect.signature(function).parameters.values())
     doc = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
     assert function.__name__ not in _SCENES, function.__name__
-    _SCENES[function.__name__] = Scene(function.__name__, doc, parameters, function)
+    _SCENES[function.__name__] = SceneModel(function.__name__, doc, parameters, function)
     return function
 
 
@@ -139,7 +139,7 @@ def _parameter(parameter: inspect.Parameter, hint: object) -> Parameter:
 
 
 @cache
-def scenes() -> Mapping[str, Scene]:
+def scenes() -> Mapping[str, SceneModel]:
     """All scenes by name, in alphabetical order; imports every module of this package."""
     import reviewbot.models as package
 
@@ -148,7 +148,7 @@ def scenes() -> Mapping[str, Scene]:
     return dict(sorted(_SCENES.items()))
 
 
-def find(name: str) -> Scene:
+def find(name: str) -> SceneModel:
     """The scene of that name. Raises ReviewError with what comes near where there is none."""
     if found := scenes().get(name):
         return found
@@ -156,7 +156,7 @@ def find(name: str) -> Scene:
     raise ReviewError(f"there is no model `{name}`: {', '.join(near)}")
 
 
-def parse(text: str) -> tuple[Scene, dict[str, Setting]]:
+def parse(text: str) -> tuple[SceneModel, dict[str, Setting]]:
     """`NAME key=value ...` as a scene and its values. Raises ReviewError where it is none."""
     try:
         words = shlex.split(text)

@@ -12,7 +12,7 @@ from reviewbot.models.kcopyd import Kcopyd, dm_kcopyd_client_create, dm_kcopyd_c
 from reviewbot.models.scene import scene
 from reviewbot.models.system import writeback
 from reviewbot.sim import (
-    Bound,
+    BoundName,
     Completion,
     Memory,
     Mempool,
@@ -65,7 +65,7 @@ class Snapshot(Part, frozen=True, eq=False):
     cow_threshold: int = 0
     """Copies that may run before further writers sleep; 2048 in the kernel, any number holds any number of writers."""
 
-    def bio(self, op: Op, end_io: Routine) -> Bound:
+    def bio(self, op: Op, end_io: Routine) -> BoundName:
         return snapshot_map(self, op, end_io)
 
 

@@ -14,7 +14,7 @@ from reviewbot.models.scene import scene
 from reviewbot.models.snapshot import writeback_above
 from reviewbot.models.system import HOG, READER, WRITEBACK, allocating_works, reading_works
 from reviewbot.sim import (
-    Bound,
+    BoundName,
     Completion,
     Memory,
     Mempool,
@@ -43,7 +43,7 @@ class Verity(Part, frozen=True, eq=False):
     reread: Completion
     rechecks: bool = True
 
-    def bio(self, op: Op, end_io: Routine) -> Bound:
+    def bio(self, op: Op, end_io: Routine) -> BoundName:
         return verity_map(self, end_io)
 
 

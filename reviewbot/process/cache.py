@@ -39,7 +39,7 @@ _since_read: dict[Path, int] = {}
 """Bytes that this process wrote since it last looked how much there is."""
 
 
-class Entry(NamedTuple):
+class CachedFile(NamedTuple):
     """A file of the cache."""
 
     path: Path
@@ -133,7 +133,7 @@ def clear() -> int:
     return gone
 
 
-def entries() -> Iterator[Entry]:
+def entries() -> Iterator[CachedFile]:
     """All files of the cache."""
     for at, _, names in os.walk(folder()):
         for name in names:
@@ -141,7 +141,7 @@ def entries() -> Iterator[Entry]:
             with suppress(OSError):
                 if name != _LEDGER:
                     facts = path.stat()
-                    yield Entry(path, _on_disk(facts.st_size), facts.st_mtime)
+                    yield CachedFile(path, _on_disk(facts.st_size), facts.st_mtime)
 
 
 def _on_disk(size: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.detect.announced import RUN, Announcing, Missed
 from reviewbot.replay.cast import words
-from reviewbot.replay.slicing.automaton import Program
-from reviewbot.replay.slicing.slicer import Op, TooLarge, Unreadable
+from reviewbot.replay.slicing.automaton import TaskAutomaton
+from reviewbot.replay.slicing.slicer import SlicedOp, TooLarge, Unreadable
 from reviewbot.rule import Scene
 from reviewbot.sim import (
     Either,
@@ -28,7 +28,7 @@ from reviewbot.sim import (
 )
 
 
-def scene(missed: Missed, world: World) -> Scene:
+def scene(missed: Missed, world: Program) -> Scene:
     """The model of one side; one that says why where there is none."""
     try:
         return Scene(name="wake-up left out", built=model(missed, world), through=(queue_name(missed),))
@@ -37,7 +37,7 @@ def scene(missed: Missed, world: World) -> Scene:
         return Scene(name="wake-up left out", missing=str(error), cuts=cuts)
 
 
-def model(missed: Missed, world: World) -> Model:
+def model(missed: Missed, world: Program) -> Model:
     """The model of one side. Raises Unreadable where the function cannot be read there.
 
     A round of the function that changes nothing is followed by another one: that others do not change it either is no
@@ -80,7 +80,7 @@ def sleeper_name(missed: Missed) -> str:
     )
 
 
-def _program(missed: Missed, program: Program, changed: Var, queue: WaitQueue) -> Named:
+def _program(missed: Missed, program: TaskAutomaton, changed: Var, queue: WaitQueue) -> Named:
     blocks: dict[str, Node] = {"start": _choice(program.start, False)}
     for number, ways in program.places.items():
         for written in (False, True):
@@ -98,7 +98,7 @@ def _choice(places: frozenset[int], written: bool) -> Node:
     return gotos[0] if len(gotos) == 1 else Either(gotos)
 
 
-def _step(op: Op, changed: Var, queue: WaitQueue) -> Node:
+def _step(op: SlicedOp, changed: Var, queue: WaitQueue) -> Node:
     if op.kind == "wake":
         return wake_up(queue).says(f"wakes {queue}").at(op.place)
     does = {"put": "puts something on", "=": "sets", "=0": "clears", "=1": "sets", "+": "raises", "-": "lowers"}

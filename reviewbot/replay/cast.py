@@ -11,12 +11,12 @@ from collections.abc import Callable
 import msgspec
 
 from reviewbot.analysis.code.identity import short, spoken
-from reviewbot.analysis.program.program import Component, World
+from reviewbot.analysis.program.program import Component, Program
 from reviewbot.detect.waitfor import Actor, Circle, providers
 from reviewbot.kernel import KERNEL
-from reviewbot.kernel.schema import Wait
+from reviewbot.kernel.schema import WaitGroup
 from reviewbot.limits import MAX_CALLS_TO_PROVIDERS_LOCK, MAX_REPLAYED_PLACES
-from reviewbot.replay.slicing.slicer import Extractor, Op, Program, TooLarge, Unreadable
+from reviewbot.replay.slicing.slicer import Extractor, SlicedOp, TaskAutomaton, TooLarge, Unreadable
 from reviewbot.sim import (
     Completion,
     Either,
@@ -92,9 +92,9 @@ LEAN = ("lock", "self", "kept")
 class Programs(Component):
     """Cache of a world: the automata of the tasks of circles that were sliced so far."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Program) -> None:
         super().__init__(world)
-        self.of: dict[tuple[Circle, Actor, bool], tuple[Program, Held, Cut | None] | Unreadable] = {}
+        self.of: dict[tuple[Circle, Actor, bool], tuple[TaskAutomaton, Held, Cut | None] | Unreadable] = {}
         """Each with the locks held where it begins, and what cut it."""
 
 
@@ -107,7 +107,7 @@ def words(identity: str, others: tuple[str, ...] = ()) -> str:
 class Cast:
     """Makes the model of a circle for one side. Raises Unreadable where the code of a task cannot be sliced."""
 
-    def __init__(self, circle: Circle, world: World, unlocked: bool = False) -> None:
+    def __init__(self, circle: Circle, world: Program, unlocked: bool = False) -> None:
         self.circle, self.world = circle, world
         self.unlocked = unlocked
         """As if the holder dropped the lock for the wait."""
@@ -206,14 +206,14 @@ class Cast:
         program, holds = self._program(actor)
         body = self._node(program)
         for lock, mode in holds:
-            call = Op("take", lock, mode, "", Place("", 0))
+            call = SlicedOp("take", lock, mode, "", Place("", 0))
             entered = self._take(call).says(f"has {self.locks[lock]} held")
             body = Seq((entered, body, self._give(call).says("")))
         if ends and self.circle.kind != "lock":
             body = Seq((body, complete_all(self.done).says("")))
         return Named(self._name(actor), body)
 
-    def _program(self, actor: Actor) -> tuple[Program, Held]:
+    def _program(self, actor: Actor) -> tuple[TaskAutomaton, Held]:
         """As `_extracted`, once for each circle of a world: what would be safe is asked of the same programs."""
         known = self.world.component(Programs).of
         name = self.circle, actor, self.extractor.lean
@@ -230,7 +230,7 @@ class Cast:
             self.cuts[cut] = None
         return program, holds
 
-    def _extracted(self, actor: Actor) -> tuple[Program, Held, Cut | None]:
+    def _extracted(self, actor: Actor) -> tuple[TaskAutomaton, Held, Cut | None]:
         """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
         cut = None
         keep = self.circle.kind == "kept" and actor == self.circle.holder
@@ -277,7 +277,7 @@ class Cast:
 
     # --- a program as steps
 
-    def _node(self, program: Program) -> Node:
+    def _node(self, program: TaskAutomaton) -> Node:
         blocks: dict[str, Node] = {"start": self._choice(program.start)}
         for number, ways in program.places.items():
             blocks[str(number)] = self._place(ways.steps)
@@ -287,7 +287,7 @@ class Cast:
         gotos = tuple(Goto(str(p)) for p in sorted(places))
         return gotos[0] if len(gotos) == 1 else Either(gotos)
 
-    def _place(self, steps: tuple[tuple[Op, frozenset[int]], ...]) -> Node:
+    def _place(self, steps: tuple[tuple[SlicedOp, frozenset[int]], ...]) -> Node:
         nodes: list[Node] = []
         tries = {op.kind: (op, after) for op, after in steps if op.kind in ("try", "fail")}
         if tries:
@@ -298,7 +298,7 @@ class Cast:
                 nodes.append(Seq((self._step(op), self._choice(after))))
         return Seq() if not nodes else nodes[0] if len(nodes) == 1 else Either(tuple(nodes))
 
-    def _attempt(self, op: Op) -> Attempt:
+    def _attempt(self, op: SlicedOp) -> Attempt:
         match self.locks[op.object]:
             case Mutex() as lock:
                 found = mutex_trylock(lock)
@@ -314,7 +314,7 @@ class Cast:
                 raise Unreadable(f"nobody tries {op.object}")
         return found.over(lambda act: msgspec.structs.replace(act, at=op.place))
 
-    def _step(self, op: Op) -> Node:
+    def _step(self, op: SlicedOp) -> Node:
         match op.kind:
             case "take":
                 step = self._take(op)
@@ -332,21 +332,21 @@ class Cast:
                 raise Unreadable(f"a step of kind {op.kind}")
         return step.at(op.place)
 
-    def _around(self, wait: Node, op: Op) -> Node:
+    def _around(self, wait: Node, op: SlicedOp) -> Node:
         """The wait, with the lock dropped for it where that is the remedy."""
         if not self.unlocked or op.place != self.circle.ends:
             return wait
         lock = op._replace(object=self.circle.lock, mode=self.circle.mode, call="")
         return Seq((self._give(lock), wait, self._take(lock)))
 
-    def _flush(self, op: Op) -> Node:
+    def _flush(self, op: SlicedOp) -> Node:
         if self.circle.kind not in FLUSHED:
             return _called(wait_for_completion(self.done), op, f"waits for {self.done}")
         wait = cancel_work_sync if op.mode == "cancel" else flush_work
         call = f"{op.call}({address(str(self.done))})" if op.call else ""
         return Seq(tuple(renamed(wait(self.queue, handler), call) for handler in self.handlers))
 
-    def _take(self, op: Op) -> Node:
+    def _take(self, op: SlicedOp) -> Node:
         match self.locks[op.object]:
             case Mutex() as lock:
                 node: Node = mutex_lock(lock)
@@ -362,7 +362,7 @@ class Cast:
                 raise Unreadable(f"nobody takes {op.object}")
         return _named_call(node, op)
 
-    def _give(self, op: Op) -> Node:
+    def _give(self, op: SlicedOp) -> Node:
         match self.locks[op.object]:
             case Mutex() as lock:
                 return mutex_unlock(lock)
@@ -387,20 +387,20 @@ def renamed(node: Node, call: str) -> Node:
     return node.over(lambda act: msgspec.structs.replace(act, call=call) if call and act.call else act)
 
 
-def _named_call(node: Node, op: Op) -> Node:
+def _named_call(node: Node, op: SlicedOp) -> Node:
     """The step with the name that the sleep has in the code."""
     return node.over(lambda act: msgspec.structs.replace(act, call=_call(op, act)) if act.call else act)
 
 
-def _called(node: Node, op: Op, text: str) -> Node:
+def _called(node: Node, op: SlicedOp, text: str) -> Node:
     return _named_call(node, op).over(lambda act: msgspec.structs.replace(act, text=text or act.text))
 
 
-def _call(op: Op, act: Act) -> str:
+def _call(op: SlicedOp, act: Act) -> str:
     if not op.call or act.on is None:
         return act.call
     if op.kind == "pass":
         return f"{op.call}()"
-    if any(isinstance(effect, Wait) and effect.argument is None for effect in KERNEL.effects.get(op.call, ())):
+    if any(isinstance(effect, WaitGroup) and effect.argument is None for effect in KERNEL.effects.get(op.call, ())):
         return f"{op.call}() on {act.on}"  # the object comes from prepare_to_wait()
     return f"{op.call}({act.on if isinstance(act.on, WaitQueue) else argument(act.on)})"  # wait_event() is a macro

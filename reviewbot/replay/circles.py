@@ -12,7 +12,7 @@ from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
 from reviewbot.limits import MAX_WAIT_CYCLES
 from reviewbot.replay.cast import Cast, words
 from reviewbot.replay.slicing.slicer import Unreadable
-from reviewbot.rule import Candidate, Diff, Place, Remedy, Rule, Scene, Version, Words, World
+from reviewbot.rule import Candidate, Diff, Place, Program, Remedy, Rule, Scene, Version, Words
 from reviewbot.types import Cut
 
 __all__ = ["Actor", "Circle", "CircleRule", "Diff", "Words", "left", "name", "pair", "taken", "words"]
@@ -42,7 +42,7 @@ def left(diff: Diff) -> list[Circle]:
     return [circle for circle, _ in kept(diff.before.world, diff.after.world, touched(diff))]
 
 
-def taken(world: World, key: str, lock: str, at: Place | None) -> Place | None:
+def taken(world: Program, key: str, lock: str, at: Place | None) -> Place | None:
     """Where a function takes a lock last before a line, by a call of its own."""
     found = [f.at for f in world.own_facts(key) if isinstance(f, Lock) and f.lock == lock and at and f.at <= at]
     return max(found, default=None)

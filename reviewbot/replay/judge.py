@@ -10,16 +10,16 @@ from typing import Generic
 import msgspec
 
 from reviewbot import precision
-from reviewbot.replay.naming import Names
+from reviewbot.replay.naming import ObjectNames
 from reviewbot.rule import About, Candidate, Diff, Rule, Scene, Version
-from reviewbot.sim.check import Limits, Result, check
+from reviewbot.sim.check import SearchLimits, SearchResult, check
 from reviewbot.types import Cut, Finding, Outcome, Trace, Verdict
 
 PROVEN = (Outcome.CONFIRMED, Outcome.FIXED)
 REST = (Outcome.INCONCLUSIVE, Outcome.PRE_EXISTING, Outcome.REFUTED)
 """What counts of several scenes where none is proven: a doubt before what is known, and that before a no."""
-LIMITS = Limits(states=300_000, seconds=20.0)
-WHOLE = Limits(states=60_000, seconds=5.0)
+LIMITS = SearchLimits(states=300_000, seconds=20.0)
+WHOLE = SearchLimits(states=60_000, seconds=5.0)
 """For the search without reductions that has to agree before something counts as free."""
 Pair = tuple[Scene, Callable[[], Scene | None]]
 """A scene of the guilty side, and that of the other side, which is made when it is asked for: to read a program off the
@@ -34,7 +34,7 @@ def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict
     """
     finding = candidate.finding
     guilty, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
-    names = Names(guilty.world, finding, candidate.about)
+    names = ObjectNames(guilty.world, finding, candidate.about)
     verdict = _Trial(rule, candidate, guilty, other, names, diff.cuts).verdict()
     told = verdict.trace
     if told is not None and not verdict.model:
@@ -53,7 +53,7 @@ class _Trial(Generic[About]):
         candidate: Candidate[About],
         guilty: Version,
         other: Version,
-        names: Names,
+        names: ObjectNames,
         cuts: dict[Cut, None],
     ) -> None:
         self.rule, self.candidate, self.finding = rule, candidate, candidate.finding
@@ -146,7 +146,7 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
     return Verdict(finding=finding, outcome=outcome, trace=patched.trace, states=patched.states, model=bad.spec)
 
 
-def _unproven(finding: Finding, scene: Scene, result: Result) -> Verdict:
+def _unproven(finding: Finding, scene: Scene, result: SearchResult) -> Verdict:
     free = result.outcome == "free"
     return Verdict(
         finding=finding,
@@ -158,7 +158,7 @@ def _unproven(finding: Finding, scene: Scene, result: Result) -> Verdict:
 
 
 @lru_cache(8)
-def _searched(scene: Scene) -> Result:
+def _searched(scene: Scene) -> SearchResult:
     """What is found in a scene that should be free; a remedy often is what was there before."""
     return check(scene.model(), LIMITS, confirm=WHOLE)
 

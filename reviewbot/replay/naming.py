@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import parts, show
 from reviewbot.analysis.events.kinds import Lock
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Assign, CallEvent, Expr, Field, Return
 from reviewbot.kernel import KERNEL
 from reviewbot.rule import Scene
@@ -31,11 +31,11 @@ KEY = re.compile(r"[\w./+-]+\.[ch]:\w+")
 """A function in what a rule knows of a finding."""
 
 
-class Names:
+class ObjectNames:
     """Renames the fields in the sentences of one finding, `struct->member` as rules write it, to the expressions that
     the code has for them."""
 
-    def __init__(self, world: World, finding: Finding, about: object = None) -> None:
+    def __init__(self, world: Program, finding: Finding, about: object = None) -> None:
         """about: what the rule knows of the finding; the functions that it names come after those of the finding."""
         self.world, self._finding, self._about = world, finding, about
         self._known: dict[tuple[str, str], str] = {}
@@ -131,7 +131,7 @@ class Names:
         yield from (name for name, _ in count.most_common())
 
 
-def _near(world: World, finding: Finding, about: object) -> Iterator[str]:
+def _near(world: Program, finding: Finding, about: object) -> Iterator[str]:
     """The functions that a finding speaks of, that of its line first."""
     places = (finding.at, *finding.related)
     named = (found for text in _texts(about) for found in KEY.findall(text))

@@ -18,7 +18,7 @@ from functools import cache
 from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.pointer_flow import RUNS
-from reviewbot.csource.written import Written, calls, syntactic
+from reviewbot.csource.written import WrittenCall, calls, syntactic
 from reviewbot.gittree.source import LaidOver
 from reviewbot.kernel import KERNEL, PoolCall, schema
 from reviewbot.limits import MAX_CALL_PAIRS
@@ -31,11 +31,11 @@ _SOLID = re.compile(r"[^\s{}]")
 _CONSTANT = re.compile(r"\b[A-Z_][A-Z0-9_]{2,}\b(?!\()")
 _READ = KERNEL.starts("known_flags")
 """How constants begin that are known, or known to be none of those that matter."""
-_MASKED = (schema.Allocate, schema.Workqueue, schema.Mask, PoolCall)
+_MASKED = (schema.AllocateGroup, schema.WorkqueueGroup, schema.MaskGroup, PoolCall)
 """What a constant decides about."""
 
 
-class _Side:
+class _OpaqueSide:
     """One side of a changed file: its calls as written, by the lines that they are on, and its functions."""
 
     def __init__(self, version: Version, path: str) -> None:
@@ -44,12 +44,12 @@ class _Side:
         self.calls = calls(self.source)
         own = [(self.world.function(k), k) for k in self.world.functions(path)]
         self._functions = sorted((f.line, f.end, key) for f, key in own if not f.macro)
-        self._on: dict[int, list[Written]] = defaultdict(list)
+        self._on: dict[int, list[WrittenCall]] = defaultdict(list)
         for call in self.calls:
             for line in range(call.first, call.last + 1):
                 self._on[line].append(call)
 
-    def on(self, lines: Iterable[int]) -> list[Written]:
+    def on(self, lines: Iterable[int]) -> list[WrittenCall]:
         """The calls that have a part on some lines, in the order of the text."""
         found = {call for line in lines for call in self._on.get(line, ())}
         return sorted(found, key=lambda c: (c.start, -c.stop))
@@ -59,7 +59,7 @@ class _Side:
         number = bisect_right(self._functions, (line, 1 << 60, "")) - 1
         return self._functions[number][2] if number >= 0 and line <= self._functions[number][1] else ""
 
-    def opaque(self, call: Written) -> bool:
+    def opaque(self, call: WrittenCall) -> bool:
         """Whether nothing is known of what a call does."""
         if call.through:
             key = self.function(call.first)
@@ -86,8 +86,8 @@ class _Side:
 class _Place(NamedTuple):
     """One place of a patch: the calls that it takes away and those that it puts there."""
 
-    old: list[Written]
-    new: list[Written]
+    old: list[WrittenCall]
+    new: list[WrittenCall]
 
 
 SAID = (Outcome.CONFIRMED, Outcome.FIXED, Outcome.INCONCLUSIVE)
@@ -126,7 +126,7 @@ def unchanged(diff: Diff) -> Diff | None:
             continue
         if old not in diff.before.paths or file.path not in diff.after.paths:
             continue
-        before, after = _Side(diff.before, old), _Side(diff.after, file.path)
+        before, after = _OpaqueSide(diff.before, old), _OpaqueSide(diff.after, file.path)
         edits = _edits(file, before, after)
         for side, edit, files in zip((before, after), edits, laid, strict=True):
             if edit:
@@ -142,7 +142,7 @@ def unchanged(diff: Diff) -> Diff | None:
 _Edits = dict[tuple[int, int], str]
 
 
-def _edits(file: FileChange, before: _Side, after: _Side) -> tuple[_Edits, _Edits]:
+def _edits(file: FileChange, before: _OpaqueSide, after: _OpaqueSide) -> tuple[_Edits, _Edits]:
     """What has to stand where, on both sides of a file."""
     found: tuple[_Edits, _Edits] = ({}, {})
     for place in _places(file, before, after):
@@ -164,7 +164,7 @@ def _edits(file: FileChange, before: _Side, after: _Side) -> tuple[_Edits, _Edit
     return found
 
 
-def _places(file: FileChange, before: _Side, after: _Side) -> list[_Place]:
+def _places(file: FileChange, before: _OpaqueSide, after: _OpaqueSide) -> list[_Place]:
     """The places of a patch, without the calls that only moved within their function."""
     places = [_Place(before.on(old), after.on(new)) for hunk in file.hunks for old, new in _runs(hunk)]
     for place in places:
@@ -173,10 +173,10 @@ def _places(file: FileChange, before: _Side, after: _Side) -> list[_Place]:
     return [place for place in places if place.old and place.new]
 
 
-def _cancel(places: list[_Place], before: _Side, after: _Side) -> None:
+def _cancel(places: list[_Place], before: _OpaqueSide, after: _OpaqueSide) -> None:
     """Take out of a place what is written on both sides, or out of several what is, in one function."""
 
-    def named(side: _Side, call: Written) -> tuple[str, str]:
+    def named(side: _OpaqueSide, call: WrittenCall) -> tuple[str, str]:
         return side.function(call.first).rpartition(":")[2] if len(places) > 1 else "", call.text
 
     gone = Counter(named(before, call) for place in places for call in place.old)
@@ -206,10 +206,10 @@ def _runs(hunk: Hunk) -> Iterator[tuple[list[int], list[int]]]:
     yield old, new
 
 
-def _same_call(place: _Place) -> list[tuple[Written, Written]]:
+def _same_call(place: _Place) -> list[tuple[WrittenCall, WrittenCall]]:
     """Calls of one function with other arguments than before, taken out of a place."""
-    pairs: list[tuple[Written, Written]] = []
-    by_name: dict[tuple[str, int], list[Written]] = defaultdict(list)
+    pairs: list[tuple[WrittenCall, WrittenCall]] = []
+    by_name: dict[tuple[str, int], list[WrittenCall]] = defaultdict(list)
     for call in place.new:
         by_name[call.through + call.name, len(call.args)].append(call)
     for queue in by_name.values():
@@ -223,7 +223,9 @@ def _same_call(place: _Place) -> list[tuple[Written, Written]]:
     return pairs
 
 
-def _flags(old: Written, new: Written, before: _Side, after: _Side, found: tuple[_Edits, _Edits]) -> None:
+def _flags(
+    old: WrittenCall, new: WrittenCall, before: _OpaqueSide, after: _OpaqueSide, found: tuple[_Edits, _Edits]
+) -> None:
     """Flags that became, or were, something that cannot be read stay what they are on the other side."""
     if not any(isinstance(effect, _MASKED) for effect in KERNEL.effects.get(old.name, ())):
         return
@@ -237,9 +239,9 @@ def _flags(old: Written, new: Written, before: _Side, after: _Side, found: tuple
             found[0][a] = now
 
 
-def _assigned(opaque: list[Written], stands: list[Written]) -> dict[Written, list[Written]]:
+def _assigned(opaque: list[WrittenCall], stands: list[WrittenCall]) -> dict[WrittenCall, list[WrittenCall]]:
     """Opaque calls with the readable ones that they may do the same as, each of these at one."""
-    found: dict[Written, list[Written]] = defaultdict(list)
+    found: dict[WrittenCall, list[WrittenCall]] = defaultdict(list)
     for number, call in enumerate(stands):
         at = number / len(stands)
         scored = [(_alike(call, o), -abs(at - n / len(opaque)), o) for n, o in enumerate(opaque)]
@@ -249,7 +251,7 @@ def _assigned(opaque: list[Written], stands: list[Written]) -> dict[Written, lis
     return {call: does for call, does in found.items() if does}
 
 
-def _alike(call: Written, opaque: Written) -> int:
+def _alike(call: WrittenCall, opaque: WrittenCall) -> int:
     """How much speaks for an opaque call doing what another one does; 0 when nothing does, or the names say that it does
     the opposite."""
     words, others = _words(call.name), _words(opaque.name)
@@ -284,13 +286,13 @@ def _turn(words: frozenset[str]) -> int:
     return bool(words & _TAKES) - bool(words & _GIVES)
 
 
-def _spelled(call: Written, does: list[Written], dark: _Side, light: _Side) -> str:
+def _spelled(call: WrittenCall, does: list[WrittenCall], dark: _OpaqueSide, light: _OpaqueSide) -> str:
     """The text of the calls that an opaque one stands for, with the names that locals have on its side."""
     texts = [_renamed(c.text, dark, dark.function(call.first), light, light.function(c.first)) for c in does]
     return texts[0] if len(texts) == 1 else f"({', '.join([*texts, call.text])})"
 
 
-def _renamed(text: str, dark: _Side, key: str, light: _Side, other: str) -> str:
+def _renamed(text: str, dark: _OpaqueSide, key: str, light: _OpaqueSide, other: str) -> str:
     if not key or not other:
         return text
     here, there = dark.world.body(key).locals, light.world.body(other).locals

@@ -16,7 +16,7 @@ _OBJECT = re.compile(r"\b[A-Za-z]\w*(?:_|->)\w[\w>-]*")
 """What looks like a name of C in a sentence: it has an underscore or an arrow."""
 
 
-class Run(Value, frozen=True):
+class StoredRun(Value, frozen=True):
     """What is kept of a finding that has a schedule: `reviewbot.review.remember` writes it."""
 
     id: str
@@ -29,7 +29,7 @@ class Run(Value, frozen=True):
     """The series itself: the schedule is one of the patched code."""
 
 
-class Told(Value, frozen=True):
+class ToldStep(Value, frozen=True):
     """A step of a schedule and the line of source that it stands for; 0 and empty where there is none."""
 
     step: Step
@@ -37,20 +37,20 @@ class Told(Value, frozen=True):
     source: str = ""
 
 
-def load(folder: Path, name: str) -> Run:
+def load(folder: Path, name: str) -> StoredRun:
     """The run of that id. Raises ReviewError for an id that is none, an unknown one, or a damaged file."""
     if not RUN_ID.fullmatch(name):
         raise ReviewError(f"`{name}` is no id of a finding: it has eight hex digits, as in the last line of a reply")
     path = folder / f"{name}.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Run)
+        return msgspec.json.decode(path.read_bytes(), type=StoredRun)
     except FileNotFoundError:
         raise ReviewError(f"no finding {name} is kept in {folder}: run `reviewbot check` on the mail again") from None
     except (OSError, msgspec.MsgspecError) as error:
         raise ReviewError(f"{path} cannot be read ({error}): run `reviewbot check` on the mail again") from None
 
 
-def runs(folder: Path) -> list[Run]:
+def runs(folder: Path) -> list[StoredRun]:
     """All runs that can be read, the newest first."""
     paths = [p for p in folder.glob("*.json") if RUN_ID.fullmatch(p.stem)] if folder.is_dir() else []
     found = []
@@ -62,23 +62,23 @@ def runs(folder: Path) -> list[Run]:
     return found
 
 
-def told(steps: tuple[Step, ...], source: Source | None) -> Iterator[Told]:
+def told(steps: tuple[Step, ...], source: Source | None) -> Iterator[ToldStep]:
     """The steps with their lines of source, as far as `source` has them.
 
     A step that knows its line is shown that line. One that knows only the function, or the line where that begins, is
     shown the line in there with a call or an object that its words name, else the line where the function begins.
     """
-    files: dict[str, _File | None] = {}
+    files: dict[str, _SourceLines | None] = {}
     for step in steps:
         if step.file and step.file not in files:
             content = source.read(step.file) if source else None
-            files[step.file] = _File(content) if content is not None else None
+            files[step.file] = _SourceLines(content) if content is not None else None
         file = files.get(step.file)
         number = file.find(step) if file else step.line
-        yield Told(step, number, file.line(number) if file else "")
+        yield ToldStep(step, number, file.line(number) if file else "")
 
 
-class _File:
+class _SourceLines:
     def __init__(self, content: bytes) -> None:
         from reviewbot.csource.lower import lower
 

@@ -25,7 +25,7 @@ class Cond(NamedTuple):
     other: bool = False
 
 
-class Change(NamedTuple):
+class CellChange(NamedTuple):
     """`=`: set, `+`: add, `drop`: one less but never below 0; `value` is a cell where `other` is set."""
 
     cell: int
@@ -40,11 +40,11 @@ Guard = tuple[tuple[Cond, ...], ...]
 ALWAYS: Guard = ((),)
 
 
-class Edge(msgspec.Struct, frozen=True, gc=False):
+class AutomatonEdge(msgspec.Struct, frozen=True, gc=False):
     """One way on from a place."""
 
     guard: Guard
-    changes: tuple[Change, ...]
+    changes: tuple[CellChange, ...]
     target: int
     act: Act
     """Where it comes from: words, place in the source, what is waited for."""
@@ -69,7 +69,7 @@ class Class(msgspec.Struct, frozen=True):
     entry: int
     home: frozenset[int]
     """Places where a task has nothing to do: it has finished, or waits for work."""
-    edges: tuple[tuple[Edge, ...], ...]
+    edges: tuple[tuple[AutomatonEdge, ...], ...]
     """By place."""
     offset: int
     """Where its tasks begin in the state."""
@@ -146,7 +146,7 @@ def holds(cond: Cond, state: bytes) -> bool:
     return is_open(((cond,),), state)
 
 
-def apply(changes: tuple[Change, ...], state: bytearray, cells: tuple[Cell, ...]) -> None:
+def apply(changes: tuple[CellChange, ...], state: bytearray, cells: tuple[Cell, ...]) -> None:
     """Do the changes in order. Errors: OutOfRange."""
     for cell, op, value, other in changes:
         by = state[value] if other else value
@@ -156,7 +156,7 @@ def apply(changes: tuple[Change, ...], state: bytearray, cells: tuple[Cell, ...]
         state[cell] = new
 
 
-def fire(automaton: Automaton, state: bytes, c: Class, task: int, edge: Edge) -> bytes:
+def fire(automaton: Automaton, state: bytes, c: Class, task: int, edge: AutomatonEdge) -> bytes:
     """The state after one task took one way on, whose guard holds. Errors: OutOfRange."""
     after = bytearray(state)
     apply(edge.changes, after, automaton.cells)
@@ -164,7 +164,7 @@ def fire(automaton: Automaton, state: bytes, c: Class, task: int, edge: Edge) ->
     return bytes(after)
 
 
-def successors(automaton: Automaton, state: bytes) -> Iterator[tuple[int, int, Edge, bytes]]:
+def successors(automaton: Automaton, state: bytes) -> Iterator[tuple[int, int, AutomatonEdge, bytes]]:
     """Every (class, task, edge, state after) from a state: the plain meaning of the automaton, for checking others."""
     for number, c in enumerate(automaton.classes):
         for task in range(c.n):

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import msgspec
 
 from reviewbot.sim.memory import GFP_NOIO, Gfp, Mempool, mempool_alloc, mempool_free, try_mempool_alloc
-from reviewbot.sim.program import Act, Here, If, Local, Locals, Node, Routine, Seq, Step, address
+from reviewbot.sim.program import Act, Here, If, Local, Locals, Node, ProgramStep, Routine, Seq, address
 from reviewbot.sim.work import WorkQueue, queue_work
 
 
@@ -78,7 +78,7 @@ def _submit(bio: Bio) -> Node:
             return _with(here, ((), ())), _go(bio)
         fresh, earlier = here.me.bios
         text = f"leaves the bio for {bio.map.title} on current->bio_list"
-        return _with(here, ((*fresh, bio), earlier)), Step((Act(text=text),))
+        return _with(here, ((*fresh, bio), earlier)), ProgramStep((Act(text=text),))
 
     return Local(meaning)
 

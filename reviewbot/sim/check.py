@@ -12,7 +12,7 @@ import msgspec
 
 from reviewbot.sim.automaton import Automaton
 from reviewbot.sim.compile import compile_model
-from reviewbot.sim.explore import Limits, OutOfTime, explore
+from reviewbot.sim.explore import OutOfTime, SearchLimits, explore
 from reviewbot.sim.knot import Knot, WaitFor, knots
 from reviewbot.sim.program import Model, Resource, Unbalanced
 from reviewbot.sim.space import Space
@@ -22,10 +22,10 @@ from reviewbot.types import Trace
 Outcome = Literal["stuck", "free", "vacuous", "inconclusive"]
 Key = tuple[tuple[str, str], ...]
 
-__all__ = ["Key", "Knot", "Limits", "Outcome", "Result", "check"]
+__all__ = ["Key", "Knot", "Outcome", "SearchLimits", "SearchResult", "check"]
 
 
-class Result(msgspec.Struct, frozen=True):
+class SearchResult(msgspec.Struct, frozen=True):
     """What a search says of a model.
 
     stuck: a knot is reachable; `trace` is its schedule, executed again. free: every state was reached and nobody is
@@ -58,13 +58,13 @@ class Result(msgspec.Struct, frozen=True):
 
 def check(
     model: Model,
-    limits: Limits | None = None,
+    limits: SearchLimits | None = None,
     through: Resource | str | Iterable[Resource | str] | None = None,
     known: Collection[Key] = (),
     *,
     reduce: bool = True,
-    confirm: Limits | None = None,
-) -> Result:
+    confirm: SearchLimits | None = None,
+) -> SearchResult:
     """Search a model for knots.
 
     through: the knot has to pass through one of these, each the name of a resource, of a class of tasks or of a queued
@@ -90,24 +90,24 @@ def _no_collections() -> Iterator[None]:
 
 def _check(
     model: Model,
-    limits: Limits | None,
+    limits: SearchLimits | None,
     through: Resource | str | Iterable[Resource | str] | None,
     known: Collection[Key],
     reduce: bool,
-    confirm: Limits | None,
-) -> Result:
+    confirm: SearchLimits | None,
+) -> SearchResult:
     try:
         automaton = compile_model(model)
     except Unbalanced as error:
-        return Result("inconclusive", 0, str(error))
-    limits = limits or Limits()
+        return SearchResult("inconclusive", 0, str(error))
+    limits = limits or SearchLimits()
     until = time.process_time() + limits.seconds
     space = explore(automaton, limits, reduce=reduce)
     try:
         result = _judge(space, _names(through), known, until)
     except OutOfTime:
         reason = f"more than {limits.seconds:g} s"
-        return Result("inconclusive", len(space.order), reason, edges=len(space.targets), complete=False)
+        return SearchResult("inconclusive", len(space.order), reason, edges=len(space.targets), complete=False)
     if confirm is None or not reduce or result.outcome not in ("free", "stuck"):
         return result
     return _confirmed(result, automaton, confirm)
@@ -121,16 +121,16 @@ def _names(through: Resource | str | Iterable[Resource | str] | None) -> frozens
     return frozenset(map(str, through))
 
 
-def _judge(space: Space, through: frozenset[str], known: Collection[Key], until: float) -> Result:
+def _judge(space: Space, through: frozenset[str], known: Collection[Key], until: float) -> SearchResult:
     states, edges = len(space.order), len(space.targets)
     if space.broken:
-        return Result("inconclusive", states, space.reason, edges=edges, complete=False)
+        return SearchResult("inconclusive", states, space.reason, edges=edges, complete=False)
     required = space.automaton.model.reachable
     missing = [mark for mark in required if mark not in space.marks]
     if not required:
-        return Result("vacuous", states, "the model says of nothing that it must be reachable", edges=edges)
+        return SearchResult("vacuous", states, "the model says of nothing that it must be reachable", edges=edges)
     if missing and space.complete:
-        return Result("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
+        return SearchResult("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
     graph = WaitFor(space.automaton)
     found = knots(space, until, graph)
     every = tuple(knot for _, knot in found)
@@ -140,18 +140,18 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
         state, knot = wanted[0]
         way = space.path(state)
         told = trace(space, way, knot, graph)
-        return Result("stuck", states, "", told, knot, every, edges, len(way) - 1, complete=space.complete)
+        return SearchResult("stuck", states, "", told, knot, every, edges, len(way) - 1, complete=space.complete)
     if not space.complete:
-        return Result("inconclusive", states, space.reason, knots=every, edges=edges)
+        return SearchResult("inconclusive", states, space.reason, knots=every, edges=edges)
     if counting:
         names = "; ".join(f"{w.task} waits for {w.waits_for}" for w in counting[0][1].waits)
         reason = f"stuck, but not through {', '.join(sorted(through))}: {names}"
-        return Result("inconclusive", states, reason, knots=every, edges=edges)
+        return SearchResult("inconclusive", states, reason, knots=every, edges=edges)
     reason = "stuck only in knots that do not count" if found else ""
-    return Result("free", states, reason, knots=every, edges=edges)
+    return SearchResult("free", states, reason, knots=every, edges=edges)
 
 
-def _confirmed(result: Result, automaton: Automaton, limits: Limits) -> Result:
+def _confirmed(result: SearchResult, automaton: Automaton, limits: SearchLimits) -> SearchResult:
     """The result, with the number of states of the whole space where that agrees."""
     until = time.process_time() + limits.seconds
     whole = explore(automaton, limits, reduce=False)

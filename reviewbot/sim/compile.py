@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 
 from reviewbot.limits import MAX_CELL, MAX_PENDING_NODES, MAX_PLACES_OF_CLASS
-from reviewbot.sim.automaton import Automaton, Class, Edge, Work
+from reviewbot.sim.automaton import Automaton, AutomatonEdge, Class, Work
 from reviewbot.sim.link import Linker
 from reviewbot.sim.locks import Cpu
 from reviewbot.sim.program import (
@@ -32,10 +32,10 @@ from reviewbot.sim.program import (
     Model,
     ModelError,
     Node,
+    ProgramStep,
     Resource,
     Routine,
     Seq,
-    Step,
     Test,
     Unbalanced,
     Update,
@@ -61,7 +61,7 @@ class GraphEnd(Node, frozen=True, eq=False):
     graph: Graph
 
 
-class Finish(Node, frozen=True, eq=False):
+class FinishNode(Node, frozen=True, eq=False):
     """A thread of a runner is done with a routine."""
 
     runner: Runner
@@ -81,7 +81,7 @@ class Todo:
         self.depth: int = rest.depth + 1 if rest else 1
 
 
-class Place(msgspec.Struct, frozen=True, eq=False):
+class ProgramPlace(msgspec.Struct, frozen=True, eq=False):
     """A place before linking: its ways on with targets as numbers."""
 
     acts: tuple[tuple[Act, int, tuple[str, ...]], ...]
@@ -149,7 +149,7 @@ class _Compiler:
 
     def runner_class(self, name: str, n: int, cpu: Resource | None) -> _Class:
         made = _Class(self, name, n, cpu)
-        made.places.append(Place((), home=True))
+        made.places.append(ProgramPlace((), home=True))
         self.classes.append(made)
         return made
 
@@ -159,7 +159,7 @@ class _Compiler:
         for c in self.classes:
             edges = tuple(
                 tuple(
-                    Edge(guard, changes, target, act, marks)
+                    AutomatonEdge(guard, changes, target, act, marks)
                     for act, target, marks in place.acts
                     for guard, changes in linker.ways(act)
                 )
@@ -189,7 +189,7 @@ class _Class:
 
     def __init__(self, compiler: _Compiler, name: str, n: int, cpu: Resource | None) -> None:
         self.compiler, self.name, self.n, self.cpu = compiler, name, n, cpu
-        self.places: list[Place] = []
+        self.places: list[ProgramPlace] = []
         self.is_task = True
         self._numbers: dict[tuple[int, Locals], int] = {}
         self._open: list[tuple[int, Todo, Locals]] = []
@@ -204,13 +204,13 @@ class _Class:
     def serve(self, runner: Runner, work: Routine, once: bool) -> int:
         """Teach the threads a routine; returns the place where they begin it."""
         self.is_task = False
-        last = self.node((runner, work), Finish(runner, work))
+        last = self.node((runner, work), FinishNode(runner, work))
         entry = self.place(self.todo(work, self.todo(last, None)), Locals())
         enter, _ = self.interrupting(runner)
         act = self.guarded(begin(runner, work, once))
         act = msgspec.structs.replace(act, when=act.when & enter.when, do=(*act.do, *enter.do))
         home = self.places[0]
-        self.places[0] = Place((*home.acts, (act, entry, ())), home=True)
+        self.places[0] = ProgramPlace((*home.acts, (act, entry, ())), home=True)
         return entry
 
     def work(self) -> bool:
@@ -248,7 +248,7 @@ class _Class:
         key = (id(todo), me if todo else Locals())
         if key not in self._numbers:
             self._numbers[key] = len(self.places)
-            self.places.append(Place((), home=todo is None))
+            self.places.append(ProgramPlace((), home=todo is None))
             if todo is not None:
                 self._open.append((len(self.places) - 1, todo, me))
             if len(self.places) > MAX_PLACES_OF_CLASS:
@@ -258,7 +258,7 @@ class _Class:
     def advance(self, todo: Todo | None, me: Locals) -> tuple[Todo | None, Locals]:
         """Go on over what is no step, up to the next step or the end."""
         for _ in range(MAX_PLACES_OF_CLASS):
-            if todo is None or isinstance(todo.node, Step | If | Either | Finish):
+            if todo is None or isinstance(todo.node, ProgramStep | If | Either | FinishNode):
                 return todo, me
             if todo.depth > MAX_PENDING_NODES:
                 raise ModelError(f"{self.name}: calls nest without end")
@@ -301,7 +301,7 @@ class _Class:
     def leave(self, what: str, rest: Todo | None) -> Todo | None:
         until = CallEnd if what == "return" else Again
         while rest is not None and not isinstance(rest.node, until):
-            if isinstance(rest.node, CallEnd | Finish):
+            if isinstance(rest.node, CallEnd | FinishNode):
                 break
             rest = rest.rest
         if rest is None or not isinstance(rest.node, until):
@@ -320,27 +320,27 @@ class _Class:
 
     # --- ways on
 
-    def compile(self, todo: Todo, me: Locals) -> Place:
+    def compile(self, todo: Todo, me: Locals) -> ProgramPlace:
         node, rest = todo.node, todo.rest
         match node:
-            case Step(acts):
+            case ProgramStep(acts):
                 target = self.place(rest, me)
                 ways: Iterable[tuple[Act, int]] = [(act, target) for act in acts]
                 home = any(act.idle for act in acts)
-                return Place(tuple((self.guarded(a), t, self.marks(a, t)) for a, t in ways), home)
+                return ProgramPlace(tuple((self.guarded(a), t, self.marks(a, t)) for a, t in ways), home)
             case If(test, then, other):
                 ways = self.outcomes(test, self.todo(then, rest), self.todo(other, rest), me)
             case While(test, body):
                 ways = self.outcomes(test, self.todo(body, self.again(node, rest)), rest, me)
             case Either(nodes):
                 ways = [(Act(), self.place(self.todo(child, rest), me)) for child in nodes]
-            case Finish(runner, work):
+            case FinishNode(runner, work):
                 _, leave = self.interrupting(runner)
                 act = finish(runner, work)
                 ways = [(msgspec.structs.replace(act, do=(*act.do, *leave)), 0)]
             case _:
                 raise ModelError(f"{self.name}: {type(node).__name__} is no step")
-        return Place(tuple((self.guarded(act), target, self.marks(act, target)) for act, target in ways))
+        return ProgramPlace(tuple((self.guarded(act), target, self.marks(act, target)) for act, target in ways))
 
     def outcomes(
         self, test: Test | Attempt, yes: Todo | None, no: Todo | None, me: Locals

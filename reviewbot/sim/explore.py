@@ -29,7 +29,7 @@ PER_STATE = 28 + 12 + 4 + 8 + 56 + 32 + 4
 """Bytes a state costs besides its content: key, rounding, spread, list, table, its index, start."""
 
 
-class Limits(msgspec.Struct, frozen=True):
+class SearchLimits(msgspec.Struct, frozen=True):
     """Where a search gives up. What it has not seen then is inconclusive, never free.
 
     states: number of states. seconds: of processor time, so that a busy machine does not change what is found.
@@ -56,7 +56,7 @@ def timed(items: Iterable[T], until: float) -> Iterator[T]:
         yield item
 
 
-def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Space:
+def explore(automaton: Automaton, limits: SearchLimits, *, reduce: bool = True) -> Space:
     """Search; with `reduce` tasks are sorted and releases fused (`reviewbot.sim.reduce`), else nothing is left out."""
     space = Space(automaton, fused(automaton) if reduce else plain(automaton), reduce)
     order = space.order
@@ -85,7 +85,7 @@ def explore(automaton: Automaton, limits: Limits, *, reduce: bool = True) -> Spa
     return space
 
 
-def _exhausted(space: Space, limits: Limits, until: float) -> str:
+def _exhausted(space: Space, limits: SearchLimits, until: float) -> str:
     """The limit that is hit, in words."""
     if len(space.order) > limits.states:
         return f"more than {limits.states:,} states"

@@ -39,7 +39,7 @@ from reviewbot.types import Place
 P = ParamSpec("P")
 
 
-class Program(Generic[P]):
+class SourceProgram(Generic[P]):
     """A function of a model. Calling it with arguments gives a routine: a step, a work item, a callback."""
 
     def __init__(self, function: Callable[P, None], file: str = "", title: str = "", told: bool = True) -> None:
@@ -50,10 +50,10 @@ class Program(Generic[P]):
         self._title = title
         self.told = told
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Bound:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> BoundName:
         if kwargs:
             raise ModelError(f"{self.name}(): arguments of a program are given by position")
-        return Bound(self, args)
+        return BoundName(self, args)
 
     def __str__(self) -> str:
         return self.name
@@ -70,10 +70,10 @@ class Program(Generic[P]):
         return _Specialiser(self, args).block(_parsed(self.function).body)
 
 
-class Bound(Routine, frozen=True, eq=True):
+class BoundName(Routine, frozen=True, eq=True):
     """A program with its arguments."""
 
-    program: Program[...]
+    program: SourceProgram[...]
     args: tuple[Hashable, ...]
 
     @property
@@ -89,9 +89,11 @@ class Bound(Routine, frozen=True, eq=True):
 
 
 @overload
-def program(function: Callable[P, None], /) -> Program[P]: ...
+def program(function: Callable[P, None], /) -> SourceProgram[P]: ...
 @overload
-def program(*, file: str = "", title: str = "", told: bool = True) -> Callable[[Callable[P, None]], Program[P]]: ...
+def program(
+    *, file: str = "", title: str = "", told: bool = True
+) -> Callable[[Callable[P, None]], SourceProgram[P]]: ...
 def program(function: Callable[P, None] | None = None, /, *, file: str = "", title: str = "", told: bool = True) -> Any:
     """Make a program of a function.
 
@@ -100,15 +102,15 @@ def program(function: Callable[P, None] | None = None, /, *, file: str = "", tit
     told: False where a trace need not say that a thread or an interrupt runs it.
     """
     if function is not None:
-        return Program(function)
-    return lambda function: Program(function, file, title, told)
+        return SourceProgram(function)
+    return lambda function: SourceProgram(function, file, title, told)
 
 
 def task(
     *, n: int = 1, name: str = "", file: str = "", cpu: Resource | None = None
 ) -> Callable[[Callable[[], None]], Task]:
     """Make a class of `n` tasks of a function without parameters; `name` is what a trace calls them."""
-    return lambda function: Task(name or function.__name__, Bound(Program(function, file), ()), n, cpu)
+    return lambda function: Task(name or function.__name__, BoundName(SourceProgram(function, file), ()), n, cpu)
 
 
 # --- reading the function --------------------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ def _condition(value: Any) -> Any:
 class _Specialiser:
     """Turns the statements of one function, for one set of arguments, into a program."""
 
-    def __init__(self, program: Program[...], args: tuple[Hashable, ...]) -> None:
+    def __init__(self, program: SourceProgram[...], args: tuple[Hashable, ...]) -> None:
         function, self.parsed, self.place = program.function, _parsed(program.function), program.place
         if len(args) != len(self.parsed.parameters):
             raise ModelError(f"{program.name}() takes {len(self.parsed.parameters)} arguments, not {len(args)}")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from reviewbot.limits import MAX_NESTED_TAKES
-from reviewbot.sim.automaton import Automaton, Change, Edge
+from reviewbot.sim.automaton import Automaton, AutomatonEdge, CellChange
 
 
-class Spot(NamedTuple):
+class FutureSpot(NamedTuple):
     """Where tasks are: a class, and a place of it."""
 
     number: int
     place: int
 
 
-class Effect(NamedTuple):
+class FutureEffect(NamedTuple):
     """A cell higher (or lower) than it is now."""
 
     cell: int
@@ -33,13 +33,13 @@ class Future:
     def __init__(self, automaton: Automaton, meant: bool = False) -> None:
         self.automaton = automaton
         self.only_meant = meant
-        self.entries = {work.pending: [Spot(*entry) for entry in work.entries] for work in automaton.works}
+        self.entries = {work.pending: [FutureSpot(*entry) for entry in work.entries] for work in automaton.works}
         self.threads = frozenset(number for work in automaton.works for number, _ in work.entries)
         self._possible = self._effects_of_classes()
-        self._onward: dict[Spot, list[tuple[tuple[Change, ...], tuple[Spot, ...]]]] = {}
-        self._known: dict[tuple[Spot, Effect], bool] = {}
+        self._onward: dict[FutureSpot, list[tuple[tuple[CellChange, ...], tuple[FutureSpot, ...]]]] = {}
+        self._known: dict[tuple[FutureSpot, FutureEffect], bool] = {}
 
-    def brings(self, spot: Spot, effect: Effect) -> bool:
+    def brings(self, spot: FutureSpot, effect: FutureEffect) -> bool:
         """Whether a task there would have the effect."""
         if effect not in self._possible[spot.number]:
             return False
@@ -48,14 +48,19 @@ class Future:
             self._known[key] = self._search(spot, effect)
         return self._known[key]
 
-    def _effects_of_classes(self) -> list[set[Effect]]:
+    def _effects_of_classes(self) -> list[set[FutureEffect]]:
         """For each class what its tasks may do anywhere, and the works that they queue: no more than that."""
-        found: list[set[Effect]] = []
+        found: list[set[FutureEffect]] = []
         queues: list[set[int]] = []
         for c in self.automaton.classes:
             changes = [change for edges in c.edges for edge in edges for change in self._changes(edge)]
             found.append(
-                {Effect(ch.cell, higher) for ch in changes for higher in (True, False) if _after(ch, 0, higher) > 0}
+                {
+                    FutureEffect(ch.cell, higher)
+                    for ch in changes
+                    for higher in (True, False)
+                    if _after(ch, 0, higher) > 0
+                }
             )
             queues.append({entry.number for ch in changes for entry in self.entries.get(ch.cell, ())})
         for _ in found:  # as far as works queue works
@@ -63,7 +68,7 @@ class Future:
                 mine.update(*(found[other] for other in others))
         return found
 
-    def _search(self, spot: Spot, effect: Effect) -> bool:
+    def _search(self, spot: FutureSpot, effect: FutureEffect) -> bool:
         if spot.number in self.threads and spot.place in self.automaton.classes[spot.number].home:
             return False
         todo = [(spot, 0)]
@@ -85,20 +90,20 @@ class Future:
                             todo.append(step)
         return False
 
-    def _ways(self, spot: Spot) -> list[tuple[tuple[Change, ...], tuple[Spot, ...]]]:
+    def _ways(self, spot: FutureSpot) -> list[tuple[tuple[CellChange, ...], tuple[FutureSpot, ...]]]:
         """Each edge's changes, and where the task then is and where somebody begins the work that it has queued."""
         if spot not in self._onward:
             c = self.automaton.classes[spot.number]
             self._onward[spot] = ways = []
             for edge in c.edges[spot.place]:
-                onward = [] if edge.target in c.home else [Spot(spot.number, edge.target)]
+                onward = [] if edge.target in c.home else [FutureSpot(spot.number, edge.target)]
                 for change in edge.changes:
                     if change.op == "+" and change.value > 0:
                         onward += self.entries.get(change.cell, ())
                 ways.append((self._changes(edge), tuple(onward)))
         return self._onward[spot]
 
-    def _changes(self, edge: Edge) -> tuple[Change, ...]:
+    def _changes(self, edge: AutomatonEdge) -> tuple[CellChange, ...]:
         on = edge.act.on
         if not self.only_meant or on is None:
             return edge.changes
@@ -109,7 +114,7 @@ UNKNOWN = -2 * MAX_NESTED_TAKES
 """The cell was set to something that is not the effect: how far it is from where it began is not known any more."""
 
 
-def _after(change: Change, net: int, higher: bool) -> int:
+def _after(change: CellChange, net: int, higher: bool) -> int:
     """How far in the wanted direction the cell is after a change, at most MOST against it."""
     if change.op == "=":
         return 1 if change.other or (change.value > 0) == higher else UNKNOWN

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from reviewbot.limits import MAX_CACHED_ROWS, MAX_CELL
-from reviewbot.sim.automaton import Automaton, Change, Class, Cond, Guard
+from reviewbot.sim.automaton import Automaton, CellChange, Class, Cond, Guard
 from reviewbot.sim.reduce import Move
 from reviewbot.sim.space import Space
 
@@ -122,12 +122,12 @@ def _move(space: Space, number: int, task: int, place: int, move: Move) -> Itera
     yield f"{indent}target(index[{' + '.join(['k', *changed, *([str(constant * space.factor)] if constant else [])])}])"
 
 
-def leaves_range(changes: tuple[Change, ...]) -> bool:
+def leaves_range(changes: tuple[CellChange, ...]) -> bool:
     """Whether a change is there only to end the search: no cell can take it."""
     return any(change.op == "+" and abs(change.value) > MAX_CELL and not change.other for change in changes)
 
 
-def added(changes: tuple[Change, ...], size: int) -> tuple[list[str], int]:
+def added(changes: tuple[CellChange, ...], size: int) -> tuple[list[str], int]:
     """What the changes add to a state: expressions, and a number that is known beforehand."""
     now: dict[int, tuple[tuple[str, ...], int]] = {}  # cell -> its value: expressions of the state before, and a number
     for change in changes:

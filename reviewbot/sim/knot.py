@@ -15,17 +15,17 @@ from math import inf
 
 import msgspec
 
-from reviewbot.sim.automaton import ALWAYS, Automaton, Class, Cond, Edge, Guard, Work, holds, is_open
+from reviewbot.sim.automaton import ALWAYS, Automaton, AutomatonEdge, Class, Cond, Guard, Work, holds, is_open
 from reviewbot.sim.explore import OutOfTime, timed
-from reviewbot.sim.future import Effect, Future, Spot
+from reviewbot.sim.future import Future, FutureEffect, FutureSpot
 from reviewbot.sim.graph import bottoms, circles
 from reviewbot.sim.locks import Cpu
 from reviewbot.sim.program import Act, Resource
 from reviewbot.sim.reduce import Moves
 from reviewbot.sim.space import Space
-from reviewbot.types import Wait
+from reviewbot.types import KnotEdge
 
-Node = Spot | Work
+Node = FutureSpot | Work
 """Work that is queued and that no thread can take waits as well."""
 
 
@@ -35,7 +35,7 @@ class Knot(msgspec.Struct, frozen=True):
     nodes: tuple[Node, ...]
     members: tuple[Node, ...]
     """The circle, and everybody else that could bring what somebody in it waits for, and is dead as well."""
-    waits: tuple[Wait, ...]
+    waits: tuple[KnotEdge, ...]
     key: tuple[tuple[str, str], ...]
     """(who, what it waits for), sorted: the same circle in another model has the same key."""
     names: frozenset[str]
@@ -95,7 +95,7 @@ def _last(space: Space, graph: WaitFor, dead: dict[int, int], settled: list[int]
 
 def _complete(space: Space, graph: WaitFor, dead: dict[int, int], knot: Knot) -> int:
     """The first state where all members of a knot are dead, and wait for nobody else who is dead there."""
-    mask = sum(graph.bit(node) for node in knot.members if isinstance(node, Spot))
+    mask = sum(graph.bit(node) for node in knot.members if isinstance(node, FutureSpot))
     works = [node for node in knot.members if isinstance(node, Work)]
     first = -1
     for state, there in dead.items():
@@ -173,7 +173,7 @@ class WaitFor:
         self.future = Future(automaton)
         self.threads = self.future.threads
 
-    def bit(self, spot: Spot) -> int:
+    def bit(self, spot: FutureSpot) -> int:
         """The bit of a place in a mask."""
         return self.rows[spot.number][1][spot.place]
 
@@ -182,18 +182,18 @@ class WaitFor:
         """The future of what is done to a resource on purpose: giving back to a pool is not meant to free memory."""
         return Future(self.automaton, meant=True)
 
-    def at_home(self, spot: Spot) -> bool:
+    def at_home(self, spot: FutureSpot) -> bool:
         """Whether tasks there have nothing to do."""
         return spot.place in self.automaton.classes[spot.number].home
 
-    def edges(self, spot: Spot) -> tuple[Edge, ...]:
+    def edges(self, spot: FutureSpot) -> tuple[AutomatonEdge, ...]:
         """The ways on from there."""
         return self.automaton.classes[spot.number].edges[spot.place]
 
-    def spots(self, state: bytes) -> list[Spot]:
+    def spots(self, state: bytes) -> list[FutureSpot]:
         """Where there are tasks, each place once, in order: of two circles of one length the first one counts."""
         classes = self.automaton.classes
-        return [Spot(number, place) for number, c in enumerate(classes) for place in sorted(set(c.places(state)))]
+        return [FutureSpot(number, place) for number, c in enumerate(classes) for place in sorted(set(c.places(state)))]
 
     def occupied(self, state: bytes) -> int:
         """The places where there are tasks, as a bit mask."""
@@ -219,12 +219,12 @@ class WaitFor:
         """How often each work is queued."""
         return bytes(state[work.pending] for work in self.automaton.works)
 
-    def brings(self, node: Node, wanted: frozenset[Effect]) -> bool:
+    def brings(self, node: Node, wanted: frozenset[FutureEffect]) -> bool:
         """Whether somebody there would still make one of the wanted changes."""
         return self._brings(self.future, node, wanted)
 
-    def _brings(self, future: Future, node: Node, wanted: frozenset[Effect]) -> bool:
-        spots = [node] if isinstance(node, Spot) else [Spot(*entry) for entry in node.entries]
+    def _brings(self, future: Future, node: Node, wanted: frozenset[FutureEffect]) -> bool:
+        spots = [node] if isinstance(node, FutureSpot) else [FutureSpot(*entry) for entry in node.entries]
         return any(future.brings(spot, effect) for spot in spots for effect in wanted)
 
     # --- knots
@@ -244,7 +244,7 @@ class WaitFor:
             self._drop_hopeful(members, state, alive)
         for node in members:
             members[node] = tuple(self.providers(node, state, list(members)))
-        groups = [group for group in bottoms(members) if any(isinstance(node, Spot) for node in group)]
+        groups = [group for group in bottoms(members) if any(isinstance(node, FutureSpot) for node in group)]
         meant = {node: self._meant(node, state, members[node]) for group in groups for node in group}
         return [self._knot(circle, group, state, members) for group in groups for circle in circles(group, meant)]
 
@@ -263,7 +263,7 @@ class WaitFor:
         others = [spot for spot in spots if spot not in knot.members]
         return not any(True for node in knot.members for _ in self.providers(node, state, others))
 
-    def _drop_hopeful(self, members: dict[Node, tuple[Node, ...]], state: bytes, alive: list[Spot]) -> None:
+    def _drop_hopeful(self, members: dict[Node, tuple[Node, ...]], state: bytes, alive: list[FutureSpot]) -> None:
         """Take out who waits for somebody that is not stuck, until nobody is left who does."""
         movable: list[Node] = [
             *(spot for spot in alive if not (spot.number in self.threads and self.at_home(spot))),
@@ -274,7 +274,7 @@ class WaitFor:
                 del members[node]
             movable = list(hopeful)
 
-    def _can_be_taken(self, work: Work, state: bytes, alive: list[Spot]) -> bool:
+    def _can_be_taken(self, work: Work, state: bytes, alive: list[FutureSpot]) -> bool:
         """Whether a thread is at home that may take the work now, or one is busy that will be."""
         for number, entry in work.entries:
             c = self.automaton.classes[number]
@@ -286,9 +286,9 @@ class WaitFor:
                 return True
         return False
 
-    def wanted(self, node: Node, state: bytes) -> frozenset[Effect]:
+    def wanted(self, node: Node, state: bytes) -> frozenset[FutureEffect]:
         """The changes of cells that would let it go on."""
-        guards = [edge.guard for edge in self.edges(node)] if isinstance(node, Spot) else self._begins(node)
+        guards = [edge.guard for edge in self.edges(node)] if isinstance(node, FutureSpot) else self._begins(node)
         return frozenset(effect for cond in _false(guards, state) for effect in _remedies(cond))
 
     def _begins(self, work: Work) -> list[Guard]:
@@ -306,7 +306,7 @@ class WaitFor:
 
     def _occupies(self, node: Node, work: Work, state: bytes) -> bool:
         """Whether the task is one of the threads that would have to take the work, and none of them is at home."""
-        if not isinstance(node, Spot) or self.at_home(node):
+        if not isinstance(node, FutureSpot) or self.at_home(node):
             return False
         classes = self.automaton.classes
         return any(node.number == n and classes[n].entry not in classes[n].places(state) for n, _ in work.entries)
@@ -317,7 +317,7 @@ class WaitFor:
         self, circle: tuple[Node, ...], group: list[Node], state: bytes, members: dict[Node, tuple[Node, ...]]
     ) -> Knot:
         waits = tuple(
-            Wait(self.name(node), self.waits_for(node, state), ", ".join(map(self.name, members[node])) or "nobody")
+            KnotEdge(self.name(node), self.waits_for(node, state), ", ".join(map(self.name, members[node])) or "nobody")
             for node in circle
         )
         names = frozenset(name for node in circle for name in self._names(node, state))
@@ -329,12 +329,12 @@ class WaitFor:
             return f"the queued {node.title.removeprefix('the ')}"
         return self.automaton.classes[node.number].name
 
-    def blocked(self, spot: Spot) -> Act:
+    def blocked(self, spot: FutureSpot) -> Act:
         """The act whose words say best why a task does not move: the first one that says what it waits for."""
         edges = self.edges(spot)
         return next((edge.act for edge in edges if edge.act.waits), edges[0].act)
 
-    def interrupted(self, spot: Spot, state: bytes) -> Resource | None:
+    def interrupted(self, spot: FutureSpot, state: bytes) -> Resource | None:
         """The processor, where nothing but an interrupt that runs on it keeps a task from going on."""
         owners = {self.automaton.cells[c.cell].owner for c in _false([edge.guard for edge in self.edges(spot)], state)}
         return next(iter(owners)) if owners and all(isinstance(owner, Cpu) for owner in owners) else None
@@ -347,7 +347,7 @@ class WaitFor:
             return str(cpu)
         return _wanted(self.blocked(node))
 
-    def how(self, spot: Spot, state: bytes) -> str:
+    def how(self, spot: FutureSpot, state: bytes) -> str:
         """In what it waits, a verb."""
         if cpu := self.interrupted(spot, state):
             return f"is interrupted on {cpu}"
@@ -373,14 +373,14 @@ def _wanted(act: Act) -> str:
     return act.waits or str(act.when if act.on is None else act.on)
 
 
-def _remedies(cond: Cond) -> Iterator[Effect]:
+def _remedies(cond: Cond) -> Iterator[FutureEffect]:
     """The changes that can make a false condition true."""
     if cond.op != "<" or cond.other:
-        yield Effect(cond.cell, True)
+        yield FutureEffect(cond.cell, True)
     if cond.op != ">=" or cond.other:
-        yield Effect(cond.cell, False)
+        yield FutureEffect(cond.cell, False)
     if cond.other:
-        yield from (Effect(cond.value, True), Effect(cond.value, False))
+        yield from (FutureEffect(cond.value, True), FutureEffect(cond.value, False))
 
 
 def _false(guards: list[Guard], state: bytes) -> Iterator[Cond]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import product
 from operator import eq, ge, gt, le, lt, ne
 
-from reviewbot.sim.automaton import Change, Cond, Guard
+from reviewbot.sim.automaton import CellChange, Cond, Guard
 from reviewbot.sim.program import TRUE, Act, All, Any, Cell, Cmp, ModelError, Resource, Test, Update
 from reviewbot.sim.waits import WaitQueue
 
@@ -34,13 +34,13 @@ class Linker:
         }
         self.cells = tuple(_observed([way for ways in self._ways.values() for way in ways]))
         self._numbers = {cell: i for i, cell in enumerate(self.cells)}
-        self._cache: dict[int, tuple[tuple[Guard, tuple[Change, ...]], ...]] = {}
+        self._cache: dict[int, tuple[tuple[Guard, tuple[CellChange, ...]], ...]] = {}
 
     def number(self, cell: Cell) -> int | None:
         """The number of a cell; None for one that makes no difference."""
         return self._numbers.get(cell)
 
-    def ways(self, act: Act) -> tuple[tuple[Guard, tuple[Change, ...]], ...]:
+    def ways(self, act: Act) -> tuple[tuple[Guard, tuple[CellChange, ...]], ...]:
         """Guard and changes of an act; several where a wake-up may pick one of several exclusive sleepers."""
         if id(act) not in self._cache:
             self._cache[id(act)] = tuple(
@@ -72,12 +72,12 @@ class Linker:
                 return Cond(cell, op, value)
         raise ModelError(f"no such comparison: {test}")
 
-    def _changes(self, do: tuple[Update, ...]) -> Iterator[Change]:
+    def _changes(self, do: tuple[Update, ...]) -> Iterator[CellChange]:
         for update in do:
             if update.cell in self._numbers and update.op != "wake":
                 other = isinstance(update.value, Cell)
                 value = self._numbers[update.value] if isinstance(update.value, Cell) else update.value
-                yield Change(self._numbers[update.cell], update.op, value, other)
+                yield CellChange(self._numbers[update.cell], update.op, value, other)
 
 
 def _sites(acts: list[Act]) -> dict[Resource, list[Cell]]:

@@ -13,9 +13,9 @@ from reviewbot.sim.program import (
     Local,
     Locals,
     Node,
+    ProgramStep,
     Resource,
     Seq,
-    Step,
     Test,
     Update,
     argument,
@@ -136,12 +136,12 @@ class PercpuRef(Resource, frozen=True, eq=False):
 
 def take(resource: Resource, call: str, text: str, waits: str, when: Test, *do: Update) -> Node:
     """A step that acquires: a task waits in `call` for `waits` until `when` holds."""
-    return Step((Act(when, do, text, f"{call}({argument(resource)})", waits, resource),))
+    return ProgramStep((Act(when, do, text, f"{call}({argument(resource)})", waits, resource),))
 
 
 def give(resource: Resource, text: str, *do: Update) -> Node:
     """A step that releases and never waits."""
-    return Step((Act(do=do, text=text, on=resource),))
+    return ProgramStep((Act(do=do, text=text, on=resource),))
 
 
 def _try(resource: Resource, call: str, when: Test, *do: Update) -> Attempt:
@@ -174,7 +174,7 @@ def _off(cell: str, by: int, what: str) -> Node:
         if not isinstance(here.cpu, Cpu):
             return here.me, Seq()
         region = here.cpu.irqs_off if cell == "irq" else here.cpu.bh_off
-        return here.me, Step((Act(do=(region.add(by),), text=what),))
+        return here.me, ProgramStep((Act(do=(region.add(by),), text=what),))
 
     return Local(meaning)
 

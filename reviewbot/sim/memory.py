@@ -18,10 +18,10 @@ from reviewbot.sim.program import (
     Locals,
     ModelError,
     Node,
+    ProgramStep,
     Resource,
     Routine,
     Seq,
-    Step,
     Test,
     Unbalanced,
     While,
@@ -111,7 +111,7 @@ def _enter(scope: str, text: str) -> Node:
                 f"{here.task}: more than {MAX_NESTED_SCOPES} scopes inside of each other, the last {scope}"
             )
         me = msgspec.structs.replace(here.me, scopes=(*here.me.scopes, scope))
-        return me, Step((Act(text=text),)) if text else Seq()
+        return me, ProgramStep((Act(text=text),)) if text else Seq()
 
     return Local(meaning)
 
@@ -121,7 +121,7 @@ def _leave(scope: str, text: str) -> Node:
         if not here.me.scopes or here.me.scopes[-1] != scope:
             raise Unbalanced(f"{here.task}: {text or scope} without the scope open as the innermost one")
         me = msgspec.structs.replace(here.me, scopes=here.me.scopes[:-1])
-        return me, Step((Act(text=text),)) if text else Seq()
+        return me, ProgramStep((Act(text=text),)) if text else Seq()
 
     return Local(meaning)
 
@@ -186,9 +186,9 @@ def alloc_page(memory: Memory, gfp: Gfp = GFP_KERNEL) -> Node:
             reserve = Act(memory.free.is_(0), (), f"calls {call} and takes a page of the emergency reserve", on=memory)
             return here.me, If(Attempt((take,), (reserve,)), Seq(), _from_reserve())
         if memory.reclaim is None:
-            return here.me, Step((take,))
+            return here.me, ProgramStep((take,))
         if memory.reclaimable is None:
-            again: Node = Seq((_reclaim(memory, left), Step((take,))))
+            again: Node = Seq((_reclaim(memory, left), ProgramStep((take,))))
             return here.me, If(Attempt((take,), (none,)), Seq(), again)
         none = msgspec.structs.replace(none, when=none.when & memory.reclaimable)
         return here.me, While(Attempt((none,), (take,)), _reclaim(memory, left))
@@ -211,7 +211,7 @@ def free_page(memory: Memory) -> Node:
     def meaning(here: Here) -> tuple[Locals, Node]:
         if here.me.reserve:
             return msgspec.structs.replace(here.me, reserve=here.me.reserve - 1), Seq()
-        return here.me, Step((Act(do=(memory.free.add(),), text="a page becomes free", on=memory),))
+        return here.me, ProgramStep((Act(do=(memory.free.add(),), text="a page becomes free", on=memory),))
 
     return Local(meaning)
 
@@ -242,9 +242,9 @@ def mempool_alloc(pool: Mempool, gfp: Gfp = GFP_NOIO) -> Node:
         got, none = _elements(pool, pool.call)
         left = effective(gfp, here.me)
         if pool.memory is None or pool.memory.reclaim is None or Gfp.DIRECT_RECLAIM not in left:
-            return here.me, Step(got)
+            return here.me, ProgramStep(got)
         depleted = Act(none, (), f"calls {pool.call} and finds the reserve empty: direct reclaim", on=pool)
-        return here.me, If(Attempt(got, (depleted,)), Seq(), Seq((_reclaim(pool.memory, left), Step(got))))
+        return here.me, If(Attempt(got, (depleted,)), Seq(), Seq((_reclaim(pool.memory, left), ProgramStep(got))))
 
     return Local(meaning)
 
@@ -259,8 +259,8 @@ def mempool_free(pool: Mempool) -> Node:
     """mempool_free(): fills the reserve up first, and only then gives memory back."""
     text = f"gives an element back to {pool}"
     if pool.memory is None:
-        return Step((Act(do=(pool.free.add(),), text=text, on=pool),))
-    return Step(
+        return ProgramStep((Act(do=(pool.free.add(),), text=text, on=pool),))
+    return ProgramStep(
         (
             Act(pool.free < pool.min_nr, (pool.free.add(),), text, on=pool),
             Act(pool.free >= pool.min_nr, (pool.memory.free.add(),), text, on=pool),

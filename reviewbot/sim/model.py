@@ -5,7 +5,7 @@ is for models written as Python functions `reviewbot.sim.program` for models bui
 """
 
 from reviewbot.sim.bio import Bio, BioSet, bio_alloc_bioset, bio_put, submit_bio
-from reviewbot.sim.frontend import Bound, Program, program, task
+from reviewbot.sim.frontend import BoundName, SourceProgram, program, task
 from reviewbot.sim.locks import (
     Cpu,
     Mutex,
@@ -81,10 +81,10 @@ from reviewbot.sim.program import (
     ModelError,
     Named,
     Node,
+    ProgramStep,
     Resource,
     Routine,
     Seq,
-    Step,
     Task,
     Test,
     Unbalanced,
@@ -150,7 +150,7 @@ __all__ = [
     "Attempt",
     "Bio",
     "BioSet",
-    "Bound",
+    "BoundName",
     "Completion",
     "Cpu",
     "Either",
@@ -167,15 +167,15 @@ __all__ = [
     "Named",
     "Node",
     "PercpuRef",
-    "Program",
+    "ProgramStep",
     "Resource",
     "Routine",
     "Runner",
     "RwSem",
     "Semaphore",
     "Seq",
+    "SourceProgram",
     "SpinLock",
-    "Step",
     "Task",
     "Test",
     "Timer",

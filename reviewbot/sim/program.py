@@ -217,13 +217,13 @@ class Node(msgspec.Struct, frozen=True, eq=False):
         return self.over(lambda act: msgspec.structs.replace(act, text=text))
 
 
-class Step(Node, frozen=True, eq=False):
+class ProgramStep(Node, frozen=True, eq=False):
     """One indivisible step with one or more ways on; a task waits here while none is open."""
 
     acts: tuple[Act, ...]
 
     def over(self, change: Callable[[Act], Act]) -> Node:
-        return Step(tuple(change(act) for act in self.acts))
+        return ProgramStep(tuple(change(act) for act in self.acts))
 
 
 class Seq(Node, frozen=True, eq=False):

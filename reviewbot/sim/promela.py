@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewbot.sim.automaton import Automaton, Change, Class, Cond, Edge, Guard
+from reviewbot.sim.automaton import Automaton, AutomatonEdge, CellChange, Class, Cond, Guard
 
 
 def promela(automaton: Automaton) -> str:
@@ -36,7 +36,7 @@ def _lines(automaton: Automaton) -> Iterator[str]:
     yield "} }"
 
 
-def _place(c: Class, edges: tuple[Edge, ...]) -> Iterator[str]:
+def _place(c: Class, edges: tuple[AutomatonEdge, ...]) -> Iterator[str]:
     if not edges:
         yield "  goto fin;"
         return
@@ -63,11 +63,11 @@ def _conjunction(conjunction: tuple[Cond, ...]) -> str:
     return f"({' && '.join(f's[{c.cell}] {c.op} {_value(c)}' for c in conjunction) or 'true'})"
 
 
-def _value(item: Cond | Change) -> str:
+def _value(item: Cond | CellChange) -> str:
     return f"s[{item.value}]" if item.other else str(item.value)
 
 
-def _change(change: Change) -> str:
+def _change(change: CellChange) -> str:
     cell, value = f"s[{change.cell}]", _value(change)
     match change.op:
         case "=":

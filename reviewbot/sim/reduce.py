@@ -15,16 +15,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from reviewbot.sim.automaton import ALWAYS, Automaton, Change, Class, Edge, Guard
+from reviewbot.sim.automaton import ALWAYS, Automaton, AutomatonEdge, CellChange, Class, Guard
 
 
 class Move(msgspec.Struct, frozen=True, gc=False):
     """One edge, and the releases that are done together with it."""
 
     guard: Guard
-    changes: tuple[Change, ...]
+    changes: tuple[CellChange, ...]
     target: int
-    edges: tuple[Edge, ...]
+    edges: tuple[AutomatonEdge, ...]
     marks: tuple[str, ...]
     """Marks that it reaches."""
 
@@ -65,13 +65,13 @@ def _fused(automaton: Automaton, c: Class, senses: list[Sense]) -> tuple[tuple[M
     return tuple(moves)
 
 
-def _move(edges: tuple[Edge, ...]) -> Move:
+def _move(edges: tuple[AutomatonEdge, ...]) -> Move:
     changes = tuple(change for edge in edges for change in edge.changes)
     marks = tuple(mark for edge in edges for mark in edge.marks)
     return Move(edges[0].guard, changes, edges[-1].target, edges, marks)
 
 
-def _chain(edge: Edge, c: Class, free: dict[int, Edge]) -> tuple[Edge, ...]:
+def _chain(edge: AutomatonEdge, c: Class, free: dict[int, AutomatonEdge]) -> tuple[AutomatonEdge, ...]:
     chain, seen = [edge], {edge.target}
     while (after := free.get(chain[-1].target)) is not None:
         chain.append(after)
@@ -81,7 +81,7 @@ def _chain(edge: Edge, c: Class, free: dict[int, Edge]) -> tuple[Edge, ...]:
     return tuple(chain)
 
 
-def _free(c: Class, senses: list[Sense]) -> dict[int, Edge]:
+def _free(c: Class, senses: list[Sense]) -> dict[int, AutomatonEdge]:
     """The places whose only way on is a release that always succeeds and that nothing tests."""
     return {
         place: edges[0]
@@ -90,7 +90,7 @@ def _free(c: Class, senses: list[Sense]) -> dict[int, Edge]:
     }
 
 
-def _released(edge: Edge, senses: list[Sense]) -> bool:
+def _released(edge: AutomatonEdge, senses: list[Sense]) -> bool:
     return all(
         ch.op == "+" and not ch.other and (senses[ch.cell].rises if ch.value > 0 else senses[ch.cell].falls)
         for ch in edge.changes

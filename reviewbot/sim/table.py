@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from struct import Struct
 
 from reviewbot.limits import MAX_CELL, MAX_TABLE_ENTRIES
-from reviewbot.sim.automaton import Change, is_open
+from reviewbot.sim.automaton import CellChange, is_open
 from reviewbot.sim.reduce import Move
 from reviewbot.sim.space import Space
 
@@ -131,7 +131,7 @@ class _Tasks:
         return int.from_bytes(kept, "big")
 
 
-def added(changes: tuple[Change, ...], state: bytes) -> int:
+def added(changes: tuple[CellChange, ...], state: bytes) -> int:
     """What changes of cells add to a state, of which only what they read has to be there. Errors: ValueError."""
     now: dict[int, int] = {}
     for cell, op, value, other in changes:

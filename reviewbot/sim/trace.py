@@ -10,11 +10,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 from reviewbot.sim.automaton import Automaton, Class, Work, apply, fire, is_open
-from reviewbot.sim.future import Spot
+from reviewbot.sim.future import FutureSpot
 from reviewbot.sim.knot import Knot, WaitFor
 from reviewbot.sim.reduce import Move
 from reviewbot.sim.space import Space
-from reviewbot.sim.waiting import Run, Task, Waiting
+from reviewbot.sim.waiting import TaskRun, Waiting, WaitingTask
 from reviewbot.types import Place, Step, Trace
 
 
@@ -22,10 +22,10 @@ class ReplayError(Exception):
     """The search claims a step that the automaton does not have: a fault of ours."""
 
 
-def replay(space: Space, way: list[bytes]) -> list[Run]:
+def replay(space: Space, way: list[bytes]) -> list[TaskRun]:
     """Execute a way of the search, edge by edge, on the automaton without reductions. Errors: ReplayError."""
     automaton, now = space.automaton, space.automaton.initial
-    runs: list[Run] = []
+    runs: list[TaskRun] = []
     for before, after in pairwise(way):
         task, move = _mover(space, before, after, now, runs[-1].task if runs else None)
         c = automaton.classes[task.number]
@@ -33,20 +33,20 @@ def replay(space: Space, way: list[bytes]) -> list[Run]:
             if edge not in c.edges[c.place(now, task.nth)] or not is_open(edge.guard, now):
                 raise ReplayError(f"{c.name} cannot take step {len(runs) + 1}: {edge.act.text or edge.act.when}")
             now = fire(automaton, now, c, task.nth, edge)
-            runs.append(Run(task, edge, now))
+            runs.append(TaskRun(task, edge, now))
         if ordered(automaton, now) != (after if space.ordered else ordered(automaton, after)):
             raise ReplayError(f"after step {len(runs)} the state is not the one that the search found")
     return runs
 
 
-def _mover(space: Space, before: bytes, after: bytes, now: bytes, last: Task | None) -> tuple[Task, Move]:
+def _mover(space: Space, before: bytes, after: bytes, now: bytes, last: WaitingTask | None) -> tuple[WaitingTask, Move]:
     """Who moved between two states of the search, and how; the task that moved last, where it may have been that."""
-    found: list[tuple[Task, Move]] = []
+    found: list[tuple[WaitingTask, Move]] = []
     for number, c in enumerate(space.automaton.classes):
         for nth in range(c.n):
             for move in space.moves[number][c.place(now, nth)]:
                 if is_open(move.guard, now) and _leads(space.automaton, c, nth, move, now, after):
-                    found.append((Task(number, nth), move))
+                    found.append((WaitingTask(number, nth), move))
     if not found:
         raise ReplayError("no task can take a step of the search")
     return next((way for way in found if way[0] == last), found[0])
@@ -81,7 +81,7 @@ def trace(space: Space, way: list[bytes], knot: Knot, graph: WaitFor | None = No
 
 
 class _Teller:
-    def __init__(self, space: Space, runs: list[Run], knot: Knot, graph: WaitFor) -> None:
+    def __init__(self, space: Space, runs: list[TaskRun], knot: Knot, graph: WaitFor) -> None:
         self.automaton, self.runs, self.knot = space.automaton, runs, knot
         self.states = [space.automaton.initial, *(run.state for run in runs)]
         self.waiting = Waiting(graph, runs, knot)
@@ -93,8 +93,8 @@ class _Teller:
             if not (self.states[-1][node.pending] if isinstance(node, Work) else at(node)):
                 raise ReplayError(f"{self.graph.name(node)} is not where the knot has it")
         nodes = dict.fromkeys((*self.knot.members, *self.knot.nodes))
-        stuck = [task for node in nodes if isinstance(node, Spot) for task in at(node)]
-        blocked: dict[int, list[Task]] = {}
+        stuck = [task for node in nodes if isinstance(node, FutureSpot) for task in at(node)]
+        blocked: dict[int, list[WaitingTask]] = {}
         for task in stuck:
             blocked.setdefault(self.since(task), []).append(task)
         steps: list[Step] = []
@@ -126,13 +126,13 @@ class _Teller:
                 found.update(range(first, last + 1))
         return found
 
-    def step(self, task: Task, text: str, at: Place | None) -> list[Step]:
+    def step(self, task: WaitingTask, text: str, at: Place | None) -> list[Step]:
         if not text:
             return []
         place = at or Place("", 0)
         return [Step(self.waiting.name(task), text, place.file, place.line, place.function if place.file else "")]
 
-    def words(self, run: Run, after: bytes) -> str:
+    def words(self, run: TaskRun, after: bytes) -> str:
         text, last = run.edge.act.text, run.edge.act.last
         if "{one}" not in text:
             return text
@@ -142,7 +142,7 @@ class _Teller:
                 one = "the last"
         return text.replace("{one}", one)
 
-    def since(self, task: Task) -> int:
+    def since(self, task: WaitingTask) -> int:
         """The step after which the task could not go on any more."""
         place = self.waiting.spot(task).place
         c = self.automaton.classes[task.number]

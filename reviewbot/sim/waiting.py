@@ -13,13 +13,13 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from reviewbot.sim.automaton import Edge, Work
-from reviewbot.sim.future import Effect, Spot
+from reviewbot.sim.automaton import AutomatonEdge, Work
+from reviewbot.sim.future import FutureEffect, FutureSpot
 from reviewbot.sim.knot import Knot, Node, WaitFor
 from reviewbot.sim.locks import Mutex, PercpuRef, RwSem, Semaphore, SpinLock
 from reviewbot.sim.memory import Memory, Mempool
 from reviewbot.sim.program import Resource
-from reviewbot.types import Wait
+from reviewbot.types import KnotEdge
 
 HOLDABLE = (Mutex, SpinLock, RwSem, Semaphore, PercpuRef, Memory, Mempool)
 """What a task has for itself after having taken it, unlike a completion that it has seen."""
@@ -30,33 +30,33 @@ PLURAL = re.compile(r"(kworker|worker|writer)\b")
 """Names of classes of which all tasks can be told in one word."""
 
 
-class Task(NamedTuple):
+class WaitingTask(NamedTuple):
     """One task of a class, by its position in the state."""
 
     number: int
     nth: int
 
 
-class Run(NamedTuple):
+class TaskRun(NamedTuple):
     """One step of a schedule: who, how, and the state after it."""
 
-    task: Task
-    edge: Edge
+    task: WaitingTask
+    edge: AutomatonEdge
     state: bytes
 
 
 class Waiting:
     """The end of a schedule, with the knot that it leads to."""
 
-    def __init__(self, graph: WaitFor, runs: list[Run], knot: Knot) -> None:
+    def __init__(self, graph: WaitFor, runs: list[TaskRun], knot: Knot) -> None:
         self.graph, self.automaton, self.runs, self.knot = graph, graph.automaton, runs, knot
         self.state = runs[-1].state if runs else self.automaton.initial
-        self._names: dict[Task, str] = {}
+        self._names: dict[WaitingTask, str] = {}
         self._told: set[Node] = set()
         for run in (*(run for run in runs if run.edge.act.text), *runs):
             self.name(run.task)
 
-    def name(self, task: Task) -> str:
+    def name(self, task: WaitingTask) -> str:
         """What a task is called: those of a class are numbered in the order in which they appear."""
         if task not in self._names:
             c = self.automaton.classes[task.number]
@@ -68,20 +68,20 @@ class Waiting:
         """What stands there is called: queued work, or all the tasks."""
         return self.graph.name(node) if isinstance(node, Work) else ", ".join(self.name(t) for t in self.at(node))
 
-    def spot(self, task: Task) -> Spot:
+    def spot(self, task: WaitingTask) -> FutureSpot:
         """Where the task is."""
-        return Spot(task.number, self.automaton.classes[task.number].place(self.state, task.nth))
+        return FutureSpot(task.number, self.automaton.classes[task.number].place(self.state, task.nth))
 
-    def at(self, spot: Spot) -> list[Task]:
+    def at(self, spot: FutureSpot) -> list[WaitingTask]:
         """The tasks that are there."""
         n = self.automaton.classes[spot.number].n
-        return [task for i in range(n) if self.spot(task := Task(spot.number, i)) == spot]
+        return [task for i in range(n) if self.spot(task := WaitingTask(spot.number, i)) == spot]
 
-    def waits(self) -> tuple[Wait, ...]:
+    def waits(self) -> tuple[KnotEdge, ...]:
         """Who waits for what, who has it (those in the knot that hold it, else those that would bring it), and how."""
         circle = self.knot.nodes
         return tuple(
-            Wait(
+            KnotEdge(
                 self.call(node),
                 self.graph.waits_for(node, self.state),
                 ", ".join(self.owners(node)) or "nobody",
@@ -105,25 +105,25 @@ class Waiting:
             return [self.call(node)]
         return [f"{name}, which never gives it back" for name in self.keeper(wanted)]
 
-    def holding(self, nodes: Iterable[Node], wanted: frozenset[Effect]) -> list[Task]:
+    def holding(self, nodes: Iterable[Node], wanted: frozenset[FutureEffect]) -> list[WaitingTask]:
         """The tasks at those places that have what is wanted."""
-        spots = [node for node in nodes if isinstance(node, Spot)]
+        spots = [node for node in nodes if isinstance(node, FutureSpot)]
         return [task for spot in spots for task in self.at(spot) if self.held(task, wanted)]
 
-    def held(self, task: Task, wanted: frozenset[Effect]) -> frozenset[Effect]:
+    def held(self, task: WaitingTask, wanted: frozenset[FutureEffect]) -> frozenset[FutureEffect]:
         """What of it the task has taken, and has not given back."""
         return wanted & self.taken.get(task, frozenset())
 
     @cached_property
-    def taken(self) -> dict[Task, frozenset[Effect]]:
+    def taken(self) -> dict[WaitingTask, frozenset[FutureEffect]]:
         """What giving back would change, for each task that has taken something."""
-        counts: dict[Task, Counter[int]] = {}
+        counts: dict[WaitingTask, Counter[int]] = {}
         for run in self.runs:
             changes = {ch.cell: ch.value for ch in run.edge.changes if ch.op == "+" and not ch.other}
             counts.setdefault(run.task, Counter()).update(changes)
         holdable = {n for n, cell in enumerate(self.automaton.cells) if isinstance(cell.owner, HOLDABLE)}
         return {
-            task: frozenset(Effect(cell, by < 0) for cell, by in count.items() if by and cell in holdable)
+            task: frozenset(FutureEffect(cell, by < 0) for cell, by in count.items() if by and cell in holdable)
             for task, count in counts.items()
         }
 
@@ -132,11 +132,11 @@ class Waiting:
         asleep: list[Node] = [spot for spot in self.graph.spots(self.state) if self.graph.at_home(spot)]
         return [self.call(other) for other in self.graph.providers(node, self.state, asleep)]
 
-    def keeper(self, wanted: frozenset[Effect]) -> list[str]:
+    def keeper(self, wanted: frozenset[FutureEffect]) -> list[str]:
         """Who took last what nobody would ever give back."""
         for run in reversed(self.runs):
             for ch in run.edge.changes:
-                if ch.op == "+" and not ch.other and Effect(ch.cell, ch.value < 0) in wanted:
+                if ch.op == "+" and not ch.other and FutureEffect(ch.cell, ch.value < 0) in wanted:
                     return [self.name(run.task)]
         return []
 
@@ -165,14 +165,14 @@ class Waiting:
             return f"{waits} {self.missing(node, wanted - brought)}, or for {who} to {asked}"
         return f"{waits} {who} to {asked}"
 
-    def missing(self, node: Spot, wanted: frozenset[Effect]) -> str:
+    def missing(self, node: FutureSpot, wanted: frozenset[FutureEffect]) -> str:
         """What somebody waits for where something else would do as well, and who has it."""
         if self.holding([node], wanted):
             return self.alone(node, wanted)
         noun, keeper = self.graph.waits_for(node, self.state), self.keeper(wanted)
         return f"{noun}, of which {_and(keeper)} took the last" if keeper else noun
 
-    def alone(self, node: Spot, wanted: frozenset[Effect]) -> str:
+    def alone(self, node: FutureSpot, wanted: frozenset[FutureEffect]) -> str:
         """What somebody waits for who has to bring it himself, or whom nobody brings it any more."""
         noun, tasks = self.graph.waits_for(node, self.state), self.at(node)
         holding = self.holding([node], wanted)
@@ -196,19 +196,19 @@ class Waiting:
             return f"{_and(keeper)} to {asked}, which it never does"
         return f"{noun}, and nobody is left to {again}"
 
-    def spare(self, node: Spot, brought: frozenset[Effect]) -> bool:
+    def spare(self, node: FutureSpot, brought: frozenset[FutureEffect]) -> bool:
         """Whether that is not the resource itself that is waited for, but what another could be made of."""
         on = self.graph.blocked(node).on
         return self.graph.interrupted(node, self.state) is None and all(self.owner(e) is not on for e in brought)
 
-    def asked(self, node: Spot, effects: frozenset[Effect]) -> str:
+    def asked(self, node: FutureSpot, effects: frozenset[FutureEffect]) -> str:
         """What has to be done for whoever waits there; empty where nothing would help."""
         act = self.graph.blocked(node)
         for effect in sorted(effects, key=lambda e: (self.owner(e) is not act.on, e)):
             return self.owner(effect).asked(self.automaton.cells[effect.cell].role, act)
         return ""
 
-    def again(self, node: Spot, asked: str) -> str:
+    def again(self, node: FutureSpot, asked: str) -> str:
         """The same where what it is done to was just named."""
         if asked.startswith("wake up "):
             return "wake it up"
@@ -218,11 +218,11 @@ class Waiting:
         noun = self.graph.waits_for(node, self.state).removesuffix(" to finish")
         return asked.replace(noun, "it").replace(name, "it")
 
-    def owner(self, effect: Effect) -> Resource:
+    def owner(self, effect: FutureEffect) -> Resource:
         """The resource that the effect is on."""
         return self.automaton.cells[effect.cell].owner
 
-    def mention(self, node: Node, tasks: Sequence[Task] = (), every: bool = True) -> str:
+    def mention(self, node: Node, tasks: Sequence[WaitingTask] = (), every: bool = True) -> str:
         """Who stands there (or those of them), in a sentence: queued work is called queued only once."""
         if isinstance(node, Work):
             again = node.title if " " not in node.title else f"the {node.title.removeprefix('the ')}"
@@ -231,7 +231,7 @@ class Waiting:
             return name
         return self.several(tasks or self.at(node), every)
 
-    def several(self, tasks: Sequence[Task], every: bool = True) -> str:
+    def several(self, tasks: Sequence[WaitingTask], every: bool = True) -> str:
         """Some tasks in a sentence; all those of a class by its name, where that is a plain word."""
         c = self.automaton.classes[tasks[0].number] if tasks else None
         if c is not None and 1 < c.n == len(tasks) and PLURAL.match(c.name):

@@ -16,9 +16,9 @@ from reviewbot.sim.program import (
     Locals,
     ModelError,
     Node,
+    ProgramStep,
     Resource,
     Seq,
-    Step,
     Test,
     Update,
     While,
@@ -81,7 +81,7 @@ def _operand(other: object) -> int | Cell:
 def atomic_add(value: int, var: Var) -> Node:
     """atomic_add(), atomic_inc(), atomic_sub() and `counter += n` under a lock that is not part of the model."""
     sign = "+=" if value >= 0 else "-="
-    return Step((Act(do=(var.cell.add(value),), text=f"does {var} {sign} {abs(value)}", on=var),))
+    return ProgramStep((Act(do=(var.cell.add(value),), text=f"does {var} {sign} {abs(value)}", on=var),))
 
 
 def atomic_inc(var: Var) -> Node:
@@ -96,7 +96,7 @@ def atomic_dec(var: Var) -> Node:
 
 def atomic_set(var: Var, value: int) -> Node:
     """atomic_set(), WRITE_ONCE(): `var = value`."""
-    return Step((Act(do=(var.cell.set(value),), text=f"sets {var} = {value}", on=var),))
+    return ProgramStep((Act(do=(var.cell.set(value),), text=f"sets {var} = {value}", on=var),))
 
 
 def atomic_dec_and_test(var: Var) -> Attempt:
@@ -109,12 +109,12 @@ def atomic_dec_and_test(var: Var) -> Attempt:
 
 def set_bit(flag: Var) -> Node:
     """set_bit()."""
-    return Step((Act(do=(flag.cell.set(1),), text=f"sets {flag}", on=flag),))
+    return ProgramStep((Act(do=(flag.cell.set(1),), text=f"sets {flag}", on=flag),))
 
 
 def clear_bit(flag: Var) -> Node:
     """clear_bit()."""
-    return Step((Act(do=(flag.cell.set(0),), text=f"clears {flag}", on=flag),))
+    return ProgramStep((Act(do=(flag.cell.set(0),), text=f"clears {flag}", on=flag),))
 
 
 def test_and_set_bit(flag: Var) -> Attempt:
@@ -136,12 +136,12 @@ def choice() -> Attempt:
 
 def say(text: str) -> Node:
     """Nothing happens; the trace tells the text."""
-    return Step((Act(text=text),))
+    return ProgramStep((Act(text=text),))
 
 
 def reached(mark: str) -> Node:
     """Nothing happens; the mark counts as reached (Model.reachable)."""
-    return Step((Act(mark=mark),))
+    return ProgramStep((Act(mark=mark),))
 
 
 # --- completions -----------------------------------------------------------------------------------------------------
@@ -182,25 +182,25 @@ ENDED = {
 
 def complete(what: Completion) -> Node:
     """complete(): lets one waiter go, now or later."""
-    return Step((Act(do=(what.done.add(),), text=f"completes {what}", on=what),))
+    return ProgramStep((Act(do=(what.done.add(),), text=f"completes {what}", on=what),))
 
 
 def complete_all(what: Completion) -> Node:
     """complete_all(): lets all waiters go, now and later, until it is set up anew."""
-    return Step((Act(do=(what.all_done.set(1),), text=f"completes {what} for all", on=what),))
+    return ProgramStep((Act(do=(what.all_done.set(1),), text=f"completes {what} for all", on=what),))
 
 
 def reinit_completion(what: Completion) -> Node:
     """reinit_completion(): not done any more."""
     undo = (what.done.set(0), what.all_done.set(0))
-    return Step((Act(do=undo, text=f"calls reinit_completion({argument(what)})", on=what),))
+    return ProgramStep((Act(do=undo, text=f"calls reinit_completion({argument(what)})", on=what),))
 
 
 def wait_for_completion(what: Completion) -> Node:
     """wait_for_completion(), _io, _killable: sleeps until it is done."""
     call = f"wait_for_completion({argument(what)})"
     text = f"sees {what} completed"
-    return Step(
+    return ProgramStep(
         (
             Act(what.all_done > 0, (), text, call, str(what), what),
             Act(All((what.all_done.is_(0), what.done > 0)), (what.done.sub(),), text, call, str(what), what),
@@ -249,12 +249,14 @@ def _site(here: Here, exclusive: bool) -> str:
 
 def prepare_to_wait(queue: WaitQueue, *, site: str) -> Node:
     """prepare_to_wait(): counts as asleep from here on; `site` names the pair with schedule() and finish_wait()."""
-    return Local(lambda here: (here.me, Step((Act(do=(queue.asleep(f"{here.task}:{site}").add(),)),))))
+    return Local(lambda here: (here.me, ProgramStep((Act(do=(queue.asleep(f"{here.task}:{site}").add(),)),))))
 
 
 def schedule(queue: WaitQueue, *, site: str) -> Node:
     """schedule() after prepare_to_wait(): returns once a wake-up came since."""
-    return Local(lambda here: (here.me, Step((_wake_act(queue, f"{here.task}:{site}", "schedule()", str(queue)),))))
+    return Local(
+        lambda here: (here.me, ProgramStep((_wake_act(queue, f"{here.task}:{site}", "schedule()", str(queue)),)))
+    )
 
 
 def finish_wait(queue: WaitQueue, *, site: str) -> Node:
@@ -262,7 +264,7 @@ def finish_wait(queue: WaitQueue, *, site: str) -> Node:
 
     def meaning(here: Here) -> tuple[Locals, Node]:
         asleep, woken = queue.asleep(f"{here.task}:{site}"), queue.woken(f"{here.task}:{site}")
-        return here.me, Step((Act(asleep > 0, (asleep.sub(),)), Act(asleep.is_(0), (woken.drop(),))))
+        return here.me, ProgramStep((Act(asleep > 0, (asleep.sub(),)), Act(asleep.is_(0), (woken.drop(),))))
 
     return Local(meaning)
 
@@ -281,7 +283,7 @@ def _wait(queue: WaitQueue, test: Test, call: str, exclusive: bool = False, idle
             (Act(~test, (queue.asleep(site).add(),), f"sees {~test} in {call} and sleeps", on=queue),),
             (Act(test, (), f"sees {test} in {call}", on=queue),),
         )
-        return here.me, While(sees, Step((_wake_act(queue, site, call, words, idle),)))
+        return here.me, While(sees, ProgramStep((_wake_act(queue, site, call, words, idle),)))
 
     return Local(meaning)
 
@@ -304,7 +306,7 @@ def wait_event_idle(queue: WaitQueue, test: Test) -> Node:
 def wait_until(test: Test, what: str = "") -> Node:
     """A sleep whose wake-up is known to be right: goes on once the condition holds. `what` names what it waits for."""
     call = f"waits until {test}"
-    return Step((Act(test, (), f"sees {test}", call, what or str(test), _owner(test)),))
+    return ProgramStep((Act(test, (), f"sees {test}", call, what or str(test), _owner(test)),))
 
 
 def _owner(test: Test) -> Resource | None:
@@ -313,12 +315,12 @@ def _owner(test: Test) -> Resource | None:
 
 def wake_up(queue: WaitQueue) -> Node:
     """wake_up(): wakes all that sleep there, and one of those that sleep exclusively."""
-    return Step((Act(TRUE, (Update(queue.asleep("*"), "wake", 1),), f"wakes {queue}", on=queue),))
+    return ProgramStep((Act(TRUE, (Update(queue.asleep("*"), "wake", 1),), f"wakes {queue}", on=queue),))
 
 
 def wake_up_all(queue: WaitQueue) -> Node:
     """wake_up_all(): wakes all, exclusive or not."""
-    return Step((Act(TRUE, (Update(queue.asleep("*"), "wake", 0),), f"wakes all of {queue}", on=queue),))
+    return ProgramStep((Act(TRUE, (Update(queue.asleep("*"), "wake", 0),), f"wakes all of {queue}", on=queue),))
 
 
 def nothing() -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from reviewbot.sim.program import TRUE, Act, Cell, Node, Resource, Routine, Seq, Step, Test
+from reviewbot.sim.program import TRUE, Act, Cell, Node, ProgramStep, Resource, Routine, Seq, Test
 
 UNLIMITED = 256
 
@@ -126,7 +126,7 @@ def _queue(runner: Runner, work: Routine, text: str, when: Test, once: bool) -> 
 
 def queue_work(queue: WorkQueue, work: Routine) -> Node:
     """queue_work() of a work item of its own, one for each request: every call runs once."""
-    return Step(_queue(queue, work, f"queues {work.title} on {queue}", TRUE, once=False))
+    return ProgramStep(_queue(queue, work, f"queues {work.title} on {queue}", TRUE, once=False))
 
 
 def queue_work_once(queue: WorkQueue, work: Routine) -> Node:
@@ -140,12 +140,12 @@ def queue_work_once(queue: WorkQueue, work: Routine) -> Node:
 def _queue_once(runner: Runner, work: Routine, text: str) -> Node:
     pending = runner.pending(work, once=True)
     again = Act(pending > 0, (), f"{text}, where it is pending already", on=runner)
-    return Step((*_queue(runner, work, text, pending.is_(0), once=True), again))
+    return ProgramStep((*_queue(runner, work, text, pending.is_(0), once=True), again))
 
 
 def start_io(device: Interrupt, end_io: Routine) -> Node:
     """The hardware gets a request; at some time it interrupts and runs `end_io`. Requests finish in any order."""
-    return Step(_queue(device, end_io, f"starts I/O on {device}", TRUE, once=False))
+    return ProgramStep(_queue(device, end_io, f"starts I/O on {device}", TRUE, once=False))
 
 
 def raise_softirq(softirq: Interrupt, handler: Routine) -> Node:
@@ -196,7 +196,7 @@ def _wait(runner: Runner, need: Cell, busy: Cell, call: str, what: str, begins: 
     """Begin to flush, with what is then to be waited for; sleep until that has run."""
     first = tuple(Act(act.when & busy.is_(0), (busy.set(1), *act.do), act.text, call, what, runner) for act in begins)
     done = Act(need.is_(0), (busy.set(0),), f"returns from {call}", call, what, runner)
-    return Seq((Step(first), Step((done,))))
+    return Seq((ProgramStep(first), ProgramStep((done,))))
 
 
 def _item(work: Routine) -> str:
@@ -222,7 +222,7 @@ def drain_workqueue(queue: WorkQueue) -> Node:
     """drain_workqueue(), destroy_workqueue(): sleeps until nothing is queued or running."""
     call = f"drain_workqueue({queue})"
     empty = queue.queued.is_(0) & queue.active.is_(0)
-    return Step((Act(empty, (), f"returns from {call}", call, f"everything on {queue} to finish", queue),))
+    return ProgramStep((Act(empty, (), f"returns from {call}", call, f"everything on {queue} to finish", queue),))
 
 
 def _cancel(runner: Runner, work: Routine, call: str) -> Node:

@@ -17,7 +17,7 @@ from pathlib import Path
 from reviewbot.drafts import deliver
 from reviewbot.types import ReviewError
 from reviewbot.watch.config import Config
-from reviewbot.watch.ledger import OPEN, DraftRow, Held, Judged, Ledger
+from reviewbot.watch.ledger import OPEN, DraftRow, DraftState, Judged, Ledger
 from reviewbot.watch.schema import draft
 
 Run = Callable[[Sequence[str]], int]
@@ -65,9 +65,9 @@ class Box:
                     self.appeared += 1
             for row in self.ledger.drafts(draft.c.placed == self.id(), draft.c.state.not_in(OPEN)):
                 self._remove(row)
-            for row in self.ledger.drafts(draft.c.placed == self.id(), draft.c.state == Held.PENDING):
+            for row in self.ledger.drafts(draft.c.placed == self.id(), draft.c.state == DraftState.PENDING):
                 if not self.path(row.name).exists():
-                    self.ledger.change(row.name, state=Held.DROPPED, why="its file was removed")
+                    self.ledger.change(row.name, state=DraftState.DROPPED, why="its file was removed")
                 elif self.config.drafts.deliver and row.delivery != "done":
                     self._copy(row)
         except OSError as error:
@@ -117,7 +117,7 @@ class Box:
 
     def edit(self, row: DraftRow, run: Run, editor: Sequence[str]) -> Path:
         """Let the maintainer change a draft. ReviewError when what he leaves is no longer that mail: its ids stay."""
-        self._open(row, Held.PENDING)
+        self._open(row, DraftState.PENDING)
         work = self.folder / f".{row.name}.edit.eml"
         deliver.write(work, self.read(row))
         if run([*editor, str(work)]):
@@ -138,7 +138,7 @@ class Box:
         Returns the command. ReviewError when the draft is not to be released now: `anyway` overrides an embargo, a
         newer version and an earlier release that was not seen to end, but nothing sent or dropped.
         """
-        states = (Held.PENDING, Held.RELEASING, Held.SUPERSEDED) if anyway else (Held.PENDING,)
+        states = (DraftState.PENDING, DraftState.RELEASING, DraftState.SUPERSEDED) if anyway else (DraftState.PENDING,)
         self._open(row, *states)
         left = row.not_before - self.ledger.store.now()
         if left > 0 and not anyway:
@@ -146,7 +146,9 @@ class Box:
         if not self.path(row.name).exists():
             deliver.write(self.path(row.name), self.ledger.mail(row.name))
         command = deliver.send_command(self.path(row.name))
-        if not self.ledger.change(row.name, draft.c.state == row.state, state=Held.RELEASING, why="release begun"):
+        if not self.ledger.change(
+            row.name, draft.c.state == row.state, state=DraftState.RELEASING, why="release begun"
+        ):
             raise ReviewError(f"{row.name} is being released by another process")
         if not self.config.drafts.send:
             return command
@@ -154,20 +156,20 @@ class Box:
         if code:
             lacks = sending_lacks()
             why = f"git send-email ended with {code}{f': {lacks}' if lacks else ''}"
-            self.ledger.change(row.name, state=Held.PENDING, why=why)
+            self.ledger.change(row.name, state=DraftState.PENDING, why=why)
             raise ReviewError(f"{row.name} was not sent: {why}")
         self.sent(row)
         return command
 
     def sent(self, row: DraftRow) -> None:
         """The draft was sent, here or by hand."""
-        self.ledger.change(row.name, state=Held.SENT, why="released")
+        self.ledger.change(row.name, state=DraftState.SENT, why="released")
         self.settle()
 
     def drop(self, row: DraftRow, why: str) -> None:
         """The draft is not wanted."""
         self._open(row, *OPEN)
-        self.ledger.change(row.name, state=Held.DROPPED, why=why)
+        self.ledger.change(row.name, state=DraftState.DROPPED, why=why)
         self.settle()
 
     def false_positive(self, row: DraftRow, by: str, why: str) -> int:
@@ -175,7 +177,7 @@ class Box:
         with self.ledger.store.transaction():
             count = self.ledger.judge(row, Judged.FALSE_POSITIVE, by=by, said_in=why or row.name)
             if row.state in OPEN:
-                self.ledger.change(row.name, state=Held.DROPPED, why="false positive")
+                self.ledger.change(row.name, state=DraftState.DROPPED, why="false positive")
         self.settle()
         return count
 
@@ -183,7 +185,7 @@ class Box:
         """The findings of a draft hold, whatever was answered: later versions raise them again."""
         return self.ledger.judge(row, Judged.STANDS, by=by, said_in=row.name)
 
-    def _open(self, row: DraftRow, *states: Held) -> None:
+    def _open(self, row: DraftRow, *states: DraftState) -> None:
         if row.state not in states:
             why = f" ({row.why})" if row.why else ""
             over = "; --anyway overrides that" if row.state in OPEN else ""

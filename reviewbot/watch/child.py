@@ -19,7 +19,7 @@ from typing import Self
 
 import msgspec
 
-from reviewbot.mail.protocol import Limits
+from reviewbot.mail.protocol import MailLimits
 from reviewbot.watch.mail import Head
 
 _SIZE = struct.Struct(">I")
@@ -34,7 +34,7 @@ def main() -> None:
 
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    limits = msgspec.json.decode(sys.argv[1], type=Limits)
+    limits = msgspec.json.decode(sys.argv[1], type=MailLimits)
     child.confine(limits)
     while size := sys.stdin.buffer.read(_SIZE.size):
         child.allow(limits.cpu)
@@ -44,15 +44,15 @@ def main() -> None:
         answers.flush()
 
 
-class Unreadable(Exception):
+class UnreadableMail(Exception):
     """A mail that ended the child, and how."""
 
 
 class HeadReader:
     """Reads mails through a child process that is replaced whenever a mail ends it. Use it as a context manager."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(self, limits: MailLimits | None = None) -> None:
+        self.limits = limits or MailLimits()
         self._process: subprocess.Popen[bytes] | None = None
         self._home: tempfile.TemporaryDirectory[str] | None = None
 
@@ -72,11 +72,11 @@ class HeadReader:
             return msgspec.json.decode(answer, type=Head)
         except TimeoutError as error:
             self.close()
-            raise Unreadable(f"takes longer than {self.limits.seconds:g} s to read") from error
+            raise UnreadableMail(f"takes longer than {self.limits.seconds:g} s to read") from error
         except (EOFError, OSError, msgspec.MsgspecError) as error:
             code = self.close()
             how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
-            raise Unreadable(f"ends the mail reader ({how})") from error
+            raise UnreadableMail(f"ends the mail reader ({how})") from error
 
     def close(self) -> int:
         """End the child; returns its exit code."""

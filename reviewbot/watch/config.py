@@ -91,7 +91,7 @@ class Drafts(Table, frozen=True):
             raise ValueError(f"`deliver` is a Maildir folder or an IMAP address, not {self.deliver}")
 
 
-class Limits(Table, frozen=True):
+class ReviewLimits(Table, frozen=True):
     """`[limits]`: what a mail or a review may use before it is set aside."""
 
     mail_bytes: Count = 2 << 20
@@ -139,7 +139,7 @@ class Config(Table, frozen=True, rename={"lists": "list", "trees": "tree"}):
     lists: tuple[MailingList, ...] = ()
     trees: tuple[TreeRule, ...] = ()
     drafts: Drafts = Drafts()
-    limits: Limits = Limits()
+    limits: ReviewLimits = ReviewLimits()
     follow: Follow = Follow()
     patchwork: Patchwork = Patchwork()
     state: str = ""

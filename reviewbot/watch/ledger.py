@@ -15,7 +15,7 @@ from reviewbot.watch.schema import draft, judgement
 from reviewbot.watch.store import Store
 
 
-class Held(StrEnum):
+class DraftState(StrEnum):
     """Where a draft stands. RELEASING: handed to git send-email, which was not seen to end."""
 
     PENDING = "pending"
@@ -25,7 +25,7 @@ class Held(StrEnum):
     SUPERSEDED = "superseded"
 
 
-OPEN = (Held.PENDING, Held.RELEASING, Held.SUPERSEDED)
+OPEN = (DraftState.PENDING, DraftState.RELEASING, DraftState.SUPERSEDED)
 """States in which a draft still waits for somebody."""
 
 
@@ -47,7 +47,7 @@ class DraftRow(Value, frozen=True):
     lineage: str
     message_id: str
     subject: str
-    state: Held
+    state: DraftState
     made: float
     verdicts: str
     why: str = ""
@@ -102,7 +102,7 @@ class Ledger:
         columns = [draft.c[name] for name in DraftRow.__struct_fields__]
         return self.store.all(DraftRow, select(*columns).where(*where).order_by(draft.c.made, draft.c.name))
 
-    def in_state(self, *states: Held) -> list[DraftRow]:
+    def in_state(self, *states: DraftState) -> list[DraftRow]:
         """The drafts in one of some states."""
         return self.drafts(draft.c.state.in_(states))
 
@@ -123,7 +123,7 @@ class Ledger:
     def unplaced(self) -> list[DraftRow]:
         """Pending drafts whose file has not been written; locked in the caller's transaction, so by one worker only."""
         columns = [draft.c[name] for name in DraftRow.__struct_fields__]
-        where = and_(draft.c.placed == "", draft.c.state == Held.PENDING)
+        where = and_(draft.c.placed == "", draft.c.state == DraftState.PENDING)
         return self.store.all(DraftRow, select(*columns).where(where).with_for_update(skip_locked=True))
 
     def change(self, name: str, only: Any = None, **values: Any) -> bool:
@@ -135,8 +135,8 @@ class Ledger:
     def supersede(self, series: Collection[str], by: str) -> None:
         """Mark what waits for an older version of a series."""
         with self.store.transaction() as connection:
-            where = and_(draft.c.series.in_(series), draft.c.state == Held.PENDING)
-            connection.execute(draft.update().where(where).values(state=Held.SUPERSEDED, why=f"there is {by}"))
+            where = and_(draft.c.series.in_(series), draft.c.state == DraftState.PENDING)
+            connection.execute(draft.update().where(where).values(state=DraftState.SUPERSEDED, why=f"there is {by}"))
 
     # --- what was said of findings -----------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ def _fits(address: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch(address.lower(), pattern.lower()) for pattern in patterns)
 
 
-class Told(Value, frozen=True):
+class FilteredReview(Value, frozen=True):
     """A review with what is not to be said again taken out of it."""
 
     review: Review
@@ -51,7 +51,7 @@ class Told(Value, frozen=True):
     """What was left out and why, for the maintainer."""
 
 
-def without_old_arguments(review: Review, silenced: Mapping[str, str]) -> Told:
+def without_old_arguments(review: Review, silenced: Mapping[str, str]) -> FilteredReview:
     """Leave out confirmed findings that were refuted, or marked as false positives, in this or an older version.
 
     `silenced` has who said what against a finding, by its key.
@@ -65,12 +65,12 @@ def without_old_arguments(review: Review, silenced: Mapping[str, str]) -> Told:
         else:
             notes.append(f"not raised again, {said}: {verdict.finding.message}")
     if not notes:
-        return Told(review=review, notes=())
+        return FilteredReview(review=review, notes=())
     decision, reason = review.decision, review.reason
     if decision is Decision.NACK and not any(v.outcome is Outcome.CONFIRMED for v in kept):
         decision, reason = Decision.COMMENT, "all that was found has been answered before"
     changed = msgspec.structs.replace(review, verdicts=tuple(kept), decision=decision, reason=reason)
-    return Told(review=changed, notes=tuple(notes))
+    return FilteredReview(review=changed, notes=tuple(notes))
 
 
 class Progress(Value, frozen=True):

@@ -24,7 +24,7 @@ DAY = 86400.0
 """For so long a check that could not be made is tried again."""
 
 
-class Check(Value, frozen=True):
+class PatchworkCheck(Value, frozen=True):
     """What one patch of a series is to get."""
 
     message_id: str
@@ -33,7 +33,7 @@ class Check(Value, frozen=True):
     description: str
 
 
-def checks(review: Review) -> tuple[Check, ...]:
+def checks(review: Review) -> tuple[PatchworkCheck, ...]:
     """A check for each patch; none for a series that was not reviewed, of which nothing can be said.
 
     A deadlock that was replayed fails the patch that brings it. Of a suspicion only the number is told: it is no claim.
@@ -41,10 +41,10 @@ def checks(review: Review) -> tuple[Check, ...]:
     if review.decision is Decision.UNREVIEWED:
         return ()
     said = [(p.mail.message_id, b4.checks(review, n)[0]) for n, p in enumerate(review.series.patches, 1)]
-    return tuple(Check(message_id, STATES[one.status], one.summary) for message_id, one in said)
+    return tuple(PatchworkCheck(message_id, STATES[one.status], one.summary) for message_id, one in said)
 
 
-class Client:
+class PatchworkClient:
     """Makes checks on one server. Every error is a ReviewError of one line, which never has the token in it."""
 
     def __init__(self, settings: Patchwork) -> None:
@@ -54,7 +54,7 @@ class Client:
         self._session.auth = self._signed  # as a function, for else a password of ~/.netrc would take its place
         self._session.headers["User-Agent"] = "reviewbot"
 
-    def make(self, check: Check) -> int:
+    def make(self, check: PatchworkCheck) -> int:
         """Make a check for each patch that the server has of that mail (one a project); returns how many."""
         found = self._ids(check.message_id)
         if not found:
@@ -129,7 +129,7 @@ def post(review: Review, settings: Patchwork) -> int:
     """Make all checks of a review now; returns how many were made. ReviewError for the first that fails."""
     if not settings.url:
         raise ReviewError("no Patchwork is configured: set `url` in [patchwork] of the configuration")
-    client = Client(settings)
+    client = PatchworkClient(settings)
     return sum(client.make(check) for check in checks(review))
 
 
@@ -163,7 +163,7 @@ class Outbox:
         return faults
 
     def _make(self, file: Path) -> None:
-        client = Client(self.settings)
-        for check in msgspec.json.decode(file.read_bytes(), type=tuple[Check, ...]):
+        client = PatchworkClient(self.settings)
+        for check in msgspec.json.decode(file.read_bytes(), type=tuple[PatchworkCheck, ...]):
             client.make(check)
         file.unlink()

@@ -18,16 +18,16 @@ from reviewbot.types import Decision, ReviewError
 from reviewbot.watch.box import Box
 from reviewbot.watch.config import Config
 from reviewbot.watch.idle import Listed, Summary
-from reviewbot.watch.ledger import Held, Ledger
+from reviewbot.watch.ledger import DraftState, Ledger
 from reviewbot.watch.schema import series
-from reviewbot.watch.store import Kind, State, Store, Unstored, worker_name
+from reviewbot.watch.store import Kind, SeriesState, Store, Unstored, worker_name
 
 HOUR = 3600.0
-WITHOUT = (Decision.UNREVIEWED, State.SKIPPED, State.SET_ASIDE)
+WITHOUT = (Decision.UNREVIEWED, SeriesState.SKIPPED, SeriesState.SET_ASIDE)
 """What may come of a series that is no review of it."""
 
 
-class Show(Protocol):
+class PollDisplay(Protocol):
     """Tells a person at a terminal what is going on. Every method may do nothing."""
 
     def reading(self, list_: str, source: str, done: int, total: int) -> None:
@@ -64,7 +64,7 @@ def poll(
     store: Store,
     *,
     review: bool = True,
-    show: Show | None = None,
+    show: PollDisplay | None = None,
     reviewer: str = "",
     listed: Listed | None = None,
 ) -> Summary:
@@ -95,7 +95,7 @@ def poll(
     return msgspec.structs.replace(summary, reasons=dict(reasons))
 
 
-def _read(config: Config, store: Store, show: Show, listed: Listed) -> tuple[int, list[str]]:
+def _read(config: Config, store: Store, show: PollDisplay, listed: Listed) -> tuple[int, list[str]]:
     """Read all lists; returns how many mails were new, and what went wrong."""
     from reviewbot.watch.child import HeadReader
     from reviewbot.watch.lists import Busy
@@ -128,24 +128,24 @@ def _review(
     config: Config,
     store: Store,
     box: Box,
-    show: Show,
+    show: PollDisplay,
     decisions: Counter[str],
     reasons: Counter[str],
     reviewer: str,
 ) -> list[str]:
-    if not store.count_series().get(State.READY):
+    if not store.count_series().get(SeriesState.READY):
         return []
-    from reviewbot.mail.fetch import Reader
+    from reviewbot.mail.fetch import MailReader
     from reviewbot.watch.reasons import kind
     from reviewbot.watch.reviewer import REVIEWER
     from reviewbot.watch.work import Worker, lore_limits
 
     with ExitStack() as stack:
-        reader = stack.enter_context(Reader(lore_limits(config)))
+        reader = stack.enter_context(MailReader(lore_limits(config)))
         worker = Worker(store, config, worker_name(), reader, reviewer=reviewer or REVIEWER)
         try:
             while True:
-                left = store.count_series().get(State.READY, 0)
+                left = store.count_series().get(SeriesState.READY, 0)
                 show.reviewing("", sum(decisions.values()), left)
                 done = worker.work()
                 if done is None:
@@ -186,15 +186,15 @@ def _summary(
     states = store.count_series()
     now = store.now()
     old = now - config.limits.wait_hours * HOUR
-    overdue = store.series(series.c.state == State.WAITING, series.c.first_seen < old, series.c.present > 0)
+    overdue = store.series(series.c.state == SeriesState.WAITING, series.c.first_seen < old, series.c.present > 0)
     return Summary(
         lists=len(config.lists),
         mails=mails,
         decisions=dict(decisions),
         drafts=appeared,
-        waiting=len(ledger.in_state(Held.PENDING, Held.RELEASING)),
+        waiting=len(ledger.in_state(DraftState.PENDING, DraftState.RELEASING)),
         overdue=len(overdue),
-        set_aside=states.get(State.SET_ASIDE, 0),
+        set_aside=states.get(SeriesState.SET_ASIDE, 0),
         broken=store.count_mails(Kind.BROKEN),
         faults=tuple(faults),
         seconds=seconds,
@@ -214,11 +214,13 @@ def all_done(
 
 def _due(config: Config, store: Store, summary: Summary, review: bool) -> float:
     """When the next poll has something to do even if no mail came: seconds since 1970."""
-    if review and (summary.states.get(State.READY) or summary.states.get(State.WORKING)):
+    if review and (summary.states.get(SeriesState.READY) or summary.states.get(SeriesState.WORKING)):
         return 0.0
     if review and any((config.folder() / "patchwork").glob("*.json")) and config.patchwork.url:
         return 0.0
-    waits = [s.first_seen + config.limits.wait_hours * HOUR for s in store.series(series.c.state == State.WAITING)]
+    waits = [
+        s.first_seen + config.limits.wait_hours * HOUR for s in store.series(series.c.state == SeriesState.WAITING)
+    ]
     later = [t for t in waits if t > summary.finished]
     return min(later, default=summary.finished + 6 * HOUR)
 

@@ -10,8 +10,8 @@ import msgspec
 from reviewbot.text import clean
 from reviewbot.types import Decision, Outcome
 from reviewbot.watch.schema import series
-from reviewbot.watch.store import SeriesRow, State, Store
-from reviewbot.watch.work import Result
+from reviewbot.watch.store import SeriesRow, SeriesState, Store
+from reviewbot.watch.work import WorkResult
 
 KINDS = (
     ("does not apply", "does not apply"),
@@ -52,15 +52,19 @@ def told(counts: dict[str, int]) -> str:
 
 
 def _without() -> object:
-    unreviewed = (series.c.state == State.DONE) & (series.c.decision == Decision.UNREVIEWED)
-    return unreviewed | series.c.state.in_((State.WAITING, State.SKIPPED, State.SET_ASIDE))
+    unreviewed = (series.c.state == SeriesState.DONE) & (series.c.decision == Decision.UNREVIEWED)
+    return unreviewed | series.c.state.in_((SeriesState.WAITING, SeriesState.SKIPPED, SeriesState.SET_ASIDE))
 
 
 def status(store: Store, everything: bool = False) -> Iterator[str]:
     """Lines for `watch --status`; `everything`: each series with its verdict and why."""
-    decisions = Counter({row.reason: row.count for row in store.reasons(series.c.state == State.DONE, "decision")})
+    decisions = Counter(
+        {row.reason: row.count for row in store.reasons(series.c.state == SeriesState.DONE, "decision")}
+    )
     for state, count in sorted(store.count_series().items()):
-        verdicts = f" ({', '.join(f'{n} {d}' for d, n in sorted(decisions.items()))})" if state is State.DONE else ""
+        verdicts = (
+            f" ({', '.join(f'{n} {d}' for d, n in sorted(decisions.items()))})" if state is SeriesState.DONE else ""
+        )
         yield f"{count:6} {state}{verdicts}"
     counts = counted(store)
     if counts:
@@ -68,12 +72,12 @@ def status(store: Store, everything: bool = False) -> Iterator[str]:
     if everything:
         yield from map(line, store.series())
     else:
-        yield from map(line, store.series(series.c.state.in_((State.WAITING, State.SET_ASIDE))))
+        yield from map(line, store.series(series.c.state.in_((SeriesState.WAITING, SeriesState.SET_ASIDE))))
 
 
 def line(row: SeriesRow) -> str:
     """One series: verdict or state, key, subject, and why."""
-    what = row.decision if row.state is State.DONE else str(row.state)
+    what = row.decision if row.state is SeriesState.DONE else str(row.state)
     why = clean(row.reason) or _found(row)
     return f"{what}: {row.key} {clean(row.subject)[:70]}{f': {why}' if why else ''}"
 
@@ -82,11 +86,11 @@ def _found(row: SeriesRow) -> str:
     """What a verdict rests on, where there is no other reason."""
     if not row.result:
         return ""
-    result = msgspec.json.decode(row.result, type=Result)
+    result = msgspec.json.decode(row.result, type=WorkResult)
     return next(_told(result, (Outcome.CONFIRMED, Outcome.INCONCLUSIVE, Outcome.FIXED)), "")
 
 
-def _told(result: Result, outcomes: Iterable[Outcome]) -> Iterator[str]:
+def _told(result: WorkResult, outcomes: Iterable[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         for verdict in result.verdicts:
             if verdict.outcome is outcome:

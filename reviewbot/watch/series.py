@@ -14,10 +14,10 @@ from reviewbot.key import key_of
 from reviewbot.types import Value
 from reviewbot.watch.ledger import Ledger
 from reviewbot.watch.schema import mail, series
-from reviewbot.watch.store import Kind, MailRow, SeriesRow, State, Store
+from reviewbot.watch.store import Kind, MailRow, SeriesRow, SeriesState, Store
 
 POSTED = (Kind.PATCH, Kind.COVER)
-UNTOUCHED = (State.WAITING, State.READY, State.SKIPPED, State.SUPERSEDED)
+UNTOUCHED = (SeriesState.WAITING, SeriesState.READY, SeriesState.SKIPPED, SeriesState.SUPERSEDED)
 """States of a series on which no work was done, as long as no try was counted."""
 ALONE = 3600.0
 """Seconds within which patches that were sent without threading are taken for one series."""
@@ -154,21 +154,21 @@ def _enter(store: Store, posting: Posting, skip: Skip, now: float) -> str:
         )  # fmt: skip
         row = _related(store, row)
         store.add_series(row)
-    if row.state in (State.READY, State.WAITING):
+    if row.state in (SeriesState.READY, SeriesState.WAITING):
         overtake(store, row)
     return key
 
 
-def _what_to_do(store: Store, posting: Posting, skip: Skip) -> tuple[State, str]:
+def _what_to_do(store: Store, posting: Posting, skip: Skip) -> tuple[SeriesState, str]:
     lead = posting.lead
     reason = skip(posting)
     if reason:
-        return State.SKIPPED, reason
+        return SeriesState.SKIPPED, reason
     if posting.missing > 0:
-        return State.WAITING, f"{lead.expected - posting.missing} of {lead.expected} patches are there"
+        return SeriesState.WAITING, f"{lead.expected - posting.missing} of {lead.expected} patches are there"
     if lead.kind is Kind.PATCH and lead.counted and lead.parent and not store.known([lead.parent]):
-        return State.WAITING, "what it answers, perhaps its cover letter, is not there"
-    return State.READY, ""
+        return SeriesState.WAITING, "what it answers, perhaps its cover letter, is not there"
+    return SeriesState.READY, ""
 
 
 def _related(store: Store, row: SeriesRow) -> SeriesRow:
@@ -192,16 +192,18 @@ def _rival(one: SeriesRow, other: SeriesRow) -> bool:
 def overtake(store: Store, row: SeriesRow) -> None:
     """Nobody needs a review of a version that has a successor: of two, the older one is superseded."""
     lineage = store.series(series.c.lineage == row.lineage, series.c.key != row.key)
-    newer = [s for s in lineage if s.version > row.version and s.state not in (State.WAITING, State.SKIPPED)]
+    newer = [
+        s for s in lineage if s.version > row.version and s.state not in (SeriesState.WAITING, SeriesState.SKIPPED)
+    ]
     if newer:
-        store.change_series(row.key, state=State.SUPERSEDED, reason=f"v{newer[-1].version} is there")
+        store.change_series(row.key, state=SeriesState.SUPERSEDED, reason=f"v{newer[-1].version} is there")
         return
-    if row.state is State.WAITING:
+    if row.state is SeriesState.WAITING:
         return
     older = [s for s in lineage if s.version < row.version]
     for old in older:
-        if old.state in (State.WAITING, State.READY):
-            store.change_series(old.key, state=State.SUPERSEDED, reason=f"v{row.version} is there")
+        if old.state in (SeriesState.WAITING, SeriesState.READY):
+            store.change_series(old.key, state=SeriesState.SUPERSEDED, reason=f"v{row.version} is there")
     Ledger(store).supersede([s.key for s in older], f"v{row.version}")
 
 
@@ -214,11 +216,11 @@ def ripen(store: Store, seconds: float, now: float, fetch: bool = False) -> int:
     ready = 0
     least = series.c.present > 0 if fetch else series.c.present == series.c.expected
     with store.transaction():
-        for row in store.series(series.c.state == State.WAITING, least):
+        for row in store.series(series.c.state == SeriesState.WAITING, least):
             if now < row.first_seen:
                 store.change_series(row.key, first_seen=now)
             elif now - row.first_seen >= seconds:
-                store.change_series(row.key, state=State.READY, reason="")
-                overtake(store, msgspec.structs.replace(row, state=State.READY))
+                store.change_series(row.key, state=SeriesState.READY, reason="")
+                overtake(store, msgspec.structs.replace(row, state=SeriesState.READY))
                 ready += 1
     return ready

@@ -43,7 +43,7 @@ class Kind(StrEnum):
     BROKEN = "broken"
 
 
-class State(StrEnum):
+class SeriesState(StrEnum):
     """Where a series stands. From WAITING (not complete) over READY and WORKING to one of the others."""
 
     WAITING = "waiting"
@@ -108,7 +108,7 @@ class SeriesRow(Value, frozen=True):
     previous: str
     arrived: float
     first_seen: float
-    state: State
+    state: SeriesState
     reason: str = ""
     tries: int = 0
     worker: str = ""
@@ -117,7 +117,7 @@ class SeriesRow(Value, frozen=True):
     result: str = ""
 
 
-class Reason(Value, frozen=True):
+class ReasonCount(Value, frozen=True):
     """How many series there are for a reason."""
 
     reason: str
@@ -279,17 +279,17 @@ class Store:
         with self.transaction() as connection:
             connection.execute(series.delete().where(series.c.key == key))
 
-    def count_series(self) -> dict[State, int]:
+    def count_series(self) -> dict[SeriesState, int]:
         """How many series are in each state."""
         with self.transaction() as connection:
             rows = connection.execute(select(series.c.state, func.count()).group_by(series.c.state)).all()
-        return {State(state): int(count) for state, count in rows}
+        return {SeriesState(state): int(count) for state, count in rows}
 
-    def reasons(self, where: Any, column: str = "reason") -> list[Reason]:
+    def reasons(self, where: Any, column: str = "reason") -> list[ReasonCount]:
         """How many of some series have the same reason (or the same in another column)."""
         of = series.c[column]
         chosen = select(of.label("reason"), func.count().label("count")).where(where).group_by(of).order_by(of)
-        return self.all(Reason, chosen)
+        return self.all(ReasonCount, chosen)
 
     # --- claims ------------------------------------------------------------------------------------------------------
 
@@ -300,7 +300,10 @@ class Store:
         to leave alone. Two workers never get the same series: rows that another is taking are skipped (PostgreSQL), or
         the database is one worker's at a time (SQLite).
         """
-        free = or_(series.c.state == State.READY, and_(series.c.state == State.WORKING, series.c.until < self.now()))
+        free = or_(
+            series.c.state == SeriesState.READY,
+            and_(series.c.state == SeriesState.WORKING, series.c.until < self.now()),
+        )
         statement = select(series).where(free, series.c.key.not_in(list(but)))
         statement = statement.order_by(series.c.arrived, series.c.key).limit(1).with_for_update(skip_locked=True)
         while True:
@@ -311,10 +314,10 @@ class Store:
                 row = rows[0]
                 if row.tries >= tries:
                     reason = row.reason or f"{row.tries} tries, and none of them came to an end"
-                    self.change_series(row.key, state=State.SET_ASIDE, reason=reason, worker="")
+                    self.change_series(row.key, state=SeriesState.SET_ASIDE, reason=reason, worker="")
                     continue
                 taken = {
-                    "state": State.WORKING,
+                    "state": SeriesState.WORKING,
                     "worker": worker,
                     "until": self.now() + seconds,
                     "tries": row.tries + 1,
@@ -330,9 +333,9 @@ class Store:
             )
             return connection.execute(select(series.c.key).where(where).with_for_update()).first() is not None
 
-    def fail(self, claimed: SeriesRow, reason: str, tries: int) -> State:
+    def fail(self, claimed: SeriesRow, reason: str, tries: int) -> SeriesState:
         """End a try that came to nothing: ready for the next one, or set aside after the last. Returns which."""
-        state = State.SET_ASIDE if claimed.tries >= tries else State.READY
+        state = SeriesState.SET_ASIDE if claimed.tries >= tries else SeriesState.READY
         with self.transaction():
             if self.holds(claimed):
                 self.change_series(claimed.key, state=state, reason=reason, worker="")
@@ -342,15 +345,15 @@ class Store:
         """End a try that never really began (asked to stop, tree not there): it does not count."""
         with self.transaction():
             if self.holds(claimed):
-                self.change_series(claimed.key, state=State.READY, worker="", tries=claimed.tries - 1)
+                self.change_series(claimed.key, state=SeriesState.READY, worker="", tries=claimed.tries - 1)
 
     def free_the_dead(self) -> int:
         """Make ready again what workers of this machine held that no longer run; returns how many series."""
         freed = 0
         with self.transaction():
-            for row in self.series(series.c.state == State.WORKING):
+            for row in self.series(series.c.state == SeriesState.WORKING):
                 if not is_alive(row.worker):
-                    self.change_series(row.key, state=State.READY, worker="")
+                    self.change_series(row.key, state=SeriesState.READY, worker="")
                     freed += 1
         return freed
 

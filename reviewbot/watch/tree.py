@@ -13,7 +13,7 @@ from reviewbot.watch.config import TreeRule
 _PATH = re.compile(rb"^(?:---|\+\+\+) (?:[ab]/)?([^\t\r\n]+)", re.MULTILINE)
 
 
-class Section(Value, frozen=True):
+class MaintainersSection(Value, frozen=True):
     """One section of MAINTAINERS: its trees (`T:`) and patterns of files (`F:`, `X:`, `N:`)."""
 
     title: str
@@ -50,7 +50,7 @@ def choose(rules: Sequence[TreeRule], paths: Sequence[str], maintainers: Callabl
     return None
 
 
-def _maintained(found: Iterable[Section], entries: Iterable[str], paths: Sequence[str]) -> bool:
+def _maintained(found: Iterable[MaintainersSection], entries: Iterable[str], paths: Sequence[str]) -> bool:
     wanted = {address(entry) for entry in entries}
     return any(
         wanted & {address(tree) for tree in section.trees} and any(covers(section, path) for path in paths)
@@ -58,9 +58,9 @@ def _maintained(found: Iterable[Section], entries: Iterable[str], paths: Sequenc
     )
 
 
-def sections(text: str) -> list[Section]:
+def sections(text: str) -> list[MaintainersSection]:
     """The sections of a MAINTAINERS file that name a tree."""
-    found: list[Section] = []
+    found: list[MaintainersSection] = []
     for block in re.split(r"\n\s*\n", text):
         lines = block.strip("\n").split("\n")
         fields: dict[str, list[str]] = {}
@@ -70,7 +70,7 @@ def sections(text: str) -> list[Section]:
                 fields.setdefault(key, []).append(value.strip())
         if fields.get("T"):
             found.append(
-                Section(
+                MaintainersSection(
                     title=lines[0],
                     trees=tuple(fields["T"]),
                     files=tuple(fields.get("F", ())),
@@ -81,7 +81,7 @@ def sections(text: str) -> list[Section]:
     return found
 
 
-def covers(section: Section, path: str) -> bool:
+def covers(section: MaintainersSection, path: str) -> bool:
     """Whether a section maintains a file, by the rules that MAINTAINERS itself explains at its top."""
     if any(_fits(path, pattern) for pattern in section.excluded):
         return False

@@ -15,8 +15,8 @@ import msgspec
 from reviewbot.key import draft_name, is_ours
 from reviewbot.text import clean
 from reviewbot.types import Value
-from reviewbot.watch.child import HeadReader, Unreadable
-from reviewbot.watch.ledger import OPEN, Held, Judged, Ledger
+from reviewbot.watch.child import HeadReader, UnreadableMail
+from reviewbot.watch.ledger import OPEN, DraftState, Judged, Ledger
 from reviewbot.watch.mail import Head
 from reviewbot.watch.schema import draft, mail, series
 from reviewbot.watch.series import Posting, Skip, settle
@@ -36,7 +36,7 @@ class Item(Value, frozen=True):
     arrived: float
 
 
-class Source(Protocol):
+class MailSource(Protocol):
     """Something that mails are read from, in order."""
 
     name: str
@@ -48,7 +48,7 @@ class Source(Protocol):
 def walk(
     store: Store,
     list_: str,
-    source: Source,
+    source: MailSource,
     items: Sequence[Item],
     heads: HeadReader,
     skip: Skip,
@@ -114,18 +114,18 @@ def _answers(store: Store, row: MailRow) -> None:
     ledger = Ledger(store)
     if is_ours(row.id):
         for sent in ledger.drafts(draft.c.name == draft_name(row.id), draft.c.state.in_(OPEN)):
-            ledger.change(sent.name, state=Held.SENT, why="seen on the list")
+            ledger.change(sent.name, state=DraftState.SENT, why="seen on the list")
         return
     for answered in ledger.drafts(draft.c.name == draft_name(row.parent)):
         if answered.state in OPEN:
-            ledger.change(answered.name, state=Held.SENT, why="answered on the list")
+            ledger.change(answered.name, state=DraftState.SENT, why="answered on the list")
         author = store.series(series.c.key == answered.series, series.c.author == row.author)
         if author:
             kind = Judged.AGREED if row.agrees else Judged.REFUTED
             ledger.judge(answered, kind, by=row.author, said_in=row.id)
 
 
-def _row(list_: str, source: Source, item: Item, heads: HeadReader, poison: bool) -> MailRow | None:
+def _row(list_: str, source: MailSource, item: Item, heads: HeadReader, poison: bool) -> MailRow | None:
     if poison:
         return _broken(list_, source, item, "", f"{TRIES} times the watcher ended at it")
     found = source.read(item, heads.limits.mail)
@@ -137,14 +137,14 @@ def _row(list_: str, source: Source, item: Item, heads: HeadReader, poison: bool
         try:
             head = heads.read(raw)
             break
-        except Unreadable as error:
+        except UnreadableMail as error:
             fault = str(error)
     else:
         return _broken(list_, source, item, ref, f"{fault}, {TRIES} times")
     return _of(head, list_, source, item, ref)
 
 
-def _of(head: Head, list_: str, source: Source, item: Item, ref: str) -> MailRow:
+def _of(head: Head, list_: str, source: MailSource, item: Item, ref: str) -> MailRow:
     known = msgspec.structs.asdict(head)
     kind = Kind(known.pop("kind"))
     if not head.id:
@@ -153,7 +153,7 @@ def _of(head: Head, list_: str, source: Source, item: Item, ref: str) -> MailRow
     return MailRow(list=list_, source=source.name, ref=ref, arrived=item.arrived, kind=kind, **known)
 
 
-def _broken(list_: str, source: Source, item: Item, ref: str, fault: str) -> MailRow:
+def _broken(list_: str, source: MailSource, item: Item, ref: str, fault: str) -> MailRow:
     name = f"!{ref or item.position}"
     return MailRow(
         id=name, list=list_, source=source.name, ref=ref, arrived=item.arrived, kind=Kind.BROKEN, fault=clean(fault)

@@ -10,18 +10,18 @@ import msgspec
 
 from reviewbot.drafts import deliver
 from reviewbot.key import draft_name, finding_key, is_ours
-from reviewbot.mail.fetch import Incomplete, Limits, Outage, Reader, UnknownMessage
+from reviewbot.mail.fetch import Incomplete, MailLimits, MailReader, Outage, UnknownMessage
 from reviewbot.process.bounded import Failed
 from reviewbot.review import Options
 from reviewbot.types import Decision, Outcome, Reply, Review, ReviewError, Series, Unreviewed, Value, Verdict
 from reviewbot.watch.config import Config, TreeRule, address
-from reviewbot.watch.ledger import DraftRow, Held, Judged, Ledger
+from reviewbot.watch.ledger import DraftRow, DraftState, Judged, Ledger
 from reviewbot.watch.lists import ListFolder
 from reviewbot.watch.manners import compare, worth_a_draft
 from reviewbot.watch.patchwork import Outbox
 from reviewbot.watch.reviewer import REVIEWER, Done, Job, run
 from reviewbot.watch.schema import draft, mail, series
-from reviewbot.watch.store import Kind, MailRow, SeriesRow, State, Store
+from reviewbot.watch.store import Kind, MailRow, SeriesRow, SeriesState, Store
 from reviewbot.watch.tree import choose, touched
 
 MOST_REPLIES = 300
@@ -31,7 +31,7 @@ HOUR = 3600.0
 Reviewer = Callable[[Job], Done]
 
 
-class Result(Value, frozen=True):
+class WorkResult(Value, frozen=True):
     """What is kept of a review, beside its drafts."""
 
     decision: Decision
@@ -48,7 +48,13 @@ class Worker:
     """Reviews series that are ready, one at a time. Use `work` until it returns None."""
 
     def __init__(
-        self, store: Store, config: Config, name: str, reader: Reader, review: Reviewer = run, reviewer: str = REVIEWER
+        self,
+        store: Store,
+        config: Config,
+        name: str,
+        reader: MailReader,
+        review: Reviewer = run,
+        reviewer: str = REVIEWER,
     ) -> None:
         self.store = store
         self.config = config
@@ -86,7 +92,7 @@ class Worker:
             self.faults.append(f"<{claimed.lead}> is not fetched: {error}")
             return "not fetched"
         except (UnknownMessage, Incomplete) as error:
-            return self._end(claimed, State.SKIPPED, str(error))
+            return self._end(claimed, SeriesState.SKIPPED, str(error))
         except Unreviewed as error:
             return self._unreviewed(claimed, str(error))
         except ReviewError as error:
@@ -94,7 +100,7 @@ class Worker:
         rule = choose(self.config.trees, touched(posted), _maintainers)
         if rule is None:
             paths = ", ".join(touched(posted)[:3])
-            return self._end(claimed, State.SKIPPED, f"no [[tree]] for {paths}")
+            return self._end(claimed, SeriesState.SKIPPED, f"no [[tree]] for {paths}")
         silenced = Ledger(self.store).silenced(claimed.lineage)
         job = Job(
             series=posted,
@@ -135,21 +141,21 @@ class Worker:
 
     def _failed(self, claimed: SeriesRow, error: Exception) -> str:
         state = self.store.fail(claimed, str(error), self.config.limits.tries)
-        again = "set aside" if state is State.SET_ASIDE else "to be tried again"
+        again = "set aside" if state is SeriesState.SET_ASIDE else "to be tried again"
         self.faults.append(f"<{claimed.lead}> is {again}: {error}")
-        return "failed" if state is State.READY else str(state)
+        return "failed" if state is SeriesState.READY else str(state)
 
     def _unreviewed(self, claimed: SeriesRow, reason: str) -> str:
-        result = Result(decision=Decision.UNREVIEWED, reason=reason)
-        return self._end(claimed, State.DONE, reason, result)
+        result = WorkResult(decision=Decision.UNREVIEWED, reason=reason)
+        return self._end(claimed, SeriesState.DONE, reason, result)
 
-    def _end(self, claimed: SeriesRow, state: State, reason: str, result: Result | None = None) -> str:
+    def _end(self, claimed: SeriesRow, state: SeriesState, reason: str, result: WorkResult | None = None) -> str:
         with self.store.transaction():
             if not self.store.holds(claimed):
                 return "lost to another worker"
             text = msgspec.json.encode(result).decode() if result else ""
             decision = result.decision if result else ""
-            tries = 0 if state is State.SKIPPED else claimed.tries  # a late patch may still make it one to review
+            tries = 0 if state is SeriesState.SKIPPED else claimed.tries  # a late patch may still make it one to review
             ended = {"state": state, "reason": reason, "worker": "", "decision": decision, "result": text}
             self.store.change_series(claimed.key, **ended, tries=tries)
         return decision or state
@@ -159,7 +165,7 @@ class Worker:
         ledger = Ledger(self.store)
         with self.store.transaction():
             since = self._since(claimed, review, ledger)
-            result = Result(
+            result = WorkResult(
                 decision=review.decision,
                 reason=review.reason,
                 verdicts=review.verdicts,
@@ -168,7 +174,7 @@ class Worker:
                 since=since,
                 attestation=done.attestation,
             )
-            ended = self._end(claimed, State.DONE, review.reason, result)
+            ended = self._end(claimed, SeriesState.DONE, review.reason, result)
             if ended == review.decision:
                 Outbox(self.config).put(claimed.key, review)
             if ended == review.decision and worth_a_draft(review, self.config.drafts.of):
@@ -184,7 +190,7 @@ class Worker:
             lineage=claimed.lineage,
             message_id=message_id,
             subject=reply.header("subject"),
-            state=Held.PENDING,
+            state=DraftState.PENDING,
             made=self.store.now(),
             verdicts=msgspec.json.encode(reply.verdicts).decode(),
             not_before=claimed.arrived + self.config.drafts.embargo_hours * HOUR,
@@ -196,9 +202,9 @@ class Worker:
         before = self.store.series(series.c.key == claimed.previous) if claimed.previous else []
         if not before or not before[0].result or review.decision is Decision.UNREVIEWED:
             return ""
-        older = msgspec.json.decode(before[0].result, type=Result).verdicts
+        older = msgspec.json.decode(before[0].result, type=WorkResult).verdicts
         progress = compare(older, review.verdicts)
-        for row in ledger.drafts(draft.c.series == claimed.previous, draft.c.state == Held.SENT):
+        for row in ledger.drafts(draft.c.series == claimed.previous, draft.c.state == DraftState.SENT):
             gone = {k for k, message in _confirmed(row.findings()).items() if message in progress.answered}
             if gone:
                 ledger.judge(row, Judged.FIXED, by=claimed.author, said_in=claimed.lead, only=gone)
@@ -238,9 +244,9 @@ def _maintainers(rule: TreeRule) -> str:
         return (tree.at(rule.branch).read("MAINTAINERS") or b"").decode("utf-8", "replace")
 
 
-def lore_limits(config: Config) -> Limits:
+def lore_limits(config: Config) -> MailLimits:
     """The limits of the configuration for the children that read mails."""
     limits = config.limits
-    return Limits(
+    return MailLimits(
         mail=limits.mail_bytes, seconds=limits.parse_seconds * 6, memory=max(limits.parse_megabytes, 256) << 20
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reviewbot.analysis.events.collection import Facts
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
 
 HEAD = """
@@ -14,10 +14,10 @@ struct dev { struct mutex lock; spinlock_t fast; struct mutex other; int flag; i
 """
 
 
-def world(text: str, path: str = "drivers/md/small.c", **more: str) -> World:
+def world(text: str, path: str = "drivers/md/small.c", **more: str) -> Program:
     """The world of one file, and of others by path."""
     files = {path: HEAD + text, **more}
-    return World.of_units({name: lower(content.encode()) for name, content in files.items()})
+    return Program.of_units({name: lower(content.encode()) for name, content in files.items()})
 
 
 def facts(text: str) -> Facts:

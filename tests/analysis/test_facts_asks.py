@@ -9,7 +9,7 @@ import pytest
 from reviewbot.analysis.code.lines import appended, reads, sets
 from reviewbot.analysis.events.kinds import Mask
 from reviewbot.analysis.program import programs
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.questions.allocation_sites import asks, nth, resolved, weaker, which
 from reviewbot.analysis.questions.io_dependence import handlers, holders, lives, passes, serves, stacks, way
 from reviewbot.analysis.questions.reserves import drains, kept, several
@@ -26,7 +26,7 @@ static struct target_type foo_target = { .name = "foo", .map = foo_map };
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> Iterator[Program]:
     """The world of the C text that the test's docstring is."""
     text = HEAD + (request.function.__doc__ or "") + TAIL
     with Tree.from_files({PATH: text.encode()}) as tree:
@@ -37,7 +37,7 @@ def key(name: str) -> str:
     return f"{PATH}:{name}"
 
 
-def test_scopes_and_callers_decide_the_class(world: World) -> None:
+def test_scopes_and_callers_decide_the_class(world: Program) -> None:
     """
     static void *inner(gfp_t gfp) { return kmalloc(8, gfp); }
     static void foo_map(void) { inner(GFP_KERNEL); }
@@ -53,7 +53,7 @@ def test_scopes_and_callers_decide_the_class(world: World) -> None:
     assert asks(world, key("inner"))[0].klass == "full"
 
 
-def test_a_mask_that_is_left_out_is_the_default(world: World) -> None:
+def test_a_mask_that_is_left_out_is_the_default(world: Program) -> None:
     """
     static void sized(struct foo *f, int n) { f = kmalloc_objs(*f, n); }
     static void given(struct foo *f) { f = kzalloc_flex(*f, list, 3, GFP_NOIO); }
@@ -67,7 +67,7 @@ def test_a_mask_that_is_left_out_is_the_default(world: World) -> None:
     assert (drain.pool, drain.rank) == ("foo.set", 1)
 
 
-def test_way_through_a_lock_and_through_the_function(world: World) -> None:
+def test_way_through_a_lock_and_through_the_function(world: Program) -> None:
     """
     static void foo_map(struct foo *f) { mutex_lock(&f->lock); mutex_unlock(&f->lock); inner(f); }
     static void inner(struct foo *f) { kmalloc(8, GFP_NOIO); }
@@ -85,7 +85,7 @@ def test_way_through_a_lock_and_through_the_function(world: World) -> None:
     assert holders(world, "foo.lock", PATH) == ("allocates", asks(world, key("locked"))[0].at, "GFP_NOIO")
 
 
-def test_what_a_callee_asks_for_is_its_own_change(world: World) -> None:
+def test_what_a_callee_asks_for_is_its_own_change(world: Program) -> None:
     """
     static void *inner(void) { return kmalloc(8, GFP_KERNEL); }
     static void foo_map(void) { inner(); }
@@ -97,7 +97,7 @@ def test_what_a_callee_asks_for_is_its_own_change(world: World) -> None:
     assert list(weaker([scoped], [now])) == [(scoped, now)]
 
 
-def test_way_prefers_the_lock_of_every_caller_and_leaves_the_memory_map_out(world: World) -> None:
+def test_way_prefers_the_lock_of_every_caller_and_leaves_the_memory_map_out(world: Program) -> None:
     """
     struct bar { struct mutex lock; };
     static void foo_map(struct foo *f, struct bar *b, struct mm_struct *mm)
@@ -117,7 +117,7 @@ def test_way_prefers_the_lock_of_every_caller_and_leaves_the_memory_map_out(worl
     assert way(world, key("mapped"), world.view(key("mapped")).made[1].at.held) is None
 
 
-def test_a_scope_on_the_way_in_makes_up_for_the_mask(world: World) -> None:
+def test_a_scope_on_the_way_in_makes_up_for_the_mask(world: Program) -> None:
     """
     static void inner(struct foo *f) { kmalloc(8, GFP_KERNEL); }
     static void foo_map(struct foo *f) { unsigned int s = memalloc_noio_save(); inner(f); memalloc_noio_restore(s); }
@@ -126,7 +126,7 @@ def test_a_scope_on_the_way_in_makes_up_for_the_mask(world: World) -> None:
     assert way(world, key("inner")) is not None
 
 
-def test_what_is_taken_several_times_and_what_is_kept(world: World) -> None:
+def test_what_is_taken_several_times_and_what_is_kept(world: Program) -> None:
     """
     static void loop(struct foo *f, int n) { while (n--) mempool_alloc(&f->pool, GFP_NOIO); }
     static void once(struct foo *f) { void *p = mempool_alloc(&f->pool, GFP_NOIO); mempool_free(p, &f->pool); }
@@ -147,7 +147,7 @@ def test_what_is_taken_several_times_and_what_is_kept(world: World) -> None:
     assert [d.pool for d in drains(world, key("foo_map"))] == ["foo.pool"]
 
 
-def test_what_a_file_is_part_of(world: World) -> None:
+def test_what_a_file_is_part_of(world: Program) -> None:
     """
     static void foo_work(struct work_struct *w) { bio_endio(0); }
     static void foo_map(struct foo *f) { INIT_WORK(&f->work, foo_work); queue_work(f->wq, &f->work); }
@@ -161,7 +161,7 @@ def test_what_a_file_is_part_of(world: World) -> None:
     assert serves(world, key("other")) is None
 
 
-def test_masks_for_later(world: World) -> None:
+def test_masks_for_later(world: Program) -> None:
     """
     static void part(struct address_space *m, gfp_t old) { mapping_set_gfp_mask(m, old & ~__GFP_FS); }
     static void all(struct address_space *m) { mapping_set_gfp_mask(m, mapping_gfp_mask(m)); }
@@ -173,7 +173,7 @@ def test_masks_for_later(world: World) -> None:
     assert found == {"part": "nofs", "all": "full", "foo_map": "noio"}
 
 
-def test_reads_sets_and_joins(world: World) -> None:
+def test_reads_sets_and_joins(world: Program) -> None:
     """
     struct task_struct { struct bio_list *bio_list; };
     static int foo_map(struct task_struct *t) { return bio_list_empty(t->bio_list); }
@@ -185,7 +185,7 @@ def test_reads_sets_and_joins(world: World) -> None:
     assert list(appended(world.body(key("own")), "bio_list_merge")) == [("on[0]", "on[1]")]
 
 
-def test_a_call_is_told_from_others_of_its_name(world: World) -> None:
+def test_a_call_is_told_from_others_of_its_name(world: Program) -> None:
     """
     static void foo_map(int n) {
             kfree(kmalloc(n, GFP_NOIO));
@@ -203,7 +203,7 @@ def test_a_call_is_told_from_others_of_its_name(world: World) -> None:
     assert nth((), "kmalloc", told) is None
 
 
-def test_a_thread_that_ends_bios_close_by_serves(world: World) -> None:
+def test_a_thread_that_ends_bios_close_by_serves(world: Program) -> None:
     """
     static void foo_map(struct foo *f) { wake_up(&f->wait); }
     static void ended(struct foo *f) { kmalloc(8, GFP_NOIO); bio_endio(f->bio); }
@@ -226,7 +226,7 @@ def test_a_thread_that_ends_bios_close_by_serves(world: World) -> None:
     assert serves(world, key("counted")) is None
 
 
-def test_a_mask_that_later_kernels_imply(world: World) -> None:
+def test_a_mask_that_later_kernels_imply(world: Program) -> None:
     """
     static void foo_map(struct foo *f) { blkdev_zone_mgmt(f->bdev, 0, 0, 1, GFP_NOIO); }
     static void later(struct foo *f) { blkdev_zone_mgmt(f->bdev, 0, 0, 1); }
@@ -234,7 +234,7 @@ def test_a_mask_that_later_kernels_imply(world: World) -> None:
     assert [asks(world, key(name))[0].klass for name in ("foo_map", "later")] == ["noio", "full"]
 
 
-def test_the_error_handler_of_a_host_is_waited_for(world: World) -> None:
+def test_the_error_handler_of_a_host_is_waited_for(world: Program) -> None:
     """
     static void foo_map(struct foo *f) { }
     static void reset(struct foo *f) { kmalloc(8, GFP_NOIO); }
@@ -247,7 +247,7 @@ def test_the_error_handler_of_a_host_is_waited_for(world: World) -> None:
     assert (found.kind, found.entered.chain) == ("runs", (key("foo_reset"), key("reset")))
 
 
-def test_a_constant_decides_how_a_function_asks(world: World) -> None:
+def test_a_constant_decides_how_a_function_asks(world: Program) -> None:
     """
     static void *grab(struct foo *f, bool write)
     {
@@ -271,7 +271,7 @@ def test_a_constant_decides_how_a_function_asks(world: World) -> None:
     assert [asks(world, key(name))[0].klass for name in ("looks", "makes")] == ["nowait", "full"]
 
 
-def test_a_lock_that_a_flag_asks_for_is_no_reason(world: World) -> None:
+def test_a_lock_that_a_flag_asks_for_is_no_reason(world: Program) -> None:
     """
     static void take(struct foo *f, unsigned int flags) { if (flags & FOO_LOCK) mutex_lock(&f->lock); }
     static void foo_map(struct foo *f) { take(f, FOO_OTHER); }

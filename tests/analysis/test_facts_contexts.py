@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from small import world
 
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 
 FILE = "drivers/md/small.c"
 WALK = """
@@ -41,7 +41,7 @@ static void start(struct dev *d)
 """
 
 
-def entered(world: World, name: str) -> dict[str, list[str]]:
+def entered(world: Program, name: str) -> dict[str, list[str]]:
     """Context -> the names of the chain that gets there."""
     (key,) = world.named(name)
     return {e.context: [k.rpartition(":")[2] for k in e.chain] for e in world.entered(key)}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbot.analysis.events.kinds import Held, Site
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.bench.case import load
 from reviewbot.csource.lower import lower
 
@@ -34,7 +34,7 @@ REAL = ("drivers/md/dm-snap.c", "block/blk-throttle.c", "mm/backing-dev.c")
 
 def sound(text: bytes) -> None:
     """All questions that the rules ask of every function have an answer, and none of an unreadable one."""
-    world = World.of_units({"drivers/md/fuzz.c": lower(text)})
+    world = Program.of_units({"drivers/md/fuzz.c": lower(text)})
     for fact in world.facts():
         assert len(str(fact)) < 5000
     for key in world.functions():
@@ -98,7 +98,7 @@ def test_memory_is_bounded_where_conditions_multiply() -> None:
 
 def test_a_function_that_cannot_be_read_is_unknown() -> None:
     broken = HEAD + "void f(struct dev *d)\n{\nmutex_lock(&d->lock);\nif ( { ] ) }\n}\n"
-    world = World.of_units({"drivers/md/fuzz.c": lower(broken.encode())})
+    world = Program.of_units({"drivers/md/fuzz.c": lower(broken.encode())})
     (key,) = world.named("f")
     assert world.function(key).unreadable
     assert world.own_facts(key) == ()

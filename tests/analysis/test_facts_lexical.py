@@ -48,7 +48,7 @@ def test_what_a_file_says() -> None:
 
 
 def test_what_is_no_text_says_nothing() -> None:
-    assert lexical.read(b"int f(void)\n{\n}\n\0") == lexical.Words()
+    assert lexical.read(b"int f(void)\n{\n}\n\0") == lexical.FileWords()
 
 
 @settings(max_examples=300, deadline=None)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reviewbot.analysis.code.library import Library
+from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.events.kinds import Slot
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
 
 TABLE = """
@@ -31,7 +31,7 @@ static inline int a_unused(void)
 
 def test_a_table_reaches_a_function_of_a_header() -> None:
     units = {"fs/a.c": lower(TABLE.encode()), "fs/ops.h": lower(HEADER.encode())}
-    world = World(Library.of_units(units), ["fs/a.c"])
+    world = Program(Sources.of_units(units), ["fs/a.c"])
     assert set(world.functions()) == {"fs/ops.h:a_flags", "fs/ops.h:a_revalidate"}
     assert world.callees("fs/ops.h:a_revalidate") == ("fs/ops.h:a_flags",)
     assert world.own_facts("fs/ops.h:a_revalidate") == ()
@@ -46,6 +46,6 @@ static const struct attr attrs[] = { { "state", 0400, state_show }, };
 static void (*exits[])(void) = { state_show };
 static int any_show(struct attr *attr) { return attr->show(0); }
 """
-    world = World.of_units({"fs/a.c": lower(text.encode())})
+    world = Program.of_units({"fs/a.c": lower(text.encode())})
     assert [f.says() for f in world.facts()[Slot]] == ["attr.show is state_show"]
     assert world.callees("fs/a.c:any_show") == ("fs/a.c:state_show",)

@@ -9,7 +9,7 @@ import pytest
 
 from reviewbot.analysis.program import tree_index
 from reviewbot.analysis.program.neighbours import beyond
-from reviewbot.analysis.program.tree_index import Atlas
+from reviewbot.analysis.program.tree_index import TreeIndex
 from reviewbot.gittree.source import MemorySource
 from reviewbot.gittree.tree import Tree
 from reviewbot.kernel import KERNEL
@@ -70,7 +70,7 @@ def tree() -> Iterator[Tree]:
 
 
 def test_names_are_looked_up() -> None:
-    with Atlas.of(MemorySource(FILES)) as index:
+    with TreeIndex.of(MemorySource(FILES)) as index:
         assert index.defining("push_it") == ("fs/push.c",)
         assert index.defining("pump_init") == ()  # nobody else can call it
         assert index.calling("push_it") == ("fs/far.c",)
@@ -107,7 +107,7 @@ def test_an_index_is_made_once_and_grows(monkeypatch: pytest.MonkeyPatch) -> Non
         told.clear()
         with (
             Tree.from_files({**FILES, **extra}) as tree,
-            Atlas.of(tree.at("HEAD"), lambda done, of: told.append((done, of))) as index,
+            TreeIndex.of(tree.at("HEAD"), lambda done, of: told.append((done, of))) as index,
         ):
             assert index.using("pump_wq") == ("fs/push.c",)
             assert index.defining("fresh") == tuple(extra)
@@ -117,11 +117,11 @@ def test_an_index_is_made_once_and_grows(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_damaged_index_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree_index, "SMALL", 1)
     with Tree.from_files(FILES) as tree:
-        with Atlas.of(tree.at("HEAD")):
+        with TreeIndex.of(tree.at("HEAD")):
             pass
         tree_index._place().write_bytes(b"SQLite format 3\0" + b"x" * 5000)
         for _ in range(2):
-            with Atlas.of(tree.at("HEAD")) as index:
+            with TreeIndex.of(tree.at("HEAD")) as index:
                 assert index.having("pump_wq") == ("mm/pump.c",)
 
 

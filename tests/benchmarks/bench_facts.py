@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter, process_time
 
-from reviewbot.analysis.locks.lockset_summary import Record, throttles
+from reviewbot.analysis.locks.lockset_summary import LockSummary, throttles
 from reviewbot.analysis.program import programs
 from reviewbot.gittree.source import FolderSource
 from reviewbot.gittree.tree import Tree
@@ -35,7 +35,7 @@ SEVEN = (
 SCOPES = {"drivers/md": MD, "seven folders": SEVEN}
 
 
-def balanced(record: Record) -> bool:
+def balanced(record: LockSummary) -> bool:
     """Whether every return class leaves locks as all its paths agree."""
     return not record.cut and all(x.agreed or any(throttles(t) for t in (*x.takes, *x.drops)) for x in record.left)
 

@@ -27,7 +27,7 @@ from conftest import kernel_repository, shared_folder  # noqa: E402
 
 from reviewbot.csource.cache import Cache  # noqa: E402
 from reviewbot.csource.conditionals import dead_code  # noqa: E402
-from reviewbot.csource.ir import CallEvent, Unit  # noqa: E402
+from reviewbot.csource.ir import CallEvent, TranslationUnit  # noqa: E402
 from reviewbot.csource.parse import PARSER, parse  # noqa: E402
 from reviewbot.csource.text import layers  # noqa: E402
 
@@ -62,7 +62,7 @@ def functions_raw(source: bytes) -> Iterator[bool]:
             stack.extend(node.children)
 
 
-def recall(source: bytes, unit: Unit, pattern: re.Pattern[bytes]) -> tuple[int, Counter[str]]:
+def recall(source: bytes, unit: TranslationUnit, pattern: re.Pattern[bytes]) -> tuple[int, Counter[str]]:
     """Call sites that a search of the functions' text finds, and those of them that are no call event."""
     text = layers(source)
     dead_code(text)
@@ -90,7 +90,7 @@ def ctags_names(tree: Path, paths: list[str]) -> dict[str, set[str]]:
     return names
 
 
-def quality(tree: Path, files: dict[str, bytes], units: dict[str, Unit]) -> None:
+def quality(tree: Path, files: dict[str, bytes], units: dict[str, TranslationUnit]) -> None:
     functions = [f for unit in units.values() for f in unit.functions if not f.macro]
     bad = [f for f in functions if f.unreadable]
     raw = [error for source in files.values() for error in functions_raw(source)]

@@ -24,7 +24,7 @@ from sim_models import throttle
 from sim_spin import spin
 
 from reviewbot.models.scene import scenes
-from reviewbot.sim.check import Limits, check
+from reviewbot.sim.check import SearchLimits, check
 from reviewbot.sim.compile import compile_model
 from reviewbot.sim.explore import explore
 from reviewbot.sim.model import Model
@@ -95,7 +95,7 @@ def million() -> None:
     automaton = compile_model(large())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.process_time()
-    space = explore(automaton, Limits(states=MILLION, seconds=600), reduce=False)
+    space = explore(automaton, SearchLimits(states=MILLION, seconds=600), reduce=False)
     taken = time.process_time() - started
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     states, edges = len(space.order), len(space.targets)
@@ -122,7 +122,7 @@ def growth() -> None:
         print(f"{title}, {parameter}:", end="", flush=True)
         for n in sizes:
             started = time.perf_counter()
-            result = check(built.build(values(n)), Limits(states=2 * MILLION, seconds=300))
+            result = check(built.build(values(n)), SearchLimits(states=2 * MILLION, seconds=300))
             taken = time.perf_counter() - started
             print(f"  {n}: {result.outcome} {result.states:,} {taken:.3f} s", end="", flush=True)
         print()

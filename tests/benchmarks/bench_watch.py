@@ -23,8 +23,8 @@ from servers import public_inbox
 from test_watch_child import mutated
 
 from reviewbot.mail.epochs import Mirror
-from reviewbot.mail.protocol import Limits
-from reviewbot.watch.child import HeadReader, Unreadable
+from reviewbot.mail.protocol import MailLimits
+from reviewbot.watch.child import HeadReader, UnreadableMail
 
 MAIN = "import sys; from reviewbot.cli import main; main()"
 DAY = 86400.0
@@ -66,7 +66,7 @@ def mutations(mirror: Mirror, count: int, seed: int) -> None:
     commits = [c.id for c in mirror.commits()]
     refused, slowest, kinds = 0, 0.0, {"patch": 0, "cover": 0, "reply": 0, "other": 0}
     started = perf_counter()
-    with HeadReader(Limits(seconds=10, memory=512 << 20)) as heads:
+    with HeadReader(MailLimits(seconds=10, memory=512 << 20)) as heads:
         for _ in range(count):
             found = mirror.mail_in(chance.choice(commits), 2 << 20)
             assert found
@@ -74,7 +74,7 @@ def mutations(mirror: Mirror, count: int, seed: int) -> None:
             before = perf_counter()
             try:
                 kinds[heads.read(raw).kind] += 1
-            except Unreadable as error:
+            except UnreadableMail as error:
                 refused += 1
                 print(f"    refused: {error}")
             slowest = max(slowest, perf_counter() - before)

@@ -9,7 +9,7 @@ import pytest
 
 from reviewbot.cli import run
 from reviewbot.models.scene import scenes
-from reviewbot.types import Step, Wait
+from reviewbot.types import KnotEdge, Step
 
 
 def test_a_deadlock_is_told_with_its_schedule(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +53,7 @@ def test_json_is_all_of_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert out["model"] == "lock_order reversed=yes 'lock=&f->lock'"
     assert out["outcome"] == "stuck"
     assert len(msgspec.convert(out["trace"], list[Step])) >= 4
-    assert {w.waits_for for w in msgspec.convert(out["knot"], list[Wait])} == {"&f->lock", "&drv->other_lock"}
+    assert {w.waits_for for w in msgspec.convert(out["knot"], list[KnotEdge])} == {"&f->lock", "&drv->other_lock"}
 
 
 def test_promela_is_printed_instead(capsys: pytest.CaptureFixture[str]) -> None:

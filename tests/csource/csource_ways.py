@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from reviewbot.csource.ir import Function, Unit
+from reviewbot.csource.ir import Function, TranslationUnit
 from reviewbot.csource.lower import lower
 from reviewbot.csource.show import event, expression
 
@@ -20,7 +20,7 @@ TOKENS = st.sampled_from((*PIECES.split(), "\n", "\n", "\n#if 0\n", "\n#endif\n"
 SOUP = st.lists(TOKENS, max_size=120).map(lambda parts: " ".join(parts).encode())
 
 
-def unit(code: str) -> Unit:
+def unit(code: str) -> TranslationUnit:
     return lower(code.encode())
 
 

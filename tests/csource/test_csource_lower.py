@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbot.csource import show
-from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Const, Name, Slot, Type, Unit, Variable
+from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Const, Name, TableEntry, TranslationUnit, Type, Variable
 from reviewbot.csource.lower import lower
 from reviewbot.csource.show import expression
 from reviewbot.limits import MAX_FILE_BYTES
@@ -207,7 +207,7 @@ def test_tables() -> None:
         ("ops", "o", "x", "g"),
         ("ops", "o", "y", "h"),
     ]
-    assert Slot("ops", "o", "in.done", AddressOf(Name("g")), 1) in unit("struct ops o = { .in.done = &g };").slots
+    assert TableEntry("ops", "o", "in.done", AddressOf(Name("g")), 1) in unit("struct ops o = { .in.done = &g };").slots
 
 
 def test_local_tables_and_static_locals() -> None:
@@ -219,14 +219,14 @@ def test_local_tables_and_static_locals() -> None:
 # --- anything can be read --------------------------------------------------------------------------------------------
 
 
-def sound(found: Unit) -> None:
+def sound(found: TranslationUnit) -> None:
     """Blocks lead to blocks, texts are bounded, the printer prints, and the disk's form is the same."""
     for f in found.functions:
         assert all(0 <= edge.to < len(f.blocks) for block in f.blocks for edge in block.edges)
         assert "\n".join(show.function(f))
         calls = [e.call for b in f.blocks for e in b.events if isinstance(e, CallEvent)]
         assert all(len(call.text) <= 200 for call in calls)
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Unit) == found
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=TranslationUnit) == found
 
 
 @settings(max_examples=300, deadline=None)
@@ -250,7 +250,7 @@ def test_long_and_deep_text(piece: str) -> None:
 
 
 def test_a_huge_file_is_not_read() -> None:
-    assert lower(b"/* */ int a;" * (MAX_FILE_BYTES // 12 + 1)) == Unit(errors=1)
+    assert lower(b"/* */ int a;" * (MAX_FILE_BYTES // 12 + 1)) == TranslationUnit(errors=1)
 
 
 def test_an_unreadable_function_says_so_and_its_neighbours_are_read() -> None:

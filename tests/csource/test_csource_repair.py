@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbot.csource.parse import parse
-from reviewbot.csource.repair import RULES, Rule, repair
+from reviewbot.csource.repair import RULES, RepairRule, repair
 from reviewbot.csource.text import arguments, closing, layers
 
 
-def by_name(rule: Rule) -> str:
+def by_name(rule: RepairRule) -> str:
     return rule.name
 
 
 @pytest.mark.parametrize("rule", RULES, ids=by_name)
-def test_the_example_of_each_rule(rule: Rule) -> None:
+def test_the_example_of_each_rule(rule: RepairRule) -> None:
     text = layers(rule.before.encode())
     rule.apply(text)
     assert text.code.decode() == rule.after
@@ -25,7 +25,7 @@ def test_the_example_of_each_rule(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.level == 1], ids=by_name)
-def test_what_a_rule_made_is_left_alone_by_it(rule: Rule) -> None:
+def test_what_a_rule_made_is_left_alone_by_it(rule: RepairRule) -> None:
     text = layers(rule.after.encode())
     rule.apply(text)
     assert text.code.decode() == rule.after

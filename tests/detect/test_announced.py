@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from small import world
 
-from reviewbot.detect.announced import Told, missed, silence
+from reviewbot.detect.announced import Announcement, missed, silence
 from reviewbot.replay.announced_cast import model
 from reviewbot.sim.check import check
 
@@ -19,7 +19,7 @@ static void rack_wait(struct rack *r)
 	wait_event(r->wait, !atomic_read(&r->busy));
 }
 """
-BUSY = Told("rack.busy", "-", "rack.wait")
+BUSY = Announcement("rack.busy", "-", "rack.wait")
 
 
 def body(text: str, caller: str = "") -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from small import world
 
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.detect.sleeps import interrupted, sleeping
 
 FILE = "drivers/md/small.c"
 
 
-def taking(call: str, caller: str) -> World:
+def taking(call: str, caller: str) -> Program:
     """A world in which an end of I/O and a map function both call one that takes a lock by `call`."""
     return world(
         f"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from small import world
 
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import Edge, edges
 from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
@@ -14,7 +14,7 @@ from reviewbot.types import Place
 FILE = "drivers/md/small.c"
 
 
-def waits(w: World, function: str) -> list[Edge]:
+def waits(w: Program, function: str) -> list[Edge]:
     """The waits of a function under dev.lock."""
     return [e for e in edges(w, f"{FILE}:{function}") if e.lock.lock == "dev.lock"]
 

@@ -24,6 +24,7 @@ from reviewbot.types import (
     Address,
     Decision,
     Finding,
+    KnotEdge,
     Outcome,
     Place,
     Review,
@@ -32,7 +33,6 @@ from reviewbot.types import (
     Step,
     Trace,
     Verdict,
-    Wait,
     Words,
 )
 
@@ -125,7 +125,7 @@ def review_of(repo: Path) -> Review:
         patch=2,
         words=Words(claim="This deadlocks: x_map() takes x_lock while it holds it."),
     )
-    trace = Trace(steps=(Step("task", "takes x_lock"),), knot=(Wait("task", "x_lock", "itself"),))
+    trace = Trace(steps=(Step("task", "takes x_lock"),), knot=(KnotEdge("task", "x_lock", "itself"),))
     confirmed = Verdict(finding=finding, outcome=Outcome.CONFIRMED, trace=trace)
     guess = Finding(rule="lost-wake", at=Place(FILE, 6, "x_map"), message="nobody wakes x_wait", patch=2)
     open_ = Verdict(finding=guess, outcome=Outcome.INCONCLUSIVE, reason="a limit was hit")
@@ -217,11 +217,14 @@ def test_nothing_to_check_is_no_result(
 
 
 def test_lines_for_b4s_own_text_protocol() -> None:
-    from reviewbot.drafts.b4 import Check, lines, unreviewed
+    from reviewbot.drafts.b4 import B4Check, lines, unreviewed
 
     told = json.dumps([{"status": s, "description": f"a.c:{n}: x"} for n, s in enumerate(("fail", "warn", "pass"))])
-    assert lines([Check("reviewbot", "fail", "can deadlock", details=told)]) == ["ERROR: a.c:0: x", "WARNING: a.c:1: x"]
-    assert lines([Check("reviewbot", "pass", "no deadlock found")]) == []
+    assert lines([B4Check("reviewbot", "fail", "can deadlock", details=told)]) == [
+        "ERROR: a.c:0: x",
+        "WARNING: a.c:1: x",
+    ]
+    assert lines([B4Check("reviewbot", "pass", "no deadlock found")]) == []
     assert lines([unreviewed("why")]) == ["WARNING: not reviewed: why"]
 
 

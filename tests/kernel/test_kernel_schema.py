@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from reviewbot.kernel import KERNEL, Kernel, LockCall, PoolCall
-from reviewbot.kernel.schema import Allocate, Flush, Role, Wait
+from reviewbot.kernel.schema import AllocateGroup, FlushGroup, Role, WaitGroup
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -31,13 +31,13 @@ def test_every_group_says_what_it_is() -> None:
 
 def test_a_call_has_all_its_effects() -> None:
     effects = KERNEL.effects["destroy_workqueue"]
-    assert [type(e) for e in effects] == [Flush]
-    assert {type(e) for e in KERNEL.effects["kmalloc"]} == {Allocate}
+    assert [type(e) for e in effects] == [FlushGroup]
+    assert {type(e) for e in KERNEL.effects["kmalloc"]} == {AllocateGroup}
     (lock,) = (e for e in KERNEL.effects["down_write_trylock"] if isinstance(e, LockCall))
     assert (lock.does, lock.group.klass, lock.group.mode) == ("try", "rwsem", "w")
     (take,) = (e for e in KERNEL.effects["bio_alloc_bioset"] if isinstance(e, PoolCall))
     assert (take.does, take.group.pool, take.group.gfp) == ("take", 4, 3)
-    (wait,) = (e for e in KERNEL.effects["wait_event_lock_irq"] if isinstance(e, Wait))
+    (wait,) = (e for e in KERNEL.effects["wait_event_lock_irq"] if isinstance(e, WaitGroup))
     assert (wait.condition, wait.drops) == (1, 2)
 
 
@@ -87,7 +87,7 @@ def test_adding_a_call_needs_no_code() -> None:
 def test_the_newer_spelling_of_a_request_is_the_older_one() -> None:
     assert KERNEL.older["kmalloc_obj"] == "kmalloc"
     assert KERNEL.older["kzalloc_objs"] == "kcalloc"
-    (asks,) = (e for e in KERNEL.effects["kmalloc_flex"] if isinstance(e, Allocate))
+    (asks,) = (e for e in KERNEL.effects["kmalloc_flex"] if isinstance(e, AllocateGroup))
     assert (asks.gfp, asks.default) == (3, "GFP_KERNEL")
 
 

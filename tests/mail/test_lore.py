@@ -20,13 +20,13 @@ SINGLE = m.patch("PATCH", id="one@dev.example")
 
 
 @pytest.fixture(scope="module")
-def reader() -> fetch.Reader:
+def reader() -> fetch.MailReader:
     """It gives up by the processor time that a mail takes, not by the clock: the machine may be busy."""
-    with fetch.Reader(fetch.Limits(seconds=600)) as child:
+    with fetch.MailReader(fetch.MailLimits(seconds=600)) as child:
         yield child  # type: ignore[misc]
 
 
-def failure(kind: type[ReviewError], raw: bytes, limits: fetch.Limits | None = None) -> str:
+def failure(kind: type[ReviewError], raw: bytes, limits: fetch.MailLimits | None = None) -> str:
     """The one line that comes of it."""
     with pytest.raises(kind) as caught:
         fetch.fetch("-", stdin=raw, limits=limits)
@@ -34,7 +34,7 @@ def failure(kind: type[ReviewError], raw: bytes, limits: fetch.Limits | None = N
     return str(caught.value)
 
 
-def outcome(reader: fetch.Reader, raw: bytes) -> Series | str:
+def outcome(reader: fetch.MailReader, raw: bytes) -> Series | str:
     """The series in a mail, or the line that it ends in."""
     try:
         return reader.series([raw], source="x.eml")
@@ -65,7 +65,7 @@ def test_a_mail_an_mbox_a_diff_and_standard_input(tmp_path: Path) -> None:
     assert series.patches[0].diff == m.DIFF.encode()
 
 
-def test_one_patch_of_several_may_be_all_that_is_meant(reader: fetch.Reader) -> None:
+def test_one_patch_of_several_may_be_all_that_is_meant(reader: fetch.MailReader) -> None:
     second = m.series("s", 3)[2]
     assert fetch.parse(second, "x", reader=reader).missing == (1, 3)
     assert fetch.parse(second, "x", reader=reader, alone=True).missing == ()
@@ -150,7 +150,7 @@ def test_wrong_inboxes_and_empty_sources(tmp_path: Path) -> None:
         fetch.fetch("-", stdin=b"\n")
 
 
-def test_one_child_reads_many_threads(reader: fetch.Reader) -> None:
+def test_one_child_reads_many_threads(reader: fetch.MailReader) -> None:
     one = m.series("s", 2)
     series = reader.series(
         [*one, m.reply("r@rev.example", ["s-0@dev.example"])], source="list", asked="s-1@dev.example"
@@ -188,14 +188,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("bad", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_mail_spoils_no_thread(bad: bytes, reader: fetch.Reader) -> None:
+def test_a_hostile_mail_spoils_no_thread(bad: bytes, reader: fetch.MailReader) -> None:
     good = m.series("s", 2)
     series = reader.series([good[0], bad, *good[1:]], source="list", asked="s-1@dev.example")
     assert [p.number for p in series.patches] == [1, 2]
 
 
 @pytest.mark.parametrize("bad", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_mail_alone_is_one_line(bad: bytes, reader: fetch.Reader) -> None:
+def test_a_hostile_mail_alone_is_one_line(bad: bytes, reader: fetch.MailReader) -> None:
     got = outcome(reader, bad)
     if isinstance(got, str):
         assert got.startswith("x.eml ")
@@ -211,10 +211,10 @@ def test_large_mail_is_named_by_its_size(tmp_path: Path) -> None:
     text = failure(Unreviewed, m.mbox([*good[:2], big]))
     assert text == "standard input: patch 2 is 20 MB large (at most 2 MB are read)"
     assert failure(Unreviewed, m.DIFF.encode() * 7_500).endswith("3 MB large (at most 2 MB are read)")
-    assert "larger than 1 MB" in failure(Unreviewed, big, fetch.Limits(series=1 << 20))
+    assert "larger than 1 MB" in failure(Unreviewed, big, fetch.MailLimits(series=1 << 20))
     (tmp_path / "big.eml").write_bytes(big)
     with pytest.raises(Unreviewed, match="larger than 1 MB"):
-        fetch.fetch(str(tmp_path / "big.eml"), limits=fetch.Limits(series=1 << 20))
+        fetch.fetch(str(tmp_path / "big.eml"), limits=fetch.MailLimits(series=1 << 20))
 
 
 def test_a_packed_file_that_unpacks_to_a_large_one(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_no_patch_is_unreviewed() -> None:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(m.wrecked())
-def test_wrecked_mails_are_a_series_or_one_line(reader: fetch.Reader, raw: bytes) -> None:
+def test_wrecked_mails_are_a_series_or_one_line(reader: fetch.MailReader, raw: bytes) -> None:
     got = outcome(reader, raw)
     if isinstance(got, str):
         assert got.isprintable()
@@ -279,19 +279,19 @@ def test_wrecked_mails_are_a_series_or_one_line(reader: fetch.Reader, raw: bytes
 
 def test_a_child_that_takes_too_long_is_ended() -> None:
     heavy = HOSTILE["slow parameters"]
-    assert "takes longer than 0.5 s to read" in failure(Unreviewed, heavy, fetch.Limits(seconds=0.5, mail_cpu=30))
-    text = failure(Unreviewed, heavy, fetch.Limits(cpu=1, mail_cpu=30))
+    assert "takes longer than 0.5 s to read" in failure(Unreviewed, heavy, fetch.MailLimits(seconds=0.5, mail_cpu=30))
+    text = failure(Unreviewed, heavy, fetch.MailLimits(cpu=1, mail_cpu=30))
     assert "takes more than 1 s of processor time" in text
 
 
 def test_memory_is_bounded() -> None:
     raw = m.mbox(m.mail("x", b"\xff" * (1 << 20), id=f"{n}@x.example") for n in range(50))
-    text = failure(Unreviewed, raw, fetch.Limits(memory=200 << 20))
+    text = failure(Unreviewed, raw, fetch.MailLimits(memory=200 << 20))
     assert "of memory" in text or "crash" in text
 
 
 def test_a_child_that_dies_is_one_line_and_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    with fetch.Reader() as reader:
+    with fetch.MailReader() as reader:
         assert reader.series([SINGLE], source="x").expected == 1
         process = reader._process
         assert process is not None
@@ -300,7 +300,10 @@ def test_a_child_that_dies_is_one_line_and_is_replaced(monkeypatch: pytest.Monke
             reader.series([SINGLE], source="x")
         assert reader.series([SINGLE], source="x").expected == 1
     monkeypatch.setattr("sys.executable", shutil.which("false"))
-    with fetch.Reader() as reader, pytest.raises(RuntimeError, match=r"the mail reader ended \(1\): it said nothing"):
+    with (
+        fetch.MailReader() as reader,
+        pytest.raises(RuntimeError, match=r"the mail reader ended \(1\): it said nothing"),
+    ):
         reader.series([SINGLE], source="x")
 
 
@@ -309,7 +312,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tmp").mkdir()
-    with fetch.Reader() as reader:
+    with fetch.MailReader() as reader:
         reader.series([SINGLE], source="x")
         process = reader._process
         assert process is not None
@@ -333,7 +336,7 @@ def test_the_child_cannot_write_a_file_and_sees_no_profile() -> None:
     assert {k for k, v in environment.items() if k.startswith("XDG_") and v.startswith("/nowhere/")} >= {
         "XDG_CONFIG_HOME"
     }
-    with fetch.Reader() as reader:
+    with fetch.MailReader() as reader:
         reader.series([SINGLE], source="x")
         assert reader._process is not None
         limits = Path(f"/proc/{reader._process.pid}/limits").read_text()

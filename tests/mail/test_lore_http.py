@@ -10,7 +10,7 @@ import requests
 import responses
 
 from reviewbot.mail.http import search, thread, unpack
-from reviewbot.mail.protocol import Limits, Outage, UnknownMessage
+from reviewbot.mail.protocol import MailLimits, Outage, UnknownMessage
 from reviewbot.types import Unreviewed
 
 INBOX = "https://archive.example/all"
@@ -18,8 +18,8 @@ ID = "a/b+c@dev.example"
 URL = f"{INBOX}/a%2Fb%2Bc%40dev.example/t.mbox.gz"
 
 
-def ask(limits: Limits | None = None) -> bytes:
-    return thread(ID, INBOX, limits or Limits())
+def ask(limits: MailLimits | None = None) -> bytes:
+    return thread(ID, INBOX, limits or MailLimits())
 
 
 @responses.activate
@@ -92,7 +92,7 @@ def test_a_small_answer_that_unpacks_to_a_large_one() -> None:
 def test_a_large_answer_is_not_read_to_its_end() -> None:
     responses.get(URL, body=m.GZIP + b"\0" * 5000)
     with pytest.raises(Unreviewed, match="larger than"):
-        ask(Limits(download=4096))
+        ask(MailLimits(download=4096))
 
 
 def test_unpacking() -> None:
@@ -108,9 +108,9 @@ def test_unpacking() -> None:
 def test_searching() -> None:
     found = [m.patch("PATCH 2/2", id=ID)]
     responses.post(f"{INBOX}/?x=m&t=1&q=f%3Aa%40b.example%20d%3A20260101..20260103", body=m.packed(found))
-    assert search("f:a@b.example d:20260101..20260103", INBOX, Limits()) == m.mbox(found)
+    assert search("f:a@b.example d:20260101..20260103", INBOX, MailLimits()) == m.mbox(found)
     responses.post(f"{INBOX}/?x=m&t=1&q=none", status=404)
-    assert search("none", INBOX, Limits()) == b""
+    assert search("none", INBOX, MailLimits()) == b""
     responses.post(f"{INBOX}/?x=m&t=1&q=down", status=502)
     with pytest.raises(Outage, match="answers 502"):
-        search("down", INBOX, Limits())
+        search("down", INBOX, MailLimits())

@@ -117,7 +117,7 @@ def test_patches_that_were_posted_without_references(inbox: str, monkeypatch: py
             break
         time.sleep(0.2)
     assert [p.mail.message_id for p in series.patches] == ["loose-1@dev.example", "loose-2@dev.example"]
-    monkeypatch.setattr(fetch.Reader, "search", lambda *_: pytest.fail("searched again"))
+    monkeypatch.setattr(fetch.MailReader, "search", lambda *_: pytest.fail("searched again"))
     assert fetch.fetch("loose-2@dev.example", inbox=inbox) == series
 
 
@@ -159,9 +159,9 @@ def test_a_server_that_says_nothing_is_given_up(inbox: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/dm"
         with pytest.raises(fetch.Outage, match="no answer in time"):
-            fetch.fetch("v1-1@dev.example", inbox=url, limits=fetch.Limits(connect=0.3))
+            fetch.fetch("v1-1@dev.example", inbox=url, limits=fetch.MailLimits(connect=0.3))
         with pytest.raises(fetch.Outage, match=r"did not answer within 0.8 s"):
-            fetch.fetch("v1-1@dev.example", inbox=url, limits=fetch.Limits(connect=30, seconds=0.8))
+            fetch.fetch("v1-1@dev.example", inbox=url, limits=fetch.MailLimits(connect=30, seconds=0.8))
 
 
 def test_neither_a_url_nor_a_tree_chooses_the_server(
@@ -185,7 +185,7 @@ def test_a_hidden_line_break_in_from(inbox: str) -> None:
 
 def test_a_thread_is_fetched_once_in_ten_minutes(inbox: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     first = fetch.fetch("v1-1@dev.example", inbox=inbox)
-    monkeypatch.setattr(fetch.Reader, "thread", lambda *_: pytest.fail("fetched again"))
+    monkeypatch.setattr(fetch.MailReader, "thread", lambda *_: pytest.fail("fetched again"))
     assert fetch.fetch("v1-1@dev.example", inbox=inbox) == first
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

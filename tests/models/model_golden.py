@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reviewbot.models.scene import build
-from reviewbot.sim.check import Limits, Result, check
+from reviewbot.sim.check import SearchLimits, SearchResult, check
 
 FILE = Path(__file__).with_name("scenes.txt")
-WHOLE = Limits(states=200_000)
+WHOLE = SearchLimits(states=200_000)
 
 
 class Golden(NamedTuple):
@@ -40,13 +40,13 @@ def goldens() -> tuple[Golden, ...]:
 
 
 @cache
-def checked(spec: str) -> Result:
+def checked(spec: str) -> SearchResult:
     """What the reduced search says of a scene."""
     return check(build(spec))
 
 
 @cache
-def whole(spec: str) -> Result:
+def whole(spec: str) -> SearchResult:
     """What the search without reductions says of it, inconclusive where it is too large."""
     return check(build(spec), WHOLE, reduce=False)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reviewbot.limits import MAX_PARAMETER
-from reviewbot.models.scene import Parameter, Scene, build, find, parse, scenes, settings
+from reviewbot.models.scene import Parameter, SceneModel, build, find, parse, scenes, settings
 from reviewbot.types import ReviewError, Setting
 
 SCENES = [*scenes().values()]
@@ -28,14 +28,14 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Setting]:
 
 
 @st.composite
-def scene_and_values(draw: st.DrawFn) -> tuple[Scene, dict[str, Setting]]:
+def scene_and_values(draw: st.DrawFn) -> tuple[SceneModel, dict[str, Setting]]:
     scene = draw(st.sampled_from(SCENES))
     chosen = draw(st.lists(st.sampled_from(scene.parameters), unique_by=lambda p: p.name))
     return scene, {p.name: draw(values_of(p)) for p in chosen}
 
 
 @given(scene_and_values())
-def test_what_is_written_is_read_back(case: tuple[Scene, dict[str, Setting]]) -> None:
+def test_what_is_written_is_read_back(case: tuple[SceneModel, dict[str, Setting]]) -> None:
     scene, values = case
     found, read = parse(scene.spec(values))
     default = {p.name: p.default for p in scene.parameters}
@@ -97,7 +97,7 @@ def test_settings_keep_an_equals_sign_in_the_value() -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_every_scene_says_what_it_is(scene: Scene) -> None:
+def test_every_scene_says_what_it_is(scene: SceneModel) -> None:
     assert scene.doc.endswith(".")
     assert len(scene.doc) <= 120
     assert len({p.name for p in scene.parameters}) == len(scene.parameters)
@@ -126,7 +126,7 @@ def test_two_tasks_may_run_one_function() -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_all_names_may_be_the_same(scene: Scene) -> None:
+def test_all_names_may_be_the_same(scene: SceneModel) -> None:
     """Whatever the reader's objects are called, a scene can be built; only its numbers and switches decide."""
     from reviewbot.sim.check import check
 

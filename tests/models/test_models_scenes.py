@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from model_golden import FILE, Golden, body, checked, goldens, whole
 
-from reviewbot.models.scene import Scene, build, parse, scenes
+from reviewbot.models.scene import SceneModel, build, parse, scenes
 
 
 def spec_of(golden: Golden) -> str:
@@ -43,7 +43,7 @@ def test_reductions_save_nine_tenths_of_the_states() -> None:
 
 
 @pytest.mark.parametrize("scene", scenes().values(), ids=lambda scene: scene.name)
-def test_every_scene_is_there_on_both_sides(scene: Scene) -> None:
+def test_every_scene_is_there_on_both_sides(scene: SceneModel) -> None:
     mine = [g for g in goldens() if parse(g.spec)[0] is scene]
     assert {g.verdict for g in mine} == {"free", "stuck"}
     assert mine[0].spec == scene.name, "the first block of a scene is the kernel as it is"
@@ -51,12 +51,12 @@ def test_every_scene_is_there_on_both_sides(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", scenes().values(), ids=lambda scene: scene.name)
-def test_every_scene_says_what_must_be_reachable(scene: Scene) -> None:
+def test_every_scene_says_what_must_be_reachable(scene: SceneModel) -> None:
     assert scene.build().reachable
 
 
 @pytest.mark.parametrize("scene", scenes().values(), ids=lambda scene: scene.name)
-def test_choices_and_switches_are_exercised(scene: Scene) -> None:
+def test_choices_and_switches_are_exercised(scene: SceneModel) -> None:
     """Every value of a choice and both sides of a switch occur in some block."""
     given = [parse(g.spec)[1] for g in goldens() if parse(g.spec)[0] is scene]
     for p in scene.parameters:

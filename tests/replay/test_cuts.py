@@ -6,7 +6,7 @@ import checking
 import pytest
 
 from reviewbot.analysis.program import cache, programs
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries import effect_summary
 from reviewbot.bench.demo import examine_case
 from reviewbot.detect import announced, waitfor
@@ -32,7 +32,7 @@ def notes(name: str) -> tuple[str, ...]:
     return examine_case(checking.case(name)).notes
 
 
-def small(text: str = CODE) -> World:
+def small(text: str = CODE) -> Program:
     """The program of one file."""
     source = MemorySource({FILE: text.encode()})
     return programs.make(source, {FILE: source.blob(FILE) or ""})

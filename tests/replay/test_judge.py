@@ -16,7 +16,7 @@ from reviewbot.models.reader import task_of
 from reviewbot.precision import Measured
 from reviewbot.replay import judge
 from reviewbot.rule import Candidate, Diff, Remedy, Rule, Scene, Version
-from reviewbot.sim.check import Limits
+from reviewbot.sim.check import SearchLimits
 from reviewbot.sim.model import (
     Completion,
     Model,
@@ -177,7 +177,7 @@ def test_no_model(diff: Diff) -> None:
 
 
 def test_a_limit(diff: Diff, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "LIMITS", Limits(states=3))
+    monkeypatch.setattr(judge, "LIMITS", SearchLimits(states=3))
     for sides in ((FREE, FREE), (STUCK, lock_twice(True, True))):
         verdict = judged(diff, [sides])
         assert verdict.outcome is Outcome.INCONCLUSIVE

@@ -11,12 +11,13 @@ from reviewbot.cli import run
 from reviewbot.gittree.source import MemorySource
 from reviewbot.gittree.tree import Tree
 from reviewbot.models.scene import build
-from reviewbot.report.explain import Run, load, runs, told
+from reviewbot.report.explain import StoredRun, load, runs, told
 from reviewbot.review import runs_folder
 from reviewbot.sim.check import check
 from reviewbot.types import (
     Address,
     Finding,
+    KnotEdge,
     Mail,
     Outcome,
     Patch,
@@ -26,7 +27,6 @@ from reviewbot.types import (
     Step,
     Trace,
     Verdict,
-    Wait,
 )
 
 MODEL = "lock_order reversed=yes lock='&f->lock' function=foo_map other_function=foo_end_io file=drivers/md/dm-foo.c"
@@ -50,11 +50,11 @@ static int foo_map(struct dm_target *ti, struct bio *bio)
 
 def kept(
     name: str = "5c1f0a2e", model: str = MODEL, tree: str = "", base: str = "", series: Series | None = None
-) -> Run:
+) -> StoredRun:
     trace = check(build(MODEL)).trace
     finding = Finding("lock-order", Place("drivers/md/dm-foo.c", 12, "foo_map"), "takes &f->lock in the other order")
     verdict = Verdict(finding, Outcome.CONFIRMED, trace, states=9, model=model)
-    stored = Run(name, verdict, tree, base, series)
+    stored = StoredRun(name, verdict, tree, base, series)
     runs_folder().mkdir(parents=True, exist_ok=True)
     (runs_folder() / f"{name}.json").write_bytes(msgspec.json.encode(stored))
     return stored
@@ -196,7 +196,7 @@ def test_an_unknown_or_damaged_one_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_finding_is_kept_without_what_its_rule_knows_and_one_of_old_is_still_read(tmp_path: Path) -> None:
     verdict = Verdict(Finding("rule", Place("x.c", 1, "f"), "message"), Outcome.CONFIRMED)
-    kept = msgspec.to_builtins(Run("5c1f0a2e", verdict))
+    kept = msgspec.to_builtins(StoredRun("5c1f0a2e", verdict))
     assert kept["verdict"]["finding"].keys() == {"rule", "at", "message"}
     kept["verdict"]["finding"]["detail"] = [["circle", '{"kind":"lock"}']]  # what a version before kept with it
     (tmp_path / "5c1f0a2e.json").write_bytes(msgspec.json.encode(kept))
@@ -205,10 +205,10 @@ def test_a_finding_is_kept_without_what_its_rule_knows_and_one_of_old_is_still_r
 
 def test_nothing_of_a_terminal_gets_through(capsys: pytest.CaptureFixture[str]) -> None:
     finding = Finding("rule", Place("x.c", 1, "f"), "message")
-    trace = Trace((Step("a\x1b[2J", "does\x1b]0;x\x07 this"),), (Wait("a", "b\x1b[0m", "c"),))
+    trace = Trace((Step("a\x1b[2J", "does\x1b]0;x\x07 this"),), (KnotEdge("a", "b\x1b[0m", "c"),))
     verdict = Verdict(finding, Outcome.CONFIRMED, trace)
     runs_folder().mkdir(parents=True, exist_ok=True)
-    (runs_folder() / "5c1f0a2e.json").write_bytes(msgspec.json.encode(Run("5c1f0a2e", verdict)))
+    (runs_folder() / "5c1f0a2e.json").write_bytes(msgspec.json.encode(StoredRun("5c1f0a2e", verdict)))
     assert run(["explain", "5c1f0a2e"]) == 0
     assert "\x1b" not in capsys.readouterr().out
 

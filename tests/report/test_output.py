@@ -11,6 +11,7 @@ from reviewbot.types import (
     Change,
     Decision,
     Finding,
+    KnotEdge,
     Mail,
     Outcome,
     Patch,
@@ -23,7 +24,6 @@ from reviewbot.types import (
     Trace,
     Unread,
     Verdict,
-    Wait,
 )
 
 MAIL = Mail("1@x.example", "[PATCH v2] dm mill:\x1b[1m turn", Address("Ann\u202e", "ann@example.org"), "")
@@ -36,7 +36,7 @@ FINDING = Finding(
     patch=2,
     facts=("a fact",),
 )
-TRACE = Trace((Step("f", "takes lock", "a.c", 3, "f"), Step("g", "runs")), (Wait("f", "lock", "g"),))
+TRACE = Trace((Step("f", "takes lock", "a.c", 3, "f"), Step("g", "runs")), (KnotEdge("f", "lock", "g"),))
 VERDICT = Verdict(FINDING, Outcome.CONFIRMED, TRACE, 17, model="flush held=yes", remedy="Do not.")
 DOUBT = Verdict(FINDING, Outcome.INCONCLUSIVE, reason="a limit")
 CHANGE = Change(base="0123456789abcdef", how="blobs", files=())

@@ -16,6 +16,7 @@ from reviewbot.types import (
     FileChange,
     Finding,
     Hunk,
+    KnotEdge,
     Line,
     Mail,
     Outcome,
@@ -27,7 +28,6 @@ from reviewbot.types import (
     Step,
     Trace,
     Verdict,
-    Wait,
     Words,
 )
 
@@ -77,9 +77,11 @@ TRACE = Trace(
         Step("kworker", "kworker waits for free memory"),
     ),
     knot=(
-        Wait("writeback", "the read", "the queued work", "writeback waits for the queued work to complete the read"),
-        Wait("the queued work", "a thread", "kworker", "the work waits for kworker to run it"),
-        Wait("kworker", "free memory", "writeback", "kworker waits for writeback to free memory"),
+        KnotEdge(
+            "writeback", "the read", "the queued work", "writeback waits for the queued work to complete the read"
+        ),
+        KnotEdge("the queued work", "a thread", "kworker", "the work waits for kworker to run it"),
+        KnotEdge("kworker", "free memory", "writeback", "kworker waits for writeback to free memory"),
     ),
 )
 

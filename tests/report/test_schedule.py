@@ -8,7 +8,7 @@ from test_sim_locks import two_mutexes
 from reviewbot.models.scene import build
 from reviewbot.report.schedule import columns, knot, numbered, schedule
 from reviewbot.sim.check import check
-from reviewbot.types import Step, Trace, Wait
+from reviewbot.types import KnotEdge, Step, Trace
 
 AB_BA = """\
               first                                 second
@@ -20,7 +20,7 @@ blocks in mutex_lock(a)"""
 
 
 def trace(*steps: tuple[str, str]) -> Trace:
-    return Trace(tuple(Step(task, step) for task, step in steps), (Wait(steps[0][0], "x", steps[-1][0]),))
+    return Trace(tuple(Step(task, step) for task, step in steps), (KnotEdge(steps[0][0], "x", steps[-1][0]),))
 
 
 def test_two_tasks_as_lockdep_shows_them() -> None:
@@ -85,10 +85,10 @@ def test_that_a_task_still_sleeps_is_not_told_again() -> None:
 
 def test_the_knot_is_one_sentence() -> None:
     waits = (
-        Wait("f()", "x", "the g", "f() waits for x"),
-        Wait("the g", "y", "f()", "the g waits for f() to release y"),
+        KnotEdge("f()", "x", "the g", "f() waits for x"),
+        KnotEdge("the g", "y", "f()", "the g waits for f() to release y"),
     )
     assert knot(Trace((), waits)) == "f() waits for x, and the g waits for f() to release y - deadlock."
     assert knot(Trace((), waits[::-1])) == "The g waits for f() to release y, and f() waits for x - deadlock."
     assert knot(Trace((), waits[:1])) == "f() waits for x - deadlock."
-    assert knot(Trace((), (Wait("f()", "x", "b"),))) == "f() waits for x, from b - deadlock."
+    assert knot(Trace((), (KnotEdge("f()", "x", "b"),))) == "f() waits for x, from b - deadlock."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reviewbot.sim.automaton import Automaton, successors
-from reviewbot.sim.check import Limits, Result, check
+from reviewbot.sim.check import SearchLimits, SearchResult, check
 from reviewbot.sim.compile import compile_model
 from reviewbot.sim.model import (
     Completion,
@@ -34,7 +34,7 @@ from reviewbot.sim.model import (
 )
 
 
-def run(*tasks: Task, reachable: Sequence[str] = (), kworkers: int = 1) -> Result:
+def run(*tasks: Task, reachable: Sequence[str] = (), kworkers: int = 1) -> SearchResult:
     """Check a model of these tasks, with and without reductions and by the plain meaning of the automaton.
 
     Without `reachable` the first task has to finish.
@@ -64,13 +64,13 @@ def plain_search(automaton: Automaton) -> tuple[int, int]:
     return len(seen), dead
 
 
-def told(result: Result) -> list[str]:
+def told(result: SearchResult) -> list[str]:
     """The steps of the trace, one line each."""
     assert result.trace is not None, result
     return [f"{step.task}: {step.step}" for step in result.trace.steps]
 
 
-def circle(result: Result) -> list[tuple[str, str, str]]:
+def circle(result: SearchResult) -> list[tuple[str, str, str]]:
     """Who waits for what, held by whom, in the trace."""
     assert result.trace is not None, result
     return [(wait.task, wait.waits_for, wait.held_by) for wait in result.trace.knot]
@@ -116,4 +116,4 @@ def throttle(*, held: bool, writers: int = 2, limit: int = 1) -> Model:
     return Model("throttle", (writer, constructor), ("writer", "constructor"))
 
 
-LIMITS = Limits(states=300_000, seconds=600)
+LIMITS = SearchLimits(states=300_000, seconds=600)

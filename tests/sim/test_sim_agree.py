@@ -10,7 +10,7 @@ from sim_random import models
 from sim_spin import spin
 
 from reviewbot.sim.compile import compile_model
-from reviewbot.sim.explore import Limits, explore
+from reviewbot.sim.explore import SearchLimits, explore
 from reviewbot.sim.knot import knots
 from reviewbot.sim.model import (
     TRUE,
@@ -34,7 +34,7 @@ from reviewbot.sim.model import (
 from reviewbot.sim.trace import trace
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-LIMITS = Limits(states=4000, seconds=600)
+LIMITS = SearchLimits(states=4000, seconds=600)
 Key = tuple[tuple[str, str], ...]
 
 

@@ -7,7 +7,7 @@ from sim_models import circle, run, told
 
 from reviewbot.sim.model import (
     BioSet,
-    Bound,
+    BoundName,
     Completion,
     Interrupt,
     Var,
@@ -152,7 +152,7 @@ def test_returning_from_submit_bio_lets_the_list_go_down() -> None:
         reached("went down")
 
     @program
-    def upper_map(then: Bound) -> None:
+    def upper_map(then: BoundName) -> None:
         submit_bio(then, "lower")
         return
 

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from sim_models import circle, throttle, told
 
-from reviewbot.sim.check import Limits, check
+from reviewbot.sim.check import SearchLimits, check
 from reviewbot.sim.compile import compile_model
 from reviewbot.sim.explore import explore
-from reviewbot.sim.future import Spot
+from reviewbot.sim.future import FutureSpot
 from reviewbot.sim.knot import knots
 from reviewbot.sim.model import (
     TRUE,
@@ -39,7 +39,7 @@ from reviewbot.sim.trace import ReplayError, replay, trace
 
 
 def test_the_throttle_under_its_lock() -> None:
-    result = check(throttle(held=True), confirm=Limits())
+    result = check(throttle(held=True), confirm=SearchLimits())
     assert (result.outcome, result.states, result.edges, result.depth, result.checked) == ("stuck", 54, 92, 5, 508)
     assert told(result) == [
         "writer #1: takes origins for read",
@@ -61,25 +61,25 @@ def test_the_throttle_under_its_lock() -> None:
 
 
 def test_the_throttle_without_its_lock() -> None:
-    result = check(throttle(held=False), confirm=Limits())
+    result = check(throttle(held=False), confirm=SearchLimits())
     assert (result.outcome, result.states, result.edges, result.checked, result.knots) == ("free", 207, 460, 1400, ())
 
 
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
-        (Limits(states=100), "more than 100 states"),
-        (Limits(seconds=0), "more than 0 s"),
-        (Limits(bytes=1 << 20), "more than 1 MB"),
+        (SearchLimits(states=100), "more than 100 states"),
+        (SearchLimits(seconds=0), "more than 0 s"),
+        (SearchLimits(bytes=1 << 20), "more than 1 MB"),
     ],
 )
-def test_a_limit_ends_in_inconclusive(limit: Limits, reason: str) -> None:
+def test_a_limit_ends_in_inconclusive(limit: SearchLimits, reason: str) -> None:
     result = check(throttle(held=False, writers=6, limit=2), limit, reduce=False)
     assert (result.outcome, result.reason) == ("inconclusive", reason)
 
 
 def test_a_dead_end_that_was_seen_counts_in_spite_of_a_limit() -> None:
-    result = check(throttle(held=True, writers=4), Limits(states=3000), reduce=False)
+    result = check(throttle(held=True, writers=4), SearchLimits(states=3000), reduce=False)
     assert result.outcome == "stuck"
     assert ("constructor", "origins for write") in result.knots[0].key
 
@@ -96,12 +96,12 @@ def test_a_counter_out_of_range_breaks_what_was_found_as_well() -> None:
 @pytest.mark.parametrize("held", [True, False])
 def test_the_time_that_knots_take_counts_as_well(held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reviewbot.sim.explore._exhausted", lambda *_: "")  # the search itself is in time
-    result = check(throttle(held=held), Limits(seconds=-1))
+    result = check(throttle(held=held), SearchLimits(seconds=-1))
     assert (result.outcome, result.reason) == ("inconclusive", "more than -1 s")
 
 
 def test_a_confirmation_that_hits_its_limit_is_told() -> None:
-    assert check(throttle(held=False), confirm=Limits(states=10)).checked == 0
+    assert check(throttle(held=False), confirm=SearchLimits(states=10)).checked == 0
 
 
 def test_a_model_that_proves_nothing() -> None:
@@ -167,7 +167,7 @@ def test_a_knot_beside_an_endless_task() -> None:
     ba = Seq((mutex_lock(b), mutex_lock(a), mutex_unlock(a), mutex_unlock(b)))
     ticker = While(TRUE, Seq((mutex_lock(tick), mutex_unlock(tick))))
     tasks = tuple(Task(name, Named(name, body)) for name, body in (("ab", ab), ("ba", ba), ("ticker", ticker)))
-    space = explore(compile_model(Model("test", tasks, ("ab",))), Limits(), reduce=False)
+    space = explore(compile_model(Model("test", tasks, ("ab",))), SearchLimits(), reduce=False)
     assert all(len(space.onward(state)) for state in range(len(space.order)))
     result = check(Model("test", tasks, ("ab", "ba")))
     assert (result.outcome, result.depth) == ("stuck", 2)
@@ -218,7 +218,7 @@ def test_an_unbounded_counter_is_inconclusive() -> None:
 
 
 def test_every_schedule_is_executed_again() -> None:
-    space = explore(compile_model(throttle(held=True)), Limits())
+    space = explore(compile_model(throttle(held=True)), SearchLimits())
     (state, knot), *_ = knots(space)
     runs = replay(space, space.path(state))
     assert len(runs) == 7  # the search joins the two releases of a writer with what comes before
@@ -226,11 +226,11 @@ def test_every_schedule_is_executed_again() -> None:
 
 
 def test_a_schedule_that_the_automaton_does_not_have_is_refused() -> None:
-    space = explore(compile_model(throttle(held=True)), Limits())
+    space = explore(compile_model(throttle(held=True)), SearchLimits())
     (state, knot), *_ = knots(space)
     with pytest.raises(ReplayError, match="no task can take a step"):  # as if it could be reached at once
         replay(space, [space.state(0), space.state(state)])
     with pytest.raises(ReplayError, match="not where the knot has it"):
         trace(space, space.path(0), knot)
     with pytest.raises(ReplayError, match="can go on"):
-        trace(space, space.path(0), msgspec.structs.replace(knot, nodes=(Spot(0, 0),)))
+        trace(space, space.path(0), msgspec.structs.replace(knot, nodes=(FutureSpot(0, 0),)))

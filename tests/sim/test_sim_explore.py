@@ -10,7 +10,7 @@ from sim_models import plain_search, throttle
 from reviewbot.limits import MAX_CELL
 from reviewbot.sim.automaton import OutOfRange, apply
 from reviewbot.sim.compile import compile_model
-from reviewbot.sim.explore import Limits, explore
+from reviewbot.sim.explore import SearchLimits, explore
 from reviewbot.sim.knot import knots
 from reviewbot.sim.model import (
     TRUE,
@@ -58,7 +58,7 @@ def test_classes_with_more_than_256_places(
     monkeypatch.setattr("reviewbot.sim.explore.LOOKED_UP", looked_up)
     automaton = compile_model(long_program(n, steps=130))
     assert automaton.classes[0].width == 2
-    space = explore(automaton, Limits(), reduce=reduce)
+    space = explore(automaton, SearchLimits(), reduce=reduce)
     assert space.complete
     assert "long" in space.marks
     places = 131 if reduce else 261
@@ -67,7 +67,7 @@ def test_classes_with_more_than_256_places(
 
 
 def test_the_graph_is_whole() -> None:
-    space = explore(compile_model(throttle(held=False)), Limits(), reduce=False)
+    space = explore(compile_model(throttle(held=False)), SearchLimits(), reduce=False)
     assert len(space.order) == len(set(space.order)) == len(space.starts) - 1 == space.expanded
     assert space.path(0) == [space.automaton.initial]
     depth = {0: 0}
@@ -85,7 +85,7 @@ def test_the_graph_is_whole() -> None:
 @pytest.mark.parametrize("looked_up", [0, 1_000_000])
 def test_a_class_without_tasks(reduce: bool, looked_up: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reviewbot.sim.explore.LOOKED_UP", looked_up)
-    space = explore(compile_model(throttle(held=True, writers=0)), Limits(), reduce=reduce)
+    space = explore(compile_model(throttle(held=True, writers=0)), SearchLimits(), reduce=reduce)
     assert space.complete
     assert "constructor" in space.marks
     assert knots(space) == []
@@ -97,7 +97,7 @@ def test_sleepers_are_counted_and_woken_together() -> None:
     sleeper = Task("sleeper", Named("sleeper", wait_event(queue, ready > 0)), 3)
     waker = Task("waker", Named("waker", Seq((atomic_set(ready, 1), wake_up_all(queue)))))
     automaton = compile_model(Model("test", (sleeper, waker), ("sleeper", "waker")))
-    space = explore(automaton, Limits(), reduce=False)
+    space = explore(automaton, SearchLimits(), reduce=False)
     assert len(space.order) == plain_search(automaton)[0]
     woken = next(i for i, cell in enumerate(automaton.cells) if cell.role == "woken")
     assert max(space.state(i)[woken] for i in range(len(space.order))) == 3
@@ -109,7 +109,7 @@ def test_a_thread_at_home_besides_tasks_that_end() -> None:
     loop = While(TRUE, Seq((wait_event_idle(queue, work > 0), atomic_set(work, 0), complete(done))))
     user = Seq((atomic_set(work, 1), wake_up_all(queue), wait_for_completion(done)))
     tasks = (Task("thread", Named("thread", loop)), Task("user", Named("user", user)))
-    space = explore(compile_model(Model("test", tasks, ("user",))), Limits())
+    space = explore(compile_model(Model("test", tasks, ("user",))), SearchLimits())
     assert knots(space) == []
 
 
@@ -138,7 +138,7 @@ def test_what_is_given_back_without_having_been_taken(
     wrong, other = (a, b) if first else (b, a)
     users = Seq((mutex_lock(a), mutex_unlock(a), mutex_lock(b), mutex_unlock(b)))
     tasks = (Task("users", Named("users", users)), Task("wrong", Named("wrong", Seq((say("x"), mutex_unlock(wrong))))))
-    space = explore(compile_model(Model("test", tasks, ("users",))), Limits())
+    space = explore(compile_model(Model("test", tasks, ("users",))), SearchLimits())
     assert space.broken
     assert space.reason.startswith(f"{wrong}.owned left the range 0..127")
     assert str(other) not in space.reason

@@ -8,13 +8,13 @@ from sim_models import run, told
 
 from reviewbot.sim.check import check
 from reviewbot.sim.compile import compile_model
-from reviewbot.sim.explore import Limits, explore
+from reviewbot.sim.explore import SearchLimits, explore
 from reviewbot.sim.model import (
     BREAK,
     CONTINUE,
     RETURN,
     TRUE,
-    Bound,
+    BoundName,
     Completion,
     Either,
     Goto,
@@ -69,7 +69,7 @@ def device(name: str, lower: Device | None = None) -> Device:
 
 
 @program(file="drivers/block/example.c", title="the map function of {device}")
-def example_map(device: Device, then: Bound) -> None:
+def example_map(device: Device, then: BoundName) -> None:
     """What a driver does: its lock, then the device below, then the callback."""
     mutex_lock(device.lock)
     device.busy += 1
@@ -109,7 +109,7 @@ def test_a_stack_of_devices_is_recursion_over_static_arguments() -> None:
 
 def test_titles_without_one_given() -> None:
     @program
-    def work(device: Device, then: Bound) -> None:
+    def work(device: Device, then: BoundName) -> None:
         pass
 
     assert work(device("d"), example_map(device("e"), None)).title == "work(d)"
@@ -266,7 +266,7 @@ def test_arguments_are_given_by_position_and_all_of_them() -> None:
 def spaces_of(*models: Model) -> list[tuple[int, int]]:
     found = []
     for model in models:
-        space = explore(compile_model(model), Limits(), reduce=False)
+        space = explore(compile_model(model), SearchLimits(), reduce=False)
         found.append((len(space.order), len(space.targets)))
     return found
 

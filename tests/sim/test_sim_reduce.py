@@ -7,7 +7,7 @@ from sim_models import throttle
 
 from reviewbot.sim.automaton import Automaton
 from reviewbot.sim.compile import compile_model
-from reviewbot.sim.explore import Limits, explore
+from reviewbot.sim.explore import SearchLimits, explore
 from reviewbot.sim.knot import knots
 from reviewbot.sim.model import (
     Completion,
@@ -166,7 +166,7 @@ def test_conditions_that_are_true_or_false_for_good_are_left_out() -> None:
     reader = Task("reader", Named("reader", Seq((down_read(SEM), up_read(SEM)))))
     automaton = compile_model(Model("test", (reader,), ("reader",)))
     assert automaton.cells == ()
-    assert len(explore(automaton, Limits()).order) == 2
+    assert len(explore(automaton, SearchLimits()).order) == 2
 
 
 def test_a_step_that_is_shut_for_good_stays_a_step() -> None:
@@ -174,6 +174,6 @@ def test_a_step_that_is_shut_for_good_stays_a_step() -> None:
     automaton = compile_model(Model("test", (waiter,), ("waiter",)))
     assert names(automaton) == {"never.done"}
     assert [len(edge.guard) for edge in automaton.classes[0].edges[0]] == [0, 1]  # complete_all() never comes
-    space = explore(automaton, Limits())
+    space = explore(automaton, SearchLimits())
     assert len(space.order) == 1
     assert [wait.waits_for for _, knot in knots(space) for wait in knot.waits] == ["never"]

@@ -20,7 +20,7 @@ from reviewbot.review import Options
 from reviewbot.types import ReviewError
 from reviewbot.watch.box import Box
 from reviewbot.watch.config import Config, Drafts
-from reviewbot.watch.ledger import DraftRow, Held, Judged, Ledger
+from reviewbot.watch.ledger import DraftRow, DraftState, Judged, Ledger
 from reviewbot.watch.store import Store
 
 
@@ -42,7 +42,7 @@ def enter(box: Box, name: str = "a", not_before: float = 0.0) -> DraftRow:
         lineage=name,
         message_id=message_id,
         subject=reply.header("subject"),
-        state=Held.PENDING,
+        state=DraftState.PENDING,
         made=1.0,
         verdicts=msgspec.json.encode(reply.verdicts).decode(),
         not_before=not_before,
@@ -98,7 +98,7 @@ def test_a_file_that_was_removed_by_hand_is_a_drop(box: Box) -> None:
     box.path(row.name).unlink()
     box.settle()
     assert files(box) == []
-    assert box.ledger.find(row.name).state is Held.DROPPED
+    assert box.ledger.find(row.name).state is DraftState.DROPPED
 
 
 def test_nothing_is_sent_unless_that_is_configured(box: Box) -> None:
@@ -107,7 +107,7 @@ def test_nothing_is_sent_unless_that_is_configured(box: Box) -> None:
     assert command[:2] == ["git", "send-email"]
     assert command[-1] == str(box.path(row.name))
     assert box.path(row.name).exists()
-    assert box.ledger.find(row.name).state is Held.RELEASING
+    assert box.ledger.find(row.name).state is DraftState.RELEASING
 
 
 def test_a_release_sends_one_draft_once(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_release_that_fails_leaves_the_draft(tmp_path: Path) -> None:
     row = enter(box)
     with pytest.raises(ReviewError, match="was not sent: git send-email ended with 7"):
         box.release(row, lambda _: 7)
-    assert box.ledger.find(row.name).state is Held.PENDING
+    assert box.ledger.find(row.name).state is DraftState.PENDING
     assert files(box) == [f"{row.name}.eml"]
 
 
@@ -178,13 +178,13 @@ def test_a_release_that_was_cut_off_is_not_done_again_by_itself(tmp_path: Path) 
     with pytest.raises(ReviewError, match="is releasing"):
         box.release(again, never)
     box.release(again, lambda _: 0, anyway=True)
-    assert box.ledger.find(row.name).state is Held.SENT
+    assert box.ledger.find(row.name).state is DraftState.SENT
 
 
 def test_two_releases_at_once_send_once(tmp_path: Path) -> None:
     box = make(tmp_path, send=True)
     row = enter(box)
-    box.ledger.change(row.name, state=Held.RELEASING)
+    box.ledger.change(row.name, state=DraftState.RELEASING)
     with pytest.raises(ReviewError, match="another process"):
         box.release(row, never)
 

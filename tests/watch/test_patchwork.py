@@ -30,7 +30,7 @@ from reviewbot.types import (
     Verdict,
 )
 from reviewbot.watch import config
-from reviewbot.watch.patchwork import DAY, TOKEN, Check, Client, Outbox, checks, post, token
+from reviewbot.watch.patchwork import DAY, TOKEN, Outbox, PatchworkCheck, PatchworkClient, checks, post, token
 
 SERVER = "https://patchwork.example.org"
 PATCHES = f"{SERVER}/api/patches/"
@@ -72,9 +72,9 @@ def known(name: str, number: int, **other: Any) -> None:
 
 def test_each_patch_gets_what_was_found_in_it() -> None:
     assert checks(MIXED) == (
-        Check(NAMES[0], "warning", "1 suspicion that could not be replayed"),
-        Check(NAMES[1], "success", "no deadlock found"),
-        Check(NAMES[2], "fail", "can deadlock: f() takes b under a"),
+        PatchworkCheck(NAMES[0], "warning", "1 suspicion that could not be replayed"),
+        PatchworkCheck(NAMES[1], "success", "no deadlock found"),
+        PatchworkCheck(NAMES[2], "fail", "can deadlock: f() takes b under a"),
     )
 
 
@@ -120,7 +120,7 @@ def test_project_context_and_where_it_leads() -> None:
         ],
     )
     told = settings(url=f"{SERVER}/", project="dm-devel", context="deadlocks", target_url="https://lore.example/r/{id}")
-    assert Client(told).make(Check(NAMES[0], "success", "x")) == 1
+    assert PatchworkClient(told).make(PatchworkCheck(NAMES[0], "success", "x")) == 1
 
 
 @responses.activate
@@ -129,7 +129,7 @@ def test_a_patch_of_two_projects_gets_two_checks_and_a_foreign_one_none() -> Non
     responses.get(PATCHES, json=ids)  # as a server that knows no `msgid` would answer, with whatever it has
     for number in (1, 2):
         responses.post(f"{PATCHES}{number}/checks/", json={}, status=201)
-    assert Client(settings()).make(Check(NAMES[0], "success", "x")) == 2
+    assert PatchworkClient(settings()).make(PatchworkCheck(NAMES[0], "success", "x")) == 2
 
 
 def test_netrc_does_not_sign_in_place_of_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_netrc_does_not_sign_in_place_of_the_token(tmp_path: Path, monkeypatch: 
     with responses.RequestsMock() as mock:
         mock.get(PATCHES, json=[], match=[header_matcher({"Authorization": f"Token {SECRET}"})])
         with pytest.raises(ReviewError, match=r"has no patch <one@dev\.example>"):
-            Client(settings()).make(Check(NAMES[0], "success", "x"))
+            PatchworkClient(settings()).make(PatchworkCheck(NAMES[0], "success", "x"))
 
 
 # --- what goes wrong -------------------------------------------------------------------------------------------------
@@ -257,4 +257,4 @@ def test_check_makes_checks_when_asked(
 
 def test_reviews_travel_as_json() -> None:
     made = checks(MIXED)
-    assert msgspec.json.decode(msgspec.json.encode(made), type=tuple[Check, ...]) == made
+    assert msgspec.json.decode(msgspec.json.encode(made), type=tuple[PatchworkCheck, ...]) == made

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect, text
 from reviewbot.types import ReviewError
 from reviewbot.watch import schema
 from reviewbot.watch.schema import series as table
-from reviewbot.watch.store import Cursor, Kind, MailRow, SeriesRow, State, Store, Unstored, is_alive, worker_name
+from reviewbot.watch.store import Cursor, Kind, MailRow, SeriesRow, SeriesState, Store, Unstored, is_alive, worker_name
 
 Fresh = Callable[[], str]
 
@@ -49,7 +49,7 @@ def row(key: str, **more: object) -> SeriesRow:
     values: dict[str, object] = {
         "key": key, "list": "dm", "lead": key, "author": "ann@dev.example", "subject": key, "title": key, "version": 1,
         "expected": 1, "present": 1, "root": key, "change_id": "", "lineage": key, "previous": "", "arrived": 1.0,
-        "first_seen": 1.0, "state": State.READY,
+        "first_seen": 1.0, "state": SeriesState.READY,
     }  # fmt: skip
     return SeriesRow(**{**values, **more})  # type: ignore[arg-type]
 
@@ -88,7 +88,7 @@ def test_a_claim_counts_the_try_before_the_work(store: Store) -> None:
     claimed = store.claim("me", 60, 3)
     assert claimed is not None
     (there,) = store.series()
-    assert (there.state, there.tries, there.worker) == (State.WORKING, 1, "me")
+    assert (there.state, there.tries, there.worker) == (SeriesState.WORKING, 1, "me")
     assert store.claim("you", 60, 3) is None
 
 
@@ -104,9 +104,9 @@ def test_after_three_tries_a_series_is_set_aside(store: Store) -> None:
     for _ in range(3):
         claimed = store.claim("me", 60, 3)
         assert claimed is not None
-        store.change_series("one", state=State.READY)  # as after a kill: nobody said how it ended
+        store.change_series("one", state=SeriesState.READY)  # as after a kill: nobody said how it ended
     assert store.claim("me", 60, 3) is None
-    assert store.series()[0].state is State.SET_ASIDE
+    assert store.series()[0].state is SeriesState.SET_ASIDE
     assert "none of them came to an end" in store.series()[0].reason
 
 
@@ -117,7 +117,7 @@ def test_a_failed_try_keeps_its_reason(store: Store) -> None:
         claimed = store.claim("me", 60, 3)
         assert claimed is not None
         states.append(store.fail(claimed, "it broke", 3))
-    assert states == [State.READY, State.READY, State.SET_ASIDE]
+    assert states == [SeriesState.READY, SeriesState.READY, SeriesState.SET_ASIDE]
     assert store.series()[0].reason == "it broke"
 
 
@@ -126,7 +126,7 @@ def test_what_is_given_back_was_no_try(store: Store) -> None:
     claimed = store.claim("me", 60, 3)
     assert claimed is not None
     store.give_back(claimed)
-    assert (store.series()[0].state, store.series()[0].tries) == (State.READY, 0)
+    assert (store.series()[0].state, store.series()[0].tries) == (SeriesState.READY, 0)
 
 
 def test_a_claim_that_ran_out_is_another_workers(store: Store) -> None:
@@ -151,7 +151,7 @@ def test_a_dead_workers_series_is_free_at_once(store: Store) -> None:
     store.add_series(row("three"))
     assert store.claim("elsewhere/boot 1 2", 3600, 3) is not None
     assert store.free_the_dead() == 1
-    assert [s.key for s in store.series(table.c.state == State.READY)] == ["one"]
+    assert [s.key for s in store.series(table.c.state == SeriesState.READY)] == ["one"]
     assert is_alive(worker_name())
 
 
@@ -165,7 +165,7 @@ def test_many_threads_never_get_the_same_series(store: Store, url: str) -> None:
         with Store.open(url) as own:
             while claimed := own.claim(name, 60, 3):
                 got[name].append(claimed.key)
-                own.change_series(claimed.key, state=State.DONE)
+                own.change_series(claimed.key, state=SeriesState.DONE)
 
     threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b", "c", "d")]
     for thread in threads:

@@ -18,14 +18,14 @@ from servers import answering
 
 from reviewbot.key import message_id
 from reviewbot.types import ReviewError
-from reviewbot.watch.config import Config, Drafts, Limits, MailingList, Patchwork, TreeRule
+from reviewbot.watch.config import Config, Drafts, MailingList, Patchwork, ReviewLimits, TreeRule
 from reviewbot.watch.idle import Summary
-from reviewbot.watch.ledger import Held, Judged, Ledger
+from reviewbot.watch.ledger import DraftState, Judged, Ledger
 from reviewbot.watch.lists import ListFolder
 from reviewbot.watch.poll import all_done, follow, poll
 from reviewbot.watch.schema import mail as mail_table
 from reviewbot.watch.schema import series as series_table
-from reviewbot.watch.store import Kind, State, Store
+from reviewbot.watch.store import Kind, SeriesState, Store
 
 FINDER = "inbox:finder"
 
@@ -48,7 +48,7 @@ class Desk:
                 patch.setattr("reviewbot.watch.reviewer.Child", checking.Here)
             return poll(self.config, self.store, reviewer=reviewer or FINDER, **more)  # type: ignore[arg-type]
 
-    def states(self) -> dict[str, tuple[State, str]]:
+    def states(self) -> dict[str, tuple[SeriesState, str]]:
         return {s.lead.partition("@")[0]: (s.state, s.decision or s.reason) for s in self.store.series()}
 
     def files(self) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_series_becomes_a_draft_once(desk: MakeDesk) -> None:
     d.inbox.deliver(*posted("one", 2, 1, "lock"))
     first = d.poll()
     assert (first.mails, first.decisions, first.drafts, first.waiting, first.faults) == (3, {"nack": 1}, 1, 1, ())
-    assert d.states() == {"one-v1-0": (State.DONE, "nack")}
+    assert d.states() == {"one-v1-0": (SeriesState.DONE, "nack")}
     assert len(d.files()) == 1
     second = d.poll()
     assert (second.mails, second.decisions, second.drafts, second.waiting) == (0, {}, 0, 1)
@@ -123,7 +123,7 @@ def test_a_late_patch_completes_its_series(desk: MakeDesk) -> None:
     assert d.poll().decisions == {}
     d.inbox.deliver(cover)
     assert d.poll().decisions == {}
-    assert d.states()["late-v1-0"] == (State.WAITING, "1 of 2 patches are there")
+    assert d.states()["late-v1-0"] == (SeriesState.WAITING, "1 of 2 patches are there")
     d.inbox.deliver(one)
     assert d.poll().decisions == {"nack": 1}
 
@@ -164,7 +164,7 @@ def test_what_the_archive_does_not_have_either_is_reviewed_when_it_comes(
     summary = d.poll()
     assert summary.decisions == {"not fetched": 1}
     assert "cannot be reached" in summary.faults[0]
-    assert d.states()["part-v1-0"][0] is State.READY
+    assert d.states()["part-v1-0"][0] is SeriesState.READY
     with answering(b"", 404) as url:
         d.config = Config(lists=d.config.lists, trees=d.config.trees, state=d.config.state, archive=url)
         assert d.poll().decisions == {"skipped": 1}
@@ -192,8 +192,8 @@ def test_of_two_versions_only_the_newer_is_reviewed(desk: MakeDesk) -> None:
     d.inbox.deliver(*posted("roll", 2, 1, "lock"), *posted("roll", 2, 2, "lock", parent="roll-v1-0@dev.example"))
     assert d.poll().decisions == {"nack": 1}
     assert d.states() == {
-        "roll-v1-0": (State.SUPERSEDED, "v2 is there"),
-        "roll-v2-0": (State.DONE, "nack"),
+        "roll-v1-0": (SeriesState.SUPERSEDED, "v2 is there"),
+        "roll-v2-0": (SeriesState.DONE, "nack"),
     }
 
 
@@ -206,7 +206,7 @@ def test_a_new_version_is_compared_with_the_one_before(desk: MakeDesk) -> None:
     d.poll()
     (new,) = d.store.series(series_table.c.version == 2)
     assert '"since":"since v1: 1 answered, 1 remain, 1 new"' in new.result
-    assert d.ledger.find(old.name).state is Held.SUPERSEDED
+    assert d.ledger.find(old.name).state is DraftState.SUPERSEDED
 
 
 def test_what_the_author_refuted_is_not_raised_again(desk: MakeDesk) -> None:
@@ -220,7 +220,7 @@ def test_what_the_author_refuted_is_not_raised_again(desk: MakeDesk) -> None:
         mail("no@dev.example", "Re: [PATCH 2/2] dm roll: part 2", f"> This deadlocks.\n\n{no}", parent=sent),
     )
     d.poll()
-    assert d.ledger.find(draft.name).state is Held.SENT
+    assert d.ledger.find(draft.name).state is DraftState.SENT
     d.inbox.deliver(*posted("roll", 2, 2, "lock"))
     assert d.poll().decisions == {"comment": 1}
     (new,) = d.store.series(series_table.c.version == 2)
@@ -278,7 +278,7 @@ def test_a_program_is_not_answered(desk: MakeDesk, author: str, headers: tuple[t
     d = desk()
     d.inbox.deliver(patch("bot@dev.example", "dm x: fix", "lock", author=author, headers=headers))
     assert d.poll().decisions == {}
-    assert d.states()["bot"][0] is State.SKIPPED
+    assert d.states()["bot"][0] is SeriesState.SKIPPED
 
 
 @pytest.mark.parametrize("author", ["Abe Talbot <talbot@dev.example>", "R. Obot <robert@bots.example>"])
@@ -294,7 +294,7 @@ def test_a_list_that_did_not_ask_is_only_read(desk: MakeDesk) -> None:
     d.config = Config(lists=(quiet,), trees=d.config.trees, state=d.config.state)
     d.inbox.deliver(*posted("one", 2, 1, "lock"))
     assert d.poll().decisions == {}
-    assert d.states()["one-v1-0"][0] is State.SKIPPED
+    assert d.states()["one-v1-0"][0] is SeriesState.SKIPPED
 
 
 def test_a_patch_on_two_lists_is_reviewed_for_the_one_that_asked(desk: MakeDesk, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_no_tree_for_a_file_is_no_review(desk: MakeDesk) -> None:
     d = desk(trees=(TreeRule(path="/nowhere", files=("fs/*",)),))
     d.inbox.deliver(patch("p@dev.example", "dm x: fix", "lock"))
     assert d.poll().decisions == {"skipped": 1}
-    assert d.states()["p"] == (State.SKIPPED, "no [[tree]] for drivers/md/dm-x.c")
+    assert d.states()["p"] == (SeriesState.SKIPPED, "no [[tree]] for drivers/md/dm-x.c")
 
 
 @pytest.mark.parametrize(
@@ -339,12 +339,12 @@ def test_no_tree_for_a_file_is_no_review(desk: MakeDesk) -> None:
 def test_a_series_that_ends_the_reviewer_is_set_aside_after_three_tries(
     desk: MakeDesk, reviewer: str, reason: str
 ) -> None:
-    d = desk(limits=Limits(review_seconds=1 if "sleeper" in reviewer else 600, review_megabytes=256))
+    d = desk(limits=ReviewLimits(review_seconds=1 if "sleeper" in reviewer else 600, review_megabytes=256))
     d.inbox.deliver(patch("bad@dev.example", "dm x: fix", "lock"))
     assert [d.poll(reviewer).decisions for _ in range(4)] == [{"failed": 1}, {"failed": 1}, {"set aside": 1}, {}]
-    assert d.states()["bad"][0] is State.SET_ASIDE
+    assert d.states()["bad"][0] is SeriesState.SET_ASIDE
     assert reason in d.states()["bad"][1]
-    d.config = msgspec.structs.replace(d.config, limits=Limits())
+    d.config = msgspec.structs.replace(d.config, limits=ReviewLimits())
     d.inbox.deliver(patch("next@dev.example", "dm y: fix", "lock"))
     assert d.poll().decisions == {"nack": 1}
 
@@ -413,7 +413,7 @@ def test_the_first_poll_goes_no_further_back_than_asked(desk: MakeDesk) -> None:
 
 
 def test_a_mail_that_cannot_be_read_is_set_aside_with_the_reason(desk: MakeDesk) -> None:
-    d = desk(limits=Limits(mail_bytes=50_000))
+    d = desk(limits=ReviewLimits(mail_bytes=50_000))
     nothing = b"Subject: none\n\nNo id.\n"
     large = patch("large@dev.example", "dm x: large", *["lock" * 10] * 3000)
     d.inbox.deliver(nothing, large, patch("p@dev.example", "dm x: fix", "lock"))

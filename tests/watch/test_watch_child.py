@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from inbox import mail, patch
 
 from reviewbot.mail.message import read
-from reviewbot.mail.protocol import Limits
-from reviewbot.watch.child import HeadReader, Unreadable
+from reviewbot.mail.protocol import MailLimits
+from reviewbot.watch.child import HeadReader, UnreadableMail
 from reviewbot.watch.mail import agrees, head, program, title
 from reviewbot.watch.store import Kind
 
@@ -55,7 +55,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 
 @pytest.fixture(scope="module")
 def heads() -> Iterator[HeadReader]:
-    with HeadReader(Limits(seconds=600, memory=512 << 20)) as opened:
+    with HeadReader(MailLimits(seconds=600, memory=512 << 20)) as opened:
         yield opened
 
 
@@ -74,7 +74,7 @@ def test_a_hostile_mail_is_read_or_refused_soon(heads: HeadReader, name: str) ->
     refused = ""
     try:
         assert is_sane(heads.read(HOSTILE[name]()))
-    except Unreadable as error:
+    except UnreadableMail as error:
         refused = str(error)
     assert str(signal.strsignal(signal.SIGXCPU)) not in refused
     assert heads.read(patch("next@dev.example")).kind == Kind.PATCH
@@ -89,7 +89,7 @@ def test_a_child_that_is_killed_costs_one_mail(heads: HeadReader) -> None:
     heads.read(patch("a@b.example"))
     assert heads._process is not None
     os.kill(heads._process.pid, signal.SIGKILL)
-    with pytest.raises(Unreadable, match="Killed"):
+    with pytest.raises(UnreadableMail, match="Killed"):
         heads.read(patch("b@b.example"))
     assert heads.read(patch("c@b.example")).id == "c@b.example"
 
@@ -97,12 +97,12 @@ def test_a_child_that_is_killed_costs_one_mail(heads: HeadReader) -> None:
 def test_a_child_that_hangs_is_given_up() -> None:
     with HeadReader() as slow:
         for size in (10, 1_000_000):
-            slow.limits = Limits(seconds=600)
+            slow.limits = MailLimits(seconds=600)
             slow.read(patch("a@b.example"))
             assert slow._process is not None
             os.kill(slow._process.pid, signal.SIGSTOP)
-            slow.limits = Limits(seconds=1)
-            with pytest.raises(Unreadable, match="longer than 1 s"):
+            slow.limits = MailLimits(seconds=1)
+            with pytest.raises(UnreadableMail, match="longer than 1 s"):
                 slow.read(b"x" * size)
 
 
@@ -134,7 +134,7 @@ def test_the_child_can_write_nothing_and_knows_nothing_of_us(heads: HeadReader) 
 )  # fmt: skip
 def test_any_headers_are_read_or_refused(heads: HeadReader, fields: list[tuple[bytes, bytes]], body: bytes) -> None:
     raw = b"".join(n + b": " + v + b"\n" for n, v in fields) + b"\n" + body
-    with suppress(Unreadable):
+    with suppress(UnreadableMail):
         assert is_sane(heads.read(raw))
 
 
@@ -181,13 +181,13 @@ def test_mutated_real_mails(shared: Path, tmp_path: Path) -> None:
     mirror = Mirror(repo)
     commits = mirror.commits()
     refused = 0
-    with HeadReader(Limits(seconds=600, memory=512 << 20)) as heads:
+    with HeadReader(MailLimits(seconds=600, memory=512 << 20)) as heads:
         for _ in range(count):
             found = mirror.mail_in(chance.choice(commits).id, 2 << 20)
             assert found
             try:
                 assert is_sane(heads.read(mutated(found[1], chance)))
-            except Unreadable:
+            except UnreadableMail:
                 refused += 1
     mirror.close()
     assert refused <= count // 100
@@ -269,4 +269,4 @@ def test_why_a_mail_cannot_be_read_is_said_in_words(
         raise error
 
     monkeypatch.setattr("reviewbot.mail.message.read", fails)
-    assert child.post(patch("a@b.example"), Limits()).fault == says
+    assert child.post(patch("a@b.example"), MailLimits()).fault == says

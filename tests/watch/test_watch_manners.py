@@ -9,7 +9,7 @@ from reviewbot.key import finding_key, message_id
 from reviewbot.mail import fetch
 from reviewbot.review import Options
 from reviewbot.types import Decision, Outcome, Review
-from reviewbot.watch.config import Config, Drafts, Limits, MailingList
+from reviewbot.watch.config import Config, Drafts, MailingList, ReviewLimits
 from reviewbot.watch.manners import compare, skip, without_old_arguments, worth_a_draft
 from reviewbot.watch.series import Posting
 from reviewbot.watch.store import Kind, MailRow
@@ -21,7 +21,7 @@ SETTINGS = Config(
     ),
     bots=("ci@*",),
     drafts=Drafts(never=("*@shy.example",)),
-    limits=Limits(patches=10),
+    limits=ReviewLimits(patches=10),
 )
 
 

@@ -13,7 +13,7 @@ from reviewbot import cli
 from reviewbot.bench import case
 from reviewbot.report.reply import replay_id
 from reviewbot.watch.box import sending_lacks
-from reviewbot.watch.ledger import Held, Ledger
+from reviewbot.watch.ledger import DraftState, Ledger
 from reviewbot.watch.schema import series
 from reviewbot.watch.store import Store
 
@@ -78,7 +78,7 @@ def test_from_the_archive_to_the_sent_mail_and_back(
         message = email.message_from_bytes(sent)
         assert message["In-Reply-To"] == "<v1@dev.example>"
         assert message["Message-ID"] == row.message_id
-        assert Ledger(store).find(row.name).state is Held.SENT
+        assert Ledger(store).find(row.name).state is DraftState.SENT
         author = str(email.message_from_string(found.patch)["From"])
         no = mail("no@dev.example", "Re: x", "That queue is never waited for.\n", author=author,
                   parent=row.message_id.strip("<>"))  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reviewbot.watch.series import Posting, postings, ripen
-from reviewbot.watch.store import Kind, MailRow, State, Store
+from reviewbot.watch.store import Kind, MailRow, SeriesState, Store
 from reviewbot.watch.walk import take
 
 ANN = "ann@dev.example"
@@ -165,7 +165,10 @@ def test_a_change_id_connects_versions_by_whatever_title() -> None:
     with Store.open("sqlite://") as store:
         take(store, numbered(one), lambda _: "")
         take(store, numbered(two), lambda _: "")
-        assert {s.lead: s.state for s in store.series()} == {"a1-0": State.SUPERSEDED, "other2-0": State.READY}
+        assert {s.lead: s.state for s in store.series()} == {
+            "a1-0": SeriesState.SUPERSEDED,
+            "other2-0": SeriesState.READY,
+        }
 
 
 @settings(max_examples=30, deadline=None)
@@ -203,4 +206,4 @@ def test_a_skipped_series_says_why() -> None:
 
     with Store.open("sqlite://") as store:
         take(store, numbered(threaded("a", 2)), skip)
-        assert [(s.state, s.reason) for s in store.series()] == [(State.SKIPPED, f"{ANN} asked not to")]
+        assert [(s.state, s.reason) for s in store.series()] == [(SeriesState.SKIPPED, f"{ANN} asked not to")]

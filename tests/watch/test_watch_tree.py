@@ -9,7 +9,7 @@ from inbox import patch
 
 from reviewbot.mail import fetch
 from reviewbot.watch.config import TreeRule
-from reviewbot.watch.tree import Section, choose, covers, sections, touched
+from reviewbot.watch.tree import MaintainersSection, choose, covers, sections, touched
 
 MAINTAINERS = """Words at the top.
 
@@ -68,7 +68,7 @@ def test_the_first_tree_that_fits_is_taken() -> None:
 
 @given(st.text(max_size=60), st.text(alphabet="abc/*?[](){}+\\.|^$", max_size=40))
 def test_no_pattern_of_a_tree_is_a_trap(path: str, pattern: str) -> None:
-    covers(Section("x", (), (pattern,), (), (pattern,)), path)
+    covers(MaintainersSection("x", (), (pattern,), (), (pattern,)), path)
 
 
 def test_the_paths_of_a_series() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from inbox import patch
 
-from reviewbot.mail.protocol import Limits
-from reviewbot.watch.child import Unreadable
+from reviewbot.mail.protocol import MailLimits
+from reviewbot.watch.child import UnreadableMail
 from reviewbot.watch.mail import Head
 from reviewbot.watch.store import Kind, Store
 from reviewbot.watch.walk import BATCH, TRIES, Item, walk
@@ -34,7 +34,7 @@ class Memory:
 class Heads:
     """Reads ids only; some mails end it."""
 
-    limits = Limits()
+    limits = MailLimits()
 
     def __init__(self, deadly: bytes = b"", poison: bytes = b"") -> None:
         self.deadly = deadly
@@ -46,7 +46,7 @@ class Heads:
         if raw == self.deadly:
             raise Died
         if raw == self.poison:
-            raise Unreadable("ends the mail reader (Killed)")
+            raise UnreadableMail("ends the mail reader (Killed)")
         return Head(id=raw.decode(), kind="other", root=raw.decode())
 
 

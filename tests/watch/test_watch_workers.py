@@ -11,7 +11,7 @@ from inbox import Inbox, patch
 from servers import postgres
 
 from reviewbot.watch.ledger import Ledger
-from reviewbot.watch.store import State, Store
+from reviewbot.watch.store import SeriesState, Store
 
 
 def test_two_workers_never_review_the_same_series(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_two_workers_never_review_the_same_series(tmp_path: Path) -> None:
         said = [w.communicate(timeout=120)[0].decode() for w in workers]
         assert [w.returncode for w in workers] == [0, 0], said
         with Store.open(url) as store:
-            assert {s.lead: s.state for s in store.series()} == dict.fromkeys(names, State.DONE)
+            assert {s.lead: s.state for s in store.series()} == dict.fromkeys(names, SeriesState.DONE)
             assert len(Ledger(store).drafts()) == 12
     reviewed = log.read_text().split()
     assert sorted(line.partition(":")[2] for line in reviewed) == sorted(names)

@@ -15,14 +15,14 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import Links
+from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import as_function
 from reviewbot.analysis.code.expr import bare, parts
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Expr, Function, Name
 from reviewbot.limits import MAX_CALLS_TO_CALLBACK, MAX_TOLD_CALLBACKS
 
 
-class Way(NamedTuple):
+class CallWay(NamedTuple):
     """The stack above a call through a pointer, as far as it is known.
 
     chain: keys, the outermost first, the caller last. inside: the file to which all functions further out have to
@@ -38,9 +38,9 @@ class Handing:
     """Resolves callbacks: which functions can be on the stack above a call through a pointer. Results are kept per
     (caller, handler)."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: CallGraph) -> None:
         self.links = links
-        self._ways: dict[tuple[str, str], tuple[Way, ...]] = {}
+        self._ways: dict[tuple[str, str], tuple[CallWay, ...]] = {}
         self._up: dict[str, dict[str, tuple[str, ...]]] = {}
         self._kinds_of: dict[str, frozenset[str]] = {}
         self._down: dict[str, frozenset[str]] = {}
@@ -48,18 +48,18 @@ class Handing:
         self._tables: dict[str, dict[str, set[str]]] = {}
         self._users: dict[str, dict[str, set[str]]] = {}
 
-    def ways(self, caller: str, handler: str) -> tuple[Way, ...]:
+    def ways(self, caller: str, handler: str) -> tuple[CallWay, ...]:
         """The possible stacks when `caller` runs `handler` through a pointer (both keys)."""
         found = self._ways.get((caller, handler))
         if found is None:
             found = self._ways[caller, handler] = tuple(self._find(caller, handler))
         return found
 
-    def _find(self, caller: str, handler: str) -> Iterator[Way]:
+    def _find(self, caller: str, handler: str) -> Iterator[CallWay]:
         links = self.links
         nodes = [n for n in links.wiring(caller).nodes if handler in links.targets.get(n, ())]
         if not nodes:  # by contract: the slot of the object's own kind
-            yield Way((caller,))
+            yield CallWay((caller,))
             return
         mine = frozenset(n.partition(".")[0] for n in nodes)
         up, putters = self._reaching(caller), self._handing(handler)
@@ -72,21 +72,21 @@ class Handing:
             nearest = set(above)
             for key in above:
                 if nearest.isdisjoint(up[key][1:]):
-                    yield Way(up[key])
+                    yield CallWay(up[key])
             yield self._by_itself(caller, nodes)
         elif min(len(links.targets[n]) for n in nodes) <= MAX_TOLD_CALLBACKS:
-            yield Way((caller,))
+            yield CallWay((caller,))
         else:
             yield self._by_itself(caller, nodes)
 
-    def _by_itself(self, caller: str, nodes: list[str]) -> Way:
+    def _by_itself(self, caller: str, nodes: list[str]) -> CallWay:
         """The way of code that calls what somebody left with it before."""
         others: set[str] = set()
         for node in nodes:
             if node not in self._down:
                 self._down[node] = frozenset().union(*map(self._handing, self.links.targets[node]))
             others |= self._down[node]
-        return Way((caller,), self.links.names.file[caller], frozenset(others) - {caller})
+        return CallWay((caller,), self.links.names.file[caller], frozenset(others) - {caller})
 
     def _reaching(self, key: str) -> dict[str, tuple[str, ...]]:
         """Functions that reach one by few calls of names, the nearest first -> the shortest chain, ends included."""

@@ -15,12 +15,12 @@ from typing import TypeVar
 
 from reviewbot.analysis.callgraph.pointer_flow import (
     RUNS,
-    Bound,
+    EntryPoint,
+    FlowConstraints,
     Handed,
+    HandlerBinding,
     Placed,
-    Root,
     Started,
-    Wired,
     Wiring,
     argument,
     carries_function,
@@ -36,33 +36,33 @@ T = TypeVar("T", bound=Hashable)
 V = TypeVar("V")
 
 
-def _shared(find: Callable[[Links], V]) -> cached_property[V]:
+def _shared(find: Callable[[CallGraph], V]) -> cached_property[V]:
     """What is the same in two graphs that are the same but for lines: found once for both."""
     return cached_property(lambda links: find(links) if links.same is None else getattr(links.same, find.__name__))
 
 
-class Links:
+class CallGraph:
     """The call graph over the functions of `names`, and where they are entered from.
 
     `wired` is what each function does with functions, by key (`path:` for a file's scope): what it lacks is made, for
     every function of the files `whole` and for what these reach. A header's function that nothing reaches is left out.
     """
 
-    def __init__(self, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> None:
+    def __init__(self, names: Names, whole: Iterable[str], wired: Mapping[str, FlowConstraints] | None = None) -> None:
         self.names = names
         self.whole = frozenset(whole)
         self.wired = dict(wired or {})
         self._bodies: dict[str, Body] = {}
-        self._apart: dict[str, Wired] = {}
+        self._apart: dict[str, FlowConstraints] = {}
         """What functions that are not linked do with functions, as far as somebody has asked."""
-        self.same: Links | None = None
+        self.same: CallGraph | None = None
         """The graph that it was made from, where both are the same but for lines."""
         self._order: Callable[[], list[list[str]]] | None = None
         self.types: dict[str, frozenset[str]] = {}
         """Function -> types of its variables, as far as somebody has asked."""
 
     @classmethod
-    def of(cls, names: Names, whole: Iterable[str], wired: Mapping[str, Wired] | None = None) -> Links:
+    def of(cls, names: Names, whole: Iterable[str], wired: Mapping[str, FlowConstraints] | None = None) -> CallGraph:
         """The graph over the functions that the files `whole` reach."""
         links = cls(names, whole, wired)
         links._wire()
@@ -73,10 +73,10 @@ class Links:
         cls,
         names: Names,
         whole: Iterable[str],
-        wired: Mapping[str, Wired],
+        wired: Mapping[str, FlowConstraints],
         order: Callable[[], list[list[str]]],
         types: Mapping[str, frozenset[str]],
-    ) -> Links:
+    ) -> CallGraph:
         """A graph that was made before, of which it is known what each function does and in what order they come."""
         links = cls(names, whole, wired)
         links._order, links.types = order, dict(types)
@@ -84,8 +84,8 @@ class Links:
 
     @classmethod
     def after(
-        cls, before: Links, names: Names, whole: Iterable[str], dirty: Collection[str], moved: Mapping[str, int]
-    ) -> Links:
+        cls, before: CallGraph, names: Names, whole: Iterable[str], dirty: Collection[str], moved: Mapping[str, int]
+    ) -> CallGraph:
         """The graph of a program that differs from the one before in some functions."""
         links = cls(
             names,
@@ -103,7 +103,7 @@ class Links:
             links._wire()
         return links
 
-    def _shaped_like(self, before: Links, dirty: Collection[str]) -> bool:
+    def _shaped_like(self, before: CallGraph, dirty: Collection[str]) -> bool:
         """Whether the functions are those of another program, and do the same with functions; links them if so."""
         functions = [key for key in dirty if not key.endswith(":")]
         new = any(key not in before.wired and self.names.file.get(key) in self.whole for key in functions)
@@ -140,7 +140,7 @@ class Links:
         files = [key for key in self.wired if key.endswith(":")]
         self.wired = {key: self.wired[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")}
 
-    def wire(self, key: str) -> Wired:
+    def wire(self, key: str) -> FlowConstraints:
         """What one function, or the scope of a file (`path:`), does with functions."""
         wiring = Wiring(self.names, key)
         if key.endswith(":"):
@@ -149,11 +149,11 @@ class Links:
             wiring.function(self.body(key))
         return wiring.done()
 
-    def wiring(self, key: str) -> Wired:
+    def wiring(self, key: str) -> FlowConstraints:
         """What a function does with functions, also one that nothing reaches; nothing for one that is not there."""
         found = self.wired.get(key) or self._apart.get(key)
         if found is None:
-            found = self._apart[key] = self.wire(key) if key in self.names.file else Wired()
+            found = self._apart[key] = self.wire(key) if key in self.names.file else FlowConstraints()
         return found
 
     # --- where function pointers are
@@ -196,28 +196,28 @@ class Links:
         return found
 
     @_shared
-    def roots(self) -> dict[str, set[Root]]:
+    def roots(self) -> dict[str, set[EntryPoint]]:
         """Function -> where it is entered from."""
-        found: dict[str, set[Root]] = {}
+        found: dict[str, set[EntryPoint]] = {}
         for node, handlers in self.targets.items():
             if (slot := KERNEL.slots.get(node)) is not None:
                 for handler in handlers:
-                    found.setdefault(handler, set()).add(Root(slot.context, "", node))
+                    found.setdefault(handler, set()).add(EntryPoint(slot.context, "", node))
         for wired in self.wired.values():
             for handler, root in wired.roots:
                 found.setdefault(handler, set()).add(root)
             for bound in wired.bound:
-                found.setdefault(bound.handler, set()).add(Root(KERNEL.runners[bound.runner], bound.work))
+                found.setdefault(bound.handler, set()).add(EntryPoint(KERNEL.runners[bound.runner], bound.work))
             for started in wired.started:
                 name = name_of(started.handler)
-                found.setdefault(started.handler, set()).add(Root("thread", name))
+                found.setdefault(started.handler, set()).add(EntryPoint("thread", name))
         for name, context in KERNEL.entered.items():
             if (key := self.names.shared_function(name)) is not None:
-                found.setdefault(key, set()).add(Root(context, "", name))
+                found.setdefault(key, set()).add(EntryPoint(context, "", name))
         return found
 
     @cached_property
-    def bound(self) -> list[Bound]:
+    def bound(self) -> list[HandlerBinding]:
         """Every work item, timer or callback that gets a handler."""
         return [bound for wired in self.wired.values() for bound in wired.bound]
 
@@ -337,7 +337,7 @@ class Links:
 class Agenda:
     """Functions to look at again, by their cycles of calls, callees first; more may come up on the way."""
 
-    def __init__(self, links: Links, keys: Iterable[str]) -> None:
+    def __init__(self, links: CallGraph, keys: Iterable[str]) -> None:
         self._links = links
         self._members: dict[tuple[str, ...], set[str]] = {}
         self._queue: list[tuple[int, tuple[str, ...]]] = []

@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.callback_stack import Handing
-from reviewbot.analysis.callgraph.callgraph import Links, below
+from reviewbot.analysis.callgraph.callgraph import CallGraph, below
 from reviewbot.analysis.callgraph.feasible import Feasible
-from reviewbot.analysis.callgraph.pointer_flow import Root
+from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import Context, Fact
 from reviewbot.kernel import KERNEL
@@ -27,7 +27,7 @@ from reviewbot.types import Place
 INTERRUPTS = frozenset({"hardirq", "softirq"})
 
 
-class Entered(NamedTuple):
+class ExecutionContext(NamedTuple):
     """One context that a function runs in: its name in kernel/contexts.toml, the work item or thread (empty for
     others), the slot it came through, and the chain of keys from its root to the function."""
 
@@ -43,32 +43,32 @@ class _State:
 
     __slots__ = ("above", "inside", "key", "others", "roots")
 
-    def __init__(self, key: str, inside: str, others: frozenset[str], roots: Iterable[Root]) -> None:
+    def __init__(self, key: str, inside: str, others: frozenset[str], roots: Iterable[EntryPoint]) -> None:
         self.key, self.inside, self.others = key, inside, others
         self.roots = tuple(((root.context, root.runner), root) for root in sorted(roots))
         self.above: tuple[tuple[_State, tuple[str, ...]], ...] | None = None
         """Who hands its context on: the state, and the functions from there down to here; None until it is asked."""
 
 
-class Contexts:
+class ExecutionContexts:
     """Contexts of the functions of a program, found when asked for; `kept` are contexts that are known already."""
 
-    def __init__(self, links: Links, kept: Mapping[str, tuple[Entered, ...]]) -> None:
+    def __init__(self, links: CallGraph, kept: Mapping[str, tuple[ExecutionContext, ...]]) -> None:
         self.links = links
         self._kept, self._lost = kept, frozenset[str]()
-        self._found: dict[str, tuple[Entered, ...]] = {}
-        self._had: Mapping[str, tuple[Entered, ...]] = {}
+        self._found: dict[str, tuple[ExecutionContext, ...]] = {}
+        self._had: Mapping[str, tuple[ExecutionContext, ...]] = {}
         """Contexts of the program before, as far as they were asked for."""
         self._dirty = frozenset[str]()
         """Functions that are not what they were where `_had` and `_kept` are from."""
         self._handing = Handing(links)
         self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
         self._feasible = Feasible(links)
-        self._roots: dict[str, frozenset[Root]] = {}
+        self._roots: dict[str, frozenset[EntryPoint]] = {}
         self._states: dict[tuple[str, str, frozenset[str]], _State] = {}
 
     @classmethod
-    def after(cls, links: Links, before: Contexts, dirty: Collection[str]) -> Contexts:
+    def after(cls, links: CallGraph, before: ExecutionContexts, dirty: Collection[str]) -> ExecutionContexts:
         """The contexts of a program that differs from the one before in some functions: they are searched again for
         what these, and the functions that are entered otherwise, can have on the stack above them."""
         contexts = cls(links, before._kept)
@@ -85,7 +85,7 @@ class Contexts:
         contexts._found = {key: found for key, found in before._found.items() if key not in lost}
         return contexts
 
-    def of(self, key: str) -> tuple[Entered, ...]:
+    def of(self, key: str) -> tuple[ExecutionContext, ...]:
         """The contexts of a function, the shortest chain for each (context, runner)."""
         found = self._found.get(key)
         if found is None:
@@ -93,11 +93,11 @@ class Contexts:
             found = self._found[key] = kept if kept is not None else tuple(self._search(key))
         return found
 
-    def all(self) -> Mapping[str, tuple[Entered, ...]]:
+    def all(self) -> Mapping[str, tuple[ExecutionContext, ...]]:
         """The contexts of all functions, by key."""
         return {key: self.of(key) for key in self.links.callees}
 
-    def roots(self, key: str) -> frozenset[Root]:
+    def roots(self, key: str) -> frozenset[EntryPoint]:
         """Every root above a function in the call graph, whether one run can take that chain or not: use it to show
         that a function does not run in a context."""
         found = self._roots.get(key)
@@ -111,7 +111,7 @@ class Contexts:
         callers = self.links.callers.get(key, ())
         return [c for c in callers if self.links.names_it(c, key)] if key in self._rooted else callers
 
-    def _search(self, key: str) -> Iterator[Entered]:
+    def _search(self, key: str) -> Iterator[ExecutionContext]:
         start = self._state(key)
         came: dict[_State, tuple[tuple[str, ...], _State]] = {}
         """State -> the functions from it to the next state (which is the last of them but for the start), that state."""
@@ -124,7 +124,7 @@ class Contexts:
             for what, root in at.roots:
                 if what not in seen:
                     chain = chain or self._chain(at, key, came)
-                    entered = Entered(root.context, root.runner, root.slot, chain)
+                    entered = ExecutionContext(root.context, root.runner, root.slot, chain)
                     if (entered in had and self._dirty.isdisjoint(chain)) or self._can(root, chain):
                         seen.add(what)
                         yield entered
@@ -166,7 +166,7 @@ class Contexts:
                     if at.others.isdisjoint(way.chain):
                         yield self._state(way.chain[0], way.inside or at.inside, at.others | way.others), way.chain
 
-    def _can(self, root: Root, chain: tuple[str, ...]) -> bool:
+    def _can(self, root: EntryPoint, chain: tuple[str, ...]) -> bool:
         """Whether a context can get to the end of a chain."""
         return not (root.context in INTERRUPTS and self._feasible.sleeps(chain)) and self._feasible.goes(chain)
 

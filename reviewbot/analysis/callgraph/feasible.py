@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import Links
+from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import ANY, ZERO, bare, sign, test
-from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name, Op
+from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name, OpExpr
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
-from reviewbot.kernel.schema import Allocate, Wait
+from reviewbot.kernel.schema import AllocateGroup, WaitGroup
 
 Given = tuple[tuple[str, int], ...]
 """Parameters with the signs that they have, sorted by name."""
@@ -32,7 +32,7 @@ class Need(NamedTuple):
     signs: int
 
 
-class Spot(NamedTuple):
+class BranchSpot(NamedTuple):
     """One place at which a function calls another by name: what its parameters have to be, and whether it slept before."""
 
     call: Call
@@ -43,9 +43,9 @@ class Spot(NamedTuple):
 class Feasible:
     """Says which chains of calls one run can take, going by constant arguments and by calls that sleep."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: CallGraph) -> None:
         self.links = links
-        self._spots: dict[str, dict[str, list[Spot]]] = {}
+        self._spots: dict[str, dict[str, list[BranchSpot]]] = {}
         self._steps: dict[tuple[str, str, Given], tuple[bool, Given]] = {}
 
     def sleeps(self, chain: tuple[str, ...]) -> bool:
@@ -87,14 +87,14 @@ class Feasible:
         made = [s for s in spots if not any(_against(given, need) for need in s.needs)]
         return bool(made or not spots), self._given(given, callee, made)
 
-    def _of(self, caller: str, callee: str) -> Sequence[Spot]:
+    def _of(self, caller: str, callee: str) -> Sequence[BranchSpot]:
         """The places of a call; none where it is made through a pointer only."""
         found = self._spots.get(caller)
         if found is None:
             found = self._spots[caller] = self._find(caller)
         return found.get(callee, ())
 
-    def _find(self, caller: str) -> dict[str, list[Spot]]:
+    def _find(self, caller: str) -> dict[str, list[BranchSpot]]:
         """Callee -> the places where a function calls it by name."""
         body = self.links.body(caller)
         sleeping: dict[int, int] = {}
@@ -111,16 +111,16 @@ class Feasible:
         parameters = frozenset(p.name for p in body.function.parameters)
         slept = {block for block in {number for *_, number, _ in calls} if sleeping.keys() & dominance.above(block)}
         needs: dict[int, tuple[Need, ...]] = {}
-        found: dict[str, list[Spot]] = {}
+        found: dict[str, list[BranchSpot]] = {}
         for callee, call, number, place in calls:
             before = number in slept or sleeping.get(number, place) < place
             if number not in needs:
                 every = (_need(*condition) for condition in (dominance.conditions(number) if parameters else ()))
                 needs[number] = tuple(n for n in every if n.parameter in parameters)
-            found.setdefault(callee, []).append(Spot(call, needs[number], before))
+            found.setdefault(callee, []).append(BranchSpot(call, needs[number], before))
         return found
 
-    def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[Spot]) -> Given:
+    def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[BranchSpot]) -> Given:
         """What all calls that are made hand to parameters that the callee does not set."""
         found: dict[str, int] = {}
         target = self.links.body(callee)
@@ -135,7 +135,7 @@ class Feasible:
         return tuple(sorted(found.items()))
 
 
-def _said(spots: Sequence[Spot]) -> list[tuple[object, ...]]:
+def _said(spots: Sequence[BranchSpot]) -> list[tuple[object, ...]]:
     """What is looked at of the places of a call, by `Handing` as well."""
     return [([*map(_handed, spot.call.args)], spot.needs, spot.slept) for spot in spots]
 
@@ -152,7 +152,7 @@ def _need(when: Expr, taken: bool) -> Need:
     """What a condition says of the variable that it tests; of nothing that has a name where it does not."""
     t = test(when)
     value, signs = bare(t.value), t.yes if taken else t.no
-    if isinstance(value, Op) and value.op == "&" and isinstance(first := bare(value.args[0]), Name):
+    if isinstance(value, OpExpr) and value.op == "&" and isinstance(first := bare(value.args[0]), Name):
         return Need(first.name, True, signs)
     return Need(value.name if isinstance(value, Name) else "", False, signs)
 
@@ -171,20 +171,20 @@ def _sleeps(body: Body, call: Call) -> bool:
         if isinstance(effect, LockCall):
             if effect.does in ("acquire", "killable") and KERNEL.sleeping(effect.group.klass):
                 return True
-        elif isinstance(effect, Wait):
+        elif isinstance(effect, WaitGroup):
             if not effect.announce:
                 return True
-        elif isinstance(effect, Allocate) or (isinstance(effect, PoolCall) and effect.does == "take"):
+        elif isinstance(effect, AllocateGroup) or (isinstance(effect, PoolCall) and effect.does == "take"):
             masks = _masks(body, call, effect)
             if masks and all(gfp.kind(mask) in ("full", "nofs", "noio") for mask in masks):
                 return True
     return False
 
 
-def _masks(body: Body, call: Call, effect: Allocate | PoolCall) -> tuple[str, ...]:
-    if isinstance(effect, Allocate) and effect.flags:
+def _masks(body: Body, call: Call, effect: AllocateGroup | PoolCall) -> tuple[str, ...]:
+    if isinstance(effect, AllocateGroup) and effect.flags:
         return (effect.flags,)
-    group = effect if isinstance(effect, Allocate) else effect.group
+    group = effect if isinstance(effect, AllocateGroup) else effect.group
     if group.gfp is not None and group.gfp < len(call.args):
         return gfp.masks(body, call.args[group.gfp])
     return (group.default,) if group.default else ()

@@ -14,18 +14,18 @@ from reviewbot.csource.ir import (
     Assign,
     Call,
     CallEvent,
-    Cast,
+    CastExpr,
     Deref,
     Expr,
     Field,
-    Index,
+    IndexExpr,
     Name,
-    Op,
-    Slot,
+    OpExpr,
+    TableEntry,
     Type,
 )
 from reviewbot.kernel import KERNEL
-from reviewbot.kernel.schema import Bind, Callback, Queue, Thread
+from reviewbot.kernel.schema import BindGroup, CallbackGroup, QueueGroup, ThreadGroup
 
 RUNS = {name: group.runs for group in KERNEL.api.contract if group.runs for name in group.calls}
 """Call -> the slot whose functions it runs."""
@@ -33,7 +33,7 @@ VISITS = {name: group.function for group in KERNEL.api.callback if group.context
 """Call -> position of the function that it calls back before it returns."""
 
 
-class Root(NamedTuple):
+class EntryPoint(NamedTuple):
     """Why a function is entered from outside the code at hand: a context, and the work item, thread or slot."""
 
     context: str
@@ -41,7 +41,7 @@ class Root(NamedTuple):
     slot: str = ""
 
 
-class Bound(NamedTuple):
+class HandlerBinding(NamedTuple):
     """A work item, timer or callback gets a handler (key), in a function (key; `path:` at file scope) at a line."""
 
     work: str
@@ -84,7 +84,7 @@ class Handed(NamedTuple):
     known: bool
 
 
-class Wired(NamedTuple):
+class FlowConstraints(NamedTuple):
     """What one function does with function pointers: the local part of the call graph, with the constraints that
     points-to sets are solved from.
 
@@ -103,9 +103,9 @@ class Wired(NamedTuple):
     """Functions that are put into a node."""
     flows: tuple[tuple[str, str], ...] = ()
     """Nodes whose content goes on into another node."""
-    roots: tuple[tuple[str, Root], ...] = ()
+    roots: tuple[tuple[str, EntryPoint], ...] = ()
     """Functions handed to somebody who enters them in a context."""
-    bound: tuple[Bound, ...] = ()
+    bound: tuple[HandlerBinding, ...] = ()
     started: tuple[Started, ...] = ()
     placed: tuple[Placed, ...] = ()
     queued: tuple[tuple[str, str], ...] = ()
@@ -131,7 +131,7 @@ class Wired(NamedTuple):
         placed = tuple((p.slot, p.handler) for p in self.placed)
         return (*self[:7], bound, started, placed, self.queued, self.handed)
 
-    def shifted(self, lines: int) -> Wired:
+    def shifted(self, lines: int) -> FlowConstraints:
         """A copy with all lines moved down by `lines` (up when negative)."""
         if not lines or not (self.bound or self.started or self.placed):
             return self
@@ -164,16 +164,16 @@ class Wiring:
         self.runs: dict[tuple[str, str], None] = {}
         self.puts: dict[tuple[str, str], None] = {}
         self.flows: dict[tuple[str, str], None] = {}
-        self.roots: dict[tuple[str, Root], None] = {}
-        self.bound: list[Bound] = []
+        self.roots: dict[tuple[str, EntryPoint], None] = {}
+        self.bound: list[HandlerBinding] = []
         self.started: list[Started] = []
         self.placed: list[Placed] = []
         self.queued: dict[tuple[str, str], None] = {}
         self.handed: dict[Handed, None] = {}
 
-    def done(self) -> Wired:
+    def done(self) -> FlowConstraints:
         """What was collected."""
-        return Wired(
+        return FlowConstraints(
             tuple(self.calls),
             tuple(self.direct),
             tuple(self.nodes),
@@ -205,17 +205,17 @@ class Wiring:
             if context is not None and call.args:
                 handler = as_function(self.names, call.args[0], path)
                 if handler is not None:
-                    self.roots[handler, Root(context, "", call.callee)] = None
+                    self.roots[handler, EntryPoint(context, "", call.callee)] = None
             for effect in KERNEL.effects.get(call.callee, ()):
-                if isinstance(effect, Bind) and len(call.args) > effect.function:
+                if isinstance(effect, BindGroup) and len(call.args) > effect.function:
                     handler = as_function(self.names, call.args[effect.function], path)
                     work = bare(call.args[effect.object])
                     if handler is not None and isinstance(work, Name):
                         identity, _ = self.names.variable(work.name, path)
                         identity = f"{path}:{work.name}" if identity == work.name else identity
-                        self.bound.append(Bound(identity, handler, effect.runner, self.key, call.line))
+                        self.bound.append(HandlerBinding(identity, handler, effect.runner, self.key, call.line))
 
-    def _slot_name(self, slot: Slot, path: str) -> str:
+    def _slot_name(self, slot: TableEntry, path: str) -> str:
         owner = self.names.resolve(Type(slot.type)).name
         *outer, last = [p for p in slot.field.split(".") if not p.startswith("[")] or [slot.field]
         for name in outer:
@@ -279,20 +279,20 @@ class Wiring:
             self._arguments(body, call, callee)
 
     def _by_api(self, body: Body, call: Call, effect: object) -> None:
-        if isinstance(effect, Bind | Thread | Callback) and len(call.args) > effect.function:
+        if isinstance(effect, BindGroup | ThreadGroup | CallbackGroup) and len(call.args) > effect.function:
             handler = as_function(self.names, call.args[effect.function], body.file, body)
             if handler is None:
                 return
-            if isinstance(effect, Bind):
+            if isinstance(effect, BindGroup):
                 work = body.identity(call.args[effect.object])
-                self.bound.append(Bound(work, handler, effect.runner, self.key, call.line))
-            elif isinstance(effect, Thread):
+                self.bound.append(HandlerBinding(work, handler, effect.runner, self.key, call.line))
+            elif isinstance(effect, ThreadGroup):
                 self.started.append(Started(call.callee, handler, self.key, call.line))
             elif effect.context == "here":
                 self.direct[handler] = None
             elif effect.context != "caller":
-                self.roots[handler, Root(effect.context, effect.thread, call.callee)] = None
-        elif isinstance(effect, Queue) and len(call.args) > effect.work:
+                self.roots[handler, EntryPoint(effect.context, effect.thread, call.callee)] = None
+        elif isinstance(effect, QueueGroup) and len(call.args) > effect.work:
             queue = effect.object
             if effect.workqueue is not None:
                 queue = body.identity(call.args[effect.workqueue])
@@ -313,7 +313,7 @@ class Wiring:
     def _functions(self, body: Body, call: Call) -> Iterator[tuple[int, str, bool]]:
         """Arguments that can be functions: position, key or node, whether it is a key."""
         for position, arg in enumerate(call.args):
-            if isinstance(bare(arg), Name | Field | AddressOf | Deref | Index | Cast):
+            if isinstance(bare(arg), Name | Field | AddressOf | Deref | IndexExpr | CastExpr):
                 handler = as_function(self.names, arg, body.file, body)
                 if handler is not None:
                     yield position, handler, True
@@ -342,7 +342,7 @@ def as_function(names: Names, expr: Expr, path: str, body: Body | None = None) -
     """Key of the function that an expression names (not one that a local of `body` hides), or None."""
     e = bare(expr)
     while not isinstance(e, Name):
-        if not isinstance(e, AddressOf | Deref | Cast | Index):
+        if not isinstance(e, AddressOf | Deref | CastExpr | IndexExpr):
             return None
         e = bare(e.base)
     if body is not None and e.name in body.locals:
@@ -371,7 +371,7 @@ def through(body: Body, call: Call) -> str | None:
 
 def _alternatives(expr: Expr) -> Iterator[Expr]:
     e = bare(expr)
-    if isinstance(e, Op) and e.op == "?:" and len(e.args) == 3:
+    if isinstance(e, OpExpr) and e.op == "?:" and len(e.args) == 3:
         yield from _alternatives(e.args[1])
         yield from _alternatives(e.args[2])
     else:

@@ -7,27 +7,27 @@ from functools import cached_property
 
 from reviewbot.analysis.code.expr import bare, parts, show
 from reviewbot.analysis.code.identity import UNKNOWN
-from reviewbot.analysis.code.names import Names, Scope
+from reviewbot.analysis.code.names import Names, NameScope
 from reviewbot.csource.ir import (
     AddressOf,
     Assign,
     Call,
     CallEvent,
-    Cast,
+    CastExpr,
     Deref,
     Event,
     Expr,
     Field,
-    Index,
+    IndexExpr,
     Name,
-    Op,
+    OpExpr,
     Return,
 )
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_IDENTITY_LENGTH, MAX_LOCAL_CHAIN
 
 
-class Body(Scope):
+class Body(NameScope):
     """A function with its names resolved. `key` is `file:function`."""
 
     def __init__(self, names: Names, key: str) -> None:
@@ -96,9 +96,9 @@ class Body(Scope):
                     if arrow or self._pointer(base):
                         return self._field(base, chain)
                     expr = base
-                case AddressOf(base) | Deref(base) | Index(base):
+                case AddressOf(base) | Deref(base) | IndexExpr(base):
                     expr = base
-                case Cast(type_, _, base, macro):
+                case CastExpr(type_, _, base, macro):
                     if macro and type_:
                         return f"{type_}.{chain}" if chain else f"*{type_}"
                     expr = base
@@ -111,13 +111,13 @@ class Body(Scope):
                     if type_name and self.names.has_struct(type_name):
                         return f"{type_name}.{chain}" if chain else f"*{type_name}"
                     return UNKNOWN
-                case Op("+" | "-", (base, _)):
+                case OpExpr("+" | "-", (base, _)):
                     expr = base
-                case Op("?:", (_, then, other)):
+                case OpExpr("?:", (_, then, other)):
                     first, second = self.identity(then, depth), self.identity(other, depth)
                     same = first if first == second else UNKNOWN
                     return same if not chain else UNKNOWN
-                case Op("=" | ",", (*_, value)):
+                case OpExpr("=" | ",", (*_, value)):
                     expr = value
                 case Name(name):
                     if name in self._changed and id(expr) in self._stale:
@@ -131,7 +131,7 @@ class Body(Scope):
         match expr:
             case Deref():
                 return True
-            case Index(base):
+            case IndexExpr(base):
                 t = self.type(base)
                 return t.pointers > 0 and not t.array
         return False
@@ -216,16 +216,16 @@ class Body(Scope):
 
     def _names_an_object(self, value: Expr) -> bool:
         match bare(value):
-            case Field() | AddressOf() | Index() | Deref() | Name():
+            case Field() | AddressOf() | IndexExpr() | Deref() | Name():
                 return True
-            case Cast(_, _, _, macro):
+            case CastExpr(_, _, _, macro):
                 return not macro
         return False
 
     def field(self, expr: Expr) -> str:
         """Innermost `struct.member` that the expression reads: the slot of a function pointer; else empty."""
         expr = bare(expr)
-        while isinstance(expr, Deref | Index | AddressOf):
+        while isinstance(expr, Deref | IndexExpr | AddressOf):
             expr = bare(expr.base)
         if isinstance(expr, Field):
             owner = self.type(expr.base).name
@@ -239,11 +239,11 @@ class Body(Scope):
 
     def base(self, expr: Expr) -> str:
         """The instance in this function's own words, a parameter as `$i`: tells two locks of one class apart."""
-        while isinstance(expr, AddressOf | Deref) or (isinstance(expr, Cast) and not expr.macro):
+        while isinstance(expr, AddressOf | Deref) or (isinstance(expr, CastExpr) and not expr.macro):
             expr = expr.base
         text = show(expr)
         root: Expr = expr
-        while isinstance(root, Field | Index | Deref):
+        while isinstance(root, Field | IndexExpr | Deref):
             root = root.base
         if not isinstance(root, Name) or root.name not in self.parameters or not text.startswith(root.name):
             return text

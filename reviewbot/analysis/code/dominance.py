@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from reviewbot.analysis.code.expr import parts, show, test
-from reviewbot.csource.ir import Assign, Block, Call, Expr, Name, Op
+from reviewbot.csource.ir import Assign, Block, Call, Expr, Name, OpExpr
 from reviewbot.kernel import KERNEL
 
 GATE = KERNEL.pattern("gate")
@@ -24,7 +24,7 @@ def is_gate(when: Expr) -> bool:
                 return True
             if e.callee in KERNEL.transparent:
                 todo += e.args
-        elif isinstance(e, Op):
+        elif isinstance(e, OpExpr):
             todo += e.args
         elif GATE.search(show(e)):
             return True

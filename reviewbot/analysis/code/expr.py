@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reviewbot.csource.ir import AddressOf, Call, Cast, Const, Deref, Expr, Field, Index, Name, Op
+from reviewbot.csource.ir import AddressOf, Call, CastExpr, Const, Deref, Expr, Field, IndexExpr, Name, OpExpr
 from reviewbot.kernel import KERNEL
 
 ZERO, MINUS, PLUS = 1, 2, 4
@@ -31,11 +31,11 @@ def show(expr: Expr | None) -> str:
             return f"*{show(base)}"
         case AddressOf(base):
             return f"&{show(base)}"
-        case Index(base, index):
+        case IndexExpr(base, index):
             return f"{show(base)}[{show(index)}]"
         case Const(text):
             return text
-        case Cast(type_, pointers, base, macro, _):
+        case CastExpr(type_, pointers, base, macro, _):
             return (
                 f"{macro}({show(base)}, {type_})"
                 if macro
@@ -43,7 +43,7 @@ def show(expr: Expr | None) -> str:
             )
         case Call(callee, target, args):
             return f"{callee or show(target)}({', '.join(show(a) for a in args)})"
-        case Op(op, args):
+        case OpExpr(op, args):
             if len(args) == 1:
                 return f"{op}{show(args[0])}"
             if op == "?:" and len(args) == 3:
@@ -64,22 +64,22 @@ def parts(expr: Expr) -> Iterator[Expr]:
         match e:
             case Field(base) | Deref(base) | AddressOf(base):
                 todo.append(base)
-            case Cast(_, _, base):
+            case CastExpr(_, _, base):
                 todo.append(base)
-            case Index(base, index):
+            case IndexExpr(base, index):
                 todo += (base, index)
             case Call(_, target, args):
                 todo += args
                 if target is not None:
                     todo.append(target)
-            case Op(_, args):
+            case OpExpr(_, args):
                 todo += args
 
 
 def bare(expr: Expr) -> Expr:
     """The expression without casts and without calls that hand their argument on (likely(), READ_ONCE(), ...)."""
     while True:
-        if isinstance(expr, Cast) and not expr.macro:
+        if isinstance(expr, CastExpr) and not expr.macro:
             expr = expr.base
         elif isinstance(expr, Call) and expr.callee in KERNEL.transparent and expr.args:
             expr = expr.args[0]
@@ -118,16 +118,16 @@ def sign(expr: Expr | None) -> int:
                 return PLUS
             value = number(text) if isinstance(expr, Const) else None
             return ANY if value is None else ZERO if value == 0 else MINUS if value < 0 else PLUS
-        case Op("-", (arg,)):
+        case OpExpr("-", (arg,)):
             inner = sign(arg)
             if inner == ANY and isinstance(arg, Name) and arg.name.isupper() and arg.name.startswith("E"):
                 return MINUS
             return {PLUS: MINUS, MINUS: PLUS, ZERO: ZERO}.get(inner, ANY)
-        case Op("!", _):
+        case OpExpr("!", _):
             return ZERO | PLUS
-        case Op(op) if op in ("==", "!=", "<", ">", "<=", ">=", "&&", "||"):
+        case OpExpr(op) if op in ("==", "!=", "<", ">", "<=", ">=", "&&", "||"):
             return ZERO | PLUS
-        case Op("?:", (_, then, other)):
+        case OpExpr("?:", (_, then, other)):
             return sign(then) | sign(other)
         case AddressOf():
             return PLUS
@@ -142,7 +142,7 @@ def sign(expr: Expr | None) -> int:
     return ANY
 
 
-class Test:
+class ConditionTest:
     """A branch condition: the value that decides (`key`, as text), and the signs it has when the branch is taken
     (`yes`) and when not (`no`)."""
 
@@ -163,29 +163,29 @@ _COMPARE = {
 }
 
 
-def test(when: Expr) -> Test:
+def test(when: Expr) -> ConditionTest:
     """Read a condition: `!x`, `x == 0`, `IS_ERR(x)`, `x < 0`, ... down to the value that it stands on."""
     e = bare(when)
     match e:
-        case Op("!", (arg,)):
+        case OpExpr("!", (arg,)):
             inner = test(arg)
-            return Test(inner.value, inner.no, inner.yes)
-        case Op("=", (left, _)):
+            return ConditionTest(inner.value, inner.no, inner.yes)
+        case OpExpr("=", (left, _)):
             return test(left)
-        case Op(op, (left, right)) if op in _COMPARE:
+        case OpExpr(op, (left, right)) if op in _COMPARE:
             signs = sign(right)
             if signs == ZERO:
                 inner_left = bare(left)
-                if isinstance(inner_left, Op) and inner_left.op == "=":
+                if isinstance(inner_left, OpExpr) and inner_left.op == "=":
                     inner_left = inner_left.args[0]
-                return Test(inner_left, *_COMPARE[op])
+                return ConditionTest(inner_left, *_COMPARE[op])
             if op == "!=":
-                equal = Op("==", (left, right))
-                return Test(equal, ZERO, PLUS)
-            return Test(Op(op, (left, right)), PLUS, ZERO)
+                equal = OpExpr("==", (left, right))
+                return ConditionTest(equal, ZERO, PLUS)
+            return ConditionTest(OpExpr(op, (left, right)), PLUS, ZERO)
         case Call(callee, _, args) if args:
             if callee in KERNEL.error_test:
-                return Test(bare(args[0]), MINUS, ZERO | PLUS)
+                return ConditionTest(bare(args[0]), MINUS, ZERO | PLUS)
             if callee in KERNEL.error_or_null_test:
-                return Test(bare(args[0]), MINUS | ZERO, PLUS)
-    return Test(e, MINUS | PLUS, ZERO)
+                return ConditionTest(bare(args[0]), MINUS | ZERO, PLUS)
+    return ConditionTest(e, MINUS | PLUS, ZERO)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from reviewbot.analysis.code.library import read
 from reviewbot.csource.cache import Cache
-from reviewbot.csource.ir import Unit
+from reviewbot.csource.ir import TranslationUnit
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_INCLUDE_DEPTH
 from reviewbot.types import Source
@@ -53,12 +53,16 @@ def scope(paths: Iterable[str], source: Source) -> dict[str, str]:
 
 
 def included(
-    files: Mapping[str, str], units: Mapping[str, Unit], known: Mapping[str, Unit], source: Source, cache: Cache
-) -> tuple[dict[str, Unit], dict[str, str]]:
+    files: Mapping[str, str],
+    units: Mapping[str, TranslationUnit],
+    known: Mapping[str, TranslationUnit],
+    source: Source,
+    cache: Cache,
+) -> tuple[dict[str, TranslationUnit], dict[str, str]]:
     """Headers that some files include and that are not known yet, down to DEPTH: their units and blob ids."""
-    found: dict[str, Unit] = {}
+    found: dict[str, TranslationUnit] = {}
     blobs: dict[str, str] = {}
-    level: Mapping[str, Unit] = {p: units[p] for p in files if p in units}
+    level: Mapping[str, TranslationUnit] = {p: units[p] for p in files if p in units}
     for _ in range(MAX_INCLUDE_DEPTH):
         names = {h for path, unit in level.items() for h in candidates(path, unit)} - files.keys() - found.keys()
         fresh = {h: b for h in names - known.keys() if (b := source.blob(h)) is not None}
@@ -68,7 +72,7 @@ def included(
     return found, blobs
 
 
-def candidates(path: str, unit: Unit) -> Iterable[str]:
+def candidates(path: str, unit: TranslationUnit) -> Iterable[str]:
     """Where the headers that a file includes may be."""
     folder = posixpath.dirname(path)
     for name in unit.includes:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.identity import UNKNOWN
-from reviewbot.csource.ir import Call, Expr, Name, Op
+from reviewbot.csource.ir import Call, Expr, Name, OpExpr
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_MASK_ALTERNATIVES
 
@@ -26,7 +26,7 @@ RANK = {"atomic": 0, "nowait": 0, "noio": 1, "nofs": 2, "full": 3}
 """Class -> how far reclaim may recurse for it."""
 
 
-class Mask:
+class SymbolicMask:
     """One alternative: flags set, flags masked out, and the symbolic part (`$i`, or empty)."""
 
     __slots__ = ("minus", "plus", "symbol")
@@ -39,12 +39,12 @@ class Mask:
         return text + "".join(f"&~{flag}" for flag in sorted(self.minus))
 
 
-def parse(text: str) -> Mask:
+def parse(text: str) -> SymbolicMask:
     """The mask that `str(mask)` wrote."""
     kept, *minus = text.split("&~")
     plus = frozenset(kept.split("|")) - {"0", ""}
     symbols = [p for p in plus if p[0] in "$?"]
-    return Mask(plus - set(symbols), frozenset(minus), symbols[0] if symbols else "")
+    return SymbolicMask(plus - set(symbols), frozenset(minus), symbols[0] if symbols else "")
 
 
 def masks(body: Body, expr: Expr) -> tuple[str, ...]:
@@ -53,11 +53,11 @@ def masks(body: Body, expr: Expr) -> tuple[str, ...]:
     return tuple(sorted(found)) if len(found) <= MAX_MASK_ALTERNATIVES else (UNKNOWN,)
 
 
-def _unknown() -> list[Mask]:
-    return [Mask(frozenset(), frozenset(), UNKNOWN)]
+def _unknown() -> list[SymbolicMask]:
+    return [SymbolicMask(frozenset(), frozenset(), UNKNOWN)]
 
 
-def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[Mask]:
+def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[SymbolicMask]:
     """`seen`: locals being looked at already, so that a value that goes round adds nothing."""
     if len(seen) > 6:
         return _unknown()
@@ -67,19 +67,19 @@ def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[Mask]:
             return [] if name in seen else _variable(body, name, seen | {name})
         case Name(name):
             if _FLAG.fullmatch(name):
-                return [Mask(frozenset({name}))]
+                return [SymbolicMask(frozenset({name}))]
             text = body.names.define(name, body.file)
             return [from_text(text)] if text and _PREFIX in text else _unknown()
-        case Op("|", (left, right)):
+        case OpExpr("|", (left, right)):
             return _join(_masks(body, left, seen), _masks(body, right, seen))
-        case Op("&", (left, right)):
+        case OpExpr("&", (left, right)):
             flags = _inverted(body, right) or _inverted(body, left)
             if flags is not None:
                 kept = left if _inverted(body, right) is not None else right
-                return [Mask(m.plus - flags, m.minus | flags, m.symbol) for m in _masks(body, kept, seen)]
+                return [SymbolicMask(m.plus - flags, m.minus | flags, m.symbol) for m in _masks(body, kept, seen)]
             first = _masks(body, left, seen)
             return first if any(m.symbol != UNKNOWN for m in first) else _masks(body, right, seen)
-        case Op("?:", (_, then, other)):
+        case OpExpr("?:", (_, then, other)):
             return _masks(body, then, seen) + _masks(body, other, seen)
         case Call(_, _, args):
             # mapping_gfp_constraint(mapping, mask) and its like: never more than the mask handed in
@@ -90,22 +90,22 @@ def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[Mask]:
             return _unknown()
         case _:
             if show(e) == "0":
-                return [Mask(frozenset())]
+                return [SymbolicMask(frozenset())]
             return _unknown()
 
 
 def _inverted(body: Body, expr: Expr) -> frozenset[str] | None:
     e = bare(expr)
-    if isinstance(e, Op) and e.op == "~" and len(e.args) == 1:
+    if isinstance(e, OpExpr) and e.op == "~" and len(e.args) == 1:
         flags = frozenset(_FLAG.findall(show(e.args[0])))
         return flags or None
     return None
 
 
-def _variable(body: Body, name: str, seen: frozenset[str]) -> list[Mask]:
-    found: list[Mask] = []
+def _variable(body: Body, name: str, seen: frozenset[str]) -> list[SymbolicMask]:
+    found: list[SymbolicMask] = []
     if name in body.parameters:
-        found.append(Mask(frozenset(), frozenset(), f"${body.parameters[name]}"))
+        found.append(SymbolicMask(frozenset(), frozenset(), f"${body.parameters[name]}"))
     changes = []
     for op, value in body.values.get(name, ()):
         if op == "=":
@@ -118,38 +118,38 @@ def _variable(body: Body, name: str, seen: frozenset[str]) -> list[Mask]:
     if not found:
         found = [] if body.values.get(name) else _unknown()
     for op, value in changes:
-        added: list[Mask] = []
+        added: list[SymbolicMask] = []
         for m in found:
             if op == "|=":
                 added += _join([m], _masks(body, value, seen))
             elif op == "&=" and (flags := _inverted(body, value)) is not None:
-                added.append(Mask(m.plus - flags, m.minus | flags, m.symbol))
+                added.append(SymbolicMask(m.plus - flags, m.minus | flags, m.symbol))
             elif op == "=":
                 flags_set = frozenset(_FLAG.findall(show(value)))
                 inverted = frozenset(f for f in flags_set if re.search(rf"~\s*\(?[^)]*{f}", show(value)))
-                added.append(Mask((m.plus | flags_set) - inverted, m.minus | inverted, m.symbol))
+                added.append(SymbolicMask((m.plus | flags_set) - inverted, m.minus | inverted, m.symbol))
         found = list({str(m): m for m in (*found, *added)}.values())[: 2 * MAX_MASK_ALTERNATIVES]
     return found
 
 
-def _join(left: list[Mask], right: list[Mask]) -> list[Mask]:
+def _join(left: list[SymbolicMask], right: list[SymbolicMask]) -> list[SymbolicMask]:
     out = []
     for a in left[: 2 * MAX_MASK_ALTERNATIVES]:
         for b in right[: 2 * MAX_MASK_ALTERNATIVES]:
             symbol = a.symbol if a.symbol not in ("", UNKNOWN) else b.symbol or a.symbol
             if UNKNOWN in (a.symbol, b.symbol) and symbol in ("", UNKNOWN):
                 symbol = UNKNOWN
-            out.append(Mask((a.plus | b.plus) - (a.minus - b.plus), a.minus | b.minus, symbol))
+            out.append(SymbolicMask((a.plus | b.plus) - (a.minus - b.plus), a.minus | b.minus, symbol))
     return out
 
 
-def from_text(text: str) -> Mask:
+def from_text(text: str) -> SymbolicMask:
     """The mask that a macro's replacement spells: `(GFP_NOIO | __GFP_NOWARN) & ~__GFP_X`."""
     minus = set()
     for part in re.findall(r"~\s*(\([^)]*\)|\w+)", text):
         minus |= set(_FLAG.findall(part))
     plain = re.sub(r"~\s*(\([^)]*\)|\w+)", "", text)
-    return Mask(frozenset(_FLAG.findall(plain)), frozenset(minus))
+    return SymbolicMask(frozenset(_FLAG.findall(plain)), frozenset(minus))
 
 
 def kind(mask: str) -> str:
@@ -205,5 +205,5 @@ def bind(mask: str, given: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     out = set()
     for value in values or (UNKNOWN,):
         v = parse(value)
-        out.add(str(Mask((v.plus | m.plus) - m.minus, v.minus | m.minus, v.symbol)))
+        out.add(str(SymbolicMask((v.plus | m.plus) - m.minus, v.minus | m.minus, v.symbol)))
     return tuple(sorted(out))

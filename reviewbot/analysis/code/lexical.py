@@ -43,7 +43,7 @@ class Defined(msgspec.Struct, frozen=True, array_like=True, gc=False):
     calls: tuple[str, ...]
 
 
-class Words(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class FileWords(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a file says."""
 
     functions: tuple[Defined, ...] = ()
@@ -55,10 +55,10 @@ class Words(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Names that are handed to a call as they are, or by their address."""
 
 
-def read(text: bytes) -> Words:
+def read(text: bytes) -> FileWords:
     """The words of a file; nothing for one that is no text or too long."""
     if len(text) > MAX_INDEXED_FILE_BYTES or b"\0" in text:
-        return Words()
+        return FileWords()
     text = _DIRECTIVE.sub(_blank, _NOISE.sub(_blank, text))
     functions: list[Defined] = []
     outside: list[bytes] = []
@@ -79,7 +79,7 @@ def read(text: bytes) -> Words:
         end, line = body.end(), last
     outside.append(text[end:])
     file_scope = b"\n".join(outside)
-    return Words(
+    return FileWords(
         tuple(functions),
         tuple(dict.fromkeys((m[1] or m[2]).decode() for m in _VARIABLE.finditer(file_scope))),
         tuple(dict.fromkeys((m[1].decode(), m[2].decode()) for m in _FILLED.finditer(text))),

@@ -8,30 +8,33 @@ from typing import Any
 
 import msgspec
 
-from reviewbot.analysis.code.texts import Text
+from reviewbot.analysis.code.texts import TextDigest
 from reviewbot.csource.cache import Cache
-from reviewbot.csource.ir import Function, Unit, by_name
+from reviewbot.csource.ir import Function, TranslationUnit, by_name
 from reviewbot.types import ReviewError, Source
 
 
-class Library:
+class Sources:
     """Files by path. `declared` are units whose functions have no blocks and no locals, `blobs` the files' ids."""
 
     def __init__(
-        self, declared: MutableMapping[str, Unit], blobs: Mapping[str, str], load: Callable[[str], Unit]
+        self,
+        declared: MutableMapping[str, TranslationUnit],
+        blobs: Mapping[str, str],
+        load: Callable[[str], TranslationUnit],
     ) -> None:
-        self.declared: MutableMapping[str, Unit] = copy(declared)
+        self.declared: MutableMapping[str, TranslationUnit] = copy(declared)
         self.blobs = dict(blobs)
         self.load = load
         """Loads the unit of a path."""
-        self.texts: MutableMapping[str, Text] = {}
+        self.texts: MutableMapping[str, TextDigest] = {}
         """Path -> what of its text is kept for comparing."""
         self.replacing: frozenset[str] = frozenset()
         """Paths that are not what they were in the library that it was made from."""
         self._functions: dict[str, dict[str, Function]] = {}
 
     @classmethod
-    def of_units(cls, units: Mapping[str, Unit]) -> Library:
+    def of_units(cls, units: Mapping[str, TranslationUnit]) -> Sources:
         """Units that are all in memory; a path stands for its blob."""
         return cls({p: stub(u) for p, u in units.items()}, {p: p for p in units}, lambda path: units[path])
 
@@ -44,9 +47,9 @@ class Library:
                 self._functions[path] = found
         return found
 
-    def replaced(self, units: Mapping[str, Unit], blobs: Mapping[str, str], gone: Iterable[str]) -> Library:
+    def replaced(self, units: Mapping[str, TranslationUnit], blobs: Mapping[str, str], gone: Iterable[str]) -> Sources:
         """The same files with some taken anew (`units`, and their `blobs`) and some gone; it has no place to load from."""
-        library = Library(self.declared, self.blobs, self.load)
+        library = Sources(self.declared, self.blobs, self.load)
         library.texts, library._functions = copy(self.texts), dict(self._functions)
         tables: tuple[MutableMapping[str, Any], ...] = (
             library.declared,
@@ -64,7 +67,7 @@ class Library:
         return library
 
 
-def read(source: Source, blobs: Mapping[str, str], cache: Cache) -> dict[str, Unit]:
+def read(source: Source, blobs: Mapping[str, str], cache: Cache) -> dict[str, TranslationUnit]:
     """The units of some files (path -> blob), path -> unit; files that cannot be read are left out."""
     where = {b: p for p, b in blobs.items()}
 
@@ -76,17 +79,17 @@ def read(source: Source, blobs: Mapping[str, str], cache: Cache) -> dict[str, Un
     return {p: units[b] for p, b in blobs.items() if b in units}
 
 
-def loader(source: Source, blobs: Mapping[str, str], cache: Cache) -> Callable[[str], Unit]:
+def loader(source: Source, blobs: Mapping[str, str], cache: Cache) -> Callable[[str], TranslationUnit]:
     """Loads the unit of one file by its blob id: from the cache, else from a source that still has that very blob.
 
     A file that neither has gives an empty unit: nothing is known of it.
     """
 
-    def load(path: str) -> Unit:
+    def load(path: str) -> TranslationUnit:
         blob = blobs[path]
         return cache.units(
             [blob], lambda _: {blob: text} if (text := text_of(source, path, blob)) is not None else {}
-        ).get(blob, Unit())
+        ).get(blob, TranslationUnit())
 
     return load
 
@@ -99,7 +102,7 @@ def text_of(source: Source | None, path: str, blob: str) -> bytes | None:
         return None
 
 
-def stub(unit: Unit) -> Unit:
+def stub(unit: TranslationUnit) -> TranslationUnit:
     """The unit with functions that have no blocks and no locals."""
     bare = tuple(msgspec.structs.replace(f, blocks=(), locals=()) for f in unit.functions)
     return msgspec.structs.replace(unit, functions=bare)

@@ -17,7 +17,7 @@ def unknown(_: str) -> Mapping[Given, V]:
     return {}
 
 
-class Inherited(Generic[V]):
+class MemoTable(Generic[V]):
     """Memo table: function key and constant arguments -> result.
 
     `before` gives the results of an earlier program; it is called once for each function, when that is first asked for.

@@ -9,22 +9,22 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from reviewbot.analysis.code.expr import bare, number
-from reviewbot.analysis.code.library import Library
+from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.tags import Tags
 from reviewbot.csource.ir import (
     AddressOf,
     Call,
-    Cast,
+    CastExpr,
     Deref,
     Expr,
     Field,
     Function,
-    Index,
+    IndexExpr,
     Name,
-    Op,
+    OpExpr,
     Struct,
+    TranslationUnit,
     Type,
-    Unit,
     Variable,
     by_name,
 )
@@ -41,10 +41,10 @@ def name_of(key: str) -> str:
     return key.rpartition(":")[2]
 
 
-class _File:
+class _FileNames:
     """Tables of what one file declares: what others see first, or what counts in the file itself."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: TranslationUnit) -> None:
         self._unit = unit
 
     @cached_property
@@ -91,13 +91,13 @@ class _File:
 class _Files:
     """The files of a library, each taken apart when something of it is first asked for."""
 
-    def __init__(self, library: Library, known: Mapping[str, _File] | None = None) -> None:
+    def __init__(self, library: Sources, known: Mapping[str, _FileNames] | None = None) -> None:
         self._declared, self.known = library.declared, dict(known or {})
 
-    def __getitem__(self, path: str) -> _File:
+    def __getitem__(self, path: str) -> _FileNames:
         found = self.known.get(path)
         if found is None:
-            found = self.known[path] = _File(self._declared[path])
+            found = self.known[path] = _FileNames(self._declared[path])
         return found
 
 
@@ -126,7 +126,9 @@ class Names:
     `tags` says which files declare them, where that is known already.
     """
 
-    def __init__(self, library: Library, tags: Tags | None = None, known: Mapping[str, _File] | None = None) -> None:
+    def __init__(
+        self, library: Sources, tags: Tags | None = None, known: Mapping[str, _FileNames] | None = None
+    ) -> None:
         self.library = library
         self.tags = tags or Tags.of(library.declared)
         self.file = self.tags.keys()
@@ -140,7 +142,7 @@ class Names:
         self._results: dict[str, Type] = {}
 
     @classmethod
-    def after(cls, before: Names, library: Library) -> Names:
+    def after(cls, before: Names, library: Sources) -> Names:
         """The names of a library that was made from the one before by replacing some files."""
         old = {p: before.units[p] for p in library.replacing if p in before.units}
         new = {p: library.declared[p] for p in library.replacing if p in library.declared}
@@ -153,7 +155,7 @@ class Names:
         return self.library.functions(self.file[key]).get(stub.name, stub)
 
     @property
-    def units(self) -> Mapping[str, Unit]:
+    def units(self) -> Mapping[str, TranslationUnit]:
         """Path -> what the file declares; its functions are without bodies."""
         return self.library.declared
 
@@ -270,7 +272,7 @@ class Names:
         return self._results[name]
 
 
-class Scope:
+class NameScope:
     """The names as one function sees them: types of its expressions, identities of its variables."""
 
     def __init__(self, names: Names, key: str) -> None:
@@ -301,7 +303,7 @@ class Scope:
             case Field(base, name):
                 owner = self.type(base)
                 return self.names.member(owner.name, name, self.file) if owner.name else NOTYPE
-            case Deref(base) | Index(base):
+            case Deref(base) | IndexExpr(base):
                 t = self.type(base)
                 if t.array:
                     return Type(t.name, t.pointers, False, t.function)
@@ -309,7 +311,7 @@ class Scope:
             case AddressOf(base):
                 t = self.type(base)
                 return Type(t.name, t.pointers + 1, False, t.function)
-            case Cast(name, pointers, base):
+            case CastExpr(name, pointers, base):
                 return Type(name, pointers) if name else self.type(base)
             case Call(callee):
                 plain = bare(expr)
@@ -318,7 +320,7 @@ class Scope:
                 if callee:
                     return self.names.result(callee, self.file)
                 return NOTYPE
-            case Op(op, args) if args:
+            case OpExpr(op, args) if args:
                 if op == "?:" and len(args) == 3:
                     first = self.type(args[1])
                     return first if first.name else self.type(args[2])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from reviewbot.csource.ir import Unit, by_name
+from reviewbot.csource.ir import TranslationUnit, by_name
 
 ROLES = ("functions", "structs", "typedefs", "defines", "variables", "prototypes", "enums")
 """What a name can be; a file's own statics and macros are looked up in the file and have no tag."""
@@ -30,14 +30,14 @@ class Tags(msgspec.Struct, array_like=True):
     roles: dict[str, dict[str, list[int]]]
 
     @classmethod
-    def of(cls, units: Mapping[str, Unit]) -> Tags:
+    def of(cls, units: Mapping[str, TranslationUnit]) -> Tags:
         """The tags of some units, path -> unit."""
         tags = cls([], {}, {role: {} for role in ROLES})
         for path in sorted(units, key=rank):
             tags._put(path, units[path])
         return tags
 
-    def replaced(self, before: Mapping[str, Unit], after: Mapping[str, Unit]) -> Tags:
+    def replaced(self, before: Mapping[str, TranslationUnit], after: Mapping[str, TranslationUnit]) -> Tags:
         """The tags when the files of `before` have gone and those of `after` have come."""
         tags = Tags(list(self.paths), dict(self.own), {role: dict(self.roles[role]) for role in ROLES})
         number = {path: n for n, path in enumerate(tags.paths)}
@@ -70,7 +70,7 @@ class Tags(msgspec.Struct, array_like=True):
         """Key (`file:name`) of each function -> its file."""
         return {f"{path}:{name}": path for path in sorted(self.own, key=rank) for name in self.own[path]}
 
-    def _put(self, path: str, unit: Unit, number: int | None = None) -> None:
+    def _put(self, path: str, unit: TranslationUnit, number: int | None = None) -> None:
         if number is None:
             number = len(self.paths)
             self.paths.append(path)
@@ -81,7 +81,7 @@ class Tags(msgspec.Struct, array_like=True):
             self.roles[role][name] = files
 
 
-def _declared(path: str, unit: Unit) -> Iterator[tuple[str, str]]:
+def _declared(path: str, unit: TranslationUnit) -> Iterator[tuple[str, str]]:
     """What a file declares for all: role and name, each once."""
     header = path.endswith(".h")
     names: dict[str, Iterable[str]] = {

@@ -9,13 +9,13 @@ from zlib import crc32
 
 import msgspec
 
-from reviewbot.csource.ir import Unit, by_name
+from reviewbot.csource.ir import TranslationUnit, by_name
 from reviewbot.types import Source
 
 WORD = re.compile(rb"[A-Za-z_]\w*")
 
 
-class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class TextDigest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The text of one state of a file, kept to compare it with another state."""
 
     functions: dict[str, int] = {}
@@ -30,16 +30,16 @@ class Text(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return found is None or any(_hash(word) in found for word in words)
 
 
-def texts(source: Source, units: Mapping[str, Unit]) -> dict[str, Text]:
+def texts(source: Source, units: Mapping[str, TranslationUnit]) -> dict[str, TextDigest]:
     """The texts of some files, path -> text."""
-    found: dict[str, Text] = {}
+    found: dict[str, TextDigest] = {}
     for path, content in source.read_many(units).items():
         lines, unit = content.split(b"\n"), units[path]
         functions = {
             name: int.from_bytes(blake2b(b"\n".join(lines[f.line - 1 : f.end]), digest_size=8).digest())
             for name, f in by_name(unit).items()
         }
-        found[path] = Text(functions, unit.includes, b"".join(map(_hash, set(WORD.findall(content)))))
+        found[path] = TextDigest(functions, unit.includes, b"".join(map(_hash, set(WORD.findall(content)))))
     return found
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reviewbot.analysis.code.expr import ANY, PLUS, ZERO, bare, show, sign, test
-from reviewbot.analysis.locks.plan import Change, Held, Plan, Token, Values, choices
-from reviewbot.csource.ir import Assign, Block, Call, CallEvent, Expr, Jump, Op
+from reviewbot.analysis.locks.plan import Held, LockDelta, LockToken, PreparedCfg, Values, choices
+from reviewbot.csource.ir import Assign, Block, Call, CallEvent, Expr, Jump, OpExpr
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_PATHS_OF_BLOCK
 
@@ -40,7 +40,7 @@ class Paths:
         return all(len(x) == 1 for x in self.at.values()) and len({h for x in self.exits.values() for h in x}) <= 1
 
 
-def walk(plan: Plan, given: Mapping[str, int], correlate: bool) -> Paths:
+def walk(plan: PreparedCfg, given: Mapping[str, int], correlate: bool) -> Paths:
     """All paths of a function. `given`: parameter name -> signs of its value, for a call with constants."""
     result = Paths()
     if plan.plain or not plan.blocks:
@@ -69,7 +69,7 @@ def walk(plan: Plan, given: Mapping[str, int], correlate: bool) -> Paths:
     return result
 
 
-def onward(plan: Plan, block: Block, path: Path) -> Iterator[tuple[int, Path]]:
+def onward(plan: PreparedCfg, block: Block, path: Path) -> Iterator[tuple[int, Path]]:
     """The paths that go on from the end of a block: (number of the next block, path). What an edge tests narrows the
     signs of the value; a path that contradicts what is known of it is left out."""
     held, values = path
@@ -88,7 +88,7 @@ def onward(plan: Plan, block: Block, path: Path) -> Iterator[tuple[int, Path]]:
             yield to, path
 
 
-def _through(plan: Plan, block: Block, start: Path, keys: frozenset[str], result: Paths) -> list[Path]:
+def _through(plan: PreparedCfg, block: Block, start: Path, keys: frozenset[str], result: Paths) -> list[Path]:
     """The paths at the end of a block; none when it does not end."""
     paths = [start]
     for event in block.events:
@@ -137,9 +137,9 @@ def returned(value: Expr | None, known: dict[str, int]) -> int:
     plain = bare(value)
     if show(plain) == t.key and t.key in known:
         return known[t.key] & sign(plain) or known[t.key]
-    if t.key in known and isinstance(plain, Op):
+    if t.key in known and isinstance(plain, OpExpr):
         return (PLUS if known[t.key] & t.yes else 0) | (ZERO if known[t.key] & t.no else 0)
-    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+    if isinstance(plain, OpExpr) and plain.op == "?:" and len(plain.args) == 3:
         t = test(plain.args[0])
         if t.key in known:
             yes = known[t.key] & t.yes
@@ -148,7 +148,9 @@ def returned(value: Expr | None, known: dict[str, int]) -> int:
     return sign(plain)
 
 
-def _call(plan: Plan, call: Call, changes: tuple[Change, ...], path: Path, keys: frozenset[str]) -> list[Path]:
+def _call(
+    plan: PreparedCfg, call: Call, changes: tuple[LockDelta, ...], path: Path, keys: frozenset[str]
+) -> list[Path]:
     key = plan.text(call)
     held, values = forget_addressed(plan, call, path)
     values = frozenset(v for v in values if v[0] != key)
@@ -160,7 +162,7 @@ def _call(plan: Plan, call: Call, changes: tuple[Change, ...], path: Path, keys:
     return list(dict.fromkeys(out))
 
 
-def _changed(held: Held, change: Change) -> Held:
+def _changed(held: Held, change: LockDelta) -> Held:
     for token in change.drops:
         held = release(held, token)
     for token in change.takes:
@@ -168,7 +170,7 @@ def _changed(held: Held, change: Change) -> Held:
     return held
 
 
-def acquire(held: Held, token: Token) -> Held:
+def acquire(held: Held, token: LockToken) -> Held:
     """What is held after a lock was taken: a caller's lock that had been dropped is back, else one more."""
     for given in held:
         if not given.mine and given.lock == token.lock:
@@ -180,7 +182,7 @@ def acquire(held: Held, token: Token) -> Held:
     return tuple(sorted((*held, token)))
 
 
-def release(held: Held, token: Token) -> Held:
+def release(held: Held, token: LockToken) -> Held:
     """What is held after a lock was given back: the same instance if there is one, else one of the same class."""
     mine = [x for x in held if x.mine and x.lock == token.lock]
     if token.klass in KERNEL.latches:
@@ -201,7 +203,7 @@ def release(held: Held, token: Token) -> Held:
     return held if dropped in held else tuple(sorted((*held, dropped)))
 
 
-def forget_addressed(plan: Plan, call: Call, path: Path) -> Path:
+def forget_addressed(plan: PreparedCfg, call: Call, path: Path) -> Path:
     """A local whose address is handed to a call may have any value afterwards."""
     held, values = path
     if not values:
@@ -212,9 +214,9 @@ def forget_addressed(plan: Plan, call: Call, path: Path) -> Path:
     return held, frozenset(v for v in values if not plan.words(v[0]) & lost)
 
 
-def _known(plan: Plan, value: Expr, known: dict[str, int]) -> int | None:
+def _known(plan: PreparedCfg, value: Expr, known: dict[str, int]) -> int | None:
     """Signs of a value that is being assigned, where they are followed."""
-    if isinstance(value, Op) and value.op == "?:" and len(value.args) == 3:
+    if isinstance(value, OpExpr) and value.op == "?:" and len(value.args) == 3:
         t = plan.test(value.args[0])
         signs = known.get(t.key, sign(t.value))
         if not signs & t.no:
@@ -226,7 +228,7 @@ def _known(plan: Plan, value: Expr, known: dict[str, int]) -> int | None:
     return known.get(plan.text(value))
 
 
-def assign(plan: Plan, event: Assign, path: Path, keys: frozenset[str]) -> Path:
+def assign(plan: PreparedCfg, event: Assign, path: Path, keys: frozenset[str]) -> Path:
     """A path after an assignment: what stood on the old value is forgotten; what is known of the new one is kept where
     it is followed (`keys`)."""
     held, values = path

@@ -8,29 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from reviewbot.analysis.callgraph.callgraph import Agenda, Links
+from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import visited
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
 from reviewbot.analysis.code.lines import sets
-from reviewbot.analysis.code.memo import Before, Given, Inherited
+from reviewbot.analysis.code.memo import Before, Given, MemoTable
 from reviewbot.analysis.events.kinds import Held as HeldLock
 from reviewbot.analysis.locks.flow import walk
-from reviewbot.analysis.locks.lockset_summary import EMPTY, NOTHING, At, Record, at_call, left_by, net
-from reviewbot.analysis.locks.plan import Change, Plan, Token
+from reviewbot.analysis.locks.lockset_summary import EMPTY, NOTHING, At, LockSummary, at_call, left_by, net
+from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg
 from reviewbot.csource.ir import AddressOf, Call, Name
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_OF_RECORDS
 
 
-class Locking:
+class Locksets:
     """Lock records of all functions of a program, made when asked for."""
 
-    def __init__(self, links: Links, before: Locking | None = None, dirty: Collection[str] = ()) -> None:
+    def __init__(self, links: CallGraph, before: Locksets | None = None, dirty: Collection[str] = ()) -> None:
         """`before`: the locks of a program that differs in the functions `dirty` (keys) and in what they change."""
         self.links = links
-        self.records: Inherited[Record] = Inherited()
+        self.records: MemoTable[LockSummary] = MemoTable()
         self.choices: dict[str, tuple[tuple[str, str], ...]] = {}
         """Function that takes (or drops) one of several locks of an object -> these locks and their classes."""
         self.alternatives: dict[str, str] = {}
@@ -39,7 +39,7 @@ class Locking:
         """Lock with several faces -> their classes joined by `/`."""
         self.redone: set[str] = set()
         """Functions whose record had to be made again."""
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, PreparedCfg] = {}
         self._busy: set[str] = set()
         self._guessed: dict[str, set[str]] = {}
         """Function that was asked for while its record was being made -> who asked."""
@@ -52,20 +52,20 @@ class Locking:
     @classmethod
     def restored(
         cls,
-        links: Links,
-        records: Before[Record],
+        links: CallGraph,
+        records: Before[LockSummary],
         choices: Mapping[str, tuple[tuple[str, str], ...]],
-    ) -> Locking:
+    ) -> Locksets:
         """The locks of a program that were found out before."""
         locking = cls.__new__(cls)
         locking.links = links
-        locking.records, locking.choices = Inherited(records), dict(choices)
+        locking.records, locking.choices = MemoTable(records), dict(choices)
         locking.alternatives, locking.faces = {}, {}
         locking.redone, locking._plans, locking._busy, locking._guessed = set(), {}, set(), {}
         locking._unify()
         return locking
 
-    def _choose(self, before: Locking | None, dirty: Collection[str]) -> None:
+    def _choose(self, before: Locksets | None, dirty: Collection[str]) -> None:
         """Two locks of one object, of which a function takes (or drops) one or the other: one lock with two faces."""
         if before is None:
             todo: Collection[str] = [key for key in self.links.wired if not key.endswith(":")]
@@ -131,10 +131,10 @@ class Locking:
         now = self.record(key)
         return before is None or before.outward == now.outward
 
-    def _again(self, before: Locking, dirty: Collection[str]) -> None:
+    def _again(self, before: Locksets, dirty: Collection[str]) -> None:
         """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
         links, had = self.links, before.records
-        self.records = Inherited(lambda key: had.of(key) if key in links.wired else {})
+        self.records = MemoTable(lambda key: had.of(key) if key in links.wired else {})
 
         def alike(key: str) -> bool:
             were = had.of(key)
@@ -157,7 +157,7 @@ class Locking:
 
     # --- one function
 
-    def record(self, key: str, given: Given = ()) -> Record:
+    def record(self, key: str, given: Given = ()) -> LockSummary:
         """Locks of a function, as called with these constants."""
         found = self.records.get(key, given)
         if found is None:
@@ -172,12 +172,12 @@ class Locking:
                 self._busy.discard(key)
         return found
 
-    def plan(self, key: str) -> Plan:
+    def plan(self, key: str) -> PreparedCfg:
         """The function made ready for walking."""
         found = self._plans.get(key)
         if found is None:
             body = self.links.body(key)
-            found = self._plans[key] = Plan(
+            found = self._plans[key] = PreparedCfg(
                 body, lambda call: self.outcome(body, call), lambda call: self._interesting(body, call)
             )
         return found
@@ -187,7 +187,7 @@ class Locking:
             return call.callee in KERNEL.effects or self.links.names.function(call.callee, body.file) is not None
         return True
 
-    def _record(self, key: str, given: Given) -> Record:
+    def _record(self, key: str, given: Given) -> LockSummary:
         plan = self.plan(key)
         if plan.plain:
             return EMPTY
@@ -206,10 +206,10 @@ class Locking:
         changes = () if paths.cut else net(left)
         somewhere = [h for states in (*paths.at.values(), *paths.exits.values()) for h in states]
         moves = any(x.takes for x in left) or any(not t.mine for held in somewhere for t in held)
-        escapes: tuple[Change, ...] = ()
+        escapes: tuple[LockDelta, ...] = ()
         if paths.escapes:
             escapes = net(left_by(paths.escapes), keep=True)
-        return Record(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
+        return LockSummary(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
 
     def _under(self, key: str, at: Mapping[int, At]) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
         """The calls of a function with what is held there."""
@@ -227,7 +227,7 @@ class Locking:
 
     # --- calls
 
-    def outcome(self, body: Body, call: Call) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    def outcome(self, body: Body, call: Call) -> tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]:
         """What a call does to locks: from the kernel's API, else from the callee's own record; and how it escapes."""
         if call.callee and call.callee not in body.locals:
             effects = KERNEL.effects.get(call.callee)
@@ -264,7 +264,7 @@ class Locking:
         identity = body.identity(call.args[group.argument])
         return self.alternatives.get(identity, identity)
 
-    def _api(self, body: Body, call: Call, effect: LockCall) -> tuple[Change, ...]:
+    def _api(self, body: Body, call: Call, effect: LockCall) -> tuple[LockDelta, ...]:
         group = effect.group
         lock = self.lock_of(body, call, effect)
         if lock.startswith(objects.UNKNOWN) or effect.does in ("transient", "downgrade"):
@@ -272,15 +272,15 @@ class Locking:
         if group.unless and sets(body, group.unless):
             return ()
         base = body.base(call.args[group.argument]) if group.argument is not None else ""
-        token = Token(lock, group.mode, self.faces.get(lock, group.klass), base)
-        took, not_took = Change(PLUS, (), (token,)), Change(ZERO, (), ())
+        token = LockToken(lock, group.mode, self.faces.get(lock, group.klass), base)
+        took, not_took = LockDelta(PLUS, (), (token,)), LockDelta(ZERO, (), ())
         if effect.does == "release":
-            return (Change(ANY, (token,), ()),)
+            return (LockDelta(ANY, (token,), ()),)
         if effect.does == "try":
             return (took, not_took)
         if effect.does == "killable":
-            return (Change(ZERO, (), (token,)), Change(MINUS | PLUS, (), ()))
-        return (Change(ANY, (), (token,)),)
+            return (LockDelta(ZERO, (), (token,)), LockDelta(MINUS | PLUS, (), ()))
+        return (LockDelta(ANY, (), (token,)),)
 
     def arguments(self, body: Body, call: Call) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """Identities, struct types and instances of the arguments of a call."""
@@ -308,13 +308,13 @@ def _untyped(body: Body, arg: object) -> str:
     return ""
 
 
-def _bound_change(change: Change, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> Change:
+def _bound_change(change: LockDelta, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> LockDelta:
     drops = tuple(t for x in change.drops if (t := _bound(x, ids, types, bases)))
     takes = tuple(t for x in change.takes if (t := _bound(x, ids, types, bases)))
-    return Change(change.signs, drops, takes)
+    return LockDelta(change.signs, drops, takes)
 
 
-def _bound(token: Token, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> Token | None:
+def _bound(token: LockToken, ids: tuple[str, ...], types: tuple[str, ...], bases: tuple[str, ...]) -> LockToken | None:
     lock = objects.bind(token.lock, ids, types)
     if lock.startswith(objects.UNKNOWN):
         return None

@@ -9,7 +9,7 @@ from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO
 from reviewbot.analysis.events.kinds import Held as HeldLock
 from reviewbot.analysis.locks.flow import VOID
-from reviewbot.analysis.locks.plan import Change, Held, Token
+from reviewbot.analysis.locks.plan import Held, LockDelta, LockToken
 from reviewbot.kernel import KERNEL
 
 NAMES = {ZERO: "zero", MINUS: "negative", PLUS: "positive", VOID: "void"}
@@ -32,25 +32,25 @@ class At(NamedTuple):
 NOTHING = At()
 
 
-class Left(NamedTuple):
+class ExitState(NamedTuple):
     """What returns of one class leave: taken and dropped on all paths, or (not agreed) on some."""
 
     result: int
-    takes: tuple[Token, ...]
-    drops: tuple[Token, ...]
+    takes: tuple[LockToken, ...]
+    drops: tuple[LockToken, ...]
     agreed: bool
 
 
-class Record(NamedTuple):
+class LockSummary(NamedTuple):
     """The locks of one function: at each call (by its index), and at its returns."""
 
     at: Mapping[int, At]
-    left: tuple[Left, ...]
-    changes: tuple[Change, ...]
+    left: tuple[ExitState, ...]
+    changes: tuple[LockDelta, ...]
     """What it does to its caller's locks, as a call of it."""
     moves: bool
     """It takes or drops a lock of its caller somewhere: constants handed in may matter."""
-    escapes: tuple[Change, ...] = ()
+    escapes: tuple[LockDelta, ...] = ()
     """For a macro: the same for returns from the function that uses it."""
     cut: bool = False
     under: tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...] = ()
@@ -62,7 +62,7 @@ class Record(NamedTuple):
         return self.changes, self.moves, self.escapes
 
 
-EMPTY = Record({}, (), (), False)
+EMPTY = LockSummary({}, (), (), False)
 
 
 def at_call(paths: set[Held], coarse: set[Held]) -> At:
@@ -84,9 +84,9 @@ def _names(held: tuple[HeldLock, ...]) -> list[str]:
 
 def _must(paths: set[Held]) -> tuple[HeldLock, ...]:
     """What every path holds; a lock held in different modes has mode `*`."""
-    counted: list[dict[str, list[Token]]] = []
+    counted: list[dict[str, list[LockToken]]] = []
     for path in sorted(paths):
-        locks: dict[str, list[Token]] = {}
+        locks: dict[str, list[LockToken]] = {}
         for token in path:
             if token.mine:
                 locks.setdefault(token.lock, []).append(token)
@@ -115,7 +115,7 @@ def _some(paths: set[Held], locks: set[str]) -> tuple[HeldLock, ...]:
     return tuple(found[lock] for lock in sorted(found))
 
 
-def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
+def left_by(exits: Mapping[int, set[Held]]) -> tuple[ExitState, ...]:
     """What returns leave, per class; throttles, latches and scopes apart from locks, because they agree less often."""
     by_class: dict[tuple[int, int], set[Held]] = {}
     for signs, states in exits.items():
@@ -134,7 +134,7 @@ def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
             if states == {()}:
                 continue
         agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
-        tokens: dict[tuple[str, bool], Token] = {}
+        tokens: dict[tuple[str, bool], LockToken] = {}
         for state in sorted(states):
             for t in state:
                 tokens.setdefault((t.lock, t.mine), t)
@@ -145,7 +145,7 @@ def left_by(exits: Mapping[int, set[Held]]) -> tuple[Left, ...]:
         else:
             takes = tuple(t for (_, mine), t in sorted(tokens.items()) if mine)
             drops = tuple(t for (_, mine), t in sorted(tokens.items()) if not mine)
-        out.append(Left(result, takes, drops, agreed))
+        out.append(ExitState(result, takes, drops, agreed))
     return tuple(out)
 
 
@@ -157,7 +157,7 @@ def _scopes(states: set[Held]) -> Held:
     return tuple(t for (lock, mine), t in sorted(tokens.items()) if not mine or lock in entered)
 
 
-def _leaves(token: Token) -> bool:
+def _leaves(token: LockToken) -> bool:
     """Whether a lock that is left held means anything to a caller."""
     # of a lock known by its type alone nobody can say whose it is: it may have come back from a call, taken
     return identity.scope(token.lock) is not identity.Scope.STACK and not token.lock.startswith("*")
@@ -169,20 +169,20 @@ _THROTTLES = frozenset((group.klass, group.mode) for group in KERNEL.api.lock if
 LOCK, LATCH, THROTTLE, SCOPE = range(4)
 
 
-def _kind(token: Token) -> int:
+def _kind(token: LockToken) -> int:
     if throttles(token):
         return THROTTLE
     return LATCH if token.klass in KERNEL.latches else SCOPE if token.klass == "scope" else LOCK
 
 
-def throttles(token: Token) -> bool:
+def throttles(token: LockToken) -> bool:
     """Whether another task often gives it back: it is no part of a function's net effect."""
     return (token.klass, token.mode) in _THROTTLES
 
 
-def net(left: tuple[Left, ...], keep: bool = False) -> tuple[Change, ...]:
+def net(left: tuple[ExitState, ...], keep: bool = False) -> tuple[LockDelta, ...]:
     """What callers see: per return class what all paths agree on, classes that do the same taken together."""
-    merged: dict[tuple[tuple[Token, ...], tuple[Token, ...]], int] = {}
+    merged: dict[tuple[tuple[LockToken, ...], tuple[LockToken, ...]], int] = {}
     apart = [
         {x.result: x for x in left if any(_kind(t) == kind for t in (*x.takes, *x.drops))} for kind in (LATCH, SCOPE)
     ]
@@ -200,8 +200,8 @@ def net(left: tuple[Left, ...], keep: bool = False) -> tuple[Change, ...]:
             merged[way] = merged.get(way, 0) | signs
     if set(merged) == {((), ())} and not keep:
         return ()
-    return tuple(Change(signs, drops, takes) for (drops, takes), signs in sorted(merged.items(), key=lambda i: i[1]))
+    return tuple(LockDelta(signs, drops, takes) for (drops, takes), signs in sorted(merged.items(), key=lambda i: i[1]))
 
 
-def _mine(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+def _mine(tokens: tuple[LockToken, ...]) -> tuple[LockToken, ...]:
     return tuple(t._replace(mine=True) for t in tokens)

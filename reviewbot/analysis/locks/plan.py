@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import NamedTuple
 
 from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.expr import ANY, WORD, Test, bare, show, sign, test
-from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Field, Name, Op, Return
+from reviewbot.analysis.code.expr import ANY, WORD, ConditionTest, bare, show, sign, test
+from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Field, Name, OpExpr, Return
 
 
-class Token(NamedTuple):
+class LockToken(NamedTuple):
     """One lock in the state of a path. mine: taken in this function; otherwise a lock of its caller that was released
     here. base: the instance, in this function's words."""
 
@@ -22,23 +22,23 @@ class Token(NamedTuple):
     mine: bool = True
 
 
-class Change(NamedTuple):
+class LockDelta(NamedTuple):
     """The lock delta of a call, for the case that its result has one of `signs`: first `drops` are released, then
     `takes` acquired."""
 
     signs: int
-    drops: tuple[Token, ...]
-    takes: tuple[Token, ...]
+    drops: tuple[LockToken, ...]
+    takes: tuple[LockToken, ...]
 
 
-Held = tuple[Token, ...]
+Held = tuple[LockToken, ...]
 Values = frozenset[tuple[str, int]]
-Outcome = Callable[[Call], tuple[tuple[Change, ...], tuple[Change, ...]]]
+Outcome = Callable[[Call], tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]]
 """What a call does to locks, by the sign of its result (empty when it does nothing to them), and how it can leave the
 function that makes it, when it is a macro."""
 
 
-class Store(NamedTuple):
+class Assignment(NamedTuple):
     """An assignment. left: what is set, as text; name: the local, if it is one; plain: by `=` and no other operator;
     signs: those that the right side can have, from its text alone."""
 
@@ -59,7 +59,7 @@ class Lead(NamedTuple):
     possible: int
 
 
-class Plan:
+class PreparedCfg:
     """A function made ready for walking: what each block does to locks and values, and which values matter."""
 
     def __init__(self, body: Body, outcome: Outcome, interesting: Callable[[Call], bool]) -> None:
@@ -67,9 +67,9 @@ class Plan:
         self.blocks = body.function.blocks
         self.number: dict[int, int] = {}
         """id of a call node -> its index in the function."""
-        self.changes: dict[int, tuple[Change, ...]] = {}
+        self.changes: dict[int, tuple[LockDelta, ...]] = {}
         """Index of a call -> what it does to locks."""
-        self.escapes: dict[int, tuple[Change, ...]] = {}
+        self.escapes: dict[int, tuple[LockDelta, ...]] = {}
         """Index of a call of a macro that can return from this function -> how it leaves, by the returned value."""
         self.wanted: set[int] = set()
         index = 0
@@ -85,10 +85,10 @@ class Plan:
                     if changes or interesting(event.call):
                         self.wanted.add(index)
                     index += 1
-        self._tests: dict[int, Test] = {}
+        self._tests: dict[int, ConditionTest] = {}
         self._words: dict[str, frozenset[str]] = {}
         self._texts: dict[int, str] = {}
-        self._stores: dict[int, Store] = {}
+        self._stores: dict[int, Assignment] = {}
         self._handed: dict[int, frozenset[str]] = {}
         self._leads: dict[int, tuple[Lead, ...]] = {}
 
@@ -103,7 +103,7 @@ class Plan:
         """Whether nothing in the function touches locks: then nothing is held anywhere."""
         return not self.changes and not self.escapes
 
-    def test(self, when: Expr) -> Test:
+    def test(self, when: Expr) -> ConditionTest:
         """The condition of an edge, read once."""
         found = self._tests.get(id(when))
         if found is None:
@@ -117,14 +117,14 @@ class Plan:
             found = self._texts[id(expr)] = show(expr)
         return found
 
-    def store(self, event: Assign) -> Store:
+    def store(self, event: Assign) -> Assignment:
         """An assignment, read once."""
         found = self._stores.get(id(event))
         if found is None:
             name = event.left.name if isinstance(event.left, Name) else ""
             right = bare(event.right)
             plain = event.op == "="
-            found = self._stores[id(event)] = Store(
+            found = self._stores[id(event)] = Assignment(
                 self.text(event.left), name, right, plain, sign(right) if plain else ANY
             )
         return found
@@ -228,13 +228,13 @@ class Plan:
 def _asked(value: Expr) -> tuple[str, ...]:
     """What a returned value depends on: itself, and the condition of `a ? b : c`."""
     plain = bare(value)
-    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+    if isinstance(plain, OpExpr) and plain.op == "?:" and len(plain.args) == 3:
         return test(value).key, test(plain.args[0]).key
     return (test(value).key,)
 
 
 def choices(expr: Expr) -> tuple[Expr, ...]:
     """The values that an expression can have: those of `a ? b : c` are b and c."""
-    if isinstance(expr, Op) and expr.op == "?:" and len(expr.args) == 3:
+    if isinstance(expr, OpExpr) and expr.op == "?:" and len(expr.args) == 3:
         return (*choices(bare(expr.args[1])), *choices(bare(expr.args[2])))
     return (expr,)

@@ -15,7 +15,7 @@ from reviewbot.kernel import schema
 
 def facts(view: View) -> Iterator[Fact]:
     """Allocation facts of one function."""
-    for made, effect in view.having(schema.Allocate):
+    for made, effect in view.having(schema.AllocateGroup):
         given, implied = view.arg(made.call, effect.gfp) is not None, effect.flags or effect.default
         if not implied and not given:
             continue  # the call had a mask in another kernel version

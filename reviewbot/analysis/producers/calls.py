@@ -16,7 +16,7 @@ from reviewbot.kernel import schema
 
 def facts(view: View) -> Iterator[Fact]:
     """CallTo, Submit and Slot facts of one function."""
-    for made, effect in view.having(schema.Submit):
+    for made, effect in view.having(schema.SubmitGroup):
         yield Submit(**view.site(made), waits=effect.waits)
     for made in view.made:
         call = made.call

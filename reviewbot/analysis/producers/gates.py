@@ -10,7 +10,7 @@ from reviewbot.analysis.code.expr import bare, show, test
 from reviewbot.analysis.code.identity import UNKNOWN, short
 from reviewbot.analysis.events.kinds import Allocation, CallTo, Fact, Flush, Gate, Lock, Queue, Site, Submit, Take, Wait
 from reviewbot.analysis.producers.view import View
-from reviewbot.csource.ir import AddressOf, Block, Call, CallEvent, Deref, Expr, Field, Name, Op
+from reviewbot.csource.ir import AddressOf, Block, Call, CallEvent, Deref, Expr, Field, Name, OpExpr
 
 _GUARDED = (Lock, Wait, Flush, Submit, Take, Allocation, Queue, CallTo)
 
@@ -65,7 +65,7 @@ def canonical(body: Body, expr: Expr) -> str:
             if name in body.parameters:
                 return f"${body.parameters[name]}"
             return body.locals[name].name if name in body.locals else name
-        case Op(op, args):
+        case OpExpr(op, args):
             texts = [_part(body, a, op) for a in args]
             return f"{op}{texts[0]}" if len(texts) == 1 else f" {op} ".join(texts)
         case Call(callee, _, args):
@@ -77,7 +77,7 @@ def _part(body: Body, expr: Expr, op: str) -> str:
     """An operand: in brackets where it has another operator of two sides."""
     inner = bare(expr)
     text = canonical(body, inner)
-    return f"({text})" if isinstance(inner, Op) and len(inner.args) > 1 and inner.op != op else text
+    return f"({text})" if isinstance(inner, OpExpr) and len(inner.args) > 1 and inner.op != op else text
 
 
 def _names(fact: Site) -> str:

@@ -9,11 +9,11 @@ from reviewbot.analysis.code.expr import MINUS, PLUS, ZERO
 from reviewbot.analysis.events.kinds import Exit, Fact, Held, Lock, Unlock
 from reviewbot.analysis.locks.flow import VOID
 from reviewbot.analysis.locks.lockset_summary import NAMES
-from reviewbot.analysis.locks.plan import Token
+from reviewbot.analysis.locks.plan import LockToken
 from reviewbot.analysis.producers.view import View
 from reviewbot.kernel import KERNEL, lock_words, schema
 
-Tokens = tuple[Token, ...]
+Tokens = tuple[LockToken, ...]
 MAP = KERNEL.word("user_map")
 """What touching user memory takes, when a page is not there."""
 

@@ -16,7 +16,7 @@ _FIELDS = {field: group for group in KERNEL.api.mask for field in group.fields}
 
 def facts(view: View) -> Iterator[Fact]:
     """Mask facts of one function."""
-    for made, group in view.having(schema.Mask):
+    for made, group in view.having(schema.MaskGroup):
         arg = view.arg(made.call, group.gfp)
         if arg is None:
             continue

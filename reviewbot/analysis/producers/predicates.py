@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewbot.analysis.callgraph.callgraph import Links
+from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ZERO, bare, parts, show, sign
 from reviewbot.analysis.code.identity import Scope, scope
 from reviewbot.analysis.producers.view import Made, View
-from reviewbot.csource.ir import Call, Expr, Field, Name, Op, Return
+from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr, Return
 from reviewbot.kernel import KERNEL
-from reviewbot.kernel.schema import Read
+from reviewbot.kernel.schema import ReadGroup
 
 
-def reads(body: Body, condition: Expr, links: Links | None = None, depth: int = 0) -> tuple[str, ...]:
+def reads(body: Body, condition: Expr, links: CallGraph | None = None, depth: int = 0) -> tuple[str, ...]:
     """Objects that the condition tests, sorted: `object`, or `object & BIT` for a test of one bit."""
     return tuple(sorted(set(_reads(body, condition, links, depth))))
 
 
-def _reads(body: Body, condition: Expr, links: Links | None, depth: int) -> Iterator[str]:
+def _reads(body: Body, condition: Expr, links: CallGraph | None, depth: int) -> Iterator[str]:
     covered: set[int] = set()
     for part in parts(condition):
         if id(part) in covered:
@@ -28,7 +28,7 @@ def _reads(body: Body, condition: Expr, links: Links | None, depth: int) -> Iter
             covered.update(id(p) for p in parts(part) if p is not part)
             known = False
             for effect in KERNEL.effects.get(part.callee, ()):
-                if isinstance(effect, Read) and effect.argument < len(part.args):
+                if isinstance(effect, ReadGroup) and effect.argument < len(part.args):
                     known = True
                     identity = body.identity(part.args[effect.argument])
                     bit = f" & {show(part.args[effect.bit])}" if effect.bit is not None else ""
@@ -40,7 +40,7 @@ def _reads(body: Body, condition: Expr, links: Links | None, depth: int) -> Iter
                         yield from _reads(body, arg, links, depth + 1)
                 if links is not None and depth < 3:
                     yield from _inside(body, part, links, depth)
-        elif isinstance(part, Op) and part.op == "&" and len(part.args) == 2 and isinstance(part.args[0], Field):
+        elif isinstance(part, OpExpr) and part.op == "&" and len(part.args) == 2 and isinstance(part.args[0], Field):
             covered.update(id(p) for p in parts(part) if p is not part)
             identity = body.identity(part.args[0])
             if _shared(identity):
@@ -60,26 +60,26 @@ def senses(body: Body, condition: Expr, sense: bool = True) -> dict[str, bool | 
     """What a condition tests, each with the truth value that makes it true; None where that is not so simple."""
     expr = bare(condition)
     match expr:
-        case Op("!", (inner,)):
+        case OpExpr("!", (inner,)):
             return senses(body, inner, not sense)
-        case Op("&&" | "||", args):
+        case OpExpr("&&" | "||", args):
             found: dict[str, bool | None] = {}
             for arg in args:
                 for read, wanted in senses(body, arg, sense).items():
                     found[read] = wanted if found.get(read, wanted) == wanted else None
             return found
-        case Op("==" | "!=" as op, (inner, other)) if sign(other) == ZERO:
+        case OpExpr("==" | "!=" as op, (inner, other)) if sign(other) == ZERO:
             return senses(body, inner, sense if op == "!=" else not sense)
-        case Field() | Name() | Op("&", _):
+        case Field() | Name() | OpExpr("&", _):
             value: bool | None = sense
         case Call(callee):
-            value = sense if any(isinstance(e, Read) for e in KERNEL.effects.get(callee, ())) else None
+            value = sense if any(isinstance(e, ReadGroup) for e in KERNEL.effects.get(callee, ())) else None
         case _:
             value = None
     return dict.fromkeys(reads(body, expr), value)
 
 
-def _inside(body: Body, call: Call, links: Links, depth: int) -> Iterator[str]:
+def _inside(body: Body, call: Call, links: CallGraph, depth: int) -> Iterator[str]:
     """What a function that the condition calls returns and tests."""
     for key in links.reached(body.key, call)[:2]:
         callee = links.body(key)

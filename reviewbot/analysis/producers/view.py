@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from reviewbot.analysis.callgraph.callgraph import Links
+from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.memo import Given
 from reviewbot.analysis.locks.flow import walk
-from reviewbot.analysis.locks.lockset import Locking
-from reviewbot.analysis.locks.lockset_summary import NOTHING, At, Record
+from reviewbot.analysis.locks.lockset import Locksets
+from reviewbot.analysis.locks.lockset_summary import NOTHING, At, LockSummary
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
 from reviewbot.types import Place
@@ -36,10 +36,10 @@ class Made(NamedTuple):
 class View:
     """One function of a program, for the producers."""
 
-    def __init__(self, links: Links, locking: Locking, key: str, given: Given = ()) -> None:
+    def __init__(self, links: CallGraph, locking: Locksets, key: str, given: Given = ()) -> None:
         self.links, self.locking, self.key = links, locking, key
         self.body: Body = links.body(key)
-        self.record: Record = locking.record(key, given)
+        self.record: LockSummary = locking.record(key, given)
         self._given = given
 
     @property
@@ -166,5 +166,5 @@ class View:
 def _sets(call: Call) -> bool:
     """Whether a call is an assignment to its first argument."""
     return any(
-        isinstance(e, schema.Write) and e.op == "=" and not e.argument for e in KERNEL.effects.get(call.callee, ())
+        isinstance(e, schema.WriteGroup) and e.op == "=" and not e.argument for e in KERNEL.effects.get(call.callee, ())
     )

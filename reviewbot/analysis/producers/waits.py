@@ -12,7 +12,7 @@ from reviewbot.kernel import schema
 
 def facts(view: View) -> Iterator[Fact]:
     """Wait and Flush facts of one function."""
-    for made, effect in view.having(schema.Wait):
+    for made, effect in view.having(schema.WaitGroup):
         if effect.klass == "fault" and made.at.faultless:
             continue
         named = effect.argument is not None or effect.object
@@ -38,7 +38,7 @@ def facts(view: View) -> Iterator[Fact]:
             yield Wait(**view.site(made), klass="io", object="", io=True)
         elif contract.sleeps and not any(other.call.callee in contract.got for other in view.made):
             yield Wait(**view.site(made), klass="reschedule")
-    for made, flush in view.having(schema.Flush):
+    for made, flush in view.having(schema.FlushGroup):
         identity = view.object(made.call, flush.argument, flush.object)
         yield Flush(**view.site(made), of=flush.of, object=identity, cancel=flush.cancel)
 
@@ -46,7 +46,7 @@ def facts(view: View) -> Iterator[Fact]:
 def _announced(view: View, index: int) -> str:
     """The event that the task was put on before it sleeps: the last one named above, in the order of the text."""
     named = ""
-    for made, effect in view.having(schema.Wait):
+    for made, effect in view.having(schema.WaitGroup):
         if effect.klass == "fault" and made.at.faultless:
             continue
         if effect.announce and effect.klass == "event" and (made.number < index or not named):

@@ -17,10 +17,10 @@ OPERATORS = {"|=": "|", "&=": "&~", "+=": "+", "-=": "-"}
 def facts(view: View) -> Iterator[Fact]:
     """Wake, Finish and Write facts of one function."""
     woken: dict[int, str] = {}
-    for made, effect in view.having(schema.Wake):
+    for made, effect in view.having(schema.WakeGroup):
         woken[made.number] = view.object(made.call, effect.argument)
         yield Wake(**view.site(made), klass=effect.klass, object=woken[made.number])
-    for made, finish in view.having(schema.Finish):
+    for made, finish in view.having(schema.FinishGroup):
         yield Finish(**view.site(made), of=finish.of, object=view.object(made.call, finish.argument))
     yield from _writes(view, woken)
 
@@ -47,7 +47,7 @@ def _writes(view: View, woken: dict[int, str]) -> Iterator[Fact]:
 
 def _called(view: View, made: Made, wakes: tuple[str, ...]) -> Iterator[Fact]:
     for effect in made.effects:
-        if isinstance(effect, schema.Write):
+        if isinstance(effect, schema.WriteGroup):
             identity = view.object(made.call, effect.argument)
             if _shared(identity):
                 bit = view.arg(made.call, effect.bit)

@@ -12,7 +12,7 @@ from reviewbot.kernel import schema
 
 def facts(view: View) -> Iterator[Fact]:
     """Queue facts of one function, and Bind facts of what it sets up."""
-    for made, effect in view.having(schema.Queue):
+    for made, effect in view.having(schema.QueueGroup):
         work = view.object(made.call, effect.work)
         queue = view.object(made.call, effect.workqueue, effect.object)
         yield Queue(**view.site(made), workqueue=queue, work=work)

@@ -16,7 +16,7 @@ _FLAG = re.compile(rf"\b_*(?:{'|'.join(KERNEL.starts('wq_prefix'))})\w+")
 
 def facts(view: View) -> Iterator[Fact]:
     """Workqueue facts of one function."""
-    for made, effect in view.having(schema.Workqueue):
+    for made, effect in view.having(schema.WorkqueueGroup):
         active = view.arg(made.call, effect.max_active)
         yield Workqueue(
             **view.site(made),

@@ -16,20 +16,20 @@ from pathlib import Path
 
 import msgspec
 
-from reviewbot.analysis.callgraph.contexts import Entered
-from reviewbot.analysis.callgraph.pointer_flow import Wired
-from reviewbot.analysis.code.library import Library
+from reviewbot.analysis.callgraph.contexts import ExecutionContext
+from reviewbot.analysis.callgraph.pointer_flow import FlowConstraints
+from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.memo import Before, Given
 from reviewbot.analysis.code.tags import Tags
-from reviewbot.analysis.code.texts import Text
+from reviewbot.analysis.code.texts import TextDigest
 from reviewbot.analysis.events.kinds import KINDS, AnyFact, Fact
-from reviewbot.analysis.locks.lockset import Locking
-from reviewbot.analysis.locks.lockset_summary import Record
-from reviewbot.analysis.program.lazy_map import Sealed
-from reviewbot.analysis.program.program import Kept, World
-from reviewbot.analysis.summaries.effect_summary import Effect, Reason
+from reviewbot.analysis.locks.lockset import Locksets
+from reviewbot.analysis.locks.lockset_summary import LockSummary
+from reviewbot.analysis.program.lazy_map import LazyMap
+from reviewbot.analysis.program.program import Program, StoredProgram
+from reviewbot.analysis.summaries.effect_summary import Effect, Provenance
 from reviewbot.csource.cache import version as csource_version
-from reviewbot.csource.ir import Unit
+from reviewbot.csource.ir import TranslationUnit
 from reviewbot.kernel import KERNEL
 from reviewbot.process import cache
 
@@ -63,30 +63,30 @@ class _Ways(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _STORED = msgspec.msgpack.Decoder(Stored)
-_TEXT = msgspec.msgpack.Decoder(Text)
-_UNIT = msgspec.msgpack.Decoder(Unit)
+_TEXT = msgspec.msgpack.Decoder(TextDigest)
+_UNIT = msgspec.msgpack.Decoder(TranslationUnit)
 _TAGS = msgspec.msgpack.Decoder(Tags)
-_WIRED = msgspec.msgpack.Decoder(dict[str, Wired])
+_WIRED = msgspec.msgpack.Decoder(dict[str, FlowConstraints])
 _ORDER = msgspec.msgpack.Decoder(list[list[str]])
 _TYPES = msgspec.msgpack.Decoder(dict[str, frozenset[str]])
 _PARTS = msgspec.msgpack.Decoder(dict[str, memoryview])
-_RECORDS = msgspec.msgpack.Decoder(list[tuple[Given, Record]])
+_RECORDS = msgspec.msgpack.Decoder(list[tuple[Given, LockSummary]])
 _CHOICES = msgspec.msgpack.Decoder(dict[str, tuple[tuple[str, str], ...]])
 _FACTS = msgspec.msgpack.Decoder(tuple[AnyFact, ...])
 _NAMED = msgspec.msgpack.Decoder(dict[str, tuple[str, ...]])
 _WAYS = msgspec.msgpack.Decoder(_Ways)
 _ENTERED = msgspec.msgpack.Decoder(list[tuple[str, str, str, list[int]]])
-_EFFECTS = msgspec.msgpack.Decoder(list[tuple[Given, list[tuple[Effect, Reason]]]])
+_EFFECTS = msgspec.msgpack.Decoder(list[tuple[Given, list[tuple[Effect, Provenance]]]])
 
 
-def save(name: str, world: World) -> None:
+def save(name: str, world: Program) -> None:
     """Keep a world under the name of its scope; finds out what it lacks first."""
     world.effects.all()
     with contextlib.suppress(OSError):
         cache.write(_path(name), _encoded(world))
 
 
-def _encoded(world: World) -> Iterator[bytes]:
+def _encoded(world: Program) -> Iterator[bytes]:
     """A Stored, field by field in its order: they need not all be in memory at the same time."""
     keys = list(world.functions())
     yield bytes([0x90 | len(Stored.__struct_fields__)])  # msgpack: an array of so many, at most 15
@@ -115,21 +115,21 @@ def _section(value: object) -> bytes:
     return _packed(_packed(value))
 
 
-def load(name: str) -> World | None:
+def load(name: str) -> Program | None:
     """The world that was kept for a scope, in whatever state its files were; None without a usable one."""
     path = _path(name)
     try:
         stored = _STORED.decode(path.read_bytes())
-        library = Library(Sealed(stored.declared, _UNIT.decode), stored.blobs, lambda _: Unit())
-        library.texts = Sealed(stored.texts, _TEXT.decode)
-        world = World(library, stored.whole, kept=_Sections(stored))
+        library = Sources(LazyMap(stored.declared, _UNIT.decode), stored.blobs, lambda _: TranslationUnit())
+        library.texts = LazyMap(stored.texts, _TEXT.decode)
+        world = Program(library, stored.whole, kept=_Sections(stored))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     cache.used(path)
     return world
 
 
-class _Sections(Kept):
+class _Sections(StoredProgram):
     """The parts of a stored world."""
 
     def __init__(self, stored: Stored) -> None:
@@ -139,7 +139,7 @@ class _Sections(Kept):
         """Where names are declared."""
         return _TAGS.decode(self._stored.tags)
 
-    def wired(self) -> Mapping[str, Wired]:
+    def wired(self) -> Mapping[str, FlowConstraints]:
         """What each function does with functions."""
         return _WIRED.decode(self._stored.wired)
 
@@ -151,11 +151,11 @@ class _Sections(Kept):
         """Types of the variables of some functions."""
         return _TYPES.decode(self._stored.types)
 
-    def locking(self, world: World) -> Locking:
+    def locking(self, world: Program) -> Locksets:
         """Lock records."""
         parts = _PARTS.decode(self._stored.records)
         choices = _CHOICES.decode(self._stored.choices)
-        return Locking.restored(
+        return Locksets.restored(
             world.links, lambda key: dict(_RECORDS.decode(parts[key])) if key in parts else {}, choices
         )
 
@@ -168,11 +168,11 @@ class _Sections(Kept):
         """Which functions have facts of a kind."""
         return {KINDS[name]: keys for name, keys in _NAMED.decode(self._stored.kinds).items()}
 
-    def effects(self) -> Before[dict[Effect, Reason]]:
+    def effects(self) -> Before[dict[Effect, Provenance]]:
         """Effects of each function."""
         parts = _PARTS.decode(self._stored.effects)
 
-        def known(key: str) -> dict[Given, dict[Effect, Reason]]:
+        def known(key: str) -> dict[Given, dict[Effect, Provenance]]:
             return {g: dict(found) for g, found in _EFFECTS.decode(parts[key])} if key in parts else {}
 
         return known
@@ -181,21 +181,21 @@ class _Sections(Kept):
         """Functions whose effects are not all of them."""
         return self._stored.unsettled
 
-    def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
+    def contexts(self) -> Mapping[str, tuple[ExecutionContext, ...]]:
         """Contexts of each function."""
         ways = _WAYS.decode(self._stored.contexts)
         keys = ways.keys
 
-        def opened(part: memoryview) -> tuple[Entered, ...]:
+        def opened(part: memoryview) -> tuple[ExecutionContext, ...]:
             return tuple(
-                Entered(context, runner, slot, tuple(keys[n] for n in chain))
+                ExecutionContext(context, runner, slot, tuple(keys[n] for n in chain))
                 for context, runner, slot, chain in _ENTERED.decode(part)
             )
 
-        return Sealed(ways.found, opened)
+        return LazyMap(ways.found, opened)
 
 
-def _numbered(contexts: Mapping[str, tuple[Entered, ...]]) -> _Ways:
+def _numbered(contexts: Mapping[str, tuple[ExecutionContext, ...]]) -> _Ways:
     numbers = {key: number for number, key in enumerate(contexts)}
     return _Ways(
         tuple(numbers),

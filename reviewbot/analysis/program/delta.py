@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.callgraph import below
 from reviewbot.analysis.code.expr import show
-from reviewbot.analysis.code.library import Library
-from reviewbot.analysis.code.texts import WORD, Text
-from reviewbot.csource.ir import Function, Type, Unit, Variable, by_name
+from reviewbot.analysis.code.library import Sources
+from reviewbot.analysis.code.texts import WORD, TextDigest
+from reviewbot.csource.ir import Function, TranslationUnit, Type, Variable, by_name
 from reviewbot.types import Source
 
-_UNKNOWN = Text()
+_UNKNOWN = TextDigest()
 
 
-class Step(NamedTuple):
+class ProgramDelta(NamedTuple):
     """What an incremental update has to do: `dirty`, keys of the functions to analyse again; `moved`, key -> by how
     many lines (down is positive) for those that only moved."""
 
@@ -29,14 +29,16 @@ class Step(NamedTuple):
     moved: Mapping[str, int]
 
 
-def step(old: Library, new: Library, changed: Iterable[str], after: Source, wired: Mapping[str, object]) -> Step:
+def step(
+    old: Sources, new: Sources, changed: Iterable[str], after: Source, wired: Mapping[str, object]
+) -> ProgramDelta:
     """Compare two libraries that differ in the files `changed`, some of which may be in the new one only; `after` is the
     new source."""
     dirty: set[str] = set()
     moved: dict[str, int] = {}
     wanted: dict[str, set[bytes]] = {}
     for path in changed:
-        one, two = old.declared.get(path, Unit()), new.declared.get(path, Unit())
+        one, two = old.declared.get(path, TranslationUnit()), new.declared.get(path, TranslationUnit())
         functions = _functions(path, one, two, *(side.texts.get(path, _UNKNOWN).functions for side in (old, new)))
         dirty |= functions.dirty | {f"{path}:"}
         moved.update(functions.moved)
@@ -49,11 +51,11 @@ def step(old: Library, new: Library, changed: Iterable[str], after: Source, wire
     linked_in = {key.rpartition(":")[0] for key in wired}
     for path in wanted.keys() & linked_in:
         if new.texts.get(path, _UNKNOWN).may_have(wanted[path]):
-            dirty |= _mentioning(path, new.declared.get(path, Unit()), wanted[path], after)
-    return Step(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty})
+            dirty |= _mentioning(path, new.declared.get(path, TranslationUnit()), wanted[path], after)
+    return ProgramDelta(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty})
 
 
-def _including(path: str, library: Library) -> set[str]:
+def _including(path: str, library: Sources) -> set[str]:
     """A file and those that include it, also by way of others. Names of files are told apart without their folders,
     which may be said on the compiler's command line; below include/ not all files in between are at hand."""
     if path.startswith("include/"):
@@ -70,7 +72,9 @@ class _Compared(NamedTuple):
     moved: dict[str, int]
 
 
-def _functions(path: str, one: Unit, two: Unit, text_one: Mapping[str, int], text_two: Mapping[str, int]) -> _Compared:
+def _functions(
+    path: str, one: TranslationUnit, two: TranslationUnit, text_one: Mapping[str, int], text_two: Mapping[str, int]
+) -> _Compared:
     """Which functions of a file are other than before, and how far the others moved."""
     found = _Compared(set(), {})
     were, are = by_name(one), by_name(two)
@@ -103,7 +107,7 @@ def _slice(function: Function, text: list[bytes]) -> list[bytes]:
     return text[function.line - 1 : function.end]
 
 
-def _words(path: str, one: Unit, two: Unit) -> dict[bytes, bool]:
+def _words(path: str, one: TranslationUnit, two: TranslationUnit) -> dict[bytes, bool]:
     """Names whose declaration is not what it was; True where they stand for it in all files, also in those that do not
     include this one (names are not looked up by what a file includes)."""
     header = path.endswith(".h")
@@ -145,7 +149,7 @@ def _differing(one: Mapping[str, object], two: Mapping[str, object]) -> list[str
     return sorted(name for name in names if one.get(name) != two.get(name))
 
 
-def _mentioning(path: str, unit: Unit, words: set[bytes], source: Source) -> set[str]:
+def _mentioning(path: str, unit: TranslationUnit, words: set[bytes], source: Source) -> set[str]:
     """Functions of a file whose text has one of the words, and its file scope when that has."""
     content = source.read(path) or b""
     if words.isdisjoint(WORD.findall(content)):

@@ -8,7 +8,7 @@ from typing import TypeVar
 V = TypeVar("V")
 
 
-class Sealed(MutableMapping[str, V]):
+class LazyMap(MutableMapping[str, V]):
     """A mapping, name -> value, that decodes a value when it is first read.
 
     `items` holds values, or their encoded bytes (as memoryview), which `decode` turns into a value once.
@@ -38,5 +38,5 @@ class Sealed(MutableMapping[str, V]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def __copy__(self) -> Sealed[V]:
-        return Sealed(self._items, self._decode)
+    def __copy__(self) -> LazyMap[V]:
+        return LazyMap(self._items, self._decode)

@@ -15,29 +15,29 @@ from typing import NamedTuple
 
 from reviewbot.analysis.code import lexical
 from reviewbot.analysis.code.family import family
-from reviewbot.analysis.code.lexical import Defined, Words
+from reviewbot.analysis.code.lexical import Defined, FileWords
 from reviewbot.analysis.events.kinds import Bind, Workqueue
 from reviewbot.analysis.events.kinds import Flush as Flushed
 from reviewbot.analysis.events.kinds import Queue as Queued
 from reviewbot.analysis.program import programs
-from reviewbot.analysis.program.tree_index import Atlas
+from reviewbot.analysis.program.tree_index import TreeIndex
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
-from reviewbot.kernel.schema import Allocate, Flush, Queue, Submit, Wait, Wake
+from reviewbot.kernel.schema import AllocateGroup, FlushGroup, QueueGroup, SubmitGroup, WaitGroup, WakeGroup
 from reviewbot.limits import MAX_CALLS_WITHIN_FILE, MAX_NEIGHBOURS_OF_KIND, MAX_USERS_OF_NAME
 from reviewbot.types import Change, Progress, Source
 
 _ASKED = (Bind, Flushed, Queued, Workqueue)
 """Facts of which a rule asks who else has to do with them: work is often queued in another folder than it is run in."""
-_MATTERS = (Allocate, Flush, LockCall, PoolCall, Queue, Submit, Wait, Wake)
+_MATTERS = (AllocateGroup, FlushGroup, LockCall, PoolCall, QueueGroup, SubmitGroup, WaitGroup, WakeGroup)
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _HANDED = re.compile(r"([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
 
 
-class _Side(NamedTuple):
+class _ChangedSide(NamedTuple):
     """A changed file on one side: its words, the functions in which a line is changed, the words of these lines, and
     those that they hand to a call which does something to them."""
 
-    words: Words
+    words: FileWords
     touched: tuple[Defined, ...]
     named: frozenset[str]
     handed: frozenset[str]
@@ -70,7 +70,7 @@ def beyond(change: Change, before: Source, after: Source, progress: Progress | N
     if not any(side.touched or side.named for side in sides) or not any(p.startswith(_ROOTS) for p in paths):
         return ()
     near = _near(paths)
-    with Atlas.of(before, progress) as atlas:
+    with TreeIndex.of(before, progress) as atlas:
         callers, callees = _callers(atlas, sides, near), _callees(atlas, sides, near)
     return tuple(dict.fromkeys((*callers, *callees)))
 
@@ -91,7 +91,7 @@ def _near(paths: Iterable[str]) -> Callable[[str], bool]:
     return near
 
 
-def _sides(change: Change, before: Source, after: Source) -> Iterator[_Side]:
+def _sides(change: Change, before: Source, after: Source) -> Iterator[_ChangedSide]:
     for file in change.files:
         old = file.old_path or file.path
         for source, path, sign in ((before, old, "-"), (after, file.path, "+")):
@@ -104,10 +104,10 @@ def _sides(change: Change, before: Source, after: Source) -> Iterator[_Side]:
             touched = tuple(f for f in words.functions if any(f.line <= n <= f.end for n in lines))
             named = frozenset(w for x in rows for w in _WORD.findall(x.text))
             calls = (pair for x in rows for pair in _HANDED.findall(x.text))
-            yield _Side(words, touched, named, frozenset(name for call, name in calls if call in KERNEL.effects))
+            yield _ChangedSide(words, touched, named, frozenset(name for call, name in calls if call in KERNEL.effects))
 
 
-def _callers(atlas: Atlas, sides: list[_Side], near: Callable[[str], bool]) -> list[str]:
+def _callers(atlas: TreeIndex, sides: list[_ChangedSide], near: Callable[[str], bool]) -> list[str]:
     """Files that call a function of which something changes, or use a variable that a changed line names."""
     found: Counter[str] = Counter()
     functions = {name for side in sides for name in _outward(side)}
@@ -119,7 +119,7 @@ def _callers(atlas: Atlas, sides: list[_Side], near: Callable[[str], bool]) -> l
     return _first(found)
 
 
-def _outward(side: _Side) -> set[str]:
+def _outward(side: _ChangedSide) -> set[str]:
     """Functions that others can call, among those that are touched and their callers in the file."""
     by_callee: dict[str, list[Defined]] = {}
     for function in side.words.functions:
@@ -134,7 +134,7 @@ def _outward(side: _Side) -> set[str]:
     return found
 
 
-def _callees(atlas: Atlas, sides: list[_Side], near: Callable[[str], bool]) -> list[str]:
+def _callees(atlas: TreeIndex, sides: list[_ChangedSide], near: Callable[[str], bool]) -> list[str]:
     """Files with the functions that a changed function calls, as far as these lock, wait, allocate or the like; and
     files with the variables that a changed line names."""
     found: Counter[str] = Counter()
@@ -150,7 +150,7 @@ def _callees(atlas: Atlas, sides: list[_Side], near: Callable[[str], bool]) -> l
     return _first(found)
 
 
-def _matters(words: Words, name: str) -> bool:
+def _matters(words: FileWords, name: str) -> bool:
     """Whether a function does something to locks, memory, queues or sleepers, itself or further down in its file."""
     functions = {f.name: f for f in words.functions}
     level, seen = [name], {name}

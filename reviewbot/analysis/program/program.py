@@ -7,25 +7,25 @@ from functools import cached_property
 from typing import Protocol, TypeVar
 from weakref import ref
 
-from reviewbot.analysis.callgraph.callgraph import Links, components
-from reviewbot.analysis.callgraph.contexts import Contexts, Entered
-from reviewbot.analysis.callgraph.pointer_flow import Root, Wired
+from reviewbot.analysis.callgraph.callgraph import CallGraph, components
+from reviewbot.analysis.callgraph.contexts import ExecutionContext, ExecutionContexts
+from reviewbot.analysis.callgraph.pointer_flow import EntryPoint, FlowConstraints
 from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.library import Library, loader
+from reviewbot.analysis.code.library import Sources, loader
 from reviewbot.analysis.code.memo import Before, Given, unknown
 from reviewbot.analysis.code.names import Names, name_of
 from reviewbot.analysis.code.tags import Tags
 from reviewbot.analysis.events.collection import Facts
 from reviewbot.analysis.events.kinds import Bind, Fact, Flush, Held, Lock, Slot, Wait, Write
-from reviewbot.analysis.locks.lockset import Locking
+from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.producers.view import View
-from reviewbot.analysis.program.delta import Step
-from reviewbot.analysis.summaries.awaited_work import Served, served
-from reviewbot.analysis.summaries.effect_summary import Effect, Effects, Reason
-from reviewbot.analysis.summaries.entry_lockset import Entries, Entry
-from reviewbot.analysis.summaries.event_table import Book
+from reviewbot.analysis.program.delta import ProgramDelta
+from reviewbot.analysis.summaries.awaited_work import AwaitedWork, served
+from reviewbot.analysis.summaries.effect_summary import Effect, EffectSummaries, Provenance
+from reviewbot.analysis.summaries.entry_lockset import EntryLockset, EntryLocksets
+from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.csource.cache import Cache
-from reviewbot.csource.ir import Call, Function, Unit
+from reviewbot.csource.ir import Call, Function, TranslationUnit
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Source
 
@@ -34,13 +34,13 @@ F = TypeVar("F", bound=Fact)
 _BIOS = frozenset(name for group in KERNEL.api.write if group.bios for name in group.calls)
 
 
-class Kept(Protocol):
+class StoredProgram(Protocol):
     """The parts of a world that were read from the disk; each is decoded when it is first asked for."""
 
     def tags(self) -> Tags:
         """Which files declare which names."""
 
-    def wired(self) -> Mapping[str, Wired]:
+    def wired(self) -> Mapping[str, FlowConstraints]:
         """Function key -> what the function does with function pointers."""
 
     def order(self) -> list[list[str]]:
@@ -49,7 +49,7 @@ class Kept(Protocol):
     def types(self) -> Mapping[str, frozenset[str]]:
         """Function key -> names of the types of its variables, for some functions."""
 
-    def locking(self, world: World) -> Locking:
+    def locking(self, world: Program) -> Locksets:
         """The lock summaries, for this world."""
 
     def facts(self) -> Before[tuple[Fact, ...]]:
@@ -58,34 +58,34 @@ class Kept(Protocol):
     def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
         """Kind of fact -> keys of the functions that have one."""
 
-    def effects(self) -> Before[dict[Effect, Reason]]:
+    def effects(self) -> Before[dict[Effect, Provenance]]:
         """Function key -> its effects, by constant arguments."""
 
     def unsettled(self) -> tuple[str, ...]:
         """Functions whose effects are not all of them."""
 
-    def contexts(self) -> Mapping[str, tuple[Entered, ...]]:
+    def contexts(self) -> Mapping[str, tuple[ExecutionContext, ...]]:
         """Function key -> the contexts it runs in."""
 
 
 class Component:
-    """Cache component of a world: kept by the world (`World.component`), with a weak reference back.
+    """Cache component of a world: kept by the world (`Program.component`), with a weak reference back.
 
     It goes when the world goes: there is no cycle that only a collection of garbage finds.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Program) -> None:
         self._world = ref(world)
 
     @property
-    def world(self) -> World:
+    def world(self) -> Program:
         """The world that it is of."""
         world = self._world()
         assert world is not None
         return world
 
 
-class World:
+class Program:
     """A program over the files of a library. Functions go by key, `file:name`.
 
     `whole` are files of which every function counts; of the others (headers) those that are reached. `before` is a
@@ -94,11 +94,11 @@ class World:
 
     def __init__(
         self,
-        library: Library,
+        library: Sources,
         whole: Iterable[str],
-        before: World | None = None,
-        change: Step | None = None,
-        kept: Kept | None = None,
+        before: Program | None = None,
+        change: ProgramDelta | None = None,
+        kept: StoredProgram | None = None,
     ) -> None:
         self.library = library
         self.whole = frozenset(path for path in whole if path in library.declared)
@@ -113,18 +113,18 @@ class World:
         if before is None or change is None:
             self.names = Names(library, kept.tags() if kept else None)
             self.links = (
-                Links.known(self.names, self.whole, kept.wired(), kept.order, kept.types())
+                CallGraph.known(self.names, self.whole, kept.wired(), kept.order, kept.types())
                 if kept
-                else Links.of(self.names, self.whole)
+                else CallGraph.of(self.names, self.whole)
             )
         else:
             self.names = Names.after(before.names, library)
-            self.links = Links.after(before.links, self.names, self.whole, change.dirty, change.moved)
+            self.links = CallGraph.after(before.links, self.names, self.whole, change.dirty, change.moved)
 
     @classmethod
-    def of_units(cls, units: Mapping[str, Unit]) -> World:
+    def of_units(cls, units: Mapping[str, TranslationUnit]) -> Program:
         """The world of units in memory, path -> unit."""
-        return cls(Library.of_units(units), units)
+        return cls(Sources.of_units(units), units)
 
     def read_from(self, source: Source) -> None:
         """Read files from `source` from now on; it has to have them as this world has them."""
@@ -144,34 +144,34 @@ class World:
     # --- parts, made when asked for
 
     @cached_property
-    def locking(self) -> Locking:
+    def locking(self) -> Locksets:
         """The lock summaries of all functions."""
         if self._kept is not None:
             return self._kept.locking(self)
-        return Locking(self.links, self._before.locking if self._before else None, self.dirty)
+        return Locksets(self.links, self._before.locking if self._before else None, self.dirty)
 
     @cached_property
-    def book(self) -> Book:
+    def book(self) -> EventTable:
         """The event table: facts of all functions."""
         if self._before is None or self._change is None:
             known = (self._kept.facts(), self._kept.kinds) if self._kept else ()
-            return Book(self.links, self.locking, *known)
-        return Book.after(self.links, self.locking, self._before.book, self.dirty, self._change.moved)
+            return EventTable(self.links, self.locking, *known)
+        return EventTable.after(self.links, self.locking, self._before.book, self.dirty, self._change.moved)
 
     @cached_property
-    def contexts(self) -> Contexts:
+    def contexts(self) -> ExecutionContexts:
         """The execution contexts of all functions."""
         if self._before is None:
-            return Contexts(self.links, self._kept.contexts() if self._kept else {})
-        return Contexts.after(self.links, self._before.contexts, self.dirty)
+            return ExecutionContexts(self.links, self._kept.contexts() if self._kept else {})
+        return ExecutionContexts.after(self.links, self._before.contexts, self.dirty)
 
     @cached_property
-    def effects(self) -> Effects:
+    def effects(self) -> EffectSummaries:
         """The effect summaries of all functions."""
         if self._before is None or self._change is None:
             known, cut = (self._kept.effects(), self._kept.unsettled()) if self._kept else (unknown, ())
-            return Effects(self.links, self.locking, self.book, known, cut)
-        return Effects.after(self.links, self.locking, self.book, self._before.effects, self._change.moved)
+            return EffectSummaries(self.links, self.locking, self.book, known, cut)
+        return EffectSummaries.after(self.links, self.locking, self.book, self._before.effects, self._change.moved)
 
     def component(self, kind: type[C]) -> C:
         """The instance of `kind` that belongs to this world, made on the first call: where others keep what they
@@ -288,7 +288,7 @@ class World:
 
     # --- questions
 
-    def entered(self, key: str) -> tuple[Entered, ...]:
+    def entered(self, key: str) -> tuple[ExecutionContext, ...]:
         """The contexts that a function runs in, the shortest chain for each."""
         return self.contexts.of(key)
 
@@ -298,12 +298,12 @@ class World:
             return frozenset()
         return frozenset(t.lock for left in self.locking.record(key).left for t in left.takes)
 
-    def roots(self, key: str) -> frozenset[Root]:
+    def roots(self, key: str) -> frozenset[EntryPoint]:
         """Every root above a function in the call graph, on chains no run can take as well: use it to show where it
         does not run."""
         return self.contexts.roots(key)
 
-    def entry(self, key: str) -> tuple[Entry, ...]:
+    def entry(self, key: str) -> tuple[EntryLockset, ...]:
         """The entry locksets of a function: for each way in that holds something else, the locks and the chain of
         callers."""
         return self._entries.of(key)
@@ -313,8 +313,8 @@ class World:
         return self._entries.surely(key)
 
     @cached_property
-    def _entries(self) -> Entries:
-        return Entries(self.links, self.locking)
+    def _entries(self) -> EntryLocksets:
+        return EntryLocksets(self.links, self.locking)
 
     def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
         """The call sites that name a function: (caller's key, locks held there, locks of the caller's own callers that
@@ -340,15 +340,15 @@ class World:
         """Keys of the functions that wait for work items, queues or timers themselves."""
         return tuple(dict.fromkeys(key for key, _ in self.all(Flush)))
 
-    def served(self) -> tuple[Served, ...]:
+    def served(self) -> tuple[AwaitedWork, ...]:
         """Work items that I/O waits for, each with both chains that say so; see `served`."""
         return self._served
 
     @cached_property
-    def _served(self) -> tuple[Served, ...]:
+    def _served(self) -> tuple[AwaitedWork, ...]:
         return tuple(served(self.links, self.book, self.contexts, self.effects))
 
-    def does(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
+    def does(self, key: str, given: Given = ()) -> Mapping[Effect, Provenance]:
         """The effect summary of a function called with these constants: effect -> the call or line that it comes
         from."""
         return self.effects.of(key, given)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from reviewbot.analysis.code.family import included, scope
-from reviewbot.analysis.code.library import Library, loader, read
+from reviewbot.analysis.code.library import Sources, loader, read
 from reviewbot.analysis.code.texts import texts
 from reviewbot.analysis.program import cache as store
 from reviewbot.analysis.program import delta
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.csource.cache import Cache
-from reviewbot.csource.ir import Unit
+from reviewbot.csource.ir import TranslationUnit
 from reviewbot.limits import MAX_FAMILIES_IN_MEMORY, MAX_FILES_LED_ON, MAX_FILES_NOT_STORED, MAX_PROGRAMS_OF_FAMILY
 from reviewbot.types import Source
 
-_recent: dict[str, list[World]] = {}
-_reaching: dict[str, World] = {}
+_recent: dict[str, list[Program]] = {}
+_reaching: dict[str, Program] = {}
 """The last world with files beyond its folders."""
 
 
-def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> World:
+def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> Program:
     """The world around some files of a source: their families of folders and the headers that these include.
 
     more: files from elsewhere that belong to it, too.
@@ -29,12 +29,12 @@ def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> Wo
     return reaching(source, paths, more) if more else find(source, paths)
 
 
-def led_on(world: World, source: Source, paths: Iterable[str]) -> World:
+def led_on(world: Program, source: Source, paths: Iterable[str]) -> Program:
     """The world of the same files in another source that differs from this one's in `paths` at most."""
     return evolved(world, source, {p: source.blob(p) for p in paths if p.endswith((".c", ".h"))})
 
 
-def find(source: Source, paths: tuple[str, ...]) -> World:
+def find(source: Source, paths: tuple[str, ...]) -> Program:
     """The world around some files of a source."""
     files = scope(paths, source)
     whole = [p for p in paths if p in files]
@@ -62,7 +62,7 @@ def find(source: Source, paths: tuple[str, ...]) -> World:
     return world
 
 
-def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> World:
+def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> Program:
     """The world around some files of a source, with `more` files from elsewhere; these are in no world on disk."""
     files = {**scope(paths, source), **{p: b for p in more if (b := source.blob(p)) is not None}}
     name = " ".join([source.blob("Makefile") or "", *paths, "with", *more])
@@ -76,7 +76,7 @@ def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> W
     return world
 
 
-def _changed(world: World, source: Source, files: Mapping[str, str]) -> dict[str, str | None]:
+def _changed(world: Program, source: Source, files: Mapping[str, str]) -> dict[str, str | None]:
     """Files of a world, and of the scope, that are not in the world as they are in the source."""
     now: dict[str, str | None] = {p: source.blob(p) for p in world.library.blobs if p not in files}
     now.update(files)
@@ -89,20 +89,20 @@ def forget() -> None:
     _reaching.clear()
 
 
-def make(source: Source, files: Mapping[str, str]) -> World:
+def make(source: Source, files: Mapping[str, str]) -> Program:
     """A world from nothing: all its files are read and linked."""
     cache = Cache()
     units = read(source, files, cache)
     headers, blobs = included(files, units, {}, source, cache)
-    nothing = Library({}, {}, lambda _: Unit())
+    nothing = Sources({}, {}, lambda _: TranslationUnit())
     library = nothing.replaced({**units, **headers}, {**files, **blobs}, ())
     library.texts.update(texts(source, {**units, **headers}))
-    world = World(library, files)
+    world = Program(library, files)
     world.read_from(source)
     return world
 
 
-def evolved(world: World, source: Source, changed: Mapping[str, str | None], whole: Iterable[str] = ()) -> World:
+def evolved(world: Program, source: Source, changed: Mapping[str, str | None], whole: Iterable[str] = ()) -> Program:
     """The world in a source in which some files (path -> blob id, None where it is gone) differ.
 
     whole: files of which every function counts from now on.
@@ -122,6 +122,6 @@ def evolved(world: World, source: Source, changed: Mapping[str, str | None], who
     library.texts.update(texts(source, {**units, **headers}))
     # a header that comes into the world says what names mean that were unknown to the functions that use them
     change = delta.step(world.library, library, {*changed, *blobs}, source, world.links.wired)
-    after = World(library, wanted, world, change)
+    after = Program(library, wanted, world, change)
     after.read_from(source)
     return after

@@ -20,7 +20,7 @@ from typing import Self
 import msgspec
 
 from reviewbot.analysis.code import lexical
-from reviewbot.analysis.code.lexical import Words
+from reviewbot.analysis.code.lexical import FileWords
 from reviewbot.kernel import KERNEL
 from reviewbot.process import cache
 from reviewbot.types import Progress, Source
@@ -39,10 +39,10 @@ create table if not exists names (kind integer, name text, part integer, blobs b
 create table if not exists folders (id text primary key, files blob);
 """
 _LISTING = msgspec.msgpack.Decoder(list[tuple[str, int]])
-_WORDS = msgspec.msgpack.Decoder(Words)
+_WORDS = msgspec.msgpack.Decoder(FileWords)
 
 
-class Atlas:
+class TreeIndex:
     """The index of one tree. Paths that it answers with are in the order of the alphabet."""
 
     def __init__(self, base: sqlite3.Connection, paths: Mapping[str, int]) -> None:
@@ -51,10 +51,10 @@ class Atlas:
         self._paths: dict[int, list[str]] = {}
         for path in sorted(paths):
             self._paths.setdefault(paths[path], []).append(path)
-        self._words: dict[str, Words] = {}
+        self._words: dict[str, FileWords] = {}
 
     @classmethod
-    def of(cls, source: Source, progress: Progress | None = None) -> Atlas:
+    def of(cls, source: Source, progress: Progress | None = None) -> TreeIndex:
         """The index of a source's folders that are to be indexed: loaded, and made of what is new.
 
         progress: told how many of how many files that are new have been read.
@@ -89,13 +89,13 @@ class Atlas:
     def __exit__(self, *_: object) -> None:
         self._base.close()
 
-    def words(self, path: str) -> Words:
+    def words(self, path: str) -> FileWords:
         """What a file says; nothing for one that is not indexed."""
         if path not in self._words:
             row = None
             if path in self._number:
                 row = self._base.execute("select words from blobs where number = ?", (self._number[path],)).fetchone()
-            self._words[path] = _WORDS.decode(zlib.decompress(row[0])) if row else Words()
+            self._words[path] = _WORDS.decode(zlib.decompress(row[0])) if row else FileWords()
         return self._words[path]
 
     def defining(self, function: str) -> tuple[str, ...]:
@@ -197,7 +197,7 @@ def _grow(
 
 def _read(
     source: Source, new: list[str], where: Mapping[str, str], first: int, progress: Progress | None
-) -> Iterator[tuple[int, str, Words]]:
+) -> Iterator[tuple[int, str, FileWords]]:
     for start in range(0, len(new), BATCH):
         some = new[start : start + BATCH]
         texts = source.read_many([where[blob] for blob in some])
@@ -207,7 +207,7 @@ def _read(
             progress(min(start + BATCH, len(new)), len(new))
 
 
-def _posts(words: Words) -> Iterable[tuple[int, str]]:
+def _posts(words: FileWords) -> Iterable[tuple[int, str]]:
     """What a file is found by."""
     yield from {(DEFINES, f.name) for f in words.functions if not f.static}
     yield from {(CALLS, name) for f in words.functions for name in f.calls}

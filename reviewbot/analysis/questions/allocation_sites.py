@@ -20,10 +20,10 @@ from reviewbot.limits import MAX_CALLERS_OF_MASK, MAX_POINTER_TARGETS
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
-    from reviewbot.analysis.program.program import World
+    from reviewbot.analysis.program.program import Program
 
 
-class Ask(NamedTuple):
+class AllocationSite(NamedTuple):
     """One place in a function where memory is asked for."""
 
     call: str
@@ -60,7 +60,7 @@ def spoken_call(call: str) -> str:
     return f"->{call.rpartition('.')[2]}()" if "." in call else f"{call}()"
 
 
-def asks(world: World, key: str) -> tuple[Ask, ...]:
+def asks(world: Program, key: str) -> tuple[AllocationSite, ...]:
     """The places of a function that ask for memory, in the order of the text."""
     if world.function(key).unreadable:
         return ()
@@ -79,14 +79,14 @@ def asks(world: World, key: str) -> tuple[Ask, ...]:
     return tuple(found)
 
 
-def which(found: Iterable[Ask], ask: Ask) -> str:
+def which(found: Iterable[AllocationSite], ask: AllocationSite) -> str:
     """The number of an allocation site among those with the same call, as text: which it is, and of how many. For
     `nth`."""
     places = [a.at for a in found if a.call == ask.call]
     return f"{places.index(ask.at)} of {len(places)}"
 
 
-def nth(found: Iterable[Ask], call: str, which: str) -> Ask | None:
+def nth(found: Iterable[AllocationSite], call: str, which: str) -> AllocationSite | None:
     """The allocation site that `which` numbered. Where there are more or fewer sites with that call now, the one with
     the widest mask; None without any."""
     named = [a for a in found if a.call == call]
@@ -94,7 +94,9 @@ def nth(found: Iterable[Ask], call: str, which: str) -> Ask | None:
     return named[number] if len(named) == of else max(named, key=lambda a: a.rank, default=None)
 
 
-def weaker(before: Iterable[Ask], after: Iterable[Ask]) -> Iterator[tuple[Ask, Ask]]:
+def weaker(
+    before: Iterable[AllocationSite], after: Iterable[AllocationSite]
+) -> Iterator[tuple[AllocationSite, AllocationSite]]:
     """Pairs of the same call in two versions of a function, where reclaim may go further in the second one.
 
     What only callers hand in otherwise is no change of the function: it is one of theirs. What was known and can only
@@ -115,36 +117,36 @@ def weaker(before: Iterable[Ask], after: Iterable[Ask]) -> Iterator[tuple[Ask, A
             yield from ((first, b) for b in rest if not any(_alike(a, b) for a in was))
 
 
-def _alike(one: Ask, other: Ask) -> bool:
+def _alike(one: AllocationSite, other: AllocationSite) -> bool:
     """Whether both do the same with the mask of their callers."""
     return bool(one.handed) and (one.handed, one.scopes) == (other.handed, other.scopes)
 
 
-def _otherwise(one: Ask, other: Ask) -> bool:
+def _otherwise(one: AllocationSite, other: AllocationSite) -> bool:
     """Whether no change of the call says that it asks for more: it can only be guessed now, or what is called asks."""
     below = other.effect is not None and other.effect.detail in gfp.RANK and one.effect != other.effect
     below = below and one.given == other.given
     return (other.guessed and not one.guessed) or (below and one.scopes == other.scopes)
 
 
-def _named(found: Iterable[Ask]) -> dict[str, list[Ask]]:
-    named: dict[str, list[Ask]] = {}
+def _named(found: Iterable[AllocationSite]) -> dict[str, list[AllocationSite]]:
+    named: dict[str, list[AllocationSite]] = {}
     for ask in found:
         named.setdefault(KERNEL.older.get(ask.call, ask.call), []).append(ask)
     return named
 
 
-def _own(world: World, key: str, fact: Allocation | Take) -> Ask:
+def _own(world: Program, key: str, fact: Allocation | Take) -> AllocationSite:
     inside = tuple(h.lock for h in fact.held if h.klass == "scope")
     reach = [(mask, kind) for mask in fact.gfp for kind in resolved(world, key, mask)]
     mask, raw = max(reach, key=lambda x: gfp.RANK[x[1]], default=("", ""))
     klass = gfp.scoped(raw, inside) if raw else ""
     site = (inside, fact.held, fact.maybe, fact.dropped)
     handed = mask if "$" in mask else ""
-    return Ask(fact.call, fact.at, "" if handed else mask, klass, raw, *site, handed=handed)
+    return AllocationSite(fact.call, fact.at, "" if handed else mask, klass, raw, *site, handed=handed)
 
 
-def resolved(world: World, key: str, mask: str, deep: int = MAX_CALLERS_OF_MASK) -> frozenset[str]:
+def resolved(world: Program, key: str, mask: str, deep: int = MAX_CALLERS_OF_MASK) -> frozenset[str]:
     """Classes that a mask comes to; where callers hand it in, what those that are at hand say."""
     if kind := gfp.kind(mask):
         return frozenset({kind})
@@ -164,7 +166,7 @@ def resolved(world: World, key: str, mask: str, deep: int = MAX_CALLERS_OF_MASK)
     return frozenset(found)
 
 
-def _through(world: World, view: View, made: Made) -> Ask | None:
+def _through(world: Program, view: View, made: Made) -> AllocationSite | None:
     call = made.call
     targets = view.links.reached(view.key, call)
     inside = scopes(made.at)
@@ -186,14 +188,14 @@ def _through(world: World, view: View, made: Made) -> Ask | None:
     if most is not None:
         given = world.effects.given(view, made, most[4])
         at = view.place(call.line)
-        return Ask(name, at, "", most[1], most[2], *site, most[3], most[4], handed=most[5], given=given)
+        return AllocationSite(name, at, "", most[1], most[2], *site, most[3], most[4], handed=most[5], given=given)
     pointer = not call.callee or call.callee in view.body.locals
     if pointer and "." in name:
-        return Ask(name, view.place(call.line), "", gfp.scoped("full", inside), "full", *site, guessed=True)
+        return AllocationSite(name, view.place(call.line), "", gfp.scoped("full", inside), "full", *site, guessed=True)
     return None
 
 
-def _unscoped(world: World, view: View, made: Made, inner: str) -> str:
+def _unscoped(world: Program, view: View, made: Made, inner: str) -> str:
     """What an effect is without the scopes around the call, from its mask in the callee's terms; empty if not known."""
     if inner in gfp.RANK:
         return inner
@@ -202,4 +204,4 @@ def _unscoped(world: World, view: View, made: Made, inner: str) -> str:
     return max(kinds, key=gfp.RANK.__getitem__, default="")
 
 
-__all__ = ["Ask", "asks", "nth", "resolved", "weaker", "which"]
+__all__ = ["AllocationSite", "asks", "nth", "resolved", "weaker", "which"]

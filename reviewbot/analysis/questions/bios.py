@@ -12,7 +12,7 @@ from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
-    from reviewbot.analysis.program.program import World
+    from reviewbot.analysis.program.program import Program
 
 OWN_LIST = KERNEL.word("own_list")
 """Bios that wait until the ->submit_bio which sent them on returns."""
@@ -29,7 +29,7 @@ class Offload(NamedTuple):
     """Key of the work item's function."""
 
 
-def offloads(world: World, key: str) -> list[Offload]:
+def offloads(world: Program, key: str) -> list[Offload]:
     """Where a function hands the bios of its own list to a worker that does more than to submit them."""
     if key not in world.names.functions:
         return []
@@ -51,14 +51,14 @@ def offloads(world: World, key: str) -> list[Offload]:
     return found
 
 
-def others(world: World, handler: str, listed: str) -> str:
+def others(world: Program, handler: str, listed: str) -> str:
     """The bios that a worker handles besides those of a list, in words."""
     takes = (f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op == "take")
     lists = {object for object in takes if object != listed and scope(object) is Scope.INSTANCE}
     return f"the bios on {spoken(lists.pop())}" if len(lists) == 1 else "other bios of the device"
 
 
-def tries(world: World, key: str) -> frozenset[str]:
+def tries(world: Program, key: str) -> frozenset[str]:
     """Pools that a function tries to take from without sleeping."""
     own = world.own_facts(key) if key in world.names.functions else ()
     takes = [f for f in own if isinstance(f, Take)]
@@ -67,7 +67,7 @@ def tries(world: World, key: str) -> frozenset[str]:
     )
 
 
-def tried(world: World, key: str, pool: str) -> list[Place]:
+def tried(world: Program, key: str, pool: str) -> list[Place]:
     """The lines of a function at which a mask for a pool is narrowed, and those that take from it."""
     body = world.body(key)
     lines = assigned(body, KERNEL.word("gfp_direct"))
@@ -75,7 +75,7 @@ def tried(world: World, key: str, pool: str) -> list[Place]:
     return [*(Place(body.file, line, body.name) for line in lines), *takes]
 
 
-def merges(world: World, key: str) -> dict[tuple[str, str], Place]:
+def merges(world: Program, key: str) -> dict[tuple[str, str], Place]:
     """(list in front, list that is put behind it) -> where, for bio_list_merge() of two lists of one array."""
     if key not in world.names.functions:
         return {}

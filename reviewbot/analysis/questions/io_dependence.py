@@ -8,25 +8,25 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from reviewbot.analysis.callgraph.contexts import Entered
+from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code.expr import bare, parts
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Allocation, Held, Lock, Submit, Take, Wait, Write
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.questions.allocation_sites import resolved
-from reviewbot.csource.ir import Const, Name, Op
+from reviewbot.csource.ir import Const, Name, OpExpr
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_LONGER_CONTEXT_CHAIN, MAX_THREAD_TO_IO
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
-    from reviewbot.analysis.program.program import World
+    from reviewbot.analysis.program.program import Program
 
 _RANK = {context: rank for rank, context in enumerate(KERNEL.needs)}
 
 
-class Way(NamedTuple):
+class Dependence(NamedTuple):
     """One reason why I/O or writeback depends on a function.
 
     kind: `runs` (it runs for I/O itself, in `entered`), `lock` (it holds `held`, which `taker` takes in the context
@@ -36,27 +36,27 @@ class Way(NamedTuple):
 
     kind: Literal["runs", "lock", "stopped"]
     needs: Literal["IO", "FS"]
-    entered: Entered | None
+    entered: ExecutionContext | None
     held: Held | None = None
     taker: str = ""
     """Key of the function that takes the lock."""
     some: bool = False
     """Whether the lock is held on some of the ways in only."""
 
-    def places(self, world: World) -> list[Place]:
+    def places(self, world: Program) -> list[Place]:
         """The functions on the way in, the outermost one first."""
         names = world.names.functions
         chain = self.entered.chain if self.entered else ()
         return [Place(world.names.file[key], names[key].line, names[key].name) for key in chain]
 
 
-def serves(world: World, key: str) -> Entered | None:
+def serves(world: Program, key: str) -> ExecutionContext | None:
     """The context in which a function runs for I/O or writeback: theirs, or a work item or thread that I/O waits for."""
     plainest = sorted(world.entered(key), key=lambda e: (_RANK.get(e.context, len(_RANK)), len(e.chain)))
     return next((e for e in plainest if _matters(world, e)), None)
 
 
-def _matters(world: World, entered: Entered) -> bool:
+def _matters(world: Program, entered: ExecutionContext) -> bool:
     if entered.context == "work":
         return entered.runner in world.awaited
     if entered.slot in KERNEL.slots and KERNEL.slots[entered.slot].awaited:
@@ -66,19 +66,19 @@ def _matters(world: World, entered: Entered) -> bool:
     return entered.context in KERNEL.needs
 
 
-def _needs(entered: Entered) -> Literal["IO", "FS"]:
+def _needs(entered: ExecutionContext) -> Literal["IO", "FS"]:
     return "IO" if KERNEL.needs.get(entered.context) == "IO" else "FS"
 
 
-def _ends(world: World, key: str) -> bool:
+def _ends(world: Program, key: str) -> bool:
     """Whether a thread ends bios or requests close by: somebody waits for these."""
     ends = [e for e in world.does(key) if e.kind == "finish" and e.detail in ("bio", "request")]
     return any(len(world.effects.chain(key, e)) < MAX_THREAD_TO_IO for e in ends)
 
 
 def way(
-    world: World, key: str, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
-) -> Way | None:
+    world: Program, key: str, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
+) -> Dependence | None:
     """The plainest reason why a place of a function must not wait for I/O or filesystems; None without one.
 
     held: the locks there, those of the callers are added. needs: `IO` wants a reason on the block layer's side, `FS` is
@@ -95,7 +95,7 @@ def _covered(scopes: Iterable[str], more: tuple[str, str]) -> bool:
     return bool(now) and gfp.RANK[gfp.scoped(now, scopes)] <= gfp.RANK.get(was, gfp.RANK["noio"])
 
 
-def _around(world: World, chain: tuple[str, ...]) -> set[str]:
+def _around(world: Program, chain: tuple[str, ...]) -> set[str]:
     """The memalloc scopes that all calls of a chain are within."""
     found: set[str] = set()
     for caller, callee in pairwise(chain):
@@ -104,7 +104,7 @@ def _around(world: World, chain: tuple[str, ...]) -> set[str]:
     return found
 
 
-def _plainness(found: Way, needs: str) -> tuple[bool, int, int, int]:
+def _plainness(found: Dependence, needs: str) -> tuple[bool, int, int, int]:
     kind = ("stopped", "runs", "lock").index(found.kind)
     if found.entered is None:
         return False, 0, kind, 0
@@ -112,16 +112,16 @@ def _plainness(found: Way, needs: str) -> tuple[bool, int, int, int]:
     return found.needs != needs, length, kind, _RANK[found.entered.context]
 
 
-def _runs(world: World, key: str, more: tuple[str, str]) -> Iterator[Way]:
+def _runs(world: Program, key: str, more: tuple[str, str]) -> Iterator[Dependence]:
     """The function itself runs for I/O or writeback; reclaim is none: it does not start again within itself."""
     for entered in world.entered(key):
         if entered.context == "reclaim" or not _matters(world, entered):
             continue
         if not _covered(_around(world, entered.chain), more):
-            yield Way("runs", _needs(entered), entered)
+            yield Dependence("runs", _needs(entered), entered)
 
 
-def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Way]:
+def _blocks(world: Program, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Dependence]:
     """It holds, or its callers do, what I/O, writeback or reclaim takes, or a queue that is frozen."""
     locks: dict[Held, None] = {}
     always = {h.lock for h in held} | world.surely_held(key)
@@ -130,7 +130,7 @@ def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str
             locks.update(dict.fromkeys((*held, *entry.held)))
     for lock in locks:
         if lock.klass == "queue" and lock.mode == "w":
-            yield Way("stopped", "IO", None, lock)
+            yield Dependence("stopped", "IO", None, lock)
         if not KERNEL.sleeping(lock.klass) or lock.klass in ("page", "queue") or not known(lock.lock):
             continue
         if scope(lock.lock) is Scope.STACK or lock.lock in KERNEL.written:
@@ -140,30 +140,30 @@ def _blocks(world: World, key: str, held: tuple[Held, ...], more: tuple[str, str
                 continue  # readers do not keep readers out
             for entered in world.entered(taker):
                 if _matters(world, entered):
-                    yield Way("lock", _needs(entered), entered, lock, taker, lock.lock not in always)
+                    yield Dependence("lock", _needs(entered), entered, lock, taker, lock.lock not in always)
 
 
-def _by_flag(world: World, key: str, lock: str) -> bool:
+def _by_flag(world: Program, key: str, lock: str) -> bool:
     """Whether a function takes a lock only where a flag of its caller asks for it: who sets that is not told."""
     view = world.view(key)
     lines = {f.at.line for f in world.own_facts(key) if isinstance(f, Lock) and f.lock == lock}
     blocks = [made.block for made in view.made if made.call.line in lines]
     tested = [[part for w, yes in view.dominance.conditions(b) if yes for part in parts(w)] for b in blocks]
-    flagged = [any(isinstance(p, Op) and p.op == "&" and _handed(view, p) for p in found) for found in tested]
+    flagged = [any(isinstance(p, OpExpr) and p.op == "&" and _handed(view, p) for p in found) for found in tested]
     return bool(flagged) and all(flagged)
 
 
-def _handed(view: View, masked: Op) -> bool:
+def _handed(view: View, masked: OpExpr) -> bool:
     return any(isinstance(arg, Name) and arg.name in view.body.parameters for arg in map(bare, masked.args))
 
 
-def above(world: World, key: str) -> Iterator[Held]:
+def above(world: Program, key: str) -> Iterator[Held]:
     """The locks that some caller holds when a function is entered: those of all its entry locksets."""
     for entry in world.entry(key):
         yield from entry.held
 
 
-def lives(world: World, path: str) -> Literal["", "IO", "FS"]:
+def lives(world: Program, path: str) -> Literal["", "IO", "FS"]:
     """What passes through the code of a file's directory: block I/O (`IO`), the writing of a filesystem (`FS`), nothing.
 
     A driver says so in the file itself; a filesystem, somewhere in its directory.
@@ -181,7 +181,7 @@ def lives(world: World, path: str) -> Literal["", "IO", "FS"]:
     return found
 
 
-def stacks(world: World, path: str) -> bool:
+def stacks(world: Program, path: str) -> bool:
     """Whether drivers in a file's directory can stand on each other: one of them passes bios on to devices below."""
     folder = posixpath.dirname(path)
     return any(
@@ -195,7 +195,7 @@ def _for_io(wait: Wait) -> bool:
     return not wait.timeout and not wait.announce and (wait.io or wait.klass in ("io", "bit"))
 
 
-def holders(world: World, lock: str, path: str) -> tuple[str, Place, str] | None:
+def holders(world: Program, lock: str, path: str) -> tuple[str, Place, str] | None:
     """Where, in a file or its folder, a task waits with a lock held: (`allocates` or `waits for I/O`, the place, the
     gfp mask of that); None when nowhere is found.
 
@@ -232,12 +232,12 @@ def stacked(slot: str) -> bool:
     return slot in KERNEL.stacked
 
 
-def handlers(world: World, work: str) -> tuple[str, ...]:
+def handlers(world: Program, work: str) -> tuple[str, ...]:
     """Keys of the functions that a work item runs."""
     return tuple(sorted({bound.handler for bound in world.links.bound if bound.work == work}))
 
 
-def passes(world: World, path: str, needs: str = "IO") -> str:
+def passes(world: Program, path: str, needs: str = "IO") -> str:
     """Name of the function by which block I/O comes into a file (or, with `FS`, by which the filesystem of its folder
     writes pages out); empty without one."""
     context = "io_path" if needs == "IO" else "writeback"
@@ -250,7 +250,7 @@ def passes(world: World, path: str, needs: str = "IO") -> str:
     return ""
 
 
-def drained(world: World, key: str) -> tuple[str, str] | None:
+def drained(world: Program, key: str) -> tuple[str, str] | None:
     """(counter, name of the function that waits) for a counter that a function raises and that somebody in its folder
     waits to see low again; None without one."""
     raised = {f.object for f in world.own_facts(key) if isinstance(f, Write) and f.op == "+" and known(f.object)}
@@ -263,7 +263,7 @@ def drained(world: World, key: str) -> tuple[str, str] | None:
     return None
 
 
-def called(world: World, path: str) -> str:
+def called(world: Program, path: str) -> str:
     """The name that people use for what a file drives: `dm-verity`, `raid1`, `xfs`; empty where the code does not
     say."""
     folder = posixpath.dirname(path)

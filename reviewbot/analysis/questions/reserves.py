@@ -15,12 +15,12 @@ from reviewbot.analysis.events.kinds import Give, Held, Take
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.questions.allocation_sites import resolved
 from reviewbot.kernel import KERNEL
-from reviewbot.kernel.schema import Submit
+from reviewbot.kernel.schema import SubmitGroup
 from reviewbot.limits import MAX_POINTER_TARGETS
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
-    from reviewbot.analysis.program.program import World
+    from reviewbot.analysis.program.program import Program
 
 WAITS = frozenset({"io", "submit", "flush"})
 _USES = frozenset(name for client in KERNEL.api.client for name in client.uses)
@@ -47,7 +47,7 @@ class Drain(NamedTuple):
         return frozenset(h.lock for h in (*self.held, *self.maybe) if h.klass in ("mutex", "rwsem", "sem"))
 
 
-def drains(world: World, key: str) -> tuple[Drain, ...]:
+def drains(world: Program, key: str) -> tuple[Drain, ...]:
     """The places where a function takes elements, itself or in a callee, in the order of the text."""
     if world.function(key).unreadable:
         return ()
@@ -73,7 +73,7 @@ def _drain(pool: str, made: Made, view: View, kinds: list[str], own: bool) -> Dr
     return Drain(pool, made.call.callee, at, rank, made.at.held, made.at.maybe, made.block, own)
 
 
-def _through(world: World, view: View, made: Made) -> Iterator[Drain]:
+def _through(world: Program, view: View, made: Made) -> Iterator[Drain]:
     targets = view.links.reached(view.key, made.call)
     if not targets or len(targets) > MAX_POINTER_TARGETS or world.has_context(view.key, made.call):
         return
@@ -89,7 +89,7 @@ def _through(world: World, view: View, made: Made) -> Iterator[Drain]:
         yield _drain(pool, made, view, every, False)._replace(started=started)
 
 
-def kept(world: World, key: str, pool: str) -> bool:
+def kept(world: Program, key: str, pool: str) -> bool:
     """True when an element that the function takes from `pool` is held over I/O: given back elsewhere, or only after
     I/O."""
     own = world.own_facts(key)
@@ -102,8 +102,8 @@ def kept(world: World, key: str, pool: str) -> bool:
     return any(made.call.line in between and _starts_io(world, view, made) for made in view.made)
 
 
-def _starts_io(world: World, view: View, made: Made) -> bool:
-    if made.call.callee in _USES or any(isinstance(effect, Submit) for effect in made.effects):
+def _starts_io(world: Program, view: View, made: Made) -> bool:
+    if made.call.callee in _USES or any(isinstance(effect, SubmitGroup) for effect in made.effects):
         return True
     targets = view.links.reached(view.key, made.call)
     return any(effect.kind in WAITS for target in targets for effect in world.does(target))

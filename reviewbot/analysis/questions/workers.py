@@ -11,7 +11,7 @@ from reviewbot.analysis.questions.io_dependence import serves
 from reviewbot.kernel import KERNEL
 
 if TYPE_CHECKING:
-    from reviewbot.analysis.program.program import World
+    from reviewbot.analysis.program.program import Program
 
 POOLS = {
     KERNEL.word("wq_highpri"): "worker of the highpri pool",
@@ -20,7 +20,7 @@ POOLS = {
 KWORKER = "kworker"
 
 
-def queue_name(world: World, workqueue: str) -> str:
+def queue_name(world: Program, workqueue: str) -> str:
     """What people call a queue: the name it is made with, without what is put in for each device; else its variable."""
     made = (fact.name for _, fact in world.all(Workqueue) if fact.object == workqueue)
     names = {name.strip('"').partition("%")[0].rstrip("-_/: ") for name in made if name.startswith('"')}
@@ -28,7 +28,7 @@ def queue_name(world: World, workqueue: str) -> str:
     return name if name.isidentifier() else spoken(workqueue)
 
 
-def kworker(world: World, workqueue: str) -> str:
+def kworker(world: Program, workqueue: str) -> str:
     """The name, for a sentence, of a kworker of the pool that serves a workqueue; the pool is named where it is not the
     usual one."""
     flags = set(KERNEL.global_workqueues.get(workqueue, ()))
@@ -36,7 +36,7 @@ def kworker(world: World, workqueue: str) -> str:
     return next((name for flag, name in POOLS.items() if flag in flags), KWORKER)
 
 
-def worker(world: World, key: str, device: str = "") -> str:
+def worker(world: Program, key: str, device: str = "") -> str:
     """The name, for a sentence, of who runs a function while I/O waits for it: the worker of its queue, a thread, else
     the worker of `device`."""
     entered = serves(world, key) if key in world.names.functions else None

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import Links
-from reviewbot.analysis.callgraph.contexts import Contexts, Entered
+from reviewbot.analysis.callgraph.callgraph import CallGraph
+from reviewbot.analysis.callgraph.contexts import ExecutionContext, ExecutionContexts
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import Queue, Wait
-from reviewbot.analysis.summaries.effect_summary import Effect, Effects
-from reviewbot.analysis.summaries.event_table import Book
+from reviewbot.analysis.summaries.effect_summary import Effect, EffectSummaries
+from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_TO_END_OF_IO
 from reviewbot.types import Place
@@ -28,7 +28,7 @@ TIMER = "timer"
 ENDS = ("bio", "request", "page")
 
 
-class Served(NamedTuple):
+class AwaitedWork(NamedTuple):
     """A work item, on one workqueue, that has to run for I/O (or reclaim) to go on; with the evidence: how it is
     queued, and what its handler does for the I/O."""
 
@@ -52,7 +52,9 @@ class Served(NamedTuple):
         return any(e.kind in ("finish", "submit", "io") for e, _ in self.progress)
 
 
-def served(links: Links, book: Book, contexts: Contexts, effects: Effects) -> Iterator[Served]:
+def served(
+    links: CallGraph, book: EventTable, contexts: ExecutionContexts, effects: EffectSummaries
+) -> Iterator[AwaitedWork]:
     """All work items of a program that I/O waits for, in the order of the code."""
     bound = [b for b in links.bound if b.runner in ("work", "timer")]
     handlers: dict[str, set[str]] = {}
@@ -95,7 +97,7 @@ def served(links: Links, book: Book, contexts: Contexts, effects: Effects) -> It
                     done.add((fact.work, fact.workqueue, handler))
                     waited.add(fact.work)
                     chain = tuple(name_of(k) for k in entered.chain)
-                    yield Served(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
+                    yield AwaitedWork(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
         if len(waited) == before:
             break
     if not any(root.context == "io_path" for roots in links.roots.values() for root in roots):
@@ -106,7 +108,7 @@ def served(links: Links, book: Book, contexts: Contexts, effects: Effects) -> It
             if progress and (fact.work, fact.workqueue, handler) not in done:
                 done.add((fact.work, fact.workqueue, handler))
                 name = name_of(key)
-                yield Served(fact.work, fact.workqueue, "", fact, (name,), handler, progress)
+                yield AwaitedWork(fact.work, fact.workqueue, "", fact, (name,), handler, progress)
 
 
 def _near(progress: tuple[Effect, tuple[Place, ...]]) -> bool:
@@ -114,13 +116,13 @@ def _near(progress: tuple[Effect, tuple[Place, ...]]) -> bool:
     return effect.kind == "finish" and effect.detail in ("bio", "request") and len(way) <= MAX_CALLS_TO_END_OF_IO
 
 
-def _matters(entered: Entered, waited: set[str]) -> bool:
+def _matters(entered: ExecutionContext, waited: set[str]) -> bool:
     return KERNEL.contexts[entered.context].path or (
         entered.context in ("work", "softirq") and entered.runner in waited
     )
 
 
-def _awaited(book: Book, contexts: Contexts) -> frozenset[str]:
+def _awaited(book: EventTable, contexts: ExecutionContexts) -> frozenset[str]:
     """Events, completions and bits that something on the I/O path sleeps for."""
     found: set[str] = set()
     for key in dict.fromkeys(key for key, _ in book.having(Wait)):
@@ -129,7 +131,9 @@ def _awaited(book: Book, contexts: Contexts) -> frozenset[str]:
     return frozenset(f for f in found if known(f))
 
 
-def _progress(effects: Effects, handler: str, awaited: frozenset[str]) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+def _progress(
+    effects: EffectSummaries, handler: str, awaited: frozenset[str]
+) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
     found = [
         effect
         for effect in effects.of(handler)

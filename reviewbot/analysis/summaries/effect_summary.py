@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import Agenda, Links, components
+from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph, components
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.memo import Before, Given, Inherited, unknown
+from reviewbot.analysis.code.memo import Before, Given, MemoTable, unknown
 from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import (
     Allocation,
@@ -31,10 +31,10 @@ from reviewbot.analysis.events.kinds import (
     Wait,
     Wake,
 )
-from reviewbot.analysis.locks.lockset import Locking
+from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.producers.allocations import scopes
 from reviewbot.analysis.producers.view import Made, View
-from reviewbot.analysis.summaries.event_table import Book
+from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Contract
 from reviewbot.limits import MAX_EFFECTS_OF_FUNCTION, MAX_POINTER_TARGETS, MAX_ROUNDS_OF_CYCLE
@@ -53,7 +53,7 @@ class Effect(NamedTuple):
     detail: str = ""
 
 
-class Reason(NamedTuple):
+class Provenance(NamedTuple):
     """The provenance of an effect: the line in this function, and the key of the callee that it comes through (empty
     for a fact of its own)."""
 
@@ -67,9 +67,9 @@ class Reason(NamedTuple):
     given: Given = ()
 
 
-def own(facts: Iterable[Fact]) -> dict[Effect, Reason]:
+def own(facts: Iterable[Fact]) -> dict[Effect, Provenance]:
     """The effects of a function without its callees, from its facts."""
-    found: dict[Effect, Reason] = {}
+    found: dict[Effect, Provenance] = {}
     for fact in facts:
         if not isinstance(fact, Site):
             continue
@@ -77,7 +77,7 @@ def own(facts: Iterable[Fact]) -> dict[Effect, Reason]:
             dropped = frozenset(fact.dropped)
             before = found.get(effect)
             if before is None:
-                found[effect] = Reason(fact.at.line, "", None, dropped, fact.gates)
+                found[effect] = Provenance(fact.at.line, "", None, dropped, fact.gates)
             else:
                 found[effect] = before._replace(
                     dropped=before.dropped & dropped, gates=before.gates if before.gates == fact.gates else ()
@@ -129,20 +129,20 @@ def _memory(masks: tuple[str, ...], held: Iterable[Held]) -> list[Effect]:
     return out
 
 
-class Effects:
+class EffectSummaries:
     """Effects of all functions of a program, found when asked for, callees first."""
 
     def __init__(
         self,
-        links: Links,
-        locking: Locking,
-        book: Book,
-        kept: Before[dict[Effect, Reason]] = unknown,
+        links: CallGraph,
+        locking: Locksets,
+        book: EventTable,
+        kept: Before[dict[Effect, Provenance]] = unknown,
         unsettled: Iterable[str] = (),
     ) -> None:
         """`kept` are effects that are known already, `unsettled` the functions among these that ROUNDS has cut."""
         self._links, self._locking, self._book = links, locking, book
-        self._found = Inherited(kept)
+        self._found = MemoTable(kept)
         self.unsettled = set(unsettled)
         """Functions of cycles of calls in which something was still being added in the last round."""
         self._given_to: dict[str, list[Given]] = {}
@@ -150,11 +150,13 @@ class Effects:
         self._asking: dict[str, bool] = {}
 
     @classmethod
-    def after(cls, links: Links, locking: Locking, book: Book, before: Effects, moved: Mapping[str, int]) -> Effects:
+    def after(
+        cls, links: CallGraph, locking: Locksets, book: EventTable, before: EffectSummaries, moved: Mapping[str, int]
+    ) -> EffectSummaries:
         """The effects of a program that differs from the one before: those that still hold, and what changes above."""
         had = before._found
 
-        def kept(key: str) -> dict[Given, dict[Effect, Reason]]:
+        def kept(key: str) -> dict[Given, dict[Effect, Provenance]]:
             lines = moved.get(key, 0)
             return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in links.wired else {}
 
@@ -176,7 +178,7 @@ class Effects:
                     agenda.add(c for c in links.callers.get(key, ()) if c not in group)
         return effects
 
-    def _rests(self, before: Effects, key: str, given: Given) -> bool:
+    def _rests(self, before: EffectSummaries, key: str, given: Given) -> bool:
         """Whether a function of a cycle adds to it what it did before, each call of it: then the cycle is as it was.
 
         The lines are those of now.
@@ -189,17 +191,17 @@ class Effects:
         self._found.put(key, given, self._sum(key, given))
         return True
 
-    def parts(self, key: str) -> list[tuple[Given, list[tuple[Effect, Reason]]]]:
+    def parts(self, key: str) -> list[tuple[Given, list[tuple[Effect, Provenance]]]]:
         """Everything that was found of a function, by the constants that it is called with."""
         return [(given, list(found.items())) for given, found in self._found.of(key).items()]
 
-    def all(self) -> Mapping[str, Mapping[Effect, Reason]]:
+    def all(self) -> Mapping[str, Mapping[Effect, Provenance]]:
         """Effects of all functions, by key."""
         for component in self._links.order:
             self._component(component)
         return {key: self.of(key) for key in self._links.functions()}
 
-    def of(self, key: str, given: Given = ()) -> Mapping[Effect, Reason]:
+    def of(self, key: str, given: Given = ()) -> Mapping[Effect, Provenance]:
         """Effects of a function, as called with these constants; none for one that is not there."""
         found = self._found.get(key, given)
         if found is None:
@@ -274,15 +276,15 @@ class Effects:
                             self._found.forget(caller, constants)
         return found
 
-    def _sum(self, key: str, given: Given) -> dict[Effect, Reason]:
-        found: dict[Effect, Reason] = {}
+    def _sum(self, key: str, given: Given) -> dict[Effect, Provenance]:
+        found: dict[Effect, Provenance] = {}
         for effect, reason in self._does(key, given, found):
             found.setdefault(effect, reason)
             if len(found) > MAX_EFFECTS_OF_FUNCTION:
                 break
         return found
 
-    def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Reason]]:
+    def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Provenance]]:
         """The effects of a function: its own, then those of each call."""
         view = self._book.view(key, given)
         missed = view.missed if given and self._asks_otherwise(key) else frozenset()
@@ -305,7 +307,10 @@ class Effects:
                 for effect, inner, reason in self.call(view, made, target, but):
                     if effect not in but:
                         dropped = reason.dropped | gone if gone else reason.dropped
-                        yield effect, Reason(made.call.line, target, inner, dropped, here or reason.gates, constants)
+                        yield (
+                            effect,
+                            Provenance(made.call.line, target, inner, dropped, here or reason.gates, constants),
+                        )
 
     def given(self, view: View, made: Made, target: str) -> Given:
         """Constants of a call that may decide which locks its target gives up, or what memory it asks for."""
@@ -324,7 +329,7 @@ class Effects:
 
     def call(
         self, view: View, made: Made, target: str, but: Collection[Effect] = ()
-    ) -> list[tuple[Effect, Effect, Reason]]:
+    ) -> list[tuple[Effect, Effect, Provenance]]:
         """Effects of one call, bound to the caller: (effect, effect in the callee's terms, the callee's reason).
 
         but: effects that are not asked for.
@@ -371,11 +376,11 @@ class Effects:
         return tuple(out)
 
 
-def _shifted(found: dict[Effect, Reason], lines: int) -> dict[Effect, Reason]:
+def _shifted(found: dict[Effect, Provenance], lines: int) -> dict[Effect, Provenance]:
     return {e: r._replace(line=r.line + lines) for e, r in found.items()} if lines else found
 
 
-def _alike(one: Mapping[Effect, Reason], two: Mapping[Effect, Reason]) -> bool:
+def _alike(one: Mapping[Effect, Provenance], two: Mapping[Effect, Provenance]) -> bool:
     """Whether callers see the same effects, in the same order."""
     return len(one) == len(two) and all(
         e == f and r.dropped == s.dropped and r.gates == s.gates

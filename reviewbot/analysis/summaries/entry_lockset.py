@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import Links, components
+from reviewbot.analysis.callgraph.callgraph import CallGraph, components
 from reviewbot.analysis.callgraph.pointer_flow import is_slot
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
-from reviewbot.analysis.locks.lockset import Locking
+from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.kernel import KERNEL, lock_words
 from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS
 
 
-class Entry(NamedTuple):
+class EntryLockset(NamedTuple):
     """One entry lockset of a function: what is held when it is entered, and the call string: keys from the outermost
     function that matters to its caller."""
 
@@ -31,15 +31,15 @@ class Entry(NamedTuple):
         return frozenset(h.lock for h in self.held)
 
 
-class Entries:
+class EntryLocksets:
     """The entry locksets of the functions of a program; each is computed when first asked for."""
 
-    def __init__(self, links: Links, locking: Locking) -> None:
+    def __init__(self, links: CallGraph, locking: Locksets) -> None:
         self._links, self._locking = links, locking
-        self._found: dict[str, tuple[Entry, ...]] = {}
+        self._found: dict[str, tuple[EntryLockset, ...]] = {}
         self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
 
-    def of(self, key: str) -> tuple[Entry, ...]:
+    def of(self, key: str) -> tuple[EntryLockset, ...]:
         """The entry locksets of a function, the shortest chain first; none for an unknown key.
 
         One that holds nothing stands for callers that are not at hand.
@@ -66,20 +66,20 @@ class Entries:
             if not todo:
                 break
         for member in component:
-            self._found[member] = self._found[member] or (Entry((), (member,)),)
+            self._found[member] = self._found[member] or (EntryLockset((), (member,)),)
 
     def _open(self, key: str) -> list[str]:
         """Callers that have to be looked at first."""
         return sorted(c for c in self._links.callers.get(key, ()) if c not in self._found)
 
-    def _choose(self, key: str) -> tuple[Entry, ...]:
+    def _choose(self, key: str) -> tuple[EntryLockset, ...]:
         ways: dict[tuple[Held, ...], tuple[str, ...]] = {}
         for held, above in self._ways(key):
             before = ways.get(held)
             if before is None or (len(above), above) < (len(before), before):
                 ways[held] = above
         chosen = sorted(ways.items(), key=lambda way: (len(way[1]), way[1])) if len(ways) > 1 else ways.items()
-        return tuple(Entry(held, (*above, key)) for held, above in islice(chosen, MAX_ENTRY_LOCKSETS))
+        return tuple(EntryLockset(held, (*above, key)) for held, above in islice(chosen, MAX_ENTRY_LOCKSETS))
 
     def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
         """What is held on each way in, and the functions above."""

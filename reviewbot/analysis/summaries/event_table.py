@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
-from reviewbot.analysis.callgraph.callgraph import Links
-from reviewbot.analysis.code.memo import Before, Given, Inherited, unknown
+from reviewbot.analysis.callgraph.callgraph import CallGraph
+from reviewbot.analysis.code.memo import Before, Given, MemoTable, unknown
 from reviewbot.analysis.events.kinds import Fact, Wait
-from reviewbot.analysis.locks.lockset import Locking
+from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.producers import (
     allocations,
     calls,
@@ -34,7 +34,7 @@ F = TypeVar("F", bound=Fact)
 PRODUCERS = (locks, waits, wakes, allocations, masks, pools, clients, workqueues, work, threads, calls)
 
 
-class Book:
+class EventTable:
     """The event table of a program: facts by function key and constant arguments.
 
     kept: facts known from before; kinds: kind of fact -> keys of the functions that have one, where known.
@@ -42,25 +42,25 @@ class Book:
 
     def __init__(
         self,
-        links: Links,
-        locking: Locking,
+        links: CallGraph,
+        locking: Locksets,
         kept: Before[tuple[Fact, ...]] = unknown,
         kinds: Callable[[], Mapping[type[Fact], tuple[str, ...]]] | None = None,
     ) -> None:
         self._links, self._locking = links, locking
         self.remade: frozenset[str] = frozenset()
         """Functions whose facts are not those of the program before."""
-        self._facts = Inherited(kept)
+        self._facts = MemoTable(kept)
         self._kinds = kinds
         self._views: dict[tuple[str, Given], View] = {}
         self._having: dict[type[Fact], tuple[tuple[str, Fact], ...]] = {}
-        self._before: Book | None = None
+        self._before: EventTable | None = None
         """The facts of the program before."""
 
     @classmethod
     def after(
-        cls, links: Links, locking: Locking, before: Book, dirty: frozenset[str], moved: Mapping[str, int]
-    ) -> Book:
+        cls, links: CallGraph, locking: Locksets, before: EventTable, dirty: frozenset[str], moved: Mapping[str, int]
+    ) -> EventTable:
         """The facts of a program that differs from the one before: those that still hold, moved with their functions.
 
         dirty: functions that are not what they were; moved: by how many lines the others moved.
@@ -74,11 +74,11 @@ class Book:
             lines = moved.get(key, 0)
             return {g: tuple(shifted(f, lines) for f in facts) if lines else facts for g, facts in had.of(key).items()}
 
-        book._facts = Inherited(kept)
+        book._facts = MemoTable(kept)
         book._before, book.remade = before, stale
         return book
 
-    def _stale(self, before: Book, dirty: frozenset[str]) -> frozenset[str]:
+    def _stale(self, before: EventTable, dirty: frozenset[str]) -> frozenset[str]:
         """Functions whose facts have to be made again."""
         stale, callers = set(dirty) | self._locking.redone, self._links.callers
         for key in dirty:  # a predicate is looked at down to the functions that it calls
@@ -138,7 +138,7 @@ class Book:
                 found.setdefault(type(fact), {})[key] = None
         return {kind: tuple(of_kind) for kind, of_kind in found.items()}
 
-    def _kinds_after(self, before: Book) -> dict[type[Fact], tuple[str, ...]]:
+    def _kinds_after(self, before: EventTable) -> dict[type[Fact], tuple[str, ...]]:
         was, now, stale = before._links.wired, self._links.wired, self.remade
         place = {key: number for number, key in enumerate(now)}
         new = self._by_kind(key for key in now if (key in stale or key not in was) and not key.endswith(":"))

@@ -9,7 +9,7 @@ from reviewbot.analysis.callgraph.callgraph import components
 from reviewbot.types import Place
 
 
-class Op(NamedTuple):
+class SlicedOp(NamedTuple):
     """One step. kind: take, give, pass (take and give), try, fail (to take), wait, wake, flush.
 
     `call` is the kernel's name for it.
@@ -22,13 +22,13 @@ class Op(NamedTuple):
     place: Place
 
 
-class Raw:
+class RawAutomaton:
     """A graph under construction. states: by number, in the order found; ways: per state its moves (step, or None for a
     silent one; number of the next state), None for an end."""
 
     def __init__(self) -> None:
         self.states: list[Hashable] = []
-        self.ways: list[list[tuple[Op | None, int]] | None] = []
+        self.ways: list[list[tuple[SlicedOp | None, int]] | None] = []
         self._numbers: dict[Hashable, int] = {}
 
     def number(self, state: Hashable) -> int:
@@ -44,10 +44,10 @@ class Ways(NamedTuple):
     """The moves from one place of an automaton: each step with the set of places after it, one of which is chosen
     freely."""
 
-    steps: tuple[tuple[Op, frozenset[int]], ...]
+    steps: tuple[tuple[SlicedOp, frozenset[int]], ...]
 
 
-class Program(NamedTuple):
+class TaskAutomaton(NamedTuple):
     """A task automaton. start: places it can begin at; places: number -> moves; ends: number of a final place -> the
     state that it stands for."""
 
@@ -55,12 +55,12 @@ class Program(NamedTuple):
     places: Mapping[int, Ways]
     ends: Mapping[int, Hashable]
 
-    def ops(self) -> set[Op]:
+    def ops(self) -> set[SlicedOp]:
         """The set of all steps in it."""
         return {op for ways in self.places.values() for op, _ in ways.steps}
 
 
-def alive(graph: Raw) -> set[int]:
+def alive(graph: RawAutomaton) -> set[int]:
     """The states from which an end can be reached, ends included."""
     into: list[list[int]] = [[] for _ in graph.ways]
     for state, ways in enumerate(graph.ways):
@@ -76,10 +76,10 @@ def alive(graph: Raw) -> set[int]:
     return found
 
 
-def reduced(graph: Raw, start: int, living: set[int]) -> Program:
+def reduced(graph: RawAutomaton, start: int, living: set[int]) -> TaskAutomaton:
     """The same program without its silent moves, equal places taken together (partition refinement)."""
     fronts = _Fronts(graph, living)
-    moves: dict[int, tuple[tuple[Op, frozenset[int]], ...]] = {}
+    moves: dict[int, tuple[tuple[SlicedOp, frozenset[int]], ...]] = {}
     first = fronts.of(start)
     todo = list(first)
     while todo:
@@ -94,17 +94,17 @@ def reduced(graph: Raw, start: int, living: set[int]) -> Program:
         for state, ways in moves.items()
     }
     ends = {klass[state]: graph.states[state] for state in moves if graph.ways[state] is None}
-    return Program(frozenset(klass[s] for s in first), places, ends)
+    return TaskAutomaton(frozenset(klass[s] for s in first), places, ends)
 
 
-def _order(step: tuple[Op, frozenset[int]]) -> tuple[Op, list[int]]:
+def _order(step: tuple[SlicedOp, frozenset[int]]) -> tuple[SlicedOp, list[int]]:
     return step[0], sorted(step[1])
 
 
 class _Fronts:
     """The next states that do something (or end), through silent moves."""
 
-    def __init__(self, graph: Raw, living: set[int]) -> None:
+    def __init__(self, graph: RawAutomaton, living: set[int]) -> None:
         self._found: list[frozenset[int] | None] = [
             frozenset((state,)) if ways is None or any(op is not None for op, _ in ways) else None
             for state, ways in enumerate(graph.ways)
@@ -131,7 +131,7 @@ class _Fronts:
         return [after for after in self._onward(state) if self._found[after] is None]
 
 
-def _classes(graph: Raw, moves: Mapping[int, tuple[tuple[Op, frozenset[int]], ...]]) -> dict[int, int]:
+def _classes(graph: RawAutomaton, moves: Mapping[int, tuple[tuple[SlicedOp, frozenset[int]], ...]]) -> dict[int, int]:
     """States that nobody can tell apart have one number, the same in every run; ends have numbers of their own."""
     states = graph.states
     ends = sorted((s for s in moves if graph.ways[s] is None), key=lambda s: repr(states[s]))

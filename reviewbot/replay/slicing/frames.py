@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from reviewbot.analysis.locks.plan import Values
-from reviewbot.replay.slicing.lock_calls import Held, State
-from reviewbot.replay.slicing.reader import Act, Target
+from reviewbot.replay.slicing.lock_calls import Held, LockState
+from reviewbot.replay.slicing.reader import CallAct, Target
 from reviewbot.types import Place
 
 
@@ -27,12 +27,12 @@ class Frame(NamedTuple):
         return tuple((*self.ids[i : i + 1], *self.types[i : i + 1], *self.bases[i : i + 1]) for i in positions)
 
 
-class Site(NamedTuple):
+class FrameSite(NamedTuple):
     """One call in a frame: what does not depend on locks held and values known there, so that it is computed once."""
 
     text: str
     place: Place
-    acts: tuple[Act, ...] | None
+    acts: tuple[CallAct, ...] | None
     ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Site(NamedTuple):
     """For each argument of the call, the caller's own that it is made of."""
 
 
-class Read(NamedTuple):
+class CalleeRead(NamedTuple):
     """The result of reading a function. used: positions of the arguments that made a difference; about: what these
     were; program: the number of its automaton."""
 
@@ -61,7 +61,7 @@ class Inside(NamedTuple):
 
     program: int
     place: int
-    after: State
+    after: LockState
     text: str
 
 
@@ -74,7 +74,7 @@ class End(NamedTuple):
     escapes: bool = False
 
 
-class Choice(NamedTuple):
+class BranchChoice(NamedTuple):
     """The walk goes on in any of these states, one freely chosen."""
 
-    states: tuple[Inside | State | End, ...]
+    states: tuple[Inside | LockState | End, ...]

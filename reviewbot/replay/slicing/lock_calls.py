@@ -9,15 +9,15 @@ from reviewbot.analysis.code.expr import PLUS, ZERO
 from reviewbot.analysis.locks.plan import Values
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_LOCKS_HELD
-from reviewbot.replay.slicing.automaton import Op
-from reviewbot.replay.slicing.reader import Act
+from reviewbot.replay.slicing.automaton import SlicedOp
+from reviewbot.replay.slicing.reader import CallAct
 from reviewbot.types import Place
 
 SHARED = frozenset({("sem", "x"), ("queue", "r"), ("percpu_ref", "r")})
 """Held things that another task may give back: class and mode."""
 
 
-class Token(NamedTuple):
+class HeldToken(NamedTuple):
     """A lock that the task holds; `other`: of another instance than the one that is followed."""
 
     lock: str
@@ -26,10 +26,10 @@ class Token(NamedTuple):
     other: bool
 
 
-Held = tuple[Token, ...]
+Held = tuple[HeldToken, ...]
 
 
-class State(NamedTuple):
+class LockState(NamedTuple):
     """Where a function is: block, event, what is held and what is known of values."""
 
     block: int
@@ -39,8 +39,8 @@ class State(NamedTuple):
 
 
 def locked(
-    state: State, act: Act, lock: str, base: str, place: Place, text: str, keep: bool
-) -> Iterator[tuple[Op | None, State]]:
+    state: LockState, act: CallAct, lock: str, base: str, place: Place, text: str, keep: bool
+) -> Iterator[tuple[SlicedOp | None, LockState]]:
     """The steps of a lock call, each with where the function is after it; none where the call cannot be.
 
     state: behind the call. lock, base: which one. text: the call, as the name of its result. keep: as for `lasting`.
@@ -49,11 +49,11 @@ def locked(
     shared = (act.klass, act.mode) in SHARED
     if act.does in ("release", "downgrade"):
         if shared:
-            yield Op("give", lock, act.mode, act.call, place), state
+            yield SlicedOp("give", lock, act.mode, act.call, place), state
         elif mine := _mine(held, lock, base, act.klass in KERNEL.latches):
             rest = list(held)
             rest.remove(mine)
-            give = None if mine.other else Op("give", lock, mine.mode, act.call, place)
+            give = None if mine.other else SlicedOp("give", lock, mine.mode, act.call, place)
             yield give, state._replace(held=tuple(rest))
         elif act.klass in KERNEL.latches:
             yield None, state
@@ -64,10 +64,10 @@ def locked(
         return
     other = any(t.lock == lock and t.base != base for t in held)
 
-    def op(kind: str) -> Op | None:
-        return None if other else Op(kind, lock, act.mode, act.call, place)
+    def op(kind: str) -> SlicedOp | None:
+        return None if other else SlicedOp(kind, lock, act.mode, act.call, place)
 
-    now = held if shared else (*held, Token(lock, act.mode, base, other))
+    now = held if shared else (*held, HeldToken(lock, act.mode, base, other))
     taken = state._replace(held=now, values=lasting(state.values, keep))
     if act.does == "transient":
         yield op("pass"), state
@@ -82,7 +82,7 @@ def locked(
         yield op("take"), taken
 
 
-def _mine(held: Held, lock: str, base: str, exact: bool) -> Token | None:
+def _mine(held: Held, lock: str, base: str, exact: bool) -> HeldToken | None:
     """The lock that is given back: the one of that object, else (unless `exact`) the one that was taken last."""
     same = [t for t in held if t.lock == lock and (not exact or t.base == base)]
     return next((t for t in same if t.base == base), same[-1] if same else None)

@@ -11,9 +11,9 @@ from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import bare, show, test
 from reviewbot.analysis.events.kinds import Flush, Site, Wait, Wake
-from reviewbot.analysis.locks.plan import Plan, Values
-from reviewbot.analysis.program.program import Component, World
-from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Op, Return
+from reviewbot.analysis.locks.plan import PreparedCfg, Values
+from reviewbot.analysis.program.program import Component, Program
+from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, OpExpr, Return
 from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract
 from reviewbot.limits import MAX_CALLS_TO_TEST
@@ -29,7 +29,7 @@ DONE = frozenset({"lock", "wait", "wake", "flush"})
 """Effects for which a function may be followed into."""
 
 
-class Act(NamedTuple):
+class CallAct(NamedTuple):
     """What a kernel call does to an object, in the words of the function that makes the call."""
 
     kind: str
@@ -57,7 +57,7 @@ class Seen(NamedTuple):
 
     text: str
     place: Place
-    acts: tuple[Act, ...] | None
+    acts: tuple[CallAct, ...] | None
     visit: str | None
     ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -67,14 +67,14 @@ class Seen(NamedTuple):
     """Through a slot that has a context of its own."""
 
 
-class Reader(Component):
+class FunctionReader(Component):
     """One function made ready for the walk; `reader` gives it."""
 
-    def __init__(self, world: World, key: str) -> None:
+    def __init__(self, world: Program, key: str) -> None:
         super().__init__(world)
         self.key = key
         self.body: Body = world.body(key)
-        self.plan: Plan = world.locking.plan(key)
+        self.plan: PreparedCfg = world.locking.plan(key)
         self._seen: dict[int, Seen] = {}
         self._targets: dict[tuple[int, str], Target] = {}
 
@@ -143,7 +143,7 @@ class Reader(Component):
             found = self._targets[id(call), key] = Target(key, given, texts, reader(self.world, key).live[0])
         return found
 
-    def _acts(self, event: CallEvent) -> tuple[Act, ...] | None:
+    def _acts(self, event: CallEvent) -> tuple[CallAct, ...] | None:
         """What the kernel's own call does; None for a call that is none of the kernel's."""
         call = event.call
         if not call.callee or call.callee in self.body.locals:
@@ -158,41 +158,41 @@ class Reader(Component):
                 lock = self.world.locking.lock_of(self.body, call, effect)
                 arg: Expr | None = call.args[group.argument] if group.argument is not None and call.args else None
                 base = self.body.base(arg) if arg is not None else ""
-                out.append(Act("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
+                out.append(CallAct("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
             elif isinstance(effect, Contract):
                 for lock, mode, klass in map(lock_words, effect.takes):
-                    out.append(Act("lock", lock, mode, call.callee, "transient", klass))
+                    out.append(CallAct("lock", lock, mode, call.callee, "transient", klass))
         for fact in self._facts.get((call.line, call.callee), ()):
             if isinstance(fact, Wait) and not fact.timeout and not fact.announce:
-                out.append(Act("wait", fact.object, fact.klass, call.callee))
+                out.append(CallAct("wait", fact.object, fact.klass, call.callee))
             elif isinstance(fact, Wake):
-                out.append(Act("wake", fact.object, fact.klass, call.callee))
+                out.append(CallAct("wake", fact.object, fact.klass, call.callee))
             elif isinstance(fact, Flush):
-                out.append(Act("flush", fact.object, "cancel" if fact.cancel else "flush", call.callee))
+                out.append(CallAct("flush", fact.object, "cancel" if fact.cancel else "flush", call.callee))
         return tuple(out)
 
 
 class Readers(Component):
     """The functions of a world that were made ready so far, and the parameters that functions were seen to test."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Program) -> None:
         super().__init__(world)
-        self.of: dict[str, Reader] = {}
+        self.of: dict[str, FunctionReader] = {}
         """By key."""
         self.tests: dict[tuple[str, int], frozenset[str]] = {}
         """By key and number of calls; see `tests`."""
 
 
-def reader(world: World, key: str) -> Reader:
+def reader(world: Program, key: str) -> FunctionReader:
     """A function made ready, once for all that walk it."""
     readers = world.component(Readers).of
     found = readers.get(key)
     if found is None:
-        found = readers[key] = Reader(world, key)
+        found = readers[key] = FunctionReader(world, key)
     return found
 
 
-def handed(world: World, key: str, call: Call, deep: int) -> list[Expr]:
+def handed(world: Program, key: str, call: Call, deep: int) -> list[Expr]:
     """The arguments of a call that a function tests which it reaches, or one that this hands them on to."""
     found = []
     for target in world.links.reached(key, call):
@@ -204,7 +204,7 @@ def handed(world: World, key: str, call: Call, deep: int) -> list[Expr]:
     return found
 
 
-def tests(world: World, key: str, deep: int) -> frozenset[str]:
+def tests(world: Program, key: str, deep: int) -> frozenset[str]:
     """The parameters that a function tests, or hands to one that does, so many calls deep."""
     known = world.component(Readers).tests
     found = known.get((key, deep))
@@ -218,7 +218,7 @@ def tests(world: World, key: str, deep: int) -> frozenset[str]:
     return found
 
 
-def lived(plan: Plan, keys: frozenset[str], handed: Callable[[Call], set[str]]) -> list[frozenset[str]]:
+def lived(plan: PreparedCfg, keys: frozenset[str], handed: Callable[[Call], set[str]]) -> list[frozenset[str]]:
     """Per block: the values among `keys` that are asked for from its start on, before anything is assigned to them.
 
     handed: what a call hands to a function that asks for it.
@@ -267,7 +267,7 @@ def asked(value: Expr) -> set[str]:
     known."""
     plain = bare(value)
     found = {show(plain), test(value).key}
-    if isinstance(plain, Op) and plain.op == "?:" and len(plain.args) == 3:
+    if isinstance(plain, OpExpr) and plain.op == "?:" and len(plain.args) == 3:
         found.add(test(plain.args[0]).key)
         found |= asked(plain.args[1]) | asked(plain.args[2])
     return found

@@ -16,14 +16,14 @@ from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.expr import ANY
 from reviewbot.analysis.locks.flow import VOID, assign, forget_addressed, onward, returned
 from reviewbot.analysis.locks.plan import Values
-from reviewbot.analysis.program.program import World
+from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Assign, Call, CallEvent, Return
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_INLINED_CALLS, MAX_SLICER_STATES, MAX_VALUE_SETS
-from reviewbot.replay.slicing.automaton import Op, Program, Raw, alive, reduced
-from reviewbot.replay.slicing.frames import Choice, End, Frame, Inside, Read, Site
-from reviewbot.replay.slicing.lock_calls import Held, State, Token, lasting, locked
-from reviewbot.replay.slicing.reader import Act, Reader, Seen, Target, bound
+from reviewbot.replay.slicing.automaton import RawAutomaton, SlicedOp, TaskAutomaton, alive, reduced
+from reviewbot.replay.slicing.frames import BranchChoice, CalleeRead, End, Frame, FrameSite, Inside
+from reviewbot.replay.slicing.lock_calls import Held, HeldToken, LockState, lasting, locked
+from reviewbot.replay.slicing.reader import CallAct, FunctionReader, Seen, Target, bound
 from reviewbot.replay.slicing.reader import reader as made_ready
 from reviewbot.types import Cut, Place
 
@@ -56,7 +56,7 @@ class Extractor:
 
     def __init__(
         self,
-        world: World,
+        world: Program,
         locks: Iterable[str],
         waits: Iterable[str],
         chains: Iterable[tuple[str, ...]],
@@ -68,19 +68,19 @@ class Extractor:
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
-        self._known: dict[tuple[str, Held, Values, bool], list[Read]] = {}
+        self._known: dict[tuple[str, Held, Values, bool], list[CalleeRead]] = {}
         self._numbers: dict[Hashable, int] = {}
-        self._programs: list[Program] = []
+        self._programs: list[TaskAutomaton] = []
         self._open: list[str] = []
         self._used: list[set[int]] = [set()]
         """Arguments that made a difference so far, for each open function."""
         self._touched: dict[tuple[str, tuple[str, ...], bool], tuple[bool, set[int]]] = {}
-        self._sites: dict[Hashable, dict[int, Site]] = {}
+        self._sites: dict[Hashable, dict[int, FrameSite]] = {}
         """Calls by what a function is called with, and by the call."""
-        self._here: dict[int, Site] = {}
+        self._here: dict[int, FrameSite] = {}
         """Those of the open function."""
 
-    def program(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> Program:
+    def program(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> TaskAutomaton:
         """The program of a task that runs a function, entered with some locks (and modes) held.
 
         `keep`: a return that leaves something held counts as well. Raises Unreadable.
@@ -90,7 +90,7 @@ class Extractor:
         function = self.world.function(root)
         n = len(function.parameters)
         ids = tuple(f"${i}" for i in range(n))
-        inside = tuple(Token(lock, mode, "", False) for lock, mode in holds)
+        inside = tuple(HeldToken(lock, mode, "", False) for lock, mode in holds)
         self._keep = keep
         graph, start = self._graph(Frame(root, ids, ("",) * n, ids, inside, frozenset()))
         end = graph.number(End((), ANY))
@@ -122,7 +122,7 @@ class Extractor:
 
     # --- one function
 
-    def _called(self, frame: Frame) -> Read | None:
+    def _called(self, frame: Frame) -> CalleeRead | None:
         """A callee, read once for all arguments that make no difference to it; None where it is being read already: no
         second round."""
         known = self._known.setdefault((frame.key, frame.held, frame.given, self._keep), [])
@@ -138,10 +138,10 @@ class Extractor:
             used = tuple(sorted(self._used.pop()))
         living = alive(graph)
         number = self._number(reduced(graph, start, living)) if start in living else None
-        known.append(Read(used, frame.about(used), number))
+        known.append(CalleeRead(used, frame.about(used), number))
         return known[-1]
 
-    def _number(self, program: Program) -> int:
+    def _number(self, program: TaskAutomaton) -> int:
         """Equal programs have one number."""
         name = program.start, frozenset(program.places.items()), frozenset(program.ends.items())
         number = self._numbers.setdefault(name, len(self._programs))
@@ -149,11 +149,11 @@ class Extractor:
             self._programs.append(program)
         return number
 
-    def _graph(self, frame: Frame) -> tuple[Raw, int]:
+    def _graph(self, frame: Frame) -> tuple[RawAutomaton, int]:
         reader = made_ready(self.world, frame.key)
-        graph = Raw()
+        graph = RawAutomaton()
         crowd: dict[int, set[Values]] = {}
-        start = graph.number(State(0, 0, frame.held, frame.given))
+        start = graph.number(LockState(0, 0, frame.held, frame.given))
         todo = [start]
         self._open.append(frame.key)
         around = self._here
@@ -166,16 +166,16 @@ class Extractor:
                 if self._left < 0:
                     cut = Cut("states of the program of a task", self.most, frame.key)
                     raise TooLarge(f"{reader.body.name}() has too many ways", cut)
-                if isinstance(state, State):
+                if isinstance(state, LockState):
                     found = self._ways(frame, reader, state)
                 elif isinstance(state, Inside):
                     found = self._inside(state)
                 else:
-                    assert isinstance(state, Choice)
+                    assert isinstance(state, BranchChoice)
                     found = iter([(None, s) for s in state.states])
-                ways: list[tuple[Op | None, int]] = []
+                ways: list[tuple[SlicedOp | None, int]] = []
                 for op, after in found:
-                    if isinstance(after, State) and after.event == 0:
+                    if isinstance(after, LockState) and after.event == 0:
                         after = _forget(after, reader, crowd)
                     new = len(graph.states)
                     to = graph.number(after)
@@ -188,7 +188,9 @@ class Extractor:
             self._here = around
         return graph, start
 
-    def _ways(self, frame: Frame, reader: Reader, state: State) -> Iterator[tuple[Op | None, Hashable]]:
+    def _ways(
+        self, frame: Frame, reader: FunctionReader, state: LockState
+    ) -> Iterator[tuple[SlicedOp | None, Hashable]]:
         """The ways on from a place; what only changes what is known is gone through at once."""
         plan = reader.plan
         block = plan.blocks[state.block]
@@ -205,7 +207,7 @@ class Extractor:
             else:
                 return
             match ways:
-                case [(None, State() as after)]:
+                case [(None, LockState() as after)]:
                     state = after
                 case _:
                     yield from ways
@@ -213,19 +215,19 @@ class Extractor:
         if not block.edges:
             yield None, End(state.held, returned(plan.body.function.value, dict(state.values)))
         for to, (_, values) in onward(plan, block, ((), state.values)):
-            yield None, State(to, 0, state.held, values)
+            yield None, LockState(to, 0, state.held, values)
 
-    def _assigned(self, frame: Frame, reader: Reader, event: Assign) -> Op | None:
+    def _assigned(self, frame: Frame, reader: FunctionReader, event: Assign) -> SlicedOp | None:
         """The step that an assignment is; here none is one."""
         return None
 
-    def _inside(self, state: Inside) -> Iterator[tuple[Op | None, Hashable]]:
+    def _inside(self, state: Inside) -> Iterator[tuple[SlicedOp | None, Hashable]]:
         """The steps of a callee's program."""
         for op, places in self._programs[state.program].places[state.place].steps:
             first, *rest = (self._at(state, place) for place in sorted(places))
-            yield op, Choice((first, *rest)) if rest else first
+            yield op, BranchChoice((first, *rest)) if rest else first
 
-    def _at(self, state: Inside, place: int) -> Inside | State | End:
+    def _at(self, state: Inside, place: int) -> Inside | LockState | End:
         """Where a place of a callee's program is: inside of it, or behind the call where the callee has returned."""
         end = self._programs[state.program].ends.get(place)
         if not isinstance(end, End):
@@ -240,8 +242,8 @@ class Extractor:
     # --- calls
 
     def _call(
-        self, frame: Frame, after: State, event: CallEvent, reader: Reader
-    ) -> Iterator[tuple[Op | None, Hashable]]:
+        self, frame: Frame, after: LockState, event: CallEvent, reader: FunctionReader
+    ) -> Iterator[tuple[SlicedOp | None, Hashable]]:
         call = event.call
         if call.callee in KERNEL.noreturn:
             return
@@ -268,18 +270,18 @@ class Extractor:
         if site.skips:
             yield None, after
 
-    def _read(self, frame: Frame, reader: Reader, event: CallEvent) -> Site:
+    def _read(self, frame: Frame, reader: FunctionReader, event: CallEvent) -> FrameSite:
         seen = reader.seen(event)
         if seen.visit is not None and (frame.key, seen.visit) in self.steps:
             n = len(self.world.function(seen.visit).parameters)
             unknown = (objects.UNKNOWN,) * n  # what it is given is the iterator's
             target = Target(seen.visit, frozenset(), (), made_ready(self.world, seen.visit).live[0])
-            return Site(seen.text, seen.place, None, unknown, ("",) * n, unknown, (target,), True)
+            return FrameSite(seen.text, seen.place, None, unknown, ("",) * n, unknown, (target,), True)
         if seen.acts is not None:
-            return Site(seen.text, seen.place, seen.acts)
+            return FrameSite(seen.text, seen.place, seen.acts)
         self._used.append(set())
         targets = tuple(reader.target(event.call, t) for t in seen.reached if self._follows(frame, seen, t))
-        return Site(
+        return FrameSite(
             seen.text,
             seen.place,
             None,
@@ -336,7 +338,7 @@ class Extractor:
     def _ids(self, frame: Frame, seen: Seen) -> tuple[str, ...]:
         return tuple(objects.bind(identity, frame.ids, frame.types) for identity in seen.ids)
 
-    def _enter(self, after: State, site: Site, target: Target) -> Frame:
+    def _enter(self, after: LockState, site: FrameSite, target: Target) -> Frame:
         known, given = dict(after.values), dict(target.given)
         for parameter, text in target.texts:
             signs = known.get(text)
@@ -346,8 +348,8 @@ class Extractor:
         return Frame(target.key, site.ids, site.types, site.bases, after.held, kept)
 
     def _primitive(
-        self, frame: Frame, after: State, acts: tuple[Act, ...], call: Call, place: Place, text: str
-    ) -> Iterator[tuple[Op | None, Hashable]]:
+        self, frame: Frame, after: LockState, acts: tuple[CallAct, ...], call: Call, place: Place, text: str
+    ) -> Iterator[tuple[SlicedOp | None, Hashable]]:
         """What the kernel's own call does, one act after the other; only one of a call's acts can branch."""
         for act in acts:
             what = self._bind(act.object, frame)
@@ -356,12 +358,12 @@ class Extractor:
                 yield from locked(after, act, what, bound(act.base, frame.bases), place, text, self._keep)
                 return
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
-                yield Op(act.kind, what, act.mode, call.callee, place), after
+                yield SlicedOp(act.kind, what, act.mode, call.callee, place), after
                 return
         yield None, after
 
 
-def _forget(state: State, reader: Reader, crowd: dict[int, set[Values]]) -> State:
+def _forget(state: LockState, reader: FunctionReader, crowd: dict[int, set[Values]]) -> LockState:
     """Only what may still be tested is known; nothing where a block sees too many sets of values."""
     values = frozenset(v for v in state.values if v[0] in reader.live[state.block])
     here = crowd.setdefault(state.block, set())
@@ -371,4 +373,4 @@ def _forget(state: State, reader: Reader, crowd: dict[int, set[Values]]) -> Stat
     return state._replace(values=values)
 
 
-__all__ = ["Extractor", "Op", "Program", "TooLarge", "Unreadable"]
+__all__ = ["Extractor", "SlicedOp", "TaskAutomaton", "TooLarge", "Unreadable"]
