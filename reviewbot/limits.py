@@ -188,8 +188,8 @@ MAX_PATCH_IDS = 1000
 """Patches whose patch-id is made."""
 MAX_POSTINGS = 200
 """Series, and versions of them, that are looked for in one file or folder."""
-MAX_MAILS_OF_FOLDER = 10_000
-"""Mails of a folder that are read."""
+MAX_MAILS = 10_000
+"""Mails of a file or a folder that are read; no thread is as long."""
 
 # --- Git -------------------------------------------------------------------------------------------------------------
 

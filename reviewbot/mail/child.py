@@ -20,6 +20,7 @@ from types import FrameType
 import msgspec
 from liblore.utils import split_mbox_as_bytes
 
+from reviewbot.limits import MAX_MAILS
 from reviewbot.mail import http, message
 from reviewbot.mail.protocol import KINDS, Answer, Incomplete, MailLimits, Request
 from reviewbot.mail.series import assemble, assemble_all
@@ -104,6 +105,8 @@ def read(request: Request, limits: MailLimits) -> Answer:
         more, git = split(raw, request.source, limits)
         mails += more
         by_git = by_git and git
+    if len(mails) > MAX_MAILS:
+        raise Unreviewed(f"{request.source} holds more than {MAX_MAILS} mails: give one series")
     posts = [post(mail, limits) for mail in mails]
     # A series has one sender; only where git wrote the files, or there are no headers, is From no sender.
     written = by_git or not any(p.mail.author.email or p.mail.message_id for p in posts)

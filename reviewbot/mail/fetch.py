@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from reviewbot.limits import MAX_MAILS_OF_FOLDER
+from reviewbot.limits import MAX_MAILS
 from reviewbot.mail.protocol import KINDS, Answer, Incomplete, MailLimits, NoPatch, Outage, Request, UnknownMessage
 from reviewbot.text import clean
 from reviewbot.types import Prerequisite, ReviewError, Series, Unreviewed
@@ -415,8 +415,8 @@ def _files(path: Path) -> list[Path]:
     else:
         found = [f for f in path.iterdir() if f.suffix in _MAILS]
     files = [f for f in found if stat.S_ISREG(f.stat().st_mode)]
-    if len(files) > MAX_MAILS_OF_FOLDER:
-        raise Unreviewed(f"{clean(str(path))} holds more than {MAX_MAILS_OF_FOLDER} mails: give one series")
+    if len(files) > MAX_MAILS:
+        raise Unreviewed(f"{clean(str(path))} holds more than {MAX_MAILS} mails: give one series")
     return sorted(files, key=lambda f: f.name)
 
 

@@ -13,6 +13,7 @@ import lore_mails as m
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from reviewbot.limits import MAX_MAILS
 from reviewbot.mail import fetch
 from reviewbot.types import ReviewError, Series, Unreviewed
 
@@ -342,3 +343,10 @@ def test_the_child_cannot_write_a_file_and_sees_no_profile() -> None:
         limits = Path(f"/proc/{reader._process.pid}/limits").read_text()
     assert any(line.split()[:5] == ["Max", "file", "size", "0", "0"] for line in limits.splitlines())
     assert any(line.split()[:3] == ["Max", "address", "space"] and str(1 << 30) in line for line in limits.splitlines())
+
+
+def test_a_file_of_too_many_mails_is_one_line(tmp_path: Path) -> None:
+    one = b"From mboxrd@z Thu Jan  1 00:00:00 1970\nSubject: x\n\nx\n\n"
+    (tmp_path / "many.mbox").write_bytes(one * (MAX_MAILS + 1))
+    with pytest.raises(Unreviewed, match=f"many.mbox holds more than {MAX_MAILS} mails: give one series"):
+        fetch.fetch_all(str(tmp_path / "many.mbox"))
