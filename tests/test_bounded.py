@@ -87,7 +87,7 @@ def test_a_rule_without_memory_is_no_fault_of_the_rule(monkeypatch: pytest.Monke
     class Hungry:
         id = "hungry"
 
-        def findings(self, diff: object) -> list[object]:
+        def candidates(self, diff: object) -> list[object]:
             raise MemoryError
 
     class Found:
@@ -96,7 +96,9 @@ def test_a_rule_without_memory_is_no_fault_of_the_rule(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(rules, "find", Found)
     side = SimpleNamespace(unit=lambda path: None)
-    monkeypatch.setattr("reviewbot.rule.Diff.of", lambda *_: SimpleNamespace(before=side, after=side))
+    monkeypatch.setattr(
+        "reviewbot.rule.Diff.of", lambda *_: SimpleNamespace(before=side, after=side, build=lambda: None, cuts=())
+    )
     with pytest.raises(MemoryError):
         review.examine(Change(base="", how="", files=(), patches=(), flags=()), None, None)  # type: ignore[arg-type]
 

@@ -153,7 +153,7 @@ def test_a_crash_is_a_fault_with_its_type_and_our_line(index: Index, monkeypatch
 def test_a_rule_that_crashes_is_named_and_the_others_count(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     from heuristics.lock_order import LockOrder
 
-    monkeypatch.setattr(LockOrder, "findings", crash)
+    monkeypatch.setattr(LockOrder, "candidates", crash)
     assert index.run() == 0
     [found] = index.found()["faults"]
     assert (found["rule"], found["type"], found["count"]) == ("lock-order", "ZeroDivisionError", 2)

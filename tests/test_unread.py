@@ -118,7 +118,7 @@ HOSTILE = """
 import resource
 resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 from reviewbot.csource import definitions
-from reviewbot.csource.ir import Function, Type, Unit
+from reviewbot.csource.ir import Function, TranslationUnit, Type
 from reviewbot.detect.unread import Functions, Lines, _was_read
 for text in (
     b"x" + b")" * 500_000,
@@ -131,7 +131,7 @@ for text in (
     definitions.written(text)
     definitions.unmatched(text)
 made = [Function(f"f{n}", 3 * n + 1, 3 * n + 3, Type("int"), (), (), ()) for n in range(50_000)]
-functions, changed = Functions(Unit(functions=tuple(made))), Lines(range(1, 150_001))
+functions, changed = Functions(TranslationUnit(functions=tuple(made))), Lines(range(1, 150_001))
 for one in definitions.written(b"".join(b"int f%d(void)\\n{\\n}\\n" % n for n in range(50_000))):
     assert changed.within(one.line, one.end) and _was_read(one, functions)
 """
