@@ -33,9 +33,9 @@ from reviewbot.types import (
 )
 
 if TYPE_CHECKING:
+    from reviewbot.difference import Diff
     from reviewbot.gittree.tree import Tree
     from reviewbot.mail.prerequisites import Find
-    from reviewbot.rule import Diff
 
 NAMED = 3
 """Functions that a note on a limit names."""
@@ -196,7 +196,7 @@ class _Built(NamedTuple):
 def _built(change: Change, before: Source, after: Source, progress: Progress | None) -> _Built:
     """The stage that builds the programs: what comes after it only asks them."""
     from reviewbot.detect.unread import unread
-    from reviewbot.rule import Diff
+    from reviewbot.difference import Diff
 
     diff = Diff.of(change, before, after, progress)
     diff.build()

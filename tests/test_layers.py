@@ -41,6 +41,7 @@ ROOMS = (
     "reviewbot.models",
     "reviewbot.replay.slicing",
     "reviewbot.detect",
+    "reviewbot.difference",
     "reviewbot.rule",
     "reviewbot.replay",
     "heuristics",

@@ -10,8 +10,9 @@ from typing import Generic
 import msgspec
 
 from reviewbot import precision
+from reviewbot.difference import Diff, Version
 from reviewbot.replay.naming import ObjectNames
-from reviewbot.rule import About, Candidate, Diff, Rule, Scene, Version
+from reviewbot.rule import About, Candidate, Rule, Scene
 from reviewbot.sim.check import SearchLimits, SearchResult, check
 from reviewbot.types import Cut, Finding, Outcome, Trace, Verdict
 

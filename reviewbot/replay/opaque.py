@@ -19,11 +19,12 @@ from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.pointer_flow import RUNS
 from reviewbot.csource.written import WrittenCall, calls, syntactic
+from reviewbot.difference import Diff, Version
 from reviewbot.gittree.source import LaidOver
 from reviewbot.kernel import KERNEL, PoolCall, schema
 from reviewbot.limits import MAX_CALL_PAIRS
 from reviewbot.replay.judge import judge
-from reviewbot.rule import About, Diff, Rule, Version
+from reviewbot.rule import About, Rule
 from reviewbot.types import FileChange, Hunk, Outcome, Verdict
 
 _TAKES, _GIVES = frozenset(KERNEL.words["takes"]), frozenset(KERNEL.words["gives"])
