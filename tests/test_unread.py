@@ -158,3 +158,11 @@ def test_a_function_behind_one_that_swallows_it() -> None:
     assert changed != broken
     decision, unread = examined(changed, broken)
     assert (decision, unread) == (Decision.COMMENT, [Unread(file=FILE, function="last")])
+
+
+def test_outermost_conditionals_by_their_lines() -> None:
+    from reviewbot.csource.definitions import conditionals
+
+    assert conditionals(b"a\n#if A\n#ifdef B\nb\n#endif\n#else\nc\n#endif\nd\n") == [(2, 8)]
+    assert conditionals(b"#endif\n#if A\nb\n#endif\n#if C\nd") == [(2, 4), (5, 6)]
+    assert conditionals(b"") == []

@@ -131,6 +131,22 @@ def unmatched(text: bytes) -> list[int]:
     return sorted((*found, *opened))
 
 
+def conditionals(text: bytes) -> list[tuple[int, int]]:
+    """First and last line of each outermost conditional of a clean text; one that nothing closes goes on to its end."""
+    found: list[tuple[int, int]] = []
+    depth = start = number = 0
+    for number, line in enumerate(text.split(b"\n"), 1):
+        if word := _CONDITIONAL.match(line):
+            if word[1].startswith(b"if"):
+                depth += 1
+                start = number if depth == 1 else start
+            elif word[1] == b"endif" and depth:
+                depth -= 1
+                if not depth:
+                    found.append((start, number))
+    return [*found, (start, number)] if depth else found
+
+
 def dropped(source: bytes) -> frozenset[int]:
     """Lines of code that were left out so that the rest can be parsed: arms of conditionals."""
     text = layers(source)

@@ -111,7 +111,7 @@ def _missed(text: bytes, unit: TranslationUnit, functions: Functions, changed: L
             yield inside.name
         elif not inside and changed.within(number, number):
             yield ""
-    if unit.level > 1:
+    if unit.level > 1 and any(changed.within(*lines) for lines in definitions.conditionals(clean)):
         left_out = definitions.dropped(text)
         yield from functions.named(n for n in changed.sorted if n in left_out)
 
