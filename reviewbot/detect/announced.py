@@ -332,26 +332,26 @@ def silence(world: Program, told: Announcement, way: tuple[str, ...]) -> Silence
 
 def _silence(world: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
     try:
-        program = Announcing(world, told, way).program(way[0])
+        automaton = Announcing(world, told, way).automaton(way[0])
     except TooLarge as error:
         return error.cut
     except Unreadable:
         return None
-    writes = [(op, after) for ways in program.places.values() for op, after in ways.steps if op.kind == "write"]
+    writes = [(op, after) for ways in automaton.places.values() for op, after in ways.steps if op.kind == "write"]
     if not writes:
         return None
-    untold = _untold(program)
+    untold = _untold(automaton)
     silent = {op.place for op, after in writes if after & untold}
     return Silence(tuple(sorted({op.place for op, _ in writes})), tuple(sorted(silent)))
 
 
-def _untold(program: TaskAutomaton) -> set[int]:
+def _untold(automaton: TaskAutomaton) -> set[int]:
     """The places from which the end can be reached without a wake-up."""
-    found = {number for number, ways in program.places.items() if not ways.steps}
+    found = {number for number, ways in automaton.places.items() if not ways.steps}
     size = -1
     while size != len(found):
         size = len(found)
-        for number, ways in program.places.items():
+        for number, ways in automaton.places.items():
             if any(op.kind != "wake" and after & found for op, after in ways.steps):
                 found.add(number)
     return found

@@ -75,10 +75,10 @@ def _given(world: Program, what: str) -> bool:
 def gives(world: Program, key: str, what: str) -> bool | None:
     """Whether every way through a function wakes; None when that cannot be said."""
     try:
-        program = Extractor(world, (), {what}, ()).program(key)
+        automaton = Extractor(world, (), {what}, ()).automaton(key)
     except Unreadable:
         return None
-    return not _reaches_end(program)
+    return not _reaches_end(automaton)
 
 
 def _lost(before: Program, after: Program, key: str, what: str) -> bool:
@@ -112,11 +112,11 @@ def _passes_by(world: Program, key: str, what: str) -> bool:
     return False
 
 
-def _reaches_end(program: TaskAutomaton) -> bool:
+def _reaches_end(automaton: TaskAutomaton) -> bool:
     """Whether the end can be reached without a wake-up."""
-    todo, seen = list(program.start), set(program.start)
+    todo, seen = list(automaton.start), set(automaton.start)
     while todo:
-        ways = program.places[todo.pop()]
+        ways = automaton.places[todo.pop()]
         if not ways.steps:
             return True
         for op, after in ways.steps:

@@ -46,7 +46,7 @@ def model(missed: Missed, world: Program) -> Model:
     told = missed.told
     if missed.way[0] not in world.names.functions:
         raise Unreadable(f"{missed.function}() is not there")
-    program = Announcing(world, told, missed.way).program(missed.way[0])
+    automaton = Announcing(world, told, missed.way).automaton(missed.way[0])
     changed, queue = Var(words(told.tested), 1), WaitQueue(queue_name(missed))
     changer, sleeper = f"{missed.function}()", sleeper_name(missed)
     if sleeper == changer:
@@ -59,7 +59,7 @@ def model(missed: Missed, world: Program) -> Model:
         sleeps = wait_event(queue, changed == 0).says("").over(lambda a: replace(a, call="io_schedule()", waits=of))
     tasks = (
         Task(sleeper, Named(sleeper, sleeps)),
-        Task(changer, _program(missed, program, changed, queue)),
+        Task(changer, _automaton(missed, automaton, changed, queue)),
     )
     return Model(f"{told.tested} without a wake-up", tasks, reachable=tuple(t.name for t in tasks))
 
@@ -80,9 +80,9 @@ def sleeper_name(missed: Missed) -> str:
     )
 
 
-def _program(missed: Missed, program: TaskAutomaton, changed: Var, queue: WaitQueue) -> Named:
-    blocks: dict[str, Node] = {"start": _choice(program.start, False)}
-    for number, ways in program.places.items():
+def _automaton(missed: Missed, automaton: TaskAutomaton, changed: Var, queue: WaitQueue) -> Named:
+    blocks: dict[str, Node] = {"start": _choice(automaton.start, False)}
+    for number, ways in automaton.places.items():
         for written in (False, True):
             steps = [
                 Seq((_step(op, changed, queue), _choice(after, written or op.kind == "write")))

@@ -203,8 +203,8 @@ class Cast:
         return Task(self._name(actor), self._named(actor, ends), 2 if twice else 1)
 
     def _named(self, actor: Actor, ends: bool) -> Named:
-        program, holds = self._program(actor)
-        body = self._node(program)
+        automaton, holds = self._automaton(actor)
+        body = self._node(automaton)
         for lock, mode in holds:
             call = SlicedOp("take", lock, mode, "", Place("", 0))
             entered = self._take(call).says(f"has {self.locks[lock]} held")
@@ -213,7 +213,7 @@ class Cast:
             body = Seq((body, complete_all(self.done).says("")))
         return Named(self._name(actor), body)
 
-    def _program(self, actor: Actor) -> tuple[TaskAutomaton, Held]:
+    def _automaton(self, actor: Actor) -> tuple[TaskAutomaton, Held]:
         """As `_extracted`, once for each circle of a world: what would be safe is asked of the same programs."""
         known = self.world.component(Programs).of
         name = self.circle, actor, self.extractor.lean
@@ -225,10 +225,10 @@ class Cast:
         found = known[name]
         if isinstance(found, Unreadable):
             raise type(found)(*found.args)
-        program, holds, cut = found
+        automaton, holds, cut = found
         if cut is not None:
             self.cuts[cut] = None
-        return program, holds
+        return automaton, holds
 
     def _extracted(self, actor: Actor) -> tuple[TaskAutomaton, Held, Cut | None]:
         """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
@@ -242,11 +242,11 @@ class Cast:
                 self.extractor.refill()
             holds = self._holds(actor.chain[: number + 1])
             try:
-                program = self.extractor.program(key, holds, keep)
-                if len(program.places) > MAX_REPLAYED_PLACES:
+                automaton = self.extractor.automaton(key, holds, keep)
+                if len(automaton.places) > MAX_REPLAYED_PLACES:
                     cut_here = Cut("places of the program of a task", MAX_REPLAYED_PLACES, key)
                     raise TooLarge(f"{key.rpartition(':')[2]}() is too large to be searched", cut_here)
-                return program, holds, cut
+                return automaton, holds, cut
             except TooLarge as error:
                 if last:
                     raise
@@ -277,9 +277,9 @@ class Cast:
 
     # --- a program as steps
 
-    def _node(self, program: TaskAutomaton) -> Node:
-        blocks: dict[str, Node] = {"start": self._choice(program.start)}
-        for number, ways in program.places.items():
+    def _node(self, automaton: TaskAutomaton) -> Node:
+        blocks: dict[str, Node] = {"start": self._choice(automaton.start)}
+        for number, ways in automaton.places.items():
             blocks[str(number)] = self._place(ways.steps)
         return Graph("start", blocks)
 

@@ -70,23 +70,23 @@ def test_the_remedy_is_to_drop_the_lock(throttled: Diff) -> None:
 def test_the_remedy_is_asked_of_programs_that_are_at_hand(throttled: Diff, monkeypatch: pytest.MonkeyPatch) -> None:
     (circle,) = [c for c in found(throttled) if c.object == "dm_snapshot.in_progress_wait"]
     scene(circle, throttled.after)
-    monkeypatch.setattr(Extractor, "program", lambda *_: pytest.fail("read once more"))
+    monkeypatch.setattr(Extractor, "automaton", lambda *_: pytest.fail("read once more"))
     assert not scene(circle, throttled.after, unlocked=True).missing
 
 
 def steps(code: str, function: str = "run") -> list[tuple[str, ...]]:
     """What a function does to `box.lid`, way by way; each place of its program comes up once on a way."""
-    program = Extractor(world(BOX + code), {"box.lid"}, (), ()).program(f"{FILE}:{function}")
+    automaton = Extractor(world(BOX + code), {"box.lid"}, (), ()).automaton(f"{FILE}:{function}")
     ways: list[tuple[str, ...]] = []
 
     def walk(place: int, way: tuple[str, ...]) -> None:
-        if place in program.ends:
+        if place in automaton.ends:
             ways.append(way)
-        for op, after in program.places[place].steps:
+        for op, after in automaton.places[place].steps:
             for to in sorted(after):
                 walk(to, (*way, op.kind))
 
-    for place in sorted(program.start):
+    for place in sorted(automaton.start):
         walk(place, ())
     return sorted(ways)
 
@@ -107,7 +107,7 @@ def test_a_callee_is_read_once_for_arguments_that_make_none() -> None:
     calls = "".join(f"work(b, &counts[{n}].seen);\n" for n in range(20))
     extractor = Extractor(world(f"{BOX}{work}void run(struct box *b)\n{{\n{calls}}}\n"), {"box.lid"}, (), ())
     extractor._left = 400
-    assert len(extractor.program(f"{FILE}:run").places) == 41
+    assert len(extractor.automaton(f"{FILE}:run").places) == 41
 
 
 @pytest.mark.parametrize("call", ["fill", "hand", "pass"])

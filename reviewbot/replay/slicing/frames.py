@@ -51,15 +51,15 @@ class CalleeRead(NamedTuple):
 
     used: tuple[int, ...]
     about: tuple[tuple[str, ...], ...]
-    program: int | None
+    automaton: int | None
     """None where it never returns."""
 
 
 class Inside(NamedTuple):
-    """The walk is inside of a callee, at `place` of the automaton number `program`; `after` is the state in which the
+    """The walk is inside of a callee, at `place` of the automaton number `automaton`; `after` is the state in which the
     caller goes on."""
 
-    program: int
+    automaton: int
     place: int
     after: LockState
     text: str

@@ -70,7 +70,7 @@ class Extractor:
         self._left = self.most
         self._known: dict[tuple[str, Held, Values, bool], list[CalleeRead]] = {}
         self._numbers: dict[Hashable, int] = {}
-        self._programs: list[TaskAutomaton] = []
+        self._automata: list[TaskAutomaton] = []
         self._open: list[str] = []
         self._used: list[set[int]] = [set()]
         """Arguments that made a difference so far, for each open function."""
@@ -80,7 +80,7 @@ class Extractor:
         self._here: dict[int, FrameSite] = {}
         """Those of the open function."""
 
-    def program(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> TaskAutomaton:
+    def automaton(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> TaskAutomaton:
         """The program of a task that runs a function, entered with some locks (and modes) held.
 
         `keep`: a return that leaves something held counts as well. Raises Unreadable.
@@ -141,12 +141,12 @@ class Extractor:
         known.append(CalleeRead(used, frame.about(used), number))
         return known[-1]
 
-    def _number(self, program: TaskAutomaton) -> int:
+    def _number(self, automaton: TaskAutomaton) -> int:
         """Equal programs have one number."""
-        name = program.start, frozenset(program.places.items()), frozenset(program.ends.items())
-        number = self._numbers.setdefault(name, len(self._programs))
-        if number == len(self._programs):
-            self._programs.append(program)
+        name = automaton.start, frozenset(automaton.places.items()), frozenset(automaton.ends.items())
+        number = self._numbers.setdefault(name, len(self._automata))
+        if number == len(self._automata):
+            self._automata.append(automaton)
         return number
 
     def _graph(self, frame: Frame) -> tuple[RawAutomaton, int]:
@@ -223,13 +223,13 @@ class Extractor:
 
     def _inside(self, state: Inside) -> Iterator[tuple[SlicedOp | None, Hashable]]:
         """The steps of a callee's program."""
-        for op, places in self._programs[state.program].places[state.place].steps:
+        for op, places in self._automata[state.automaton].places[state.place].steps:
             first, *rest = (self._at(state, place) for place in sorted(places))
             yield op, BranchChoice((first, *rest)) if rest else first
 
     def _at(self, state: Inside, place: int) -> Inside | LockState | End:
         """Where a place of a callee's program is: inside of it, or behind the call where the callee has returned."""
-        end = self._programs[state.program].ends.get(place)
+        end = self._automata[state.automaton].ends.get(place)
         if not isinstance(end, End):
             return state._replace(place=place)
         if end.escapes:
@@ -261,11 +261,11 @@ class Extractor:
             if read is None:
                 continue
             self._used[-1].update(*(site.of[i] for i in read.used if i < len(site.of)))
-            if read.program is not None:
+            if read.automaton is not None:
                 inside = Inside(
-                    read.program, 0, after._replace(held=(), values=lasting(after.values, self._keep)), site.text
+                    read.automaton, 0, after._replace(held=(), values=lasting(after.values, self._keep)), site.text
                 )
-                for start in sorted(self._programs[read.program].start):
+                for start in sorted(self._automata[read.automaton].start):
                     yield None, self._at(inside, start)
         if site.skips:
             yield None, after
