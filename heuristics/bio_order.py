@@ -86,35 +86,35 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
             yield from self._order(diff, key)
 
     def _offload(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
-        for work, queue, listed, handler in offloads(diff.after.world, key):
-            if any(o[3] == handler and o[2] == listed for o in offloads(diff.before.world, key)):
+        for work, queue, listed, handler in offloads(diff.after.program, key):
+            if any(o[3] == handler and o[2] == listed for o in offloads(diff.before.program, key)):
                 continue
-            function, worker = diff.after.world.function(key).name, diff.after.world.function(handler).name
-            submits = [f.at for f in diff.after.world.own_facts(handler) if isinstance(f, Submit)]
+            function, worker = diff.after.program.function(key).name, diff.after.program.function(handler).name
+            submits = [f.at for f in diff.after.program.own_facts(handler) if isinstance(f, Submit)]
             fresh = [at for at in submits if diff.changed(at, Side.AFTER)]
             yield from self.candidate(
                 diff,
-                OffloadedBios(key, handler, listed, queue_name(diff.after.world, queue)),
+                OffloadedBios(key, handler, listed, queue_name(diff.after.program, queue)),
                 f"{worker}() submits the bios of {short(listed)}, and what else it does may wait for them",
                 Words(
                     claim=f"{function}() moves the bios of current->bio_list to {short(listed)}, and only {worker}() "
-                    f"submits them. {worker}() also handles {others(diff.after.world, handler, listed)}. If it sleeps there for "
-                    f"something that is released when a bio on {short(listed)} completes, nobody submits that bio.",
+                    f"submits them. {worker}() also handles {others(diff.after.program, handler, listed)}. If it sleeps there "
+                    f"for something that is released when a bio on {short(listed)} completes, nobody submits that bio.",
                     setting="Suppose a stack of two devices (upper on lower), where upper holds a lock until its bio for "
                     "lower is done:",
                     contrast="If each level had a thread of its own this could not happen.",
                 ),
                 after=[*fresh, *submits],
                 object=f"{work} {listed}",
-                facts=[f for f in diff.after.world.own_facts(key) if isinstance(f, Queue | Write)],
+                facts=[f for f in diff.after.program.own_facts(key) if isinstance(f, Queue | Write)],
             )
 
     def _first_try(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
-        for pool in sorted(tries(diff.before.world, key) - tries(diff.after.world, key)):
-            takes = [f for f in diff.after.world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
+        for pool in sorted(tries(diff.before.program, key) - tries(diff.after.program, key)):
+            takes = [f for f in diff.after.program.own_facts(key) if isinstance(f, Take) and f.pool == pool]
             if not takes or len(takes) < 2 or not _hands_over(diff.after, key):
                 continue
-            function = diff.after.world.function(key).name
+            function = diff.after.program.function(key).name
             yield from self.candidate(
                 diff,
                 Try(key, pool),
@@ -127,18 +127,18 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
                     contrast="If the first attempt failed instead of sleeping, the rescuer would submit them.",
                 ),
                 after=[f.at for f in takes],
-                before=tried(diff.before.world, key, pool),
+                before=tried(diff.before.program, key, pool),
                 object=f"{key} {pool}",
                 facts=takes,
             )
 
     def _order(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         # current->bio_list[0] has what the ->submit_bio that just returned sent on, [1] what was there before
-        for (older, younger), place in merges(diff.after.world, key).items():
-            right = merges(diff.before.world, key).get((younger, older))
+        for (older, younger), place in merges(diff.after.program, key).items():
+            right = merges(diff.before.program, key).get((younger, older))
             turned = older.endswith("[1]") and younger.endswith("[0]")
-            if right and turned and sets(diff.after.world.body(key), OWN_LIST):
-                function = diff.after.world.function(key).name
+            if right and turned and sets(diff.after.program.body(key), OWN_LIST):
+                function = diff.after.program.function(key).name
                 yield from self.candidate(
                     diff,
                     Order(key, older, younger),
@@ -158,11 +158,11 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
     def scenes(self, candidate: Candidate[OffloadedBios | Try | Order], side: Version) -> Iterable[Scene]:
         match found := candidate.about:
             case OffloadedBios(key, handler, listed):
-                yield _scene(found, any(o[2:] == (listed, handler) for o in offloads(side.world, key)))
+                yield _scene(found, any(o[2:] == (listed, handler) for o in offloads(side.program, key)))
             case Try(key, pool):
-                yield _scene(found, pool not in tries(side.world, key))
+                yield _scene(found, pool not in tries(side.program, key))
             case Order(key, older, younger):
-                yield _scene(found, (older, younger) in merges(side.world, key))
+                yield _scene(found, (older, younger) in merges(side.program, key))
 
     def remedies(self, candidate: Candidate[OffloadedBios | Try | Order], side: Version) -> Iterable[Remedy]:
         found = candidate.about
@@ -179,15 +179,15 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
 
 def _hands_over(side: Version, key: str) -> bool:
     """Whether the function has work queued that submits what waits: a rescuer."""
-    return any(effect.kind == "queue" for effect in side.world.does(key))
+    return any(effect.kind == "queue" for effect in side.program.does(key))
 
 
-def _scene(found: OffloadedBios | Try | Order, guilty: bool) -> Scene:
+def _scene(found: OffloadedBios | Try | Order, buggy: bool) -> Scene:
     file, _, function = found.key.rpartition(":")
     if isinstance(found, OffloadedBios):
         worker, listed, thread = found.handler.rpartition(":")[2], short(found.listed), f"the worker of {found.queue}"
-        given = {"helper": "one" if guilty else "each", "function": function, "file": file}
+        given = {"helper": "one" if buggy else "each", "function": function, "file": file}
         return Scene.of("offload_levels", thread=thread, worker=worker, listed=listed, **given)
     if isinstance(found, Try):
-        return Scene.of("second_bio", rescuer=not guilty, bio_set=short(found.pool), function="->submit_bio")
-    return Scene.of("bio_order", order="in order" if guilty else "depth-first", pool="its pool", function="")
+        return Scene.of("second_bio", rescuer=not buggy, bio_set=short(found.pool), function="->submit_bio")
+    return Scene.of("bio_order", order="in order" if buggy else "depth-first", pool="its pool", function="")

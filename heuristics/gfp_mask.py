@@ -75,23 +75,23 @@ class GfpMask(Rule[Widened]):
         for fact in diff.removed[Mask]:
             after = _masks(diff.after, fact.at.file, fact.function, fact.of, fact.object)
             klass = max((f.klass for f in after), key=RANK.__getitem__, default="full")
-            life = lives(diff.after.world, fact.at.file)
+            life = lives(diff.after.program, fact.at.file)
             gone = fact.function in {
-                diff.after.world.function(k).name for k in diff.after.world.functions(fact.at.file)
+                diff.after.program.function(k).name for k in diff.after.program.functions(fact.at.file)
             }
             if RANK[klass] > RANK[fact.klass] and life and gone and (fact.of == "mapping" or life == "IO"):
                 yield from self._found(diff, fact, after, klass, life)
         for exit in diff.removed[Exit]:
             scopes = [h.lock for h in exit.takes if h.klass == "scope" and h.lock in ("noio", "nofs")]
-            still = diff.after.world.may_leave(f"{exit.at.file}:{exit.function}") & set(scopes)
-            life = lives(diff.after.world, exit.at.file)
+            still = diff.after.program.may_leave(f"{exit.at.file}:{exit.function}") & set(scopes)
+            life = lives(diff.after.program, exit.at.file)
             if scopes and not still and life and diff.before.scopes(f"{exit.at.file}:{exit.function}"):
                 yield from self._left(diff, exit, scopes[0], life)
 
     def _found(self, diff: Diff, fact: Mask, after: list[Mask], klass: str, life: str) -> Iterator[Candidate[Widened]]:
         needs = "FS" if fact.klass == "nofs" else life
         what = WHAT[fact.of].format(name=short(fact.object) if known(fact.object) else fact.object)
-        user, device = _user(diff.after, fact, needs), called(diff.after.world, fact.at.file)
+        user, device = _user(diff.after, fact, needs), called(diff.after.program, fact.at.file)
         yield from self.candidate(
             diff,
             Widened(fact.of, fact.object, fact.function, fact.at.file, needs, fact.klass, user, device),
@@ -106,8 +106,8 @@ class GfpMask(Rule[Widened]):
     def _left(self, diff: Diff, exit: Exit, scope: str, life: str) -> Iterator[Candidate[Widened]]:
         key, needs = f"{exit.at.file}:{exit.function}", "FS" if scope == "nofs" else "IO"
         what = f"what is done after {exit.function}()"
-        user, device = passes(diff.after.world, exit.at.file, needs), called(diff.after.world, exit.at.file)
-        counter, waiter = drained(diff.after.world, key) or ("", "")
+        user, device = passes(diff.after.program, exit.at.file, needs), called(diff.after.program, exit.at.file)
+        counter, waiter = drained(diff.after.program, key) or ("", "")
         counter, counted = short(counter) if counter else "", ""
         if counter:
             counted = f"{exit.function}() raises {counter}, and {waiter}() waits until that is 0 again."
@@ -145,20 +145,20 @@ class GfpMask(Rule[Widened]):
 def _masks(side: Version, file: str, function: str, of: str, object: str) -> list[Mask]:
     """What a function sets an object's mask to, by itself or else through a function that it calls."""
     own: list[Mask] = [f for f in side.facts.of(function)[Mask] if (f.of, f.object) == (of, object)]
-    callees = side.world.callees(key) if (key := f"{file}:{function}") in side.world.names.functions else ()
-    below = [f for k in callees for f in side.world.own_facts(k) if isinstance(f, Mask)]
+    callees = side.program.callees(key) if (key := f"{file}:{function}") in side.program.names.functions else ()
+    below = [f for k in callees for f in side.program.own_facts(k) if isinstance(f, Mask)]
     return own or [f for f in below if (f.of, f.object) == (of, object)]
 
 
 def _user(side: Version, fact: Mask, needs: str) -> str:
     """A function that works with the object while I/O waits for it."""
-    file, world = fact.at.file, side.world
+    file, program = fact.at.file, side.program
     if fact.of == "mapping":
-        return passes(world, file, needs)
+        return passes(program, file, needs)
     setter = f"{file}:{fact.function}"
-    near = [setter, *(k for k in world.functions(file) if known(fact.object) and side.reads(k, fact.object))]
-    found = [k for k in near if k in world.names.functions and serves(world, k)]
-    return world.function(found[0]).name if found else passes(world, file, needs)
+    near = [setter, *(k for k in program.functions(file) if known(fact.object) and side.reads(k, fact.object))]
+    found = [k for k in near if k in program.names.functions and serves(program, k)]
+    return program.function(found[0]).name if found else passes(program, file, needs)
 
 
 def _scene(found: Widened, klass: str) -> Scene:

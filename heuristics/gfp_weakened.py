@@ -74,14 +74,14 @@ class GfpWeakened(Rule[Weakened]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[Weakened]]:
         for key in diff.touched:
-            before = asks(diff.before.world, key) if key in diff.before.world.names.functions else ()
-            after = tuple(ask for ask in asks(diff.after.world, key) if KERNEL.word("gfp_nolockdep") not in ask.gfp)
+            before = asks(diff.before.program, key) if key in diff.before.program.names.functions else ()
+            after = tuple(ask for ask in asks(diff.after.program, key) if KERNEL.word("gfp_nolockdep") not in ask.gfp)
             found = [*weaker(before, after), *((None, ask) for ask in _new(diff, key, after))]
             for was, ask in sorted(found, key=lambda pair: (pair[1].guessed, -pair[1].rank)):
                 needs = "FS" if was and was.klass == "nofs" else "IO"
                 more = (was.klass if was else "noio", ask.klass)
                 held = (*ask.held, *ask.maybe)
-                reason = way(diff.after.world, key, held, "FS" if ask.klass == "full" else "IO", more)
+                reason = way(diff.after.program, key, held, "FS" if ask.klass == "full" else "IO", more)
                 if reason and (was or _plain(reason)):
                     yield from self._found(diff, key, was, ask, reason, needs if reason.needs == "IO" else "FS")
                     break
@@ -94,12 +94,12 @@ class GfpWeakened(Rule[Weakened]):
         what = f"outside of {KERNEL.scopes[lost[0]]}()" if lost else f"with {_gfp(ask)}"
         lock = short(why.held.lock) if why.held else ""
         under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while I/O is kept out"}
-        file = diff.after.world.names.file[key]
-        named = called(diff.after.world, file)
+        file = diff.after.program.names.file[key]
+        named = called(diff.after.program, file)
         root = key if why.kind == "runs" or not entered else entered.chain[-1]
         found = Weakened(
             key, ask.call, which(_asks(diff.after, key), ask), why, needs, was.klass if was else "",
-            lost[0] if lost else "", named, passes(diff.after.world, file), worker(diff.after.world, root, named),
+            lost[0] if lost else "", named, passes(diff.after.program, file), worker(diff.after.program, root, named),
         )  # fmt: skip
         yield from self.candidate(
             diff,
@@ -110,7 +110,7 @@ class GfpWeakened(Rule[Weakened]):
             before=[*(f.at for f in diff.before.scopes(key) if f.lock in lost), *([was.at] if was else [])],
             object=f"{key} {lock}",
             facts=[f for f in diff.after.facts.of(function) if f.at == ask.at],
-            related=why.places(diff.after.world),
+            related=why.places(diff.after.program),
         )
 
     def scenes(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Scene]:
@@ -128,12 +128,12 @@ class GfpWeakened(Rule[Weakened]):
 
 
 def _asks(side: Version, key: str) -> tuple[AllocationSite, ...]:
-    return asks(side.world, key) if key in side.world.names.functions else ()
+    return asks(side.program, key) if key in side.program.names.functions else ()
 
 
 def _new(diff: Diff, key: str, after: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
     """Calls that the patch adds and that may wait for I/O."""
-    old = diff.before.world
+    old = diff.before.program
     calls = old.body(key).calls if key in old.names.functions else ()
     had = {KERNEL.older.get(call.callee, call.callee) for call in calls}
     for ask in after:
@@ -179,7 +179,7 @@ def _words(
 ) -> Words:
     function, who = ask.at.function, "I/O" if why.needs == "IO" else "writeback or reclaim"
     waits, verb = ("wait for I/O", "waits") if needs == "IO" else ("call filesystems and their shrinkers", "wait")
-    name = diff.after.world.function
+    name = diff.after.program.function
     root, taker = (name(why.entered.chain[i]).name for i in (0, -1)) if why.entered else ("", "")
     lock = short(why.held.lock) if why.held else ""
     mask = _gfp(ask) if not lost else f"{_gfp(ask)} outside of {KERNEL.scopes[lost[0]]}()"

@@ -31,7 +31,7 @@ class IrqLock(Rule[Interrupted | Unmasked]):
     needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Interrupted | Unmasked]]:
-        for found in interrupted(diff.before.world, diff.after.world, touched(diff)):
+        for found in interrupted(diff.before.program, diff.after.program, touched(diff)):
             lock, handler = words(found.lock), found.handler.rpartition(":")[2]
             which, off = ("a softirq", "softirqs") if found.soft else ("an interrupt", "interrupts")
             yield from self.candidate(
@@ -48,7 +48,7 @@ class IrqLock(Rule[Interrupted | Unmasked]):
                 before=[found.at],
                 object=found.lock,
             )
-        for early in unmasked(diff.before.world, diff.after.world, touched(diff)):
+        for early in unmasked(diff.before.program, diff.after.program, touched(diff)):
             inner, lock = words(early.inner), words(early.lock)
             handler, outer = early.handler.rpartition(":")[2], early.outer.rpartition(":")[2]
             which = "a softirq" if early.soft else "an interrupt"
@@ -71,9 +71,9 @@ class IrqLock(Rule[Interrupted | Unmasked]):
     def scenes(self, candidate: Candidate[Interrupted | Unmasked], side: Version) -> Iterable[Scene]:
         found = candidate.about
         if isinstance(found, Unmasked):
-            how = "enabled early" if found.early(side.world) else "irqsave"
+            how = "enabled early" if found.early(side.program) else "irqsave"
         else:
-            how = "irqsave" if found.guarded(side.world) else "plain"
+            how = "irqsave" if found.guarded(side.program) else "plain"
         yield Scene.of(
             "irq_lock",
             how=how,

@@ -34,9 +34,9 @@ class LostWakeup(Rule[Unwoken | Missed]):
     needs = (Wait, Wake)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Unwoken | Missed]]:
-        worlds = diff.before.world, diff.after.world
+        programs = diff.before.program, diff.after.program
         names = sorted({*touched(diff), *((k.rpartition(":")[0], k.rpartition(":")[2]) for k in diff.touched)})
-        for found in unwoken(*worlds, names):
+        for found in unwoken(*programs, names):
             what, waiter = words(found.object), f"{found.waiter.function}()"
             yield from self.candidate(
                 diff,
@@ -54,7 +54,7 @@ class LostWakeup(Rule[Unwoken | Missed]):
                 facts=rests(diff, (f"{found.at.file}:{found.function}",)),
                 related=[found.waiter],
             )
-        for change in diff.noting(missed(*worlds, names)):
+        for change in diff.noting(missed(*programs, names)):
             yield from self.candidate(
                 diff,
                 change,
@@ -70,11 +70,11 @@ class LostWakeup(Rule[Unwoken | Missed]):
     def scenes(self, candidate: Candidate[Unwoken | Missed], side: Version) -> Iterable[Scene]:
         found = candidate.about
         if isinstance(found, Missed):
-            yield scene(found, side.world)
+            yield scene(found, side.program)
             return
         yield Scene.of(
             "completion_missing",
-            always=found.always(side.world),
+            always=found.always(side.program),
             call=found.call,
             event=words(found.object),
             function=found.waiter.function,
@@ -85,8 +85,8 @@ class LostWakeup(Rule[Unwoken | Missed]):
 
 def rests(diff: Diff, way: Iterable[str]) -> list[Fact]:
     """What the functions on a way change and wake, before the patch and after it; their callers' facts say nothing."""
-    worlds = (diff.before.world, diff.after.world)
-    keys = [(w, key) for w in worlds for key in way if key in w.names.functions]
+    programs = (diff.before.program, diff.after.program)
+    keys = [(w, key) for w in programs for key in way if key in w.names.functions]
     own: list[Fact] = [f for w, key in keys for f in w.own_facts(key) if isinstance(f, Wake | Write | Queue | CallTo)]
     return list(dict.fromkeys(own))[:6]
 

@@ -56,10 +56,10 @@ class ReserveCount(Rule[TakenTogether]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[TakenTogether]]:
         pools = {made.pool for made in diff.added[Reserve]}
-        users = [key for key, take in diff.after.world.all(Take) if take.pool in pools]
+        users = [key for key, take in diff.after.program.all(Take) if take.pool in pools]
         for key in dict.fromkeys((*diff.touched, *users)):
-            series = _together(diff.after, key) if key in diff.before.world.names.functions else {}
-            if series and serves(diff.after.world, key):
+            series = _together(diff.after, key) if key in diff.before.program.names.functions else {}
+            if series and serves(diff.after.program, key):
                 for pool, taken in series.items():
                     was = len(_together(diff.before, key).get(pool, taken[:1]))
                     yield from self._short(diff, key, taken, was)
@@ -69,10 +69,10 @@ class ReserveCount(Rule[TakenTogether]):
         made, was = _made(diff.after, pool), _made(diff.before, pool)
         if made is None or was is None or not 0 < _size(made) < count or _size(was) < were:
             return
-        device = called(diff.after.world, taken[0].at.file)
+        device = called(diff.after.program, taken[0].at.file)
         yield from self.candidate(
             diff,
-            TakenTogether(key, pool, count, device, worker(diff.after.world, key, device)),
+            TakenTogether(key, pool, count, device, worker(diff.after.program, key, device)),
             f"{function}() takes {count} elements of {short(pool)} at once, which holds {made.number} in reserve",
             Words(
                 claim=f"{function}() takes {count} elements of {short(pool)} and gives none back in between, but there "
@@ -100,11 +100,11 @@ class ReserveCount(Rule[TakenTogether]):
 def _together(side: Version, key: str) -> dict[str, list[Drain]]:
     """Pools of which the function takes several elements, each after the one before on every way, and may wait for each:
     the places of such a series. Any other call in between may give one back, or start the I/O that does."""
-    if key not in side.world.names.functions or sum(isinstance(f, Take) for f in side.world.own_facts(key)) < 2:
+    if key not in side.program.names.functions or sum(isinstance(f, Take) for f in side.program.own_facts(key)) < 2:
         return {}
-    view = side.world.view(key)
+    view = side.program.view(key)
     found: dict[str, list[Drain]] = {}
-    for drain in drains(side.world, key):
+    for drain in drains(side.program, key):
         if drain.own and drain.rank > 0 and not drain.started and not several(view.body, drain, drain):
             series = found.setdefault(drain.pool, [])
             if not series or series[-1].block in (drain.block, *view.dominance.above(drain.block)):
@@ -120,7 +120,7 @@ def _together(side: Version, key: str) -> dict[str, list[Drain]]:
 
 def _made(side: Version, pool: str) -> Reserve | None:
     """Where the pool gets its reserve, if there is one size for it."""
-    made = [r for _, r in side.world.all(Reserve) if r.pool == pool and not r.drop]
+    made = [r for _, r in side.program.all(Reserve) if r.pool == pool and not r.drop]
     return made[0] if len({r.number for r in made}) == 1 and made[0].number is not None else None
 
 

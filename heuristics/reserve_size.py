@@ -67,7 +67,7 @@ class ReserveSize(Rule[Unlocked | Empty]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[Unlocked | Empty]]:
         for key in diff.touched:
-            if key in diff.before.world.names.functions:
+            if key in diff.before.program.names.functions:
                 yield from self._unlocked(diff, key)
         for made in diff.added[Reserve]:
             was = [r for r in diff.removed[Reserve] if r.pool == made.pool and not r.drop and r.number != 0]
@@ -82,10 +82,10 @@ class ReserveSize(Rule[Unlocked | Empty]):
             if not lost:
                 continue
             lock, function = min(lost), now[0].at.function
-            unlocks = [f.at for f in diff.before.world.own_facts(key) if getattr(f, "lock", "") == lock]
+            unlocks = [f.at for f in diff.before.program.own_facts(key) if getattr(f, "lock", "") == lock]
             yield from self.candidate(
                 diff,
-                Unlocked(key, pool, called(diff.after.world, now[0].at.file), lock),
+                Unlocked(key, pool, called(diff.after.program, now[0].at.file), lock),
                 f"{function}() takes several elements of {short(pool)} at once without {short(lock)}",
                 Words(
                     claim=f"{function}() takes several elements of {short(pool)}, and sleeps when there is none, without "
@@ -98,15 +98,15 @@ class ReserveSize(Rule[Unlocked | Empty]):
                 after=[d.at for d in now],
                 before=[*unlocks, *(d.at for d in was)],
                 object=pool,
-                facts=[f for f in diff.before.world.own_facts(key) if getattr(f, "lock", "") == lock],
+                facts=[f for f in diff.before.program.own_facts(key) if getattr(f, "lock", "") == lock],
             )
 
     def _empty(self, diff: Diff, made: Reserve, was: Reserve, user: str) -> Iterator[Candidate[Unlocked | Empty]]:
-        function = diff.after.world.function(user).name
-        device = called(diff.after.world, diff.after.world.names.file[user])
+        function = diff.after.program.function(user).name
+        device = called(diff.after.program, diff.after.program.names.file[user])
         yield from self.candidate(
             diff,
-            Empty(user, made.pool, device, worker(diff.after.world, user, device)),
+            Empty(user, made.pool, device, worker(diff.after.program, user, device)),
             f"{short(made.pool)} is made with no element in reserve, and {function}() takes from it for I/O",
             Words(
                 claim=f"{short(made.pool)} has no reserve, and {function}() allocates from it on the I/O path. "
@@ -141,27 +141,27 @@ class ReserveSize(Rule[Unlocked | Empty]):
 
 def _series(side: Version, key: str) -> dict[str, list[Drain]]:
     """Pools of which one pass of the function can take several elements, with the places that may wait for one."""
-    if key not in side.world.names.functions:
+    if key not in side.program.names.functions:
         return {}
     found: dict[str, list[Drain]] = {}
-    for drain in drains(side.world, key):
+    for drain in drains(side.program, key):
         if drain.rank > 0 and not drain.started:
             found.setdefault(drain.pool, []).append(drain)
-    body = side.world.body(key)
+    body = side.program.body(key)
     return {p: ds for p, ds in found.items() if any(several(body, a, b) for a in ds for b in ds)}
 
 
 def _locks(side: Version, key: str, drain: Drain) -> frozenset[str]:
-    callers = [{h.lock for h in entry.held} for entry in side.world.entry(key)]
+    callers = [{h.lock for h in entry.held} for entry in side.program.entry(key)]
     return drain.under() | frozenset(set.intersection(*callers) if callers else set())
 
 
 def _user(side: Version, pool: str) -> str:
     """A function that takes from the pool for I/O and waits for an element; empty without one."""
-    world = side.world
-    for key in dict.fromkeys(key for key, take in world.all(Take) if take.pool == pool):
-        waits = any(d.own and d.pool == pool and d.rank > 0 for d in drains(world, key))
-        if waits and (serves(world, key) or world.function(key).name in KERNEL.services):
+    program = side.program
+    for key in dict.fromkeys(key for key, take in program.all(Take) if take.pool == pool):
+        waits = any(d.own and d.pool == pool and d.rank > 0 for d in drains(program, key))
+        if waits and (serves(program, key) or program.function(key).name in KERNEL.services):
             return key
     return ""
 

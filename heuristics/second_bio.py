@@ -55,12 +55,12 @@ class SecondBio(Rule[Twice]):
         for made in diff.added[Reserve]:
             lost = [r for r in diff.removed[Reserve] if r.pool == made.pool and FLAG in r.flags and not r.drop]
             if lost and not made.drop and made.what == "bio_set" and FLAG not in made.flags:
-                takers = {key for key, take in diff.after.world.all(Take) if take.pool == made.pool}
+                takers = {key for key, take in diff.after.program.all(Take) if take.pool == made.pool}
                 for key in [k for k in sorted(takers) if made.pool in _twice(diff.after, k)][:1]:
                     yield from self._found(diff, key, made, lost[0])
 
     def _found(self, diff: Diff, key: str, made: Reserve, was: Reserve) -> Iterator[Candidate[Twice]]:
-        function, pool, takes = diff.after.world.function(key).name, made.pool, _twice(diff.after, key)[made.pool]
+        function, pool, takes = diff.after.program.function(key).name, made.pool, _twice(diff.after, key)[made.pool]
         yield from self.candidate(
             diff,
             Twice(key, pool),
@@ -89,22 +89,22 @@ class SecondBio(Rule[Twice]):
 
 
 def _known(side: Version, key: str) -> bool:
-    return key in side.world.names.functions
+    return key in side.program.names.functions
 
 
 def _twice(side: Version, key: str) -> dict[str, list[Drain]]:
     """Bio_sets of which one pass of a function that bios come in by takes several bios, with the places that may wait."""
     if not _known(side, key):
         return {}
-    sets = {f.pool for f in side.world.own_facts(key) if isinstance(f, Take) and f.what == "bio_set"}
+    sets = {f.pool for f in side.program.own_facts(key) if isinstance(f, Take) and f.what == "bio_set"}
     found: dict[str, list[Drain]] = {}
-    for drain in drains(side.world, key) if sets else ():
+    for drain in drains(side.program, key) if sets else ():
         if drain.own and drain.rank > 0 and drain.pool in sets:
             found.setdefault(drain.pool, []).append(drain)
-    entered = serves(side.world, key) if found else None
+    entered = serves(side.program, key) if found else None
     if entered is None or entered.context != "io_path":
         return {}
-    body = side.world.body(key)
+    body = side.program.body(key)
     return {p: ds for p, ds in found.items() if any(several(body, a, b) for a in ds for b in ds)}
 
 

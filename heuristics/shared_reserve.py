@@ -67,7 +67,7 @@ class SharedReserve(Rule[Shared]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[Shared]]:
         pools = {take.pool: (was, take) for was, take in _moved(diff) if _matters(diff.after, take)}
-        clients = {fact.object: (was, fact) for was, fact in _clients(diff) if stacks(diff.after.world, fact.at.file)}
+        clients = {fact.object: (was, fact) for was, fact in _clients(diff) if stacks(diff.after.program, fact.at.file)}
         found: list[tuple[str, tuple[str, Take | Client]]] = [*pools.items(), *clients.items()]
         if found:
             yield from self._found(diff, found)
@@ -130,9 +130,9 @@ def _matters(side: Version, take: Take) -> bool:
     key = f"{take.at.file}:{take.function}"
     return (
         any(k in ("noio", "nofs", "full") for k in take.classes or ("noio",))
-        and stacks(side.world, take.at.file)
-        and serves(side.world, key) is not None
-        and kept(side.world, key, take.pool)
+        and stacks(side.program, take.at.file)
+        and serves(side.program, key) is not None
+        and kept(side.program, key, take.pool)
     )
 
 
@@ -147,18 +147,18 @@ def _clients(diff: Diff) -> Iterator[tuple[str, Client]]:
 
 def _waits(side: Version, fact: Take | Client) -> bool:
     """Whether a taker sleeps until I/O has ended, rather than leave the element to whoever ends it."""
-    effects = side.world.does(f"{fact.at.file}:{fact.function}") if isinstance(fact, Take) else ()
+    effects = side.program.does(f"{fact.at.file}:{fact.function}") if isinstance(fact, Take) else ()
     return any(e.kind == "io" or (e.kind == "wait" and e.detail.startswith(("completion", "io"))) for e in effects)
 
 
 def _context(side: Version, fact: Take | Client) -> str:
-    found = serves(side.world, f"{fact.at.file}:{fact.function}")
+    found = serves(side.program, f"{fact.at.file}:{fact.function}")
     return found.context if found else ""
 
 
 def _declared(side: Version, pool: str) -> list[Place]:
     file, _, name = pool.rpartition(":")
-    unit = side.world.names.units.get(file)
+    unit = side.program.names.units.get(file)
     return [Place(file, v.line) for v in unit.variables if v.name == name and v.line] if unit else []
 
 
@@ -177,7 +177,7 @@ def _scene(found: Shared, pool: str, shared: bool) -> Scene:
 
 
 def _words(diff: Diff, fact: Take | Client, pool: str, was: str, also: str) -> Words:
-    name, device = member(pool), called(diff.after.world, fact.at.file)
+    name, device = member(pool), called(diff.after.program, fact.at.file)
     top = "dm-snapshot on " if _waits(diff.after, fact) else "a filesystem on "
     if isinstance(fact, Take):
         claim = (

@@ -68,8 +68,8 @@ class ShrinkerIo(Rule[Starts | Takes]):
     needs = (Gate,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Starts | Takes]]:
-        world = diff.after.world
-        touched = [e for key in diff.touched for e in world.entered(key) if e.slot in SLOTS]
+        program = diff.after.program
+        touched = [e for key in diff.touched for e in program.entered(key) if e.slot in SLOTS]
         for root in dict.fromkeys(e.chain[0] for e in touched):
             io = _weaker(diff, root, _io(diff.after, root), _io(diff.before, root), ("none", "IO"))
             if io is not None:
@@ -78,12 +78,12 @@ class ShrinkerIo(Rule[Starts | Takes]):
             for lock in sorted({e.object for e, _ in _effects(diff.after, root) if e.kind == "lock"}):
                 now, was = _locks(diff.after, root, lock), _locks(diff.before, root, lock)
                 weaker = _weaker(diff, root, now, was, ("none", "IO", "FS"))
-                found = holders(world, lock, world.names.file[root]) if weaker else None
+                found = holders(program, lock, program.names.file[root]) if weaker else None
                 if weaker and found:
                     yield from self._takes(diff, weaker[0], Takes(root, lock, *found))
 
     def _starts(self, diff: Diff, root: str, at: Place, gate: str, was: str) -> Iterator[Candidate[Starts | Takes]]:
-        name = diff.after.world.function(root).name
+        name = diff.after.program.function(root).name
         test = "tests only __GFP_IO" if gate != "none" else "does not test the mask"
         before = "left to a work item" if was == "work" else f"done only with __GFP_{was}"
         yield from self.candidate(
@@ -103,7 +103,7 @@ class ShrinkerIo(Rule[Starts | Takes]):
         )
 
     def _takes(self, diff: Diff, at: Place, found: Takes) -> Iterator[Candidate[Starts | Takes]]:
-        name, guard, function = diff.after.world.function(found.root).name, short(found.lock), found.place.function
+        name, guard, function = diff.after.program.function(found.root).name, short(found.lock), found.place.function
         does = f"allocates with {found.gfp}" if found.holder == "allocates" else "waits for I/O"
         yield from self.candidate(
             diff,
@@ -142,11 +142,11 @@ Gated = list[tuple[Provenance, str]]
 def _below(side: Version, root: str, kinds: Sequence[str], what: str = "") -> list[Place]:
     """The lines at which the shrinker comes to such effects, deepest first."""
     found = [e for e, _ in _effects(side, root) if e.kind in kinds and what in ("", e.object)]
-    return [place for effect in found for place in reversed(side.world.effects.chain(root, effect))]
+    return [place for effect in found for place in reversed(side.program.effects.chain(root, effect))]
 
 
 def _effects(side: Version, root: str) -> list[tuple[Effect, Provenance]]:
-    return list(side.world.does(root).items()) if root in side.world.names.functions else []
+    return list(side.program.does(root).items()) if root in side.program.names.functions else []
 
 
 def _io(side: Version, root: str) -> Gated:
@@ -165,12 +165,12 @@ def _locks(side: Version, root: str, lock: str) -> Gated:
 
 def _counted(side: Version, root: str) -> str:
     """The gfp flag without which ->count_objects() says that there is nothing to free: ->scan_objects() is not called."""
-    beside = side.world.functions(side.world.names.file[root]) if root in side.world.names.functions else ()
-    slots = {key: {e.slot for e in side.world.entered(key) if e.chain == (key,)} for key in beside}
+    beside = side.program.functions(side.program.names.file[root]) if root in side.program.names.functions else ()
+    slots = {key: {e.slot for e in side.program.entered(key) if e.chain == (key,)} for key in beside}
     if SLOTS[0] not in slots.get(root, ()):
         return "none"
     counts = [key for key, found in slots.items() if SLOTS[1] in found]
-    tested = (f.condition for key in counts for f in side.world.own_facts(key) if isinstance(f, Gate) and f.taken)
+    tested = (f.condition for key in counts for f in side.program.own_facts(key) if isinstance(f, Gate) and f.taken)
     return _gate(tested, "none")
 
 
@@ -186,7 +186,7 @@ def _weaker(diff: Diff, root: str, now: Gated, was: Gated, bad: tuple[str, ...])
     found = min(now, key=lambda x: (STRENGTH[x[1]], x[0].line), default=None)
     if found is None or found[1] not in bad or STRENGTH[found[1]] >= STRENGTH[before]:
         return None
-    names = diff.after.world.names
+    names = diff.after.program.names
     return Place(names.file[root], found[0].line, names.functions[root].name), found[1], before
 
 

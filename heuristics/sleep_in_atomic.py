@@ -33,7 +33,7 @@ class SleepInAtomic(Rule[Atomic]):
     needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Atomic]]:
-        for found in interrupting(diff.before.world, diff.after.world, touched(diff)):
+        for found in interrupting(diff.before.program, diff.after.program, touched(diff)):
             inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
             yield from self.candidate(
                 diff,
@@ -45,9 +45,9 @@ class SleepInAtomic(Rule[Atomic]):
                 object=found.object or found.lock,
                 related=[found.ends],
             )
-        for found in sleeping(diff.before.world, diff.after.world, touched(diff)):
+        for found in sleeping(diff.before.program, diff.after.program, touched(diff)):
             lock = words(found.lock) if found.klass != "rcu" else "rcu_read_lock()"
-            held = taken(diff.after.world, found.key, found.lock, found.at)
+            held = taken(diff.after.program, found.key, found.lock, found.at)
             inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
             yield from self.candidate(
                 diff,
@@ -65,7 +65,7 @@ class SleepInAtomic(Rule[Atomic]):
         if found.klass == "interrupt":
             yield Scene.of(
                 "sleep_in_interrupt",
-                sleeps=found.holds(side.world),
+                sleeps=found.holds(side.program),
                 soft=found.lock == "a softirq",
                 call=found.call,
                 function=found.function,
@@ -73,12 +73,12 @@ class SleepInAtomic(Rule[Atomic]):
             )
             return
         if found.klass == "rcu":
-            sleeps, function = found.holds(side.world), found.function
+            sleeps, function = found.holds(side.program), found.function
             yield Scene.of("sleep_in_rcu", sleeps=sleeps, call=found.call, function=function, file=found.at.file)
             return
         yield Scene.of(
             "sleep_in_atomic",
-            sleeps=found.holds(side.world),
+            sleeps=found.holds(side.program),
             lock=words(found.lock),
             call=found.call,
             function=found.function,

@@ -65,7 +65,7 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[WaitBelow | Barrier]]:
         for key in diff.touched:
-            if key not in diff.before.world.names.functions:
+            if key not in diff.before.program.names.functions:
                 continue
             entered = _mapped(diff.after, key)
             waits = _waits(diff.after, key)
@@ -81,13 +81,13 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
     def _found(
         self, diff: Diff, key: str, entered: ExecutionContext, wait: Submit | Wait, later: int = 0
     ) -> Iterator[Candidate[WaitBelow | Barrier]]:
-        function, root = wait.function, diff.after.world.function(entered.chain[0]).name
+        function, root = wait.function, diff.after.program.function(entered.chain[0]).name
         within = f", called by {root}()," if root != function else ""
-        queued = [f for f in diff.before.world.own_facts(key) if isinstance(f, Queue)]
+        queued = [f for f in diff.before.program.own_facts(key) if isinstance(f, Queue)]
         contrast = "If it were left to a work item this could not happen."
         yield from self.candidate(
             diff,
-            WaitBelow(key, wait.call, called(diff.after.world, wait.at.file), later),
+            WaitBelow(key, wait.call, called(diff.after.program, wait.at.file), later),
             f"{function}() waits for I/O ({wait.call}) within {root}()",
             Words(
                 claim=f"{function}(){within} sleeps in {wait.call}(). Bios that are submitted there stay on "
@@ -105,8 +105,8 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
     def _barrier(
         self, diff: Diff, key: str, caller: str, wait: Wait, entered: ExecutionContext
     ) -> Iterator[Candidate[WaitBelow | Barrier]]:
-        test, function = diff.after.world.function(key).name, diff.after.world.function(caller).name
-        root = diff.after.world.function(entered.chain[0]).name
+        test, function = diff.after.program.function(key).name, diff.after.program.function(caller).name
+        root = diff.after.program.function(entered.chain[0]).name
         yield from self.candidate(
             diff,
             Barrier(key, function, short(wait.object) if known(wait.object) else "the barrier"),
@@ -127,7 +127,7 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
 
     def scenes(self, candidate: Candidate[WaitBelow | Barrier], side: Version) -> Iterable[Scene]:
         found, key = candidate.about, candidate.about.key
-        here = key in side.world.names.functions
+        here = key in side.program.names.functions
         if isinstance(found, Barrier):
             yield _scene(found, not (here and _passes_own(side, key)))
         elif found.later:
@@ -146,12 +146,12 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
 
 def _mapped(side: Version, key: str) -> ExecutionContext | None:
     """The way by which a bio comes through the function while its submitter's other bios wait."""
-    return next((e for e in side.world.entered(key) if stacked(e.slot)), None)
+    return next((e for e in side.program.entered(key) if stacked(e.slot)), None)
 
 
 def _waits(side: Version, key: str) -> list[Submit | Wait]:
     """Waits of the function itself for I/O that it may have submitted."""
-    own = side.world.own_facts(key)
+    own = side.program.own_facts(key)
     sync = [f for f in own if isinstance(f, Submit) and f.waits]
     for_io = [f for f in own if isinstance(f, Wait) and f.klass in ("completion", "io") and not f.timeout]
     return [*sync, *for_io]
@@ -159,9 +159,9 @@ def _waits(side: Version, key: str) -> list[Submit | Wait]:
 
 def _later(side: Version, key: str) -> int:
     """How often the function puts itself off: queues a work item whose handler calls it again."""
-    world = side.world
-    works = [f.work for f in world.own_facts(key) if isinstance(f, Queue)]
-    return sum(any(key in world.callees(h) for h in handlers(world, w)) for w in works)
+    program = side.program
+    works = [f.work for f in program.own_facts(key) if isinstance(f, Queue)]
+    return sum(any(key in program.callees(h) for h in handlers(program, w)) for w in works)
 
 
 def _passes_own(side: Version, key: str) -> bool:
@@ -171,9 +171,9 @@ def _passes_own(side: Version, key: str) -> bool:
 def _barriers(side: Version, key: str) -> list[tuple[str, Wait, ExecutionContext]]:
     """Functions that sleep on what this one says, on the way of a bio."""
     found = []
-    for caller in (key, *side.world.callers(key)):
+    for caller in (key, *side.program.callers(key)):
         waits = [
-            f for f in side.world.own_facts(caller) if isinstance(f, Wait) and f.klass == "event" and not f.timeout
+            f for f in side.program.own_facts(caller) if isinstance(f, Wait) and f.klass == "event" and not f.timeout
         ]
         entered = _mapped(side, caller)
         if waits and entered:
@@ -181,13 +181,13 @@ def _barriers(side: Version, key: str) -> list[tuple[str, Wait, ExecutionContext
     return found[:1]
 
 
-def _scene(found: WaitBelow | Barrier, guilty: bool) -> Scene:
+def _scene(found: WaitBelow | Barrier, buggy: bool) -> Scene:
     file, _, function = found.key.rpartition(":")
     if isinstance(found, Barrier):
         return Scene.of(
-            "barrier_in_map", passes_own=not guilty, barrier=found.barrier, function=found.function, file=file
+            "barrier_in_map", passes_own=not buggy, barrier=found.barrier, function=found.function, file=file
         )
-    offloaded, waits = bool(found.later) and not guilty, guilty or bool(found.later)
+    offloaded, waits = bool(found.later) and not buggy, buggy or bool(found.later)
     device = {"device": found.device} if found.device else {}
     given = {"call": found.call, "function": function, "file": file, **device}
     return Scene.of("wait_in_map", waits=waits, offloaded=offloaded, **given)

@@ -144,28 +144,30 @@ def _suspects(diff: Diff) -> set[str]:
     facts = [*diff.added, *diff.removed]
     found = {f.work for f in facts if isinstance(f, Queue)} | {f.object for f in facts if isinstance(f, Flush)}
     changed = {f.object for f in facts if f.__class__.__name__ == "Workqueue"}
-    queues = diff.after.world.links.queued
+    queues = diff.after.program.callgraph.queued
     return found | changed | {work for work, on in queues.items() if changed & set(on)}
 
 
 def _waits(side: Version, objects: set[str]) -> list[QueueWait]:
     found = []
-    world = side.world
-    for key in world.flushers if objects else ():
-        for flush in world.own_facts(key):
+    program = side.program
+    for key in program.flushers if objects else ():
+        for flush in program.own_facts(key):
             if not isinstance(flush, Flush) or flush.object not in objects or flush.cancel:
                 continue
             if flush.of not in ("work", "workqueue") or flush.call in ENDS:
                 continue
-            queues = frozenset({flush.object} if flush.of == "workqueue" else world.links.queued.get(flush.object, ()))
-            entered = world.entered(key)
+            queues = frozenset(
+                {flush.object} if flush.of == "workqueue" else program.callgraph.queued.get(flush.object, ())
+            )
+            entered = program.entered(key)
             for e in entered:
-                own = frozenset(world.links.queued.get(e.runner, ())) if e.context == "work" else frozenset()
+                own = frozenset(program.callgraph.queued.get(e.runner, ())) if e.context == "work" else frozenset()
                 must = e.context in ("reclaim", "writeback") or any(side.rescuer(q) for q in own)
                 found.append(QueueWait(flush, key, queues, e.runner, own, must))
-            if not entered and not world.function(key).static:
+            if not entered and not program.function(key).static:
                 # nobody here calls it: a filesystem's core calls the exported functions of its helpers to write out
-                found.append(QueueWait(flush, key, queues, "", frozenset(), lives(world, flush.at.file) == "FS"))
+                found.append(QueueWait(flush, key, queues, "", frozenset(), lives(program, flush.at.file) == "FS"))
     return found
 
 
@@ -180,12 +182,12 @@ def _faults(side: Version, wait: QueueWait) -> list[str]:
     return []
 
 
-def _scene(found: Flushed, guilty: bool) -> Scene:
+def _scene(found: Flushed, buggy: bool) -> Scene:
     function = found.key.rpartition(":")[2]
     given = {"queue": found.queue, "file": found.file}
     work, runner = short(found.work), short(found.runner)
     if found.kind == "rescuer":
-        return Scene.of("flush_dependency", rescuer=not guilty, work=work, function=function, **given)
+        return Scene.of("flush_dependency", rescuer=not buggy, work=work, function=function, **given)
     if found.kind == "same":
-        return Scene.of("dependent_works", separate=not guilty, first=runner, second=work, **given)
-    return Scene.of("flush_own_queue", own=guilty, work=runner, **given)
+        return Scene.of("dependent_works", separate=not buggy, first=runner, second=work, **given)
+    return Scene.of("flush_own_queue", own=buggy, work=runner, **given)

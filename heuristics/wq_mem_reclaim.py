@@ -67,7 +67,7 @@ class WqMemReclaim(Rule[Stranded]):
         if not any(facts[kind] for facts in (diff.added, diff.removed) for kind in (Workqueue, Queue, Bind)):
             return
         told = set()
-        for item in sorted(diff.after.world.served(), key=_directness):
+        for item in sorted(diff.after.program.served(), key=_directness):
             if item.workqueue in told or not item.ends or diff.after.rescuer(item.workqueue) is not False:
                 continue
             before = _same(diff.before, item.work, item.handler, item.workqueue)
@@ -78,22 +78,24 @@ class WqMemReclaim(Rule[Stranded]):
                 yield from self._found(diff, item, before)
 
     def _found(self, diff: Diff, item: AwaitedWork, before: list[AwaitedWork]) -> Iterator[Candidate[Stranded]]:
-        queue, handler = queue_name(diff.after.world, item.workqueue), item.handler.rpartition(":")[2]
+        queue, handler = queue_name(diff.after.program, item.workqueue), item.handler.rpartition(":")[2]
         made = [fact.at for fact in diff.after.workqueues.get(item.workqueue, ())]
         was = [fact.at for s in before for fact in diff.before.workqueues.get(s.workqueue, ())]
-        device = called(diff.after.world, item.queued.at.file) if stacks(diff.after.world, item.queued.at.file) else ""
+        device = (
+            called(diff.after.program, item.queued.at.file) if stacks(diff.after.program, item.queued.at.file) else ""
+        )
         moved = item.workqueue not in {s.workqueue for s in before}
         found = Stranded(
             queue=queue,
             workqueue=item.workqueue,
-            was=queue_name(diff.before.world, before[0].workqueue) if before else "",
+            was=queue_name(diff.before.program, before[0].workqueue) if before else "",
             work=item.work,
             handler=item.handler,
             file=item.queued.at.file,
             queuer=item.queued.function,
             by="end_io" if item.context == "completion" else "map",
             target=device,
-            pool=kworker(diff.after.world, item.workqueue),
+            pool=kworker(diff.after.program, item.workqueue),
         )
         yield from self.candidate(
             diff,
@@ -136,7 +138,7 @@ def _for_others(item: AwaitedWork) -> bool:
 
 def _same(side: Version, work: str, handler: str, queue: str) -> list[AwaitedWork]:
     """The work item on that queue; where it never is on that one, on those that it is on."""
-    found = [s for s in side.world.served() if (s.work, s.handler) == (work, handler)]
+    found = [s for s in side.program.served() if (s.work, s.handler) == (work, handler)]
     return [s for s in found if s.workqueue == queue] or found
 
 

@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 
 
 class Version:
-    """One side of a change: its world, and the facts of the files that the change touches."""
+    """One side of a change: its program, and the facts of the files that the change touches."""
 
     def __init__(
         self, source: Source, paths: Sequence[str], near: Version | None = None, reach: Reach | None = None
@@ -39,24 +39,24 @@ class Version:
         return Version(source, self._all, near, self._reach)
 
     @cached_property
-    def world(self) -> Program:
+    def program(self) -> Program:
         """The program around the change."""
         return programs.around(self.source, self._all, self._reach.files if self._reach else ())
 
     def unit(self, path: str) -> TranslationUnit | None:
         """What a file says, its functions without their bodies; None where it cannot be read."""
-        return self.world.names.units.get(path)
+        return self.program.names.units.get(path)
 
     @cached_property
     def facts(self) -> Facts:
         """Facts of the touched files; none where this side has none of them."""
-        return self.world.facts(self.paths) if self.paths else Facts()
+        return self.program.facts(self.paths) if self.paths else Facts()
 
     @cached_property
     def workqueues(self) -> dict[str, tuple[Workqueue, ...]]:
-        """Every workqueue that the world makes, by identity, each with the places that make it."""
+        """Every workqueue that the program makes, by identity, each with the places that make it."""
         found: dict[str, tuple[Workqueue, ...]] = {}
-        for _, fact in self.world.all(Workqueue):
+        for _, fact in self.program.all(Workqueue):
             name = fact.object.rpartition(":")[2]  # known everywhere, though static where it is made
             queue = name if name in KERNEL.global_workqueues else fact.object
             found[queue] = (*found.get(queue, ()), fact)
@@ -67,7 +67,7 @@ class Version:
         if object in KERNEL.global_workqueues:
             return False
         name, file = owner(object), object.rpartition(":")[0]
-        declared = self.world.names.declaring(name) if name else [file] if file else []
+        declared = self.program.names.declaring(name) if name else [file] if file else []
         return any(not path.startswith("include/") for path in declared)
 
     def has(self, object: str = "", flag: str = "") -> bool:
@@ -80,14 +80,14 @@ class Version:
 
     def scopes(self, key: str) -> tuple[Lock, ...]:
         """The memalloc scopes that a function opens."""
-        own = self.world.own_facts(key) if key in self.world.names.functions else ()
+        own = self.program.own_facts(key) if key in self.program.names.functions else ()
         return tuple(f for f in own if isinstance(f, Lock) and f.klass == "scope")
 
     def reads(self, key: str, object: str) -> tuple[Place, ...]:
         """Where a function reads an object, itself or through a local; its lines, in the order of the text."""
-        if key not in self.world.names.functions:
+        if key not in self.program.names.functions:
             return ()
-        body = self.world.body(key)
+        body = self.program.body(key)
         return tuple(Place(body.file, line, body.name) for line in reads(body, object))
 
     def rescuer(self, workqueue: str) -> bool | None:
@@ -128,7 +128,7 @@ class Diff:
 
     def build(self) -> None:
         """Make both programs and find the facts of the change, so that no question of a rule has to wait for them."""
-        _ = self.before.world, self.after.world, self.added, self.removed, self.touched
+        _ = self.before.program, self.after.program, self.added, self.removed, self.touched
 
     def noting(self, search: Iterable[Found | Cut]) -> Iterator[Found]:
         """What a search finds; what it did not look at is noted."""
@@ -181,15 +181,15 @@ class Diff:
         for version, side in ((self.after, Side.AFTER), (self.before, Side.BEFORE)):
             for path in version.paths:
                 lines = set(self._lines(side).get(path, ()))
-                for key in version.world.functions(path):
-                    function = version.world.function(key)
+                for key in version.program.functions(path):
+                    function = version.program.function(key)
                     inside = {line for line in lines if function.line <= line <= function.end}
                     if inside:
                         found[key] = None
                         lines -= inside
                 if lines:
                     found.update(dict.fromkeys(self._reworded(path)))
-        return tuple(key for key in found if key in self.after.world.names.functions)
+        return tuple(key for key in found if key in self.after.program.names.functions)
 
     @cached_property
     def near(self) -> tuple[Fact, ...]:
@@ -198,21 +198,21 @@ class Diff:
             fact
             for version in (self.before, self.after)
             for key in self.touched
-            if key in version.world.names.functions
-            for fact in version.world.own_facts(key)
+            if key in version.program.names.functions
+            for fact in version.program.own_facts(key)
         ]
         return (*own, *self.added, *self.removed)
 
     def _reworded(self, path: str) -> Iterator[str]:
         """Functions of a file whose facts differ, when a macro of the file does."""
-        old, new = self.before.world, self.after.world
+        old, new = self.before.program, self.after.program
         if {path} - old.names.units.keys() or {path} - new.names.units.keys():
             return
         if old.names.units[path].defines == new.names.units[path].defines:
             return
         for key in new.functions(path):
             if key in old.names.functions:
-                was, now = ([f.identity for f in world.own_facts(key)] for world in (old, new))
+                was, now = ([f.identity for f in program.own_facts(key)] for program in (old, new))
                 if was != now:
                     yield key
 

@@ -97,13 +97,13 @@ MAX_USERS_OF_NAME = 6
 MAX_CALLS_WITHIN_FILE = 4
 """Calls within a file that are followed."""
 MAX_FAMILIES_IN_MEMORY = 2
-"""Scopes of which worlds are kept in memory."""
+"""Scopes of which programs are kept in memory."""
 MAX_PROGRAMS_OF_FAMILY = 3
-"""Worlds of one scope that are kept: the one on disk, and those led on from it last."""
+"""Programs of one scope that are kept: the one on disk, and those led on from it last."""
 MAX_FILES_LED_ON = 40
-"""A world in which more files differ is made anew."""
+"""A program in which more files differ is made anew."""
 MAX_FILES_NOT_STORED = 8
-"""A world in which more files differ than on the disk is put there in its place."""
+"""A program in which more files differ than on the disk is put there in its place."""
 
 # --- What gets stuck (detect) ----------------------------------------------------------------------------------------
 

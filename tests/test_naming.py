@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from small import world
+from small import program
 
 from reviewbot.detect.edges import Actor
 from reviewbot.replay.naming import ObjectNames
@@ -23,7 +23,7 @@ static void look(struct box *kept) { }
 
 
 def names(function: str, *others: str) -> ObjectNames:
-    made = world(CODE)
+    made = program(CODE)
     at = Place(FILE, made.function(f"{FILE}:{function}").line, function)
     related = tuple(Place(FILE, 1, other) for other in others)
     return ObjectNames(made, Finding(rule="x", at=at, message="m", related=related))
@@ -36,7 +36,7 @@ def test_the_function_that_is_spoken_of_says_how_a_field_is_called() -> None:
 
 
 def test_the_functions_that_a_rule_knows_of_are_spoken_of_too() -> None:
-    made = world(CODE)
+    made = program(CODE)
     finding = Finding(rule="x", at=Place(FILE, 1, "look"), message="m")
     about = Actor((f"{FILE}:open",), at=Place(FILE, 1))
     assert ObjectNames(made, finding).text("holds box->lock") == "holds b->lock"
@@ -49,7 +49,7 @@ def test_what_the_code_says_already_stays() -> None:
 
 
 def test_two_fields_never_have_one_name() -> None:
-    made = world(
+    made = program(
         "struct one { struct mutex lock; };\nstruct two { struct mutex lock; };\n"
         "static void f(struct one *c) { mutex_lock(&c->lock); }\nstatic void g(struct two *c) { mutex_lock(&c->lock); }\n"
     )
@@ -96,7 +96,7 @@ static struct target_type box_target = { .name = "box", .map = box_map };
 
 
 def test_workers_are_named_by_queue_and_pool() -> None:
-    made = world(QUEUES)
+    made = program(QUEUES)
     assert queue_name(made, "box.wq") == "kboxd"
     assert queue_name(made, "box.slow") == "box->slow"
     assert kworker(made, "box.wq") == "worker of the highpri pool"

@@ -175,7 +175,7 @@ def test_both_programs_are_built_before_the_first_rule_is_asked(tree: Path, only
     reviewed(tree)
     change, before, after = Asks.made
     assert {"added", "removed", "touched"} <= change
-    assert {"world", "facts"} <= before & after
+    assert {"program", "facts"} <= before & after
 
 
 def test_a_program_that_cannot_be_built_is_one_note_and_a_comment(

@@ -65,10 +65,10 @@ class Missed(Value, frozen=True):
 
 
 class AnnouncementIndex(Component):
-    """Who writes, wakes and sleeps in a world."""
+    """Who writes, wakes and sleeps in a program."""
 
-    def __init__(self, world: Program) -> None:
-        super().__init__(world)
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
         self.silences: dict[tuple[Announcement, tuple[str, ...]], Silence | Cut | None] = {}
         """What `silence` found."""
         self._found: dict[object, frozenset[str]] = {}
@@ -77,14 +77,14 @@ class AnnouncementIndex(Component):
     @cached_property
     def _written(self) -> dict[str, list[tuple[str, Write]]]:
         found: dict[str, list[tuple[str, Write]]] = {}
-        for key, write in self.world.all(Write):
+        for key, write in self.program.all(Write):
             found.setdefault(member(write.object), []).append((key, write))
         return found
 
     @cached_property
     def _woken(self) -> dict[str, list[tuple[str, str]]]:
         found: dict[str, list[tuple[str, str]]] = {}
-        for key, fact in (*self.world.all(Wake), *self.world.all(Queue)):
+        for key, fact in (*self.program.all(Wake), *self.program.all(Queue)):
             for wake in _woken(fact):
                 found.setdefault(member(wake), []).append((key, wake))
         return found
@@ -92,7 +92,7 @@ class AnnouncementIndex(Component):
     @cached_property
     def _sleeping(self) -> dict[str, list[tuple[str, Wait]]]:
         found: dict[str, list[tuple[str, Wait]]] = {}
-        for key, fact in self.world.all(Wait):
+        for key, fact in self.program.all(Wait):
             if not fact.timeout and not fact.announce:
                 found.setdefault(fact.object, []).append((key, fact))
         return found
@@ -115,7 +115,7 @@ class AnnouncementIndex(Component):
             found = set(keys)
             edge = set(found)
             for _ in range(MAX_CALLS_ABOVE_WAKE):
-                edge = {caller for key in edge for caller in self.world.callers(key)} - found
+                edge = {caller for key in edge for caller in self.program.callers(key)} - found
                 found |= edge
             self._found[name] = frozenset(found)
         return self._found[name]
@@ -124,7 +124,7 @@ class AnnouncementIndex(Component):
         """The sleeps on a wait queue that nothing but a wake-up ends, with what they test, also in what they call."""
         if wake not in self._sleeps:
             self._sleeps[wake] = tuple(
-                (fact, (*fact.reads, *_inside(self.world, key, fact))) for key, fact in self._sleeping.get(wake, ())
+                (fact, (*fact.reads, *_inside(self.program, key, fact))) for key, fact in self._sleeping.get(wake, ())
             )
         return self._sleeps[wake]
 
@@ -133,8 +133,8 @@ class AnnouncementIndex(Component):
         sleeps = {r for _, tested in self.sleeps(wake) for r in tested}
         return sleeps | {
             fact.object
-            for handler in handlers(self.world, wake)
-            for fact in _below(self.world, handler)
+            for handler in handlers(self.program, wake)
+            for fact in _below(self.program, handler)
             if isinstance(fact, Write) and fact.op == "take" and known(fact.object)
         }
 
@@ -147,16 +147,16 @@ class AnnouncementIndex(Component):
     def _ends(self, told: Announcement, fact: Wait) -> bool:
         """Whether a change can end a sleep: by what the condition says, else by what most sleeps wait for; any where
         nothing else wakes."""
-        condition = _condition(self.world, f"{fact.at.file}:{fact.function}", fact)
+        condition = _condition(self.program, f"{fact.at.file}:{fact.function}", fact)
         wanted = senses(condition[0], condition[1]).get(told.tested) if condition else None
         if wanted is not None and told.op in SETS:
             return SETS[told.op] == wanted
         return told.op in ENDS or not self.waking(told.wake)
 
 
-def index(world: Program) -> AnnouncementIndex:
-    """The index of a world, made once."""
-    return world.component(AnnouncementIndex)
+def index(program: Program) -> AnnouncementIndex:
+    """The index of a program, made once."""
+    return program.component(AnnouncementIndex)
 
 
 class Announcing(Extractor):
@@ -164,14 +164,14 @@ class Announcing(Extractor):
 
     most = MAX_ANNOUNCER_STATES
 
-    def __init__(self, world: Program, told: Announcement, route: tuple[str, ...]) -> None:
-        super().__init__(world, (), {told.wake}, ())
+    def __init__(self, program: Program, told: Announcement, route: tuple[str, ...]) -> None:
+        super().__init__(program, (), {told.wake}, ())
         self.told, self.route = told, dict(pairwise((*route, route[-1])))
-        self.index = index(world)
+        self.index = index(program)
         self._written: dict[str, dict[tuple[int, str], list[Write]]] = {}
 
     def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
-        if seen.apart or self.world.function(target).unreadable:
+        if seen.apart or self.program.function(target).unreadable:
             return False
         writes = target in self.index.writing(self.told)
         if writes and target != self.route.get(frame.key, target):
@@ -181,7 +181,7 @@ class Announcing(Extractor):
     def _writes(self, key: str, line: int, call: str) -> list[Write]:
         if key not in self._written:
             found = self._written[key] = {}
-            for fact in self.world.own_facts(key):
+            for fact in self.program.own_facts(key):
                 if isinstance(fact, Write) and _op(fact) == self.told.op:
                     found.setdefault((fact.at.line, fact.call), []).append(fact)
         return self._written[key].get((line, call), [])
@@ -199,7 +199,7 @@ class Announcing(Extractor):
     def _primitive(
         self, frame: Frame, after: LockState, acts: tuple[CallAct, ...], call: Call, place: Place, text: str
     ) -> Iterator[tuple[SlicedOp | None, Hashable]]:
-        here = [f for f in self.world.own_facts(frame.key) if isinstance(f, Site) and f.at.line == call.line]
+        here = [f for f in self.program.own_facts(frame.key) if isinstance(f, Site) and f.at.line == call.line]
         found = [w for f in here if f.call == call.callee for w in _woken(f)]
         wakes = [w for w in found if self._bind(w, frame) == self.told.wake]
         writes = self._hits(frame, call.line, call.callee)
@@ -266,12 +266,12 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
                 )
 
 
-def _asks(world: Program, key: str, told: Announcement, sleeper: Wait | None) -> bool:
+def _asks(program: Program, key: str, told: Announcement, sleeper: Wait | None) -> bool:
     """Whether a function, or one through which it wakes, asks first if anybody sleeps: looks at the wait queue, or at
     what the sleeper sets itself."""
-    by = () if sleeper is None else world.own_facts(f"{sleeper.at.file}:{sleeper.function}")
+    by = () if sleeper is None else program.own_facts(f"{sleeper.at.file}:{sleeper.function}")
     own = {fact.object for fact in by if isinstance(fact, Write)}
-    for body in map(world.body, _through(world, key, index(world).waking(told.wake))):
+    for body in map(program.body, _through(program, key, index(program).waking(told.wake))):
         conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
         if any(body.identity(part) == told.wake for when in conditions for part in parts(when)):
             return True
@@ -280,11 +280,11 @@ def _asks(world: Program, key: str, told: Announcement, sleeper: Wait | None) ->
     return False
 
 
-def _through(world: Program, key: str, among: Collection[str]) -> set[str]:
+def _through(program: Program, key: str, among: Collection[str]) -> set[str]:
     """A function, and those of `among` that it calls, down to NEAR calls below it."""
     found, edge = {key}, {key}
     for _ in range(MAX_CALLS_ABOVE_WAKE):
-        edge = {callee for caller in edge for callee in world.callees(caller) if callee in among} - found
+        edge = {callee for caller in edge for callee in program.callees(caller) if callee in among} - found
         found |= edge
     return found
 
@@ -304,9 +304,9 @@ def _lost(before: Program, after: Program, told: Announcement, way: tuple[str, .
     return tuple(b for a, b in zip(was.writes, now.writes, strict=True) if b in now.silent and a not in was.silent)
 
 
-def _cuts(worlds: Iterable[Program], told: Announcement, way: tuple[str, ...]) -> list[Cut]:
+def _cuts(programs: Iterable[Program], told: Announcement, way: tuple[str, ...]) -> list[Cut]:
     """What cut the search for the writes that are not announced, as far as it was made."""
-    found = [index(world).silences.get((told, way)) for world in worlds]
+    found = [index(program).silences.get((told, way)) for program in programs]
     return [cut for cut in found if isinstance(cut, Cut)]
 
 
@@ -318,21 +318,21 @@ class Silence(NamedTuple):
     silent: tuple[Place, ...]
 
 
-def silence(world: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
+def silence(program: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
     """The writes of a function, and which can stay without a wake-up; None where it never writes or is not readable, what
     cut the search where it is too large.
 
     way: the function, and the callees through which it writes, down to the one of which every write counts.
     """
-    silences = index(world).silences
+    silences = index(program).silences
     if (told, way) not in silences:
-        silences[told, way] = _silence(world, told, way)
+        silences[told, way] = _silence(program, told, way)
     return silences[told, way]
 
 
-def _silence(world: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
+def _silence(program: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
     try:
-        automaton = Announcing(world, told, way).automaton(way[0])
+        automaton = Announcing(program, told, way).automaton(way[0])
     except TooLarge as error:
         return error.cut
     except Unreadable:
@@ -357,8 +357,8 @@ def _untold(automaton: TaskAutomaton) -> set[int]:
     return found
 
 
-def _wakes(world: Program, key: str) -> set[str]:
-    return {wake for effect in world.does(key) if (wake := _wake(effect))}
+def _wakes(program: Program, key: str) -> set[str]:
+    return {wake for effect in program.does(key) if (wake := _wake(effect))}
 
 
 def _wake(effect: Effect) -> str:
@@ -368,17 +368,17 @@ def _wake(effect: Effect) -> str:
     return effect.detail if effect.kind == "queue" and known(effect.detail) else ""
 
 
-def _announces(world: Program, key: str) -> Iterator[tuple[Announcement, str, Place]]:
+def _announces(program: Program, key: str) -> Iterator[tuple[Announcement, str, Place]]:
     """What a function writes and wakes for; itself, or the callee that writes; and where it wakes."""
     seen = set()
-    for effect, reason in world.does(key).items():
+    for effect, reason in program.does(key).items():
         wake = _wake(effect)
         if wake != RUN and not known(wake):
             continue
-        at = Place(world.names.file[key], reason.line, world.function(key).name)
-        tested = index(world).tested(wake)
-        for by in (key, *world.callees(key)):
-            for fact in world.own_facts(by) if by == key else _below(world, by):
+        at = Place(program.names.file[key], reason.line, program.function(key).name)
+        tested = index(program).tested(wake)
+        for by in (key, *program.callees(key)):
+            for fact in program.own_facts(by) if by == key else _below(program, by):
                 if isinstance(fact, Write) and known(fact.object):
                     told = Announcement(fact.object, _op(fact), wake)
                     wanted = fact.op == "put" if wake == RUN else fact.object in tested
@@ -387,9 +387,9 @@ def _announces(world: Program, key: str) -> Iterator[tuple[Announcement, str, Pl
                         yield told, by, at
 
 
-def _below(world: Program, key: str) -> Iterator[Fact]:
-    for k in (key, *world.callees(key)):
-        yield from world.own_facts(k)
+def _below(program: Program, key: str) -> Iterator[Fact]:
+    for k in (key, *program.callees(key)):
+        yield from program.own_facts(k)
 
 
 def _op(write: Write) -> str:
@@ -397,14 +397,14 @@ def _op(write: Write) -> str:
     return f"={int(write.value not in FALSE)}" if write.op == "=" and write.value else write.op
 
 
-def _inside(world: Program, key: str, fact: Wait) -> tuple[str, ...]:
-    found = _condition(world, key, fact)
-    return reads(*found, world.links) if found else ()
+def _inside(program: Program, key: str, fact: Wait) -> tuple[str, ...]:
+    found = _condition(program, key, fact)
+    return reads(*found, program.callgraph) if found else ()
 
 
-def _condition(world: Program, key: str, fact: Wait) -> tuple[Body, Expr] | None:
+def _condition(program: Program, key: str, fact: Wait) -> tuple[Body, Expr] | None:
     """What a call that sleeps is told to wait for."""
-    view = world.view(key)
+    view = program.view(key)
     for made, effect in view.having(schema.WaitGroup):
         condition = view.arg(made.call, effect.condition)
         if made.call.line == fact.at.line and condition is not None:

@@ -34,11 +34,11 @@ class Unwoken(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def always(self, world: Program) -> bool:
+    def always(self, program: Program) -> bool:
         """Whether the completion comes on a side: on every way, or, where nobody else gives it, at all."""
-        if self.key not in world.names.functions:
+        if self.key not in program.names.functions:
             return False
-        return self.object in _wakes(world, self.key) if self.only else gives(world, self.key, self.object) is True
+        return self.object in _wakes(program, self.key) if self.only else gives(program, self.key, self.object) is True
 
 
 def unwoken(before: Program, after: Program, names: Names) -> Iterator[Unwoken]:
@@ -60,22 +60,22 @@ def unwoken(before: Program, after: Program, names: Names) -> Iterator[Unwoken]:
                 yield Unwoken(key=key, object=what, at=at, waiter=waiter.at, call=waiter.call, only=only)
 
 
-def _wakes(world: Program, key: str) -> set[str]:
+def _wakes(program: Program, key: str) -> set[str]:
     """Completions that a function gives, by itself or through its calls."""
-    if key not in world.names.functions:
+    if key not in program.names.functions:
         return set()
-    return {e.object for e in world.does(key) if e.kind == "wake" and e.detail == "completion" and known(e.object)}
+    return {e.object for e in program.does(key) if e.kind == "wake" and e.detail == "completion" and known(e.object)}
 
 
-def _given(world: Program, what: str) -> bool:
+def _given(program: Program, what: str) -> bool:
     """Whether anybody gives a completion."""
-    return any(fact.object == what for _, fact in world.all(Wake))
+    return any(fact.object == what for _, fact in program.all(Wake))
 
 
-def gives(world: Program, key: str, what: str) -> bool | None:
+def gives(program: Program, key: str, what: str) -> bool | None:
     """Whether every way through a function wakes; None when that cannot be said."""
     try:
-        automaton = Extractor(world, (), {what}, ()).automaton(key)
+        automaton = Extractor(program, (), {what}, ()).automaton(key)
     except Unreadable:
         return None
     return not _reaches_end(automaton)
@@ -86,21 +86,22 @@ def _lost(before: Program, after: Program, key: str, what: str) -> bool:
     return not _passes_by(before, key, what) and gives(before, key, what) is True and gives(after, key, what) is False
 
 
-def _passes_by(world: Program, key: str, what: str) -> bool:
+def _passes_by(program: Program, key: str, what: str) -> bool:
     """Whether ways lead out of a function without a call that may wake, if no condition rules them out.
 
     No program has to be made of the function to see that.
     """
-    body = world.body(key)
+    body = program.body(key)
     blocks = body.function.blocks
-    lines = {fact.at.line for fact in world.own_facts(key) if isinstance(fact, Wake) and fact.object == what}
+    lines = {fact.at.line for fact in program.own_facts(key) if isinstance(fact, Wake) and fact.object == what}
     todo, seen = [0], {0}
     while todo:
         block = blocks[todo.pop()]
         if any(
             isinstance(event, CallEvent)
             and (
-                event.call.line in lines or any(what in _wakes(world, k) for k in world.links.reached(key, event.call))
+                event.call.line in lines
+                or any(what in _wakes(program, k) for k in program.callgraph.reached(key, event.call))
             )
             for event in block.events
         ):
@@ -126,21 +127,21 @@ def _reaches_end(automaton: TaskAutomaton) -> bool:
     return False
 
 
-def _waiter(world: Program, what: str, waker: str) -> Wait | None:
+def _waiter(program: Program, what: str, waker: str) -> Wait | None:
     """Who waits for it without a time limit; the completion may be one on his stack."""
-    for key in world.sleepers:
-        for fact in world.own_facts(key):
+    for key in program.sleepers:
+        for fact in program.own_facts(key):
             if not isinstance(fact, Wait) or fact.klass != "completion" or fact.timeout:
                 continue
-            if fact.object == what or (scope(fact.object) is Scope.STACK and _lent(world, key, fact, what, waker)):
+            if fact.object == what or (scope(fact.object) is Scope.STACK and _lent(program, key, fact, what, waker)):
                 return fact
     return None
 
 
-def _lent(world: Program, key: str, wait: Wait, what: str, waker: str) -> bool:
+def _lent(program: Program, key: str, wait: Wait, what: str, waker: str) -> bool:
     """Whether a completion on a stack is what others know as `what`: by the struct that it is in, or because its
     address is put there; where that could be anything, by who also names the function that completes it."""
-    body = world.body(key)
+    body = program.body(key)
     local, _, inside = wait.object.partition("()")[2].partition(".")
     if local in body.locals and not body.locals[local].pointers and inside:
         return f"{body.names.resolve(body.locals[local]).name}.{inside}" == what
@@ -167,11 +168,11 @@ def _unarmed(before: Program, after: Program, key: str, what: str) -> bool:
     return bool(new and arming) and all(new & _asked(after, k) for k in arming)
 
 
-def _asked(world: Program, key: str) -> set[str]:
+def _asked(program: Program, key: str) -> set[str]:
     """What the conditions of a function look at."""
-    body = world.body(key)
+    body = program.body(key)
     conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
-    return {read for when in conditions for read in reads(body, when, world.links)}
+    return {read for when in conditions for read in reads(body, when, program.callgraph)}
 
 
 __all__ = ["Unwoken", "gives", "unwoken"]

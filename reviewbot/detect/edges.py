@@ -120,7 +120,7 @@ class Edge(NamedTuple):
 
 
 def edges(
-    world: Program,
+    program: Program,
     key: str,
     wanted: Callable[[Effect], bool] | None = None,
     classes: frozenset[str] = REAL,
@@ -132,15 +132,15 @@ def edges(
     the only lock that counts; empty for all.
     """
     wanted = wanted or waits
-    if world.function(key).unreadable or world.function(key).macro:
+    if program.function(key).unreadable or program.function(key).macro:
         return
-    ways = tuple(sorted(world.entry(key), key=lambda way: (len(way.held), len(way.chain))))
+    ways = tuple(sorted(program.entry(key), key=lambda way: (len(way.held), len(way.chain))))
 
     @cache
     def under(here: tuple[Held, ...], dropped: frozenset[str]) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
         return _under(ways, here, dropped, classes, lock)
 
-    for fact in world.own_facts(key):
+    for fact in program.own_facts(key):
         if isinstance(fact, Site):
             reads = fact.reads if isinstance(fact, Wait) else ()
             for effect in own([fact]):
@@ -148,7 +148,7 @@ def edges(
                     here = _held(fact.held, fact.maybe)
                     for held, chain, every in under(here, frozenset(fact.dropped)):
                         yield Edge(held, effect, key, fact.at, (), chain, every, reads)
-    view = world.view(key)
+    view = program.view(key)
     outside = any(way.held for way in ways)
     for made in view.made:
         here = _held(made.at.held, made.at.maybe)
@@ -159,17 +159,17 @@ def edges(
         gone = frozenset(made.at.dropped)
         if not under(here, gone):
             continue
-        targets = view.links.reached(key, made.call)
-        if not targets or len(targets) > 4 or world.has_context(key, made.call):
+        targets = view.callgraph.reached(key, made.call)
+        if not targets or len(targets) > 4 or program.has_context(key, made.call):
             continue
         for target in targets:
-            world.does(target)
-            for effect, inner, reason in world.effects.call(view, made, target):
+            program.does(target)
+            for effect, inner, reason in program.effects.call(view, made, target):
                 if not wanted(effect) or not _means(effect):
                     continue
                 if found := under(here, reason.dropped | gone):
-                    down = world.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
-                    reads = _tested(world, down, effect)
+                    down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
+                    reads = _tested(program, down, effect)
                     for held, chain, every in found:
                         yield Edge(held, effect, key, view.place(made.call.line), down, chain, every, reads)
 
@@ -211,17 +211,17 @@ def waits(effect: Effect) -> bool:
     return bool(effect.object) and effect.kind == "wait" and effect.detail in UNTIMED
 
 
-def _tested(world: Program, down: tuple[Place, ...], effect: Effect) -> tuple[str, ...]:
+def _tested(program: Program, down: tuple[Place, ...], effect: Effect) -> tuple[str, ...]:
     """What the sleep at the end of a chain of calls tests."""
     if effect.kind != "wait" or not down:
         return ()
     last = down[-1]
-    for fact in world.own_facts(f"{last.file}:{last.function}"):
+    for fact in program.own_facts(f"{last.file}:{last.function}"):
         if isinstance(fact, Wait) and fact.at.line == last.line:
             return fact.reads
     return ()
 
 
-def changed(world: Program, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Keys (`file:name`) of those functions, given as (file, name), that the world has; each once, in order."""
-    return tuple(dict.fromkeys(k for file, name in names if (k := f"{file}:{name}") in world.names.functions))
+def changed(program: Program, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Keys (`file:name`) of those functions, given as (file, name), that the program has; each once, in order."""
+    return tuple(dict.fromkeys(k for file, name in names if (k := f"{file}:{name}") in program.names.functions))

@@ -18,38 +18,38 @@ from reviewbot.limits import MAX_CALLS_TO_KERNEL_LOCK, MAX_CALLS_TO_LOCK
 
 
 class Providers(Component):
-    """Indices over a world for finding who can end a wait: who takes a lock, who wakes, who runs. Each is made on first
+    """Indices over a program for finding who can end a wait: who takes a lock, who wakes, who runs. Each is made on first
     use."""
 
-    def __init__(self, world: Program) -> None:
-        super().__init__(world)
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
         self._edges: dict[str, tuple[Edge, ...]] = {}
 
     @cached_property
     def holders(self) -> dict[str, list[str]]:
         """Lock -> keys of the functions that hold it at some call of theirs."""
         found: dict[str, list[str]] = {}
-        locking = self._locking()
-        for key in self.world.functions():
-            if key in locking and not self.world.names.functions[key].macro:
-                places = self.world.locking.record(key).at.values()
+        locksets = self._locksets()
+        for key in self.program.functions():
+            if key in locksets and not self.program.names.functions[key].macro:
+                places = self.program.locksets.record(key).at.values()
                 for lock in dict.fromkeys(h.lock for at in places for h in at.held):
                     found.setdefault(lock, []).append(key)
-        for key, roots in sorted(self.world.links.roots.items()):
+        for key, roots in sorted(self.program.callgraph.roots.items()):
             for root in roots:
                 for lock in KERNEL.slots[root.slot].holds if root.slot in KERNEL.slots else ():
                     _put(found, lock.partition(" ")[0], key)
         return found
 
-    def _locking(self) -> set[str]:
+    def _locksets(self) -> set[str]:
         """Functions that may hold something at a call: those that take it, and the callers of those that leave it held."""
-        found = {key for key, _ in self.world.all(Lock)}
+        found = {key for key, _ in self.program.all(Lock)}
         todo = list(found)
         while todo:
             key = todo.pop()
-            record = self.world.locking.record(key)
+            record = self.program.locksets.record(key)
             if record.changes or record.escapes:
-                above = self.world.links.callers.get(key, set()) - found
+                above = self.program.callgraph.callers.get(key, set()) - found
                 found |= above
                 todo += above
         return found
@@ -57,17 +57,17 @@ class Providers(Component):
     @cached_property
     def takers(self) -> dict[str, list[str]]:
         """Lock -> keys of the functions that take it."""
-        return self._doing((f.lock, key) for key, f in self.world.all(Lock) if f.how in ("acquire", "killable"))
+        return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in ("acquire", "killable"))
 
     @cached_property
     def wakers(self) -> dict[str, list[str]]:
         """Event, completion -> keys of the functions that wake it."""
-        return self._doing((f.object, key) for key, f in self.world.all(Wake))
+        return self._doing((f.object, key) for key, f in self.program.all(Wake))
 
     def _doing(self, what: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for object_, key in what:
-            if not self.world.names.functions[key].macro:
+            if not self.program.names.functions[key].macro:
                 _put(found, object_, key)
         return found
 
@@ -75,7 +75,7 @@ class Providers(Component):
         """The hold-and-wait edges of a function, by its key."""
         found = self._edges.get(key)
         if found is None:
-            found = self._edges[key] = tuple(edges(self.world, key))
+            found = self._edges[key] = tuple(edges(self.program, key))
         return found
 
     def of(self, edge: Edge) -> tuple[Actor, ...]:
@@ -97,23 +97,23 @@ class Providers(Component):
             return effect.kind == "lock" and effect.object == wanted
 
         for key in self.holders.get(other_lock, ()):
-            for other in edges(self.world, key, takes, lock=other_lock):
+            for other in edges(self.program, key, takes, lock=other_lock):
                 if not _both_read(other.lock.mode, edge.effect.detail) or other_lock in KERNEL.written:
                     yield other.actor(self.context(other.chain[0]))
                     break
 
     def _flushed(self, edge: Edge) -> Iterator[Actor]:
-        links, effect = self.world.links, edge.effect
+        callgraph, effect = self.program.callgraph, edge.effect
         works = {effect.object}
         if effect.detail == "workqueue":
-            works = {work for work, queues in links.queued.items() if effect.object in queues}
+            works = {work for work, queues in callgraph.queued.items() if effect.object in queues}
         if effect.detail == "thread":
-            for started in links.started:
-                body = self.world.view(started.key)
+            for started in callgraph.started:
+                body = self.program.view(started.key)
                 if any(m.call.line == started.line and body.result(m.call) == effect.object for m in body.made):
                     yield Actor(chain=(started.handler,), context="thread", flushed=effect.object)
             return
-        for bound in links.bound:
+        for bound in callgraph.bound:
             if bound.work in works:
                 yield Actor(chain=(bound.handler,), context="work", flushed=bound.work)
 
@@ -128,18 +128,18 @@ class Providers(Component):
     def _writes(self, key: str, reads: tuple[str, ...]) -> bool:
         """Whether the function, or one next to it, changes what the sleep tests."""
         wanted = {r.partition(" & ")[0] for r in reads}
-        near = (key, *self.world.callers(key), *self.world.callees(key))
+        near = (key, *self.program.callers(key), *self.program.callees(key))
         return any(
             isinstance(fact, Write) and fact.object.partition(" & ")[0] in wanted
             for k in near
-            for fact in self.world.own_facts(k)
+            for fact in self.program.own_facts(k)
         )
 
     def _roots(self, key: str) -> list[tuple[str, tuple[str, ...]]]:
-        entered = self.world.entered(key)
+        entered = self.program.entered(key)
         if entered:
             return [(e.context, e.chain) for e in entered]
-        return [("", way.chain) for way in self.world.entry(key)]
+        return [("", way.chain) for way in self.program.entry(key)]
 
     def related(self, edge: Edge, actor: Actor) -> bool:
         """Whether the two can meet on one object: a lock of this code, or code of one file.
@@ -166,18 +166,18 @@ class Providers(Component):
 
     def _declares(self, struct: str) -> bool:
         """Whether a struct is one of this code."""
-        return any(not path.startswith("include/") for path in self.world.names.declaring(struct))
+        return any(not path.startswith("include/") for path in self.program.names.declaring(struct))
 
     def context(self, key: str) -> str:
         """Name of the first context that the function at the root of a chain runs in; empty when none is known."""
-        return next((e.context for e in self.world.entered(key)), "")
+        return next((e.context for e in self.program.entered(key)), "")
 
     def writer(self, lock: str) -> Actor | None:
         """A function that takes the rwsem for write, with its way from the root of a context."""
         for key in self.takers.get(lock, ()):
-            for fact in self.world.own_facts(key):
+            for fact in self.program.own_facts(key):
                 if isinstance(fact, Lock) and fact.lock == lock and fact.mode == "w" and fact.how == "acquire":
-                    chain = min(self.world.entry(key), key=lambda way: len(way.chain)).chain
+                    chain = min(self.program.entry(key), key=lambda way: len(way.chain)).chain
                     return Actor(chain=chain, context=self.context(chain[0]), at=fact.at)
         return None
 
@@ -192,55 +192,55 @@ def _both_read(first: str, second: str) -> bool:
     return first == second == "r"
 
 
-def providers(world: Program) -> Providers:
-    """The indices of a world."""
-    return world.component(Providers)
+def providers(program: Program) -> Providers:
+    """The indices of a program."""
+    return program.component(Providers)
 
 
-def wants(world: Program, key: str, lock: str) -> set[str]:
+def wants(program: Program, key: str, lock: str) -> set[str]:
     """In which modes a function takes a lock, through its calls."""
-    return {e.detail for e in world.does(key) if e.kind == "lock" and e.object == lock}
+    return {e.detail for e in program.does(key) if e.kind == "lock" and e.object == lock}
 
 
-def chosen(world: Program, key: str, lock: str) -> bool:
+def chosen(program: Program, key: str, lock: str) -> bool:
     """Whether a function takes a lock only where a pointer stands for some of several functions.
 
     One thread function runs many kinds of threads then, and which kind is waited for is not known.
     """
-    for effect in world.does(key):
+    for effect in program.does(key):
         if effect.kind != "lock" or effect.object != lock:
             continue
-        for at in world.effects.chain(key, effect):
+        for at in program.effects.chain(key, effect):
             caller = f"{at.file}:{at.function}"
-            for call in world.body(caller).calls:
-                targets = world.links.reached(caller, call) if call.line == at.line else ()
-                if len(targets) > 1 and not all(wants(world, t, lock) for t in targets):
+            for call in program.body(caller).calls:
+                targets = program.callgraph.reached(caller, call) if call.line == at.line else ()
+                if len(targets) > 1 and not all(wants(program, t, lock) for t in targets):
                     return True
     return False
 
 
-def barred(world: Program, key: str, lock: str, user: str) -> bool:
+def barred(program: Program, key: str, lock: str, user: str) -> bool:
     """Whether a function takes a lock only for objects with a pointer set that the user's code never gets to set.
 
     A library's thread serves objects of several kinds; those that a driver embeds in its own lack what others have.
     user: key of the outermost function of whoever waits for it.
     """
     reach: set[str] | None = None
-    for effect in world.does(key):
+    for effect in program.does(key):
         if effect.kind != "lock" or effect.object != lock:
             continue
-        for at in world.effects.chain(key, effect):
-            for pointer in _tested(world, f"{at.file}:{at.function}", at.line):
-                reach = _reach(world, world.names.file[user]) if reach is None else reach
-                setters = _setters(world, pointer)
+        for at in program.effects.chain(key, effect):
+            for pointer in _tested(program, f"{at.file}:{at.function}", at.line):
+                reach = _reach(program, program.names.file[user]) if reach is None else reach
+                setters = _setters(program, pointer)
                 if setters and not setters & reach:
                     return True
     return False
 
 
-def _tested(world: Program, key: str, line: int) -> set[str]:
+def _tested(program: Program, key: str, line: int) -> set[str]:
     """Members of objects that have to be there for a function to come to the calls of a line."""
-    view, found = world.view(key), set[str]()
+    view, found = program.view(key), set[str]()
     for made in view.made:
         if made.call.line == line:
             held = view.dominance.conditions(made.block)
@@ -248,11 +248,11 @@ def _tested(world: Program, key: str, line: int) -> set[str]:
     return found
 
 
-def _setters(world: Program, pointer: str) -> set[str]:
+def _setters(program: Program, pointer: str) -> set[str]:
     """Keys of the functions that set such a member to something."""
     found, name = set[str](), pointer.rpartition(".")[2]
-    for key in world.functions():
-        body = world.body(key)
+    for key in program.functions():
+        body = program.body(key)
         set_ = [(e.left, e.right) for e in body.events() if isinstance(e, Assign)]
         near = [(left, right) for left, right in set_ if isinstance(left, Field) and left.name == name]
         if any(body.identity(left) == pointer and show(right) not in ("NULL", "0") for left, right in near):
@@ -260,21 +260,21 @@ def _setters(world: Program, pointer: str) -> set[str]:
     return found
 
 
-def _reach(world: Program, path: str) -> set[str]:
+def _reach(program: Program, path: str) -> set[str]:
     """Keys of the functions that those of a file come to."""
-    found = set(world.functions(path))
+    found = set(program.functions(path))
     todo = list(found)
     while todo:
-        new = set(world.callees(todo.pop())) - found
+        new = set(program.callees(todo.pop())) - found
         found |= new
         todo += new
     return found
 
 
-def lock_class(world: Program, lock: str) -> str:
+def lock_class(program: Program, lock: str) -> str:
     """Class of a lock, from the calls that take it; empty when nobody does."""
-    for key in providers(world).takers.get(lock, ()):
-        for fact in world.own_facts(key):
+    for key in providers(program).takers.get(lock, ()):
+        for fact in program.own_facts(key):
             if isinstance(fact, Lock) and fact.lock == lock:
                 return fact.klass
     return KERNEL.lock_classes.get(lock, "")

@@ -45,13 +45,13 @@ class Atomic(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def holds(self, world: Program) -> bool:
+    def holds(self, program: Program) -> bool:
         """Whether a side sleeps there."""
-        if self.key not in world.names.functions:
+        if self.key not in program.names.functions:
             return False
         if self.klass == "interrupt":
-            return any(kind == self.kind for kind, _ in _asleep(world, self.key))
-        return any((e.lock.lock, e.effect.kind) == (self.lock, self.kind) for e in _atomic(world, self.key))
+            return any(kind == self.kind for kind, _ in _asleep(program, self.key))
+        return any((e.lock.lock, e.effect.kind) == (self.lock, self.kind) for e in _atomic(program, self.key))
 
 
 def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
@@ -96,11 +96,11 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
                 yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
 
 
-def _interrupt(world: Program, key: str) -> str:
+def _interrupt(program: Program, key: str) -> str:
     """What a function runs in, where that is nothing but interrupts: an interrupt, a softirq; else empty."""
-    found = {_runs_in(r) for r in world.entered(key)}
+    found = {_runs_in(r) for r in program.entered(key)}
     only = {"hardirq", "softirq"}
-    if not found or not found <= only or not {_runs_in(r) for r in world.roots(key)} <= only:
+    if not found or not found <= only or not {_runs_in(r) for r in program.roots(key)} <= only:
         return ""
     return "an interrupt" if "hardirq" in found else "a softirq"
 
@@ -109,38 +109,40 @@ def _runs_in(root: ExecutionContext | EntryPoint) -> str:
     return root.context if root.slot not in KERNEL.words["bio_end"] else "hardirq"
 
 
-def _asleep(world: Program, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
+def _asleep(program: Program, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
     """What sleeps in a function or not far below: its kind, and the lines down to it."""
-    for effect, reason in world.does(key).items():
-        if _sleeps(world, effect) and not reason.gates:
-            down = world.effects.chain(key, effect)
-            if down and len(down) <= MAX_CALLS_TO_LOCK + 1 and not _stands_off(world, down[-1], ""):
+    for effect, reason in program.does(key).items():
+        if _sleeps(program, effect) and not reason.gates:
+            down = program.effects.chain(key, effect)
+            if down and len(down) <= MAX_CALLS_TO_LOCK + 1 and not _stands_off(program, down[-1], ""):
                 yield effect.kind, down
 
 
-def _under(world: Program, key: str) -> Iterator[Edge]:
+def _under(program: Program, key: str) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
-    for edge in edges(world, key, lambda effect: _sleeps(world, effect), ATOMIC):
+    for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 
 
-def _atomic(world: Program, key: str) -> Iterator[Edge]:
+def _atomic(program: Program, key: str) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
-    near = (edge for edge in _under(world, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(world, edge))
-    near = (edge for edge in near if not doubtful(world, edge))
-    return (edge for edge in near if not any(_drops_what_it_was_handed(world, k) for k in edge.chain))
+    near = (
+        edge for edge in _under(program, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(program, edge)
+    )
+    near = (edge for edge in near if not doubtful(program, edge))
+    return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
 
 
-def _drops_what_it_was_handed(world: Program, key: str) -> bool:
+def _drops_what_it_was_handed(program: Program, key: str) -> bool:
     """Whether a function gives back a lock that it knows as a parameter only: which one that is, its caller decides."""
-    return any(isinstance(f, Unlock) and not known(f.lock) for f in world.own_facts(key))
+    return any(isinstance(f, Unlock) and not known(f.lock) for f in program.own_facts(key))
 
 
-def _sleeps(world: Program, effect: Effect) -> bool:
+def _sleeps(program: Program, effect: Effect) -> bool:
     match effect.kind:
         case "lock":
-            klass = lock_class(world, effect.object)
+            klass = lock_class(program, effect.object)
             return bool(klass) and all(KERNEL.sleeping(k) for k in klass.split("/"))
         case "wait":
             return effect.detail.split(" ")[0] in (
@@ -162,27 +164,27 @@ def _sleeps(world: Program, effect: Effect) -> bool:
     return False
 
 
-def _released(world: Program, edge: Edge) -> bool:
+def _released(program: Program, edge: Edge) -> bool:
     """Whether the sleep gives a lock back by itself, or stands under a condition on who may sleep."""
-    return _stands_off(world, edge.down[-1] if edge.down else edge.place, edge.lock.lock)
+    return _stands_off(program, edge.down[-1] if edge.down else edge.place, edge.lock.lock)
 
 
-def _stands_off(world: Program, last: Place, lock: str) -> bool:
+def _stands_off(program: Program, last: Place, lock: str) -> bool:
     key = f"{last.file}:{last.function}"
-    for fact in world.own_facts(key):
+    for fact in program.own_facts(key):
         drops = isinstance(fact, Wait) and fact.releases
         if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
             return True
-    taken = {f.lock for f in world.own_facts(key) if isinstance(f, Lock)}
-    return lock not in taken and on_request(world, last)
+    taken = {f.lock for f in program.own_facts(key) if isinstance(f, Lock)}
+    return lock not in taken and on_request(program, last)
 
 
-def _call(world: Program, at: Place) -> str:
+def _call(program: Program, at: Place) -> str:
     """The call at a line that sleeps, by its name."""
     key = f"{at.file}:{at.function}"
-    if key in world.names.functions:
-        for fact in world.own_facts(key):
-            if isinstance(fact, Site) and fact.at.line == at.line and any(_sleeps(world, e) for e in own([fact])):
+    if key in program.names.functions:
+        for fact in program.own_facts(key):
+            if isinstance(fact, Site) and fact.at.line == at.line and any(_sleeps(program, e) for e in own([fact])):
                 return f"{fact.call}()"
     return f"{at.function}()"
 
@@ -205,9 +207,9 @@ class Interrupted(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def guarded(self, world: Program) -> bool:
+    def guarded(self, program: Program) -> bool:
         """Whether a side keeps the interrupt away."""
-        return self.key in world.names.functions and bool(_irqs(world, self.key).get(self.lock, {""}) - {""})
+        return self.key in program.names.functions and bool(_irqs(program, self.key).get(self.lock, {""}) - {""})
 
 
 def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
@@ -232,47 +234,47 @@ def interrupted(before: Program, after: Program, names: Names) -> Iterator[Inter
                     break
 
 
-def interrupts(world: Program, key: str) -> list[str]:
+def interrupts(program: Program, key: str) -> list[str]:
     """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
-    return [e.context for e in world.entered(key) if _comes_between(e) and named(world, e.chain)]
+    return [e.context for e in program.entered(key) if _comes_between(e) and named(program, e.chain)]
 
 
 def _comes_between(root: ExecutionContext | EntryPoint) -> bool:
     return root.context in INTERRUPTS and root.slot not in KERNEL.threaded
 
 
-def _only_in_interrupts(world: Program, key: str) -> bool:
+def _only_in_interrupts(program: Program, key: str) -> bool:
     """Whether a function runs nowhere else, as far as can be seen."""
-    found = world.roots(key)
+    found = program.roots(key)
     return bool(found) and all(map(_comes_between, found))
 
 
-def _irqs(world: Program, key: str) -> dict[str, set[str]]:
+def _irqs(program: Program, key: str) -> dict[str, set[str]]:
     """Spinlock -> what its calls in a function do to interrupts."""
     found: dict[str, set[str]] = {}
-    for fact in world.own_facts(key):
+    for fact in program.own_facts(key):
         if isinstance(fact, Lock) and fact.klass == "spin":
-            found.setdefault(fact.lock, set()).add(_interrupts(world, key, fact))
+            found.setdefault(fact.lock, set()).add(_interrupts(program, key, fact))
     return found
 
 
-def _interrupts(world: Program, key: str, taken: Lock) -> str:
+def _interrupts(program: Program, key: str, taken: Lock) -> str:
     """What is done to interrupts where a lock is taken: by its call, by what is held there, or on every way in."""
     if taken.irq:
         return taken.irq
     held = {h.lock for h in taken.held}
-    for fact in world.own_facts(key):
+    for fact in program.own_facts(key):
         if isinstance(fact, Lock) and fact.irq and fact.lock in held:
             return fact.irq
-    ways = [_masked(world, way) for way in world.entry(key) if not _only_in_interrupts(world, way.chain[0])]
+    ways = [_masked(program, way) for way in program.entry(key) if not _only_in_interrupts(program, way.chain[0])]
     return ways[0] if ways and all(ways) else ""
 
 
-def _masked(world: Program, way: EntryLockset) -> str:
+def _masked(program: Program, way: EntryLockset) -> str:
     """What the callers on a way in do to interrupts before the call."""
     held = {h.lock for h in way.held}
     for caller in way.chain[:-1]:
-        for fact in world.own_facts(caller):
+        for fact in program.own_facts(caller):
             if isinstance(fact, Lock) and fact.irq and fact.lock in held:
                 return fact.irq
     return ""

@@ -21,30 +21,31 @@ _MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
 
 
-def named(world: Program, chain: Sequence[str]) -> bool:
+def named(program: Program, chain: Sequence[str]) -> bool:
     """Whether each call down a chain is by name or contract, through a table of functions, or through a pointer that
     stands for nothing else."""
     return all(
-        world.links.names_it(caller, callee) or _known(world, caller, callee) for caller, callee in pairwise(chain)
+        program.callgraph.names_it(caller, callee) or _known(program, caller, callee)
+        for caller, callee in pairwise(chain)
     )
 
 
-def _known(world: Program, caller: str, callee: str) -> bool:
-    links = world.links
-    nodes = {node for node in links.wiring(caller).nodes if callee in links.targets.get(node, ())}
-    tables = (placed for key, placed in links.placed_in.items() if key.endswith(":"))
+def _known(program: Program, caller: str, callee: str) -> bool:
+    callgraph = program.callgraph
+    nodes = {node for node in callgraph.wiring(caller).nodes if callee in callgraph.targets.get(node, ())}
+    tables = (placed for key, placed in callgraph.placed_in.items() if key.endswith(":"))
     filled = any(p.handler == callee and p.slot in nodes for placed in tables for p in placed)
-    return not nodes or filled or any(links.targets[node] == {callee} for node in nodes)
+    return not nodes or filled or any(callgraph.targets[node] == {callee} for node in nodes)
 
 
-def on_request(world: Program, place: Place) -> bool:
+def on_request(program: Program, place: Place) -> bool:
     """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag)."""
     key = f"{place.file}:{place.function}"
-    if key not in world.names.functions:
+    if key not in program.names.functions:
         return False
-    function = world.function(key)
+    function = program.function(key)
     flags = {p.name for p in function.parameters if not p.type.pointers}
-    return any(_is_flag(value, flags) for value, _ in _asked(world, key, line=place.line))
+    return any(_is_flag(value, flags) for value, _ in _asked(program, key, line=place.line))
 
 
 def _is_flag(value: Expr, flags: set[str]) -> bool:
@@ -53,20 +54,20 @@ def _is_flag(value: Expr, flags: set[str]) -> bool:
     return bool(names & flags) and all(name in flags or name.isupper() for name in names)
 
 
-def doubtful(world: Program, edge: Edge) -> bool:
+def doubtful(program: Program, edge: Edge) -> bool:
     """True where a run may not get from the lock of an edge to its wait, or may not block there.
 
     That is so where they are many calls apart, where the last reference to an object has to be given back in between
     (who holds a lock usually has one of his own, or the object is in a list that has one), and where the lock's object
     was made on the way.
     """
-    chain = edge.chain[_taker(world, edge) :]
+    chain = edge.chain[_taker(program, edge) :]
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT or (
-        edge.effect.kind == "lock" and _made_here(world, edge)
+        edge.effect.kind == "lock" and _made_here(program, edge)
     ):
         return True
-    above = (_asked(world, caller, callee=callee) for caller, callee in pairwise(chain))
-    below = (_asked(world, f"{at.file}:{at.function}", line=at.line) for at in (edge.place, *edge.down))
+    above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
+    below = (_asked(program, f"{at.file}:{at.function}", line=at.line) for at in (edge.place, *edge.down))
     return any(
         isinstance(value, Call) and value.callee in KERNEL.last and not signs & ZERO
         for asked in (*above, *below)
@@ -74,17 +75,19 @@ def doubtful(world: Program, edge: Edge) -> bool:
     )
 
 
-def _made_here(world: Program, edge: Edge) -> bool:
+def _made_here(program: Program, edge: Edge) -> bool:
     """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
     callee, position = "", 0
     for at in reversed((edge.place, *edge.down)):
         key = f"{at.file}:{at.function}"
-        if key not in world.names.functions:
+        if key not in program.names.functions:
             return False
-        view = world.view(key)
+        view = program.view(key)
         calls = [m.call for m in view.made if m.call.line == at.line]
         if callee:
-            args = [c.args[position] for c in calls if callee in view.links.reached(key, c) and position < len(c.args)]
+            args = [
+                c.args[position] for c in calls if callee in view.callgraph.reached(key, c) and position < len(c.args)
+            ]
         else:
             args = [
                 c.args[0]
@@ -100,24 +103,24 @@ def _made_here(world: Program, edge: Edge) -> bool:
     return False
 
 
-def _taker(world: Program, edge: Edge) -> int:
+def _taker(program: Program, edge: Edge) -> int:
     """Which function of an edge's chain has its lock over the next call: the last one, or the first of all."""
     lock, at = edge.lock.lock, edge.place.line
-    if any(held.lock == lock for m in world.view(edge.key).made if m.call.line == at for held in m.at.held):
+    if any(held.lock == lock for m in program.view(edge.key).made if m.call.line == at for held in m.at.held):
         return len(edge.chain) - 1
     for number, (caller, callee) in reversed([*enumerate(pairwise(edge.chain))]):
-        if any(by == caller and any(h.lock == lock for h in held) for by, held, _ in world.calls_of(callee)):
+        if any(by == caller and any(h.lock == lock for h in held) for by, held, _ in program.calls_of(callee)):
             return number
     return 0
 
 
-def _asked(world: Program, key: str, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
+def _asked(program: Program, key: str, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
     """What is asked before the calls of a line, or of a function, and the signs that it has there."""
-    if key not in world.names.functions:
+    if key not in program.names.functions:
         return
-    view = world.view(key)
+    view = program.view(key)
     for made in view.made:
-        if made.call.line == line if line else callee in view.links.reached(key, made.call):
+        if made.call.line == line if line else callee in view.callgraph.reached(key, made.call):
             for when, taken in view.dominance.conditions(made.block):
                 found = test(when)
                 yield bare(found.value), found.yes if taken else found.no

@@ -35,9 +35,9 @@ class Unmasked(Value, frozen=True):
         """Name of the function."""
         return self.key.rpartition(":")[2]
 
-    def early(self, world: Program) -> bool:
+    def early(self, program: Program) -> bool:
         """Whether a side enables interrupts there."""
-        return self.key in world.names.functions and self.inner in _enabling(world, self.key)
+        return self.key in program.names.functions and self.inner in _enabling(program, self.key)
 
 
 def unmasked(before: Program, after: Program, names: Names) -> Iterator[Unmasked]:
@@ -58,50 +58,50 @@ def unmasked(before: Program, after: Program, names: Names) -> Iterator[Unmasked
                     break
 
 
-def _enabling(world: Program, key: str) -> dict[str, Lock]:
+def _enabling(program: Program, key: str) -> dict[str, Lock]:
     """Locks that a function takes by a call whose counterpart enables interrupts whatever they were before."""
     found: dict[str, Lock] = {}
-    for fact in world.own_facts(key):
+    for fact in program.own_facts(key):
         if isinstance(fact, Lock) and fact.irq == "off" and fact.klass == "spin" and known(fact.lock):
             found.setdefault(fact.lock, fact)
     return found
 
 
-def _outside(world: Program, key: str, inner: Lock) -> Iterator[tuple[str, str]]:
+def _outside(program: Program, key: str, inner: Lock) -> Iterator[tuple[str, str]]:
     """Spinlocks held around a place for which interrupts were turned off, each with the function that took it."""
-    for held, chain in _around(world, key):
+    for held, chain in _around(program, key):
         for h in (*inner.held, *held):
             if h.klass != "spin" or not known(h.lock) or scope(h.lock) is Scope.STACK:
                 continue
             for taker in (key, *reversed(chain)):
-                if any(isinstance(f, Lock) and f.lock == h.lock and f.irq in OFF for f in world.own_facts(taker)):
+                if any(isinstance(f, Lock) and f.lock == h.lock and f.irq in OFF for f in program.own_facts(taker)):
                     yield h.lock, taker
                     break
 
 
-def _around(world: Program, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
+def _around(program: Program, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
     """What is held on the ways into a function, calls through operations tables included, and by whom."""
-    for way in world.entry(key):
+    for way in program.entry(key):
         yield way.held, way.chain
-        for slot in {r.slot for r in world.links.roots.get(way.chain[0], ()) if r.slot in KERNEL.slots}:
-            for caller, wired in world.links.wired.items():
-                if slot in wired.nodes:
-                    for outer in _calling(world, caller, slot):
+        for slot in {r.slot for r in program.callgraph.roots.get(way.chain[0], ()) if r.slot in KERNEL.slots}:
+            for caller, points_to in program.callgraph.points_to.items():
+                if slot in points_to.nodes:
+                    for outer in _calling(program, caller, slot):
                         yield (*way.held, *outer.held), (*outer.chain, *way.chain)
 
 
-def _calling(world: Program, caller: str, slot: str) -> Iterator[EntryLockset]:
+def _calling(program: Program, caller: str, slot: str) -> Iterator[EntryLockset]:
     """What is held where a function calls through a slot."""
-    for name, held, dropped in world.locking.record(caller).under:
+    for name, held, dropped in program.locksets.record(caller).under:
         if name == slot:
-            for way in world.entry(caller):
+            for way in program.entry(caller):
                 yield EntryLockset((*held, *(h for h in way.held if h.lock not in dropped)), way.chain)
 
 
-def _taking(world: Program, lock: str) -> tuple[str, bool] | None:
+def _taking(program: Program, lock: str) -> tuple[str, bool] | None:
     """Who takes a lock in an interrupt, and whether that is a softirq."""
-    for handler in providers(world).takers.get(lock, ()):
-        contexts = interrupts(world, handler)
+    for handler in providers(program).takers.get(lock, ()):
+        contexts = interrupts(program, handler)
         if contexts:
             return handler, all(INTERRUPTS[c] for c in contexts)
     return None

@@ -69,45 +69,45 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
                 yield circle
 
 
-def _meant(world: Program, edge: Edge) -> bool:
+def _meant(program: Program, edge: Edge) -> bool:
     """Whether the lock of an edge can be the very instance that is meant: one that is taken many calls further down is
     another."""
-    far = providers(world).far(edge.effect.object)
+    far = providers(program).far(edge.effect.object)
     return edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
 
 
-def _pairs(world: Program, files: set[str]) -> set[Pair]:
-    return {e.pair for file in files for k in world.functions(file) for e in providers(world).edges(k)}
+def _pairs(program: Program, files: set[str]) -> set[Pair]:
+    return {e.pair for file in files for k in program.functions(file) for e in providers(program).edges(k)}
 
 
-def close(world: Program, edge: Edge) -> Circle | Cut | None:
-    """The wait cycle that an edge of `world` closes; None where somebody can end the wait without the lock, or where it
+def close(program: Program, edge: Edge) -> Circle | Cut | None:
+    """The wait cycle that an edge of `program` closes; None where somebody can end the wait without the lock, or where it
     is too doubtful: each `return None` is one such reason. A cut where too many would have to be asked."""
-    found = providers(world)
+    found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return None  # a page, of whatever file
-    if effect.kind == "lock" and lock_class(world, effect.object) == "tree":
+    if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
         return None  # a node, of whatever tree
     if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else MAX_CALLS_TO_WAIT):
         return None
     if effect.kind == "lock" and effect.object == lock.lock:
-        return _again(edge, holder) if not doubtful(world, edge) else None
+        return _again(edge, holder) if not doubtful(program, edge) else None
     if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
         return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
-    if doubtful(world, edge):
+    if doubtful(program, edge):
         return None
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     if effect.kind == "lock":
         near = [a for a in actors if len(a.down) <= found.far(lock.lock)]
         wanting = sorted(near, key=lambda a: (len(a.down), len(a.chain)))
     else:
-        wanting = [a for a in actors if wants(world, a.root, lock.lock)]
+        wanting = [a for a in actors if wants(program, a.root, lock.lock)]
     if effect.detail == "thread":
         user = edge.chain[0]
         wanting = [
-            a for a in wanting if not (chosen(world, a.root, lock.lock) or barred(world, a.root, lock.lock, user))
+            a for a in wanting if not (chosen(program, a.root, lock.lock) or barred(program, a.root, lock.lock, user))
         ]
     every = effect.kind == "wait"
     if not wanting or (every and len(wanting) < len(actors)):
@@ -116,7 +116,7 @@ def close(world: Program, edge: Edge) -> Circle | Cut | None:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
     actors = tuple(actors) if every else (wanting[0],)
     writer = None
-    if lock.mode == "r" and all(wants(world, a.root, lock.lock) <= {"r"} for a in actors):
+    if lock.mode == "r" and all(wants(program, a.root, lock.lock) <= {"r"} for a in actors):
         if lock.klass != "rwsem":
             return None
         writer = found.writer(lock.lock)
@@ -129,7 +129,7 @@ def close(world: Program, edge: Edge) -> Circle | Cut | None:
         mode=lock.mode,
         object=effect.object,
         detail=effect.detail,
-        wait_class=lock_class(world, effect.object) if effect.kind == "lock" else "",
+        wait_class=lock_class(program, effect.object) if effect.kind == "lock" else "",
         holder=holder,
         providers=actors,
         writer=writer,
@@ -169,7 +169,7 @@ def kept(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> I
     for key in changed(after, names):
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
             continue
-        locks = after.locking.record(key)
+        locks = after.locksets.record(key)
         if not (locks.at or locks.left) or unread(after, key) - unread(before, key):
             continue
         found: dict[str, tuple[str, str, frozenset[str]]] = {}
@@ -191,18 +191,18 @@ def kept(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> I
             yield (_left(after, key, lock, klass, mode, new, writer), key)
 
 
-def _where_there(world: Program, key: str, lock: str) -> bool:
+def _where_there(program: Program, key: str, lock: str) -> bool:
     """Whether a function gives a lock back where its object is there at all: `if (x) unlock(x)` says nothing of when."""
-    plan, calls = world.locking.plan(key), world.body(key).calls
+    plan, calls = program.locksets.plan(key), program.body(key).calls
     giving = [n for n, changes in plan.changes.items() if any(t.lock == lock for c in changes for t in c.drops)]
     objects = {show(arg) for n in giving for arg in calls[n].args}
     tested = {plan.test(edge.when).key for block in plan.blocks for edge in block.edges if edge.when is not None}
     return bool(objects & tested)
 
 
-def _under_one(world: Program, key: str, lock: str) -> bool:
+def _under_one(program: Program, key: str, lock: str) -> bool:
     """Whether a lock is taken under a condition that is asked again where it is given back: `if (!locked) unlock(x)`."""
-    plan = world.locking.plan(key)
+    plan = program.locksets.plan(key)
     takes, drops = list[int](), list[int]()
     for number, block in enumerate(plan.blocks):
         calls = (plan.number[id(event)] for event in block.events if id(event) in plan.number)
@@ -212,18 +212,18 @@ def _under_one(world: Program, key: str, lock: str) -> bool:
     return bool(takes) and Dominance(plan.blocks).asked_again(takes, drops)
 
 
-def _hands_out(world: Program, key: str, lock: str) -> bool:
+def _hands_out(program: Program, key: str, lock: str) -> bool:
     """Whether a function says of itself that it returns with a lock held: __acquires(&x->lock)."""
-    said = [text for kind, text in world.function(key).annotations if kind == "acquires"]
+    said = [text for kind, text in program.function(key).annotations if kind == "acquires"]
     return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
 
 
-def unread(world: Program, key: str) -> set[str]:
+def unread(program: Program, key: str) -> set[str]:
     """Names of the functions called that may change what is held and whose bodies are not at hand, calls through
     pointers among them."""
-    body, found = world.body(key), set[str]()
+    body, found = program.body(key), set[str]()
     for call in body.calls:
-        if world.links.reached(key, call):
+        if program.callgraph.reached(key, call):
             continue
         direct = call.callee and call.callee not in body.locals
         if not direct or (call.callee not in KERNEL.effects and HOLDS.search(call.callee)):
@@ -232,11 +232,11 @@ def unread(world: Program, key: str) -> set[str]:
 
 
 def _left(
-    world: Program, key: str, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
+    program: Program, key: str, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
 ) -> Circle:
     """One lock left held, on the way in that has it where one has."""
-    ways = [way for way in world.entry(key) if lock in way.locks()] or list(world.entry(key))
-    chain = _concerned(world, min((way.chain for way in ways), key=len), lock)
+    ways = [way for way in program.entry(key) if lock in way.locks()] or list(program.entry(key))
+    chain = _concerned(program, min((way.chain for way in ways), key=len), lock)
     return Circle(
         kind="kept",
         lock=lock,
@@ -247,18 +247,18 @@ def _left(
         wait_class="",
         holder=Actor(
             chain=chain,
-            context=providers(world).context(chain[0]),
-            at=Place(world.names.file[key], world.function(key).line, world.function(key).name),
+            context=providers(program).context(chain[0]),
+            at=Place(program.names.file[key], program.function(key).line, program.function(key).name),
         ),
         providers=(),
         writer=writer and msgspec.structs.replace(writer, chain=writer.chain[-1:]),
     )
 
 
-def _concerned(world: Program, chain: tuple[str, ...], lock: str) -> tuple[str, ...]:
+def _concerned(program: Program, chain: tuple[str, ...], lock: str) -> tuple[str, ...]:
     """The end of a chain of calls, from the outermost function on that does something to a lock."""
     for number, (key, below) in enumerate(pairwise(chain)):
-        plan, calls = world.locking.plan(key), world.body(key).calls
+        plan, calls = program.locksets.plan(key), program.body(key).calls
         for index, changes in plan.changes.items():
             does = {t.lock for change in changes for t in (*change.takes, *change.drops)}
             if lock in does and calls[index].callee != below.rpartition(":")[2]:
@@ -266,13 +266,13 @@ def _concerned(world: Program, chain: tuple[str, ...], lock: str) -> tuple[str, 
     return chain[-1:]
 
 
-def _leaves(world: Program, key: str, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
+def _leaves(program: Program, key: str, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
     """Lock -> class, mode and classes of result with which some return leaves it held (or a caller's not given back).
 
     correlate: whether conditions agree with each other; what was tested before a lock was taken may have changed since.
     """
     out: dict[str, tuple[str, str, frozenset[str]]] = {}
-    paths = walk(world.locking.plan(key), {}, correlate=correlate)
+    paths = walk(program.locksets.plan(key), {}, correlate=correlate)
     left = () if paths.cut else left_by(paths.exits)
     dropped = {t.lock: t for x in left for t in x.drops}
     for x in left:

@@ -28,25 +28,25 @@ from reviewbot.sim import (
 )
 
 
-def scene(missed: Missed, world: Program) -> Scene:
+def scene(missed: Missed, program: Program) -> Scene:
     """The model of one side; one that says why where there is none."""
     try:
-        return Scene(name="wake-up left out", built=model(missed, world), through=(queue_name(missed),))
+        return Scene(name="wake-up left out", built=model(missed, program), through=(queue_name(missed),))
     except Unreadable as error:
         cuts = (error.cut,) if isinstance(error, TooLarge) else ()
         return Scene(name="wake-up left out", missing=str(error), cuts=cuts)
 
 
-def model(missed: Missed, world: Program) -> Model:
+def model(missed: Missed, program: Program) -> Model:
     """The model of one side. Raises Unreadable where the function cannot be read there.
 
     A round of the function that changes nothing is followed by another one: that others do not change it either is no
     fault of the patch.
     """
     told = missed.told
-    if missed.way[0] not in world.names.functions:
+    if missed.way[0] not in program.names.functions:
         raise Unreadable(f"{missed.function}() is not there")
-    automaton = Announcing(world, told, missed.way).automaton(missed.way[0])
+    automaton = Announcing(program, told, missed.way).automaton(missed.way[0])
     changed, queue = Var(words(told.tested), 1), WaitQueue(queue_name(missed))
     changer, sleeper = f"{missed.function}()", sleeper_name(missed)
     if sleeper == changer:

@@ -90,10 +90,10 @@ LEAN = ("lock", "self", "kept")
 
 
 class Programs(Component):
-    """Cache of a world: the automata of the tasks of circles that were sliced so far."""
+    """Cache of a program: the automata of the tasks of circles that were sliced so far."""
 
-    def __init__(self, world: Program) -> None:
-        super().__init__(world)
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
         self.of: dict[tuple[Circle, Actor, bool], tuple[TaskAutomaton, Held, Cut | None] | Unreadable] = {}
         """Each with the locks held where it begins, and what cut it."""
 
@@ -107,8 +107,8 @@ def words(identity: str, others: tuple[str, ...] = ()) -> str:
 class Cast:
     """Makes the model of a circle for one side. Raises Unreadable where the code of a task cannot be sliced."""
 
-    def __init__(self, circle: Circle, world: Program, unlocked: bool = False) -> None:
-        self.circle, self.world = circle, world
+    def __init__(self, circle: Circle, program: Program, unlocked: bool = False) -> None:
+        self.circle, self.program = circle, program
         self.unlocked = unlocked
         """As if the holder dropped the lock for the wait."""
         names = (*(name for name, _ in circle.locks), circle.object)
@@ -127,11 +127,11 @@ class Cast:
         if lean and circle.kind not in LEAN:
             chains += [self._wanting(actor) for actor in circle.providers]
         waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
-        return Extractor(self.world, self.locks, waits, chains, lean)
+        return Extractor(self.program, self.locks, waits, chains, lean)
 
     def _wanting(self, actor: Actor) -> tuple[str, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can."""
-        takers = set(providers(self.world).takers.get(self.circle.lock, ()))
+        takers = set(providers(self.program).takers.get(self.circle.lock, ()))
         for start in reversed(actor.chain):
             ways: dict[str, tuple[str, ...]] = {start: (start,)}
             seen = {start}
@@ -142,8 +142,8 @@ class Cast:
                 ways = {
                     callee: (*way, callee)
                     for end, way in ways.items()
-                    for callee in self.world.callees(end)
-                    if callee not in seen and self.world.links.names_it(end, callee)
+                    for callee in self.program.callees(end)
+                    if callee not in seen and self.program.callgraph.names_it(end, callee)
                 }
                 seen |= set(ways)
         return ()
@@ -162,7 +162,7 @@ class Cast:
 
     def _model(self) -> Model:
         circle, flushed = self.circle, self.circle.kind in FLUSHED
-        roots = {a.root: a for a in reversed(circle.actors) if a.root in self.world.names.functions}
+        roots = {a.root: a for a in reversed(circle.actors) if a.root in self.program.names.functions}
         provides = {a.root for a in circle.providers} - {circle.holder.root}
         if flushed:
             self.handlers = [self._named(a, ends=False) for root, a in roots.items() if root in provides]
@@ -214,14 +214,14 @@ class Cast:
         return Named(self._name(actor), body)
 
     def _automaton(self, actor: Actor) -> tuple[TaskAutomaton, Held]:
-        """As `_extracted`, once for each circle of a world: what would be safe is asked of the same programs."""
-        known = self.world.component(Programs).of
+        """As `_extracted`, once for each circle of a program: what would be safe is asked of the same programs."""
+        known = self.program.component(Programs).of
         name = self.circle, actor, self.extractor.lean
         if name not in known:
             try:
                 known[name] = self._extracted(actor)
             except Unreadable as error:
-                known[name] = type(error)(*error.args)  # without its traceback, which knows the world
+                known[name] = type(error)(*error.args)  # without its traceback, which knows the program
         found = known[name]
         if isinstance(found, Unreadable):
             raise type(found)(*found.args)
@@ -255,9 +255,9 @@ class Cast:
 
     def _holds(self, chain: tuple[str, ...]) -> Held:
         """Locks of the circle, with modes, that are held where a chain of calls has come to its end."""
-        if chain[-1] not in self.world.names.functions:
+        if chain[-1] not in self.program.names.functions:
             return ()
-        ways = self.world.entry(chain[-1])
+        ways = self.program.entry(chain[-1])
         way = next((w for w in ways if w.chain == chain), None)
         held = {h.lock: h.mode for h in (way.held if way else ())}
         if way is None and ways:

@@ -29,7 +29,7 @@ def found(diff: Diff) -> list[Circle]:
     have: list[Circle] | None = diff.__dict__.get("circles")
     if have is None:
         have = diff.__dict__["circles"] = []
-        for circle in diff.noting(circles(diff.before.world, diff.after.world, touched(diff))):
+        for circle in diff.noting(circles(diff.before.program, diff.after.program, touched(diff))):
             if len(have) == MAX_WAIT_CYCLES:
                 diff.cuts[Cut("circles of waits of a change", MAX_WAIT_CYCLES)] = None
                 break
@@ -39,12 +39,12 @@ def found(diff: Diff) -> list[Circle]:
 
 def left(diff: Diff) -> list[Circle]:
     """Locks that functions leave held since a change."""
-    return [circle for circle, _ in kept(diff.before.world, diff.after.world, touched(diff))]
+    return [circle for circle, _ in kept(diff.before.program, diff.after.program, touched(diff))]
 
 
-def taken(world: Program, key: str, lock: str, at: Place | None) -> Place | None:
+def taken(program: Program, key: str, lock: str, at: Place | None) -> Place | None:
     """Where a function takes a lock last before a line, by a call of its own."""
-    found = [f.at for f in world.own_facts(key) if isinstance(f, Lock) and f.lock == lock and at and f.at <= at]
+    found = [f.at for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock and at and f.at <= at]
     return max(found, default=None)
 
 
@@ -90,7 +90,7 @@ class CircleRule(Rule[Circle]):
         for circle in self.circles(diff):
             if not self.picks(circle):
                 continue
-            lock = taken(diff.after.world, circle.holder.chain[-1], circle.lock, circle.holder.at)
+            lock = taken(diff.after.program, circle.holder.chain[-1], circle.lock, circle.holder.at)
             places = [circle.holder.at, circle.ends, lock, *(a.at for a in circle.providers)]
             after = [p for p in places if p is not None]
             root = Place(after[0].file, after[0].line, after[0].function)
@@ -111,7 +111,9 @@ class CircleRule(Rule[Circle]):
     def remedies(self, candidate: Candidate[Circle], side: Version) -> Iterable[Remedy]:
         circle = candidate.about
         text = self.remedy(circle)
-        here = any(wants(side.world, key, circle.lock) for key in circle.holder.chain)  # else it cannot be dropped here
+        here = any(
+            wants(side.program, key, circle.lock) for key in circle.holder.chain
+        )  # else it cannot be dropped here
         if text and here and circle.kind not in ("lock", "self", "kept"):
             yield Remedy(text=text, scene=scene(circle, side, unlocked=True))
 
@@ -119,7 +121,7 @@ class CircleRule(Rule[Circle]):
 def scene(circle: Circle, side: Version, unlocked: bool = False) -> Scene:
     """The model of a circle with the programs of one side; one that says why where there is none."""
     names = (*(lock for lock, _ in circle.locks), circle.object)
-    cast = Cast(circle, side.world, unlocked)
+    cast = Cast(circle, side.program, unlocked)
     try:
         built = cast.model()
     except Unreadable as error:

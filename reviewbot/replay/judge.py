@@ -34,9 +34,9 @@ def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict
     before. confirmed (fixed): the guilty side gets stuck in a knot that the other side does not have.
     """
     finding = candidate.finding
-    guilty, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
-    names = ObjectNames(guilty.world, finding, candidate.about)
-    verdict = _Trial(rule, candidate, guilty, other, names, diff.cuts).verdict()
+    buggy, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
+    names = ObjectNames(buggy.program, finding, candidate.about)
+    verdict = _Trial(rule, candidate, buggy, other, names, diff.cuts).verdict()
     told = verdict.trace
     if told is not None and not verdict.model:
         told = names.trace(told)  # that of a scene by name has the names already
@@ -52,13 +52,13 @@ class _Trial(Generic[About]):
         self,
         rule: Rule[About],
         candidate: Candidate[About],
-        guilty: Version,
+        buggy: Version,
         other: Version,
         names: ObjectNames,
         cuts: dict[Cut, None],
     ) -> None:
         self.rule, self.candidate, self.finding = rule, candidate, candidate.finding
-        self.guilty, self.other, self.names, self.cuts = guilty, other, names, cuts
+        self.buggy, self.other, self.names, self.cuts = buggy, other, names, cuts
 
     def verdict(self) -> Verdict:
         """The verdict of the first scene that settles it, else the most doubtful one."""
@@ -69,7 +69,7 @@ class _Trial(Generic[About]):
             if verdict is None:
                 break
             if verdict.outcome in PROVEN and verdict.trace:
-                verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, self.guilty))
+                verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, self.buggy))
                 also = bool(self.finding.words and self.finding.words.also) and self._also(pairs)
                 return msgspec.structs.replace(verdict, also=also, remedy=self._remedy())
             tried.append(verdict)
@@ -78,7 +78,7 @@ class _Trial(Generic[About]):
 
     def _pairs(self) -> Iterator[Pair]:
         others = enumerate(self._scenes(self.other))
-        for number, bad in enumerate(self._scenes(self.guilty)):
+        for number, bad in enumerate(self._scenes(self.buggy)):
             yield bad, partial(_numbered, others, number)
 
     def _scenes(self, side: Version) -> Iterator[Scene]:
@@ -95,7 +95,7 @@ class _Trial(Generic[About]):
         """The first remedy that is possible and that the simulator confirms; none for a patch that is the remedy."""
         if self.finding.gives:
             return ""
-        for remedy in self.rule.remedies(self.candidate, self.guilty):
+        for remedy in self.rule.remedies(self.candidate, self.buggy):
             if not remedy.possible(self.other):
                 continue
             scene = msgspec.structs.replace(self.names.scene(remedy.scene), through=())
@@ -106,7 +106,7 @@ class _Trial(Generic[About]):
 
 def _located(trace: Trace, side: Version) -> Trace:
     """The schedule with the lines of the functions that its steps stand in, as far as they are at hand."""
-    known = side.world.names.functions
+    known = side.program.names.functions
     steps = [
         msgspec.structs.replace(step, line=known[key].line)
         if not step.line and (key := f"{step.file}:{step.function}") in known

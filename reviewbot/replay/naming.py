@@ -35,16 +35,16 @@ class ObjectNames:
     """Renames the fields in the sentences of one finding, `struct->member` as rules write it, to the expressions that
     the code has for them."""
 
-    def __init__(self, world: Program, finding: Finding, about: object = None) -> None:
+    def __init__(self, program: Program, finding: Finding, about: object = None) -> None:
         """about: what the rule knows of the finding; the functions that it names come after those of the finding."""
-        self.world, self._finding, self._about = world, finding, about
+        self.program, self._finding, self._about = program, finding, about
         self._known: dict[tuple[str, str], str] = {}
         self._plain: set[str] = set()
         """Names that stand without a `&`: pointers to a queue, and mere members."""
 
     @cached_property
     def _keys(self) -> tuple[str, ...]:
-        return tuple(_near(self.world, self._finding, self._about))
+        return tuple(_near(self.program, self._finding, self._about))
 
     def text(self, text: str) -> str:
         """A text with its fields renamed."""
@@ -85,7 +85,7 @@ class ObjectNames:
         return self._known[struct, chain]
 
     def _is_struct(self, struct: str, chain: str) -> bool:
-        return self.world.names.has_struct(struct) or f"{struct}.{chain}" in KERNEL.lock_classes
+        return self.program.names.has_struct(struct) or f"{struct}.{chain}" in KERNEL.lock_classes
 
     def _expression(self, struct: str, chain: str) -> str:
         """The expression by which the nearest function means the field, and no other one that is spoken of."""
@@ -95,11 +95,11 @@ class ObjectNames:
 
     def _candidates(self, struct: str, chain: str) -> Iterator[str]:
         """Names for a field, the best one first: of the functions that are spoken of, of their files, by its kind."""
-        world = self.world
-        files = dict.fromkeys(world.names.file[key] for key in self._keys)
-        others = dict.fromkeys(key for file in files for key in world.functions(file) if key not in self._keys)
+        program = self.program
+        files = dict.fromkeys(program.names.file[key] for key in self._keys)
+        others = dict.fromkeys(key for file in files for key in program.functions(file) if key not in self._keys)
         for key in (*self._keys, *others):
-            yield from _written(world.body(key), f"{struct}.{chain}")
+            yield from _written(program.body(key), f"{struct}.{chain}")
         for key in self._keys:
             yield from self._meant(key, f"{struct}.{chain}", chain)
         yield from (f"{variable}->{chain}" for variable in self._variables(struct, (*self._keys, *others)))
@@ -113,8 +113,8 @@ class ObjectNames:
 
     def _meant(self, key: str, identity: str, chain: str) -> Iterator[str]:
         """What a lock call is handed that takes a field of it: the queue that is frozen, the map whose lock is taken."""
-        parameters = self.world.body(key).function.parameters
-        for fact in self.world.own_facts(key):
+        parameters = self.program.body(key).function.parameters
+        for fact in self.program.own_facts(key):
             if isinstance(fact, Lock) and fact.lock == identity:
                 base = re.sub(r"^\$(\d+)", lambda found: parameters[int(found[1])].name, fact.base)
                 if PLAIN.fullmatch(base) and fact.klass == "queue":
@@ -125,18 +125,18 @@ class ObjectNames:
 
     def _variables(self, struct: str, keys: Iterable[str]) -> Iterator[str]:
         """What pointers to such a struct are called in these functions, the most usual name first."""
-        names = self.world.names
+        names = self.program.names
         variables = (v for key in keys for v in (*names.body(key).parameters, *names.body(key).locals))
         count = Counter(v.name for v in variables if v.type.pointers == 1 and names.resolve(v.type).name == struct)
         yield from (name for name, _ in count.most_common())
 
 
-def _near(world: Program, finding: Finding, about: object) -> Iterator[str]:
+def _near(program: Program, finding: Finding, about: object) -> Iterator[str]:
     """The functions that a finding speaks of, that of its line first."""
     places = (finding.at, *finding.related)
     named = (found for text in _texts(about) for found in KEY.findall(text))
     keys = (*(f"{at.file}:{at.function}" for at in places), *named)
-    return (key for key in dict.fromkeys(keys) if key in world.names.functions)
+    return (key for key in dict.fromkeys(keys) if key in program.names.functions)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -40,10 +40,10 @@ class _OpaqueSide:
     """One side of a changed file: its calls as written, by the lines that they are on, and its functions."""
 
     def __init__(self, version: Version, path: str) -> None:
-        self.world, self.path = version.world, path
+        self.program, self.path = version.program, path
         self.source = version.source.read(path) or b""
         self.calls = calls(self.source)
-        own = [(self.world.function(k), k) for k in self.world.functions(path)]
+        own = [(self.program.function(k), k) for k in self.program.functions(path)]
         self._functions = sorted((f.line, f.end, key) for f, key in own if not f.macro)
         self._on: dict[int, list[WrittenCall]] = defaultdict(list)
         for call in self.calls:
@@ -64,17 +64,17 @@ class _OpaqueSide:
         """Whether nothing is known of what a call does."""
         if call.through:
             key = self.function(call.first)
-            links = self.world.links
-            here = [c for c in self.world.body(key).calls if c.line == call.first and not c.callee] if key else []
-            return not any(links.reached(key, c) for c in here)
+            callgraph = self.program.callgraph
+            here = [c for c in self.program.body(key).calls if c.line == call.first and not c.callee] if key else []
+            return not any(callgraph.reached(key, c) for c in here)
         if _known(call.name):
             return False
-        key = self.world.names.function(call.name, self.path) or ""
-        return not key or self.world.function(key).unreadable
+        key = self.program.names.function(call.name, self.path) or ""
+        return not key or self.program.function(key).unreadable
 
     def masked(self, arg: str) -> bool:
         """Whether an argument that is flags has a part of which nothing is known: a constant, or a call."""
-        names = self.world.names
+        names = self.program.names
         strange = (
             word
             for word in _CONSTANT.findall(arg)
@@ -296,7 +296,7 @@ def _spelled(call: WrittenCall, does: list[WrittenCall], dark: _OpaqueSide, ligh
 def _renamed(text: str, dark: _OpaqueSide, key: str, light: _OpaqueSide, other: str) -> str:
     if not key or not other:
         return text
-    here, there = dark.world.body(key).locals, light.world.body(other).locals
+    here, there = dark.program.body(key).locals, light.program.body(other).locals
     for name in {w for w in re.findall(r"[A-Za-z_]\w*", text) if w in there and w not in here}:
         same = [n for n, type_ in here.items() if type_ == there[name] and n not in there]
         if len(same) == 1:

@@ -1,4 +1,4 @@
-"""Small worlds for tests: C in memory, read the way a tree is read."""
+"""Small programs for tests: C in memory, read the way a tree is read."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ struct dev { struct mutex lock; spinlock_t fast; struct mutex other; int flag; i
 """
 
 
-def world(text: str, path: str = "drivers/md/small.c", **more: str) -> Program:
-    """The world of one file, and of others by path."""
+def program(text: str, path: str = "drivers/md/small.c", **more: str) -> Program:
+    """The program of one file, and of others by path."""
     files = {path: HEAD + text, **more}
     return Program.of_units({name: lower(content.encode()) for name, content in files.items()})
 
 
 def facts(text: str) -> Facts:
     """All facts of one file."""
-    return world(text).facts()
+    return program(text).facts()
 
 
 def changed(before: str, after: str) -> tuple[list[str], list[str]]:

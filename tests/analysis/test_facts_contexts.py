@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from small import world
+from small import program
 
 from reviewbot.analysis.program.program import Program
 
@@ -41,21 +41,21 @@ static void start(struct dev *d)
 """
 
 
-def entered(world: Program, name: str) -> dict[str, list[str]]:
+def entered(program: Program, name: str) -> dict[str, list[str]]:
     """Context -> the names of the chain that gets there."""
-    (key,) = world.named(name)
-    return {e.context: [k.rpartition(":")[2] for k in e.chain] for e in world.entered(key)}
+    (key,) = program.named(name)
+    return {e.context: [k.rpartition(":")[2] for k in e.chain] for e in program.entered(key)}
 
 
 def test_what_is_handed_down_runs_under_who_handed_it_down() -> None:
-    found = world(WALK)
+    found = program(WALK)
     assert entered(found, "one") == {"work": ["poll", "walk_all", "one"]}
     assert entered(found, "other") == {"softirq": ["report", "walk_all", "other"]}
     assert set(entered(found, "walk_all")) == {"work", "softirq"}
 
 
 def test_a_table_that_is_handed_down_runs_under_who_handed_it_down() -> None:
-    found = world("""
+    found = program("""
 struct walk_ops { int (*step)(int x); };
 static int walk_all(const struct walk_ops *ops)
 {
@@ -97,7 +97,7 @@ static void %s_start(struct %s *s) { timer_setup(&s->timer, %s_run, 0); }
 
 def test_a_callback_runs_for_its_own_client_and_where_the_service_runs_by_itself() -> None:
     red, blue = CLIENT.replace("%s", "red"), CLIENT.replace("%s", "blue")
-    found = world(SERVICE, **{"drivers/md/red.c": red, "drivers/md/blue.c": blue})
+    found = program(SERVICE, **{"drivers/md/red.c": red, "drivers/md/blue.c": blue})
     assert entered(found, "red_done") == {
         "softirq": ["red_run", "service_copy", "finish", "red_done"],
         "work": ["service_work", "finish", "red_done"],
@@ -129,12 +129,12 @@ static void user_start(struct user *u)
 	timer_setup(&u->timer, shrink, 0);
 }
 """
-    found = world(tree, **{"drivers/md/bits.c": bits, "drivers/md/user.c": user})
+    found = program(tree, **{"drivers/md/bits.c": bits, "drivers/md/user.c": user})
     assert entered(found, "user_drop") == {"softirq": ["shrink", "tree_set", "user_drop"]}
 
 
 def test_what_was_registered_runs_under_anybody() -> None:
-    found = world(
+    found = program(
         """
 struct policy { int (*pick)(int x); };
 struct user { struct policy *policy; };
@@ -166,26 +166,26 @@ static void start(struct dev *d) { timer_setup(&d->timer, tick, 0); }
 
 
 def test_an_interrupt_does_not_get_past_a_sleep() -> None:
-    found = world(TIMER % ("\tmutex_lock(&d->lock);\n\tdeep(d);\n\tmutex_unlock(&d->lock);", "1"))
+    found = program(TIMER % ("\tmutex_lock(&d->lock);\n\tdeep(d);\n\tmutex_unlock(&d->lock);", "1"))
     assert entered(found, "shallow") == {"softirq": ["tick", "shallow"]}
     assert entered(found, "deep") == {}
     assert {r.context for r in found.roots(f"{FILE}:deep")} == {"softirq"}
-    perhaps = world(TIMER % ("\tif (wait)\n\t\tmutex_lock(&d->lock);\n\tdeep(d);", "1"))
+    perhaps = program(TIMER % ("\tif (wait)\n\t\tmutex_lock(&d->lock);\n\tdeep(d);", "1"))
     assert entered(perhaps, "deep") == {"softirq": ["tick", "shallow", "deep"]}
 
 
 def test_a_constant_keeps_a_call_from_being_made() -> None:
     code = "\tif (!wait)\n\t\treturn;\n\tdeep(d);"
-    assert entered(world(TIMER % (code, "0")), "deep") == {}
-    assert entered(world(TIMER % (code, "false")), "deep") == {}
-    assert set(entered(world(TIMER % (code, "1")), "deep")) == {"softirq"}
+    assert entered(program(TIMER % (code, "0")), "deep") == {}
+    assert entered(program(TIMER % (code, "false")), "deep") == {}
+    assert set(entered(program(TIMER % (code, "1")), "deep")) == {"softirq"}
     flags = "\tif (wait & 4)\n\t\tdeep(d);"
-    assert entered(world(TIMER % (flags, "0")), "deep") == {}
-    assert set(entered(world(TIMER % (flags, "4")), "deep")) == {"softirq"}
+    assert entered(program(TIMER % (flags, "0")), "deep") == {}
+    assert set(entered(program(TIMER % (flags, "4")), "deep")) == {"softirq"}
 
 
 def test_what_serves_everybody_has_no_context_of_its_callers() -> None:
-    found = world("""
+    found = program("""
 static void inside(struct dev *d) { d->count = 1; }
 void kfree(const void *p) { inside(0); }
 static void tick(struct timer_list *t) { kfree(0); }

@@ -34,19 +34,19 @@ REAL = ("drivers/md/dm-snap.c", "block/blk-throttle.c", "mm/backing-dev.c")
 
 def sound(text: bytes) -> None:
     """All questions that the rules ask of every function have an answer, and none of an unreadable one."""
-    world = Program.of_units({"drivers/md/fuzz.c": lower(text)})
-    for fact in world.facts():
+    program = Program.of_units({"drivers/md/fuzz.c": lower(text)})
+    for fact in program.facts():
         assert len(str(fact)) < 5000
-    for key in world.functions():
-        facts = world.own_facts(key)
-        assert not (facts and world.function(key).unreadable)
-        assert len(world.does(key)) < 2000
-        world.entry(key)
-        world.entered(key)
+    for key in program.functions():
+        facts = program.own_facts(key)
+        assert not (facts and program.function(key).unreadable)
+        assert len(program.does(key)) < 2000
+        program.entry(key)
+        program.entered(key)
         for fact in facts:
             if isinstance(fact, Site):
                 assert all(isinstance(held, Held) and held.count < 10 for held in fact.held)
-    world.served()
+    program.served()
 
 
 @settings(max_examples=150, deadline=None)
@@ -98,8 +98,8 @@ def test_memory_is_bounded_where_conditions_multiply() -> None:
 
 def test_a_function_that_cannot_be_read_is_unknown() -> None:
     broken = HEAD + "void f(struct dev *d)\n{\nmutex_lock(&d->lock);\nif ( { ] ) }\n}\n"
-    world = Program.of_units({"drivers/md/fuzz.c": lower(broken.encode())})
-    (key,) = world.named("f")
-    assert world.function(key).unreadable
-    assert world.own_facts(key) == ()
-    assert not world.does(key)
+    program = Program.of_units({"drivers/md/fuzz.c": lower(broken.encode())})
+    (key,) = program.named("f")
+    assert program.function(key).unreadable
+    assert program.own_facts(key) == ()
+    assert not program.does(key)

@@ -31,10 +31,10 @@ static inline int a_unused(void)
 
 def test_a_table_reaches_a_function_of_a_header() -> None:
     units = {"fs/a.c": lower(TABLE.encode()), "fs/ops.h": lower(HEADER.encode())}
-    world = Program(Sources.of_units(units), ["fs/a.c"])
-    assert set(world.functions()) == {"fs/ops.h:a_flags", "fs/ops.h:a_revalidate"}
-    assert world.callees("fs/ops.h:a_revalidate") == ("fs/ops.h:a_flags",)
-    assert world.own_facts("fs/ops.h:a_revalidate") == ()
+    program = Program(Sources.of_units(units), ["fs/a.c"])
+    assert set(program.functions()) == {"fs/ops.h:a_flags", "fs/ops.h:a_revalidate"}
+    assert program.callees("fs/ops.h:a_revalidate") == ("fs/ops.h:a_flags",)
+    assert program.own_facts("fs/ops.h:a_revalidate") == ()
 
 
 def test_values_without_names_go_into_members_by_their_place() -> None:
@@ -46,6 +46,6 @@ static const struct attr attrs[] = { { "state", 0400, state_show }, };
 static void (*exits[])(void) = { state_show };
 static int any_show(struct attr *attr) { return attr->show(0); }
 """
-    world = Program.of_units({"fs/a.c": lower(text.encode())})
-    assert [f.says() for f in world.facts()[Slot]] == ["attr.show is state_show"]
-    assert world.callees("fs/a.c:any_show") == ("fs/a.c:state_show",)
+    program = Program.of_units({"fs/a.c": lower(text.encode())})
+    assert [f.says() for f in program.facts()[Slot]] == ["attr.show is state_show"]
+    assert program.callees("fs/a.c:any_show") == ("fs/a.c:state_show",)

@@ -89,8 +89,8 @@ def test_the_worlds_of_a_change_have_the_files_that_it_reaches(tree: Tree) -> No
     change = tree.apply(parse(PATCH, "patch"))
     diff = Diff.of(change, *tree.sources(change))
     for side in (diff.before, diff.after):
-        assert set(side.world.functions("fs/push.c")) == {"fs/push.c:push_it"}
-        assert not [*side.world.functions("fs/far.c")]
+        assert set(side.program.functions("fs/push.c")) == {"fs/push.c:push_it"}
+        assert not [*side.program.functions("fs/far.c")]
 
 
 def test_a_name_of_wide_use_is_not_followed() -> None:

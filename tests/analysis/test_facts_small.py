@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small import changed, facts, world
+from small import changed, facts, program
 
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
@@ -99,7 +99,7 @@ static void c(struct dev *d, int want)
 }
 """
     assert facts(text)[Exit] == ()
-    assert world(text).may_leave("drivers/md/small.c:c") == {"dev.lock"}
+    assert program(text).may_leave("drivers/md/small.c:c") == {"dev.lock"}
 
 
 def test_an_address_handed_to_a_call_forgets_the_value() -> None:
@@ -205,7 +205,7 @@ static int wait(struct dev *d, int drop)
 static void yes(struct dev *d) { mutex_lock(&d->lock); wait(d, 1); }
 static void no(struct dev *d) { mutex_lock(&d->lock); wait(d, 0); mutex_unlock(&d->lock); }
 """
-    w = world(text)
+    w = program(text)
     dropped = {
         name: {r.dropped for e, r in w.does(w.named(name)[0]).items() if e.kind == "wait"} for name in ("yes", "no")
     }
@@ -217,7 +217,7 @@ def test_a_mask_that_a_caller_decides_travels() -> None:
 static void *inner(gfp_t gfp) { return kmalloc(8, gfp & ~__GFP_IO); }
 static void outer(void) { inner(GFP_KERNEL); }
 """
-    w = world(text)
+    w = program(text)
     assert {e.detail for e in w.does(w.named("outer")[0]) if e.kind == "memory"} == {"noio"}
 
 
@@ -226,7 +226,7 @@ def test_a_scope_weakens_what_is_below_it() -> None:
 static void inner(void) { kmalloc(8, GFP_KERNEL); }
 static void outer(void) { unsigned f = memalloc_noio_save(); inner(); memalloc_noio_restore(f); }
 """
-    w = world(text)
+    w = program(text)
     assert {e.detail for e in w.does(w.named("outer")[0]) if e.kind == "memory"} == {"noio"}
 
 
@@ -260,7 +260,7 @@ static void a(struct dev *d, int n);
 static void b(struct dev *d, int n) { a(d, 1); kmalloc(8, GFP_NOIO); }
 static void a(struct dev *d, int n) { if (n) b(d, 0); mutex_lock(&d->lock); mutex_unlock(&d->lock); }
 """
-    w = world(text)
+    w = program(text)
     kinds = {e.kind for e in w.does(w.named("a")[0])}
     assert kinds == {"lock", "memory"}
 
@@ -278,7 +278,7 @@ static void late(struct s *s) { wake_up(&s->wait); s->done = 1; }
 
 
 def test_what_cannot_be_read_gives_no_fact() -> None:
-    w = world("static void broken(struct dev *d) { mutex_lock(&d->lock); if ( { ] ) }\n")
+    w = program("static void broken(struct dev *d) { mutex_lock(&d->lock); if ( { ] ) }\n")
     for key in w.functions():
         if w.function(key).unreadable:
             assert w.own_facts(key) == ()
@@ -289,7 +289,7 @@ def test_locks_that_callers_hold() -> None:
 static void inner(struct dev *d) { kmalloc(8, GFP_NOIO); }
 static void outer(struct dev *d) { mutex_lock(&d->lock); inner(d); mutex_unlock(&d->lock); }
 """
-    w = world(text)
+    w = program(text)
     assert w.surely_held(w.named("inner")[0]) == {"dev.lock"}
 
 
@@ -341,7 +341,7 @@ def test_a_path_that_is_told_not_to_lock_holds_nothing() -> None:
 
 
 def test_a_page_fault_comes_with_the_memory_map_held() -> None:
-    w = world(
+    w = program(
         """
         struct vm_operations_struct { int (*fault)(struct dev *d); };
         static int dev_fault(struct dev *d) { mutex_lock(&d->lock); mutex_unlock(&d->lock); return 0; }
@@ -423,7 +423,7 @@ static void *g(struct dev *d)
 }
 """
     assert [(e.function, e.result) for e in facts(text)[Exit]] == [("g", "non-zero")]
-    assert world(text).may_leave("drivers/md/small.c:f") == {"dev.lock"}
+    assert program(text).may_leave("drivers/md/small.c:f") == {"dev.lock"}
 
 
 def test_a_lock_that_came_from_a_call_is_not_the_callers() -> None:
@@ -587,7 +587,7 @@ static void second(struct dev *d) { d->count = 2; }
 static void a(struct dev *d) { spin_lock(&d->fast); put(d, first); spin_unlock(&d->fast); }
 static void b(struct dev *d) { mutex_lock(&d->lock); put(d, second); mutex_unlock(&d->lock); }
 """
-    held = {f: [e.locks() for e in world(text).entry(f"drivers/md/small.c:{f}")] for f in ("first", "second")}
+    held = {f: [e.locks() for e in program(text).entry(f"drivers/md/small.c:{f}")] for f in ("first", "second")}
     assert held == {"first": [{"dev.fast"}], "second": [{"dev.lock"}]}
 
 
@@ -603,7 +603,7 @@ void locked(struct dev *d) { mutex_lock(&d->lock); three(d, 3); mutex_unlock(&d-
     keys = [f"drivers/md/small.c:{name}" for name in ("one", "two", "three")]
     found = []
     for first in keys:
-        w = world(text)
+        w = program(text)
         w.entry(first)
         found.append([w.entry(key) for key in keys])
     assert found[0] == found[1] == found[2]

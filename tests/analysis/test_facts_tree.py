@@ -37,7 +37,7 @@ def test_the_gate_of_an_eviction(md: Program) -> None:
 
 
 def test_a_lock_with_two_faces(md: Program) -> None:
-    assert md.locking.faces["dm_bufio_client.lock"] == "mutex/spin"
+    assert md.locksets.faces["dm_bufio_client.lock"] == "mutex/spin"
 
 
 def test_a_throttle_that_drops_the_lock_of_its_caller(md: Program) -> None:

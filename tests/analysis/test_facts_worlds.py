@@ -1,4 +1,4 @@
-"""Worlds that are led on from one kept on disk say the same as those that are made anew."""
+"""Programs that are led on from one kept on disk say the same as those that are made anew."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def test_another_release_has_worlds_of_its_own() -> None:
 
 
 def test_what_is_not_used_any_more_is_let_go_of() -> None:
-    world = programs.find(MemorySource(FILES), ("drivers/a/user.c",))
-    assert providers(world).takers
-    gone = ref(world)
-    del world
+    program = programs.find(MemorySource(FILES), ("drivers/a/user.c",))
+    assert providers(program).takers
+    gone = ref(program)
+    del program
     for folder in ("b", "c"):
         programs.find(MemorySource({f"drivers/{folder}/x.c": OTHER}), (f"drivers/{folder}/x.c",))
     assert gone() is None
@@ -132,8 +132,8 @@ def test_a_chain_is_believed_as_long_as_its_functions_are_what_they_were() -> No
     kept, second, third = (MemorySource({path: (STACK % parts).encode()}) for parts in (PLAIN, other, more))
     programs.find(kept, (path,))
     programs.forget()
-    world = programs.find(second, (path,))
-    led_on = programs.evolved(world, third, {path: third.blob(path)})
+    program = programs.find(second, (path,))
+    led_on = programs.evolved(program, third, {path: third.blob(path)})
     anew = programs.make(third, {path: third.blob(path) or ""})
     assert led_on.steps == 2
     assert led_on.entered(f"{path}:deep") == anew.entered(f"{path}:deep")
@@ -182,11 +182,11 @@ def test_a_header_that_another_file_brings_is_known_to_all_who_use_it() -> None:
 def test_a_file_that_one_side_lacks_has_no_functions_there() -> None:
     """What the change reaches beyond its folders is brought in on both sides; a new file is on one of them only."""
     before = MemorySource(FILES)
-    world = programs.reaching(before, ("drivers/new/n.c", "drivers/new/n.h"), ("drivers/a/user.c",))
-    assert world.whole == {"drivers/a/user.c"}
-    assert [*world.functions("drivers/new/n.c")] == []
-    assert world.own_facts("drivers/a/user.c:helper")
-    assert programs.evolved(world, before, {}, ("drivers/new/n.c",)) is world
+    program = programs.reaching(before, ("drivers/new/n.c", "drivers/new/n.h"), ("drivers/a/user.c",))
+    assert program.whole == {"drivers/a/user.c"}
+    assert [*program.functions("drivers/new/n.c")] == []
+    assert program.own_facts("drivers/a/user.c:helper")
+    assert programs.evolved(program, before, {}, ("drivers/new/n.c",)) is program
     after = MemorySource(FILES | {"drivers/new/n.c": OTHER, "drivers/new/n.h": b""})
     led_on = programs.reaching(after, ("drivers/new/n.c", "drivers/new/n.h"), ("drivers/a/user.c",))
     assert {"drivers/a/user.c", "drivers/new/n.c", "drivers/new/n.h"} == led_on.whole
@@ -207,27 +207,27 @@ def test_a_file_that_one_side_lacks_has_no_functions_there() -> None:
 def test_an_inline_function_is_known_however_it_is_used(user: str) -> None:
     files = {"drivers/a/u.c": f"#include <linux/tiny.h>\n{user}\n".encode(), "include/linux/tiny.h": TINY}
     source, key = MemorySource(files), "include/linux/tiny.h:tiny"
-    world = programs.make(source, {"drivers/a/u.c": source.blob("drivers/a/u.c") or ""})
-    assert [type(fact).__name__ for fact in world.own_facts(key)] == ["Lock", "Unlock"]
-    assert {e.kind for e in world.does(key)} == {"lock"}
-    assert world.entry(key)
-    assert (key in world.links.wired) == ("{ }" not in user)
+    program = programs.make(source, {"drivers/a/u.c": source.blob("drivers/a/u.c") or ""})
+    assert [type(fact).__name__ for fact in program.own_facts(key)] == ["Lock", "Unlock"]
+    assert {e.kind for e in program.does(key)} == {"lock"}
+    assert program.entry(key)
+    assert (key in program.callgraph.points_to) == ("{ }" not in user)
 
 
 def test_of_a_function_that_is_not_there_nothing_is_known() -> None:
     """It may be one of the other side of a change."""
     source = MemorySource(FILES)
-    world = programs.make(source, {p: source.blob(p) or "" for p in FILES})
+    program = programs.make(source, {p: source.blob(p) or "" for p in FILES})
     key = "drivers/a/user.c:of_the_other_side"
-    assert not world.own_facts(key)
-    assert not world.does(key)
-    assert not world.entry(key)
-    assert not world.surely_held(key)
-    assert not world.may_leave(key)
-    assert not world.entered(key)
-    assert not world.callees(key)
-    assert not world.links.callees_of(key)
-    assert not world.links.names_it(key, "drivers/a/user.c:helper")
+    assert not program.own_facts(key)
+    assert not program.does(key)
+    assert not program.entry(key)
+    assert not program.surely_held(key)
+    assert not program.may_leave(key)
+    assert not program.entered(key)
+    assert not program.callees(key)
+    assert not program.callgraph.callees_of(key)
+    assert not program.callgraph.names_it(key, "drivers/a/user.c:helper")
 
 
 def test_a_file_with_nothing_but_tables_lets_go_of_what_is_gone() -> None:
@@ -237,6 +237,6 @@ def test_a_file_with_nothing_but_tables_lets_go_of_what_is_gone() -> None:
     before = MemorySource(files)
     after = MemorySource(files | {"drivers/a/user.c": USER.replace(b"void ready", b"void steady")})
     first = programs.make(before, {p: before.blob(p) or "" for p in files})
-    assert first.links.targets["user_ops.run"] == {"drivers/a/user.c:ready"}
+    assert first.callgraph.targets["user_ops.run"] == {"drivers/a/user.c:ready"}
     led_on = programs.evolved(first, after, {"drivers/a/user.c": after.blob("drivers/a/user.c")})
-    assert not led_on.links.targets.get("user_ops.run")
+    assert not led_on.callgraph.targets.get("user_ops.run")

@@ -213,7 +213,7 @@ def test_a_flood_goes_on_after_a_fault(trees: dict[str, Path], tmp_path: Path) -
 
 
 def test_no_rule_crashes_on_a_real_file(kernel_tree: Callable[..., Path]) -> None:
-    """It calls inline functions of headers which come into the world with what the change reaches."""
+    """It calls inline functions of headers which come into the program with what the change reaches."""
     examined = backtest.flooded("drivers/nvme/host/tcp.c", kernel_tree("6.12"), kernel_tree("7.3"))
     assert examined.faults == ()
     assert examined.failed == ()

@@ -45,13 +45,13 @@ def balance(tree: str) -> None:
     touch, bad = 0, []
     source = FolderSource(tree)
     for path in MD:
-        world = programs.around(source, [path])
-        for key in world.functions():
-            stub = world.names.functions[key]
-            if stub.macro or stub.unreadable or not key.startswith("drivers/md") or world.locking.plan(key).plain:
+        program = programs.around(source, [path])
+        for key in program.functions():
+            stub = program.names.functions[key]
+            if stub.macro or stub.unreadable or not key.startswith("drivers/md") or program.locksets.plan(key).plain:
                 continue
             touch += 1
-            if not balanced(world.locking.record(key)):
+            if not balanced(program.locksets.record(key)):
                 bad.append(key)
     print(f"lock balance over drivers/md: {1 - len(bad) / touch:.2%} of {touch} functions")
     for key in bad:
@@ -59,13 +59,13 @@ def balance(tree: str) -> None:
 
 
 def every(tree: str, scope: str) -> None:
-    """Find the worlds of a scope with all their facts and effects, one after the other as a review does."""
+    """Find the programs of a scope with all their facts and effects, one after the other as a review does."""
     source = FolderSource(tree)
     for path in SCOPES[scope]:
         if source.blob(path):
-            world = programs.around(source, [path])
-            world.facts()
-            world.effects.all()
+            program = programs.around(source, [path])
+            program.facts()
+            program.effects.all()
 
 
 def patch(tree: str, mail: str) -> None:

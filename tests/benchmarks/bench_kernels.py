@@ -29,11 +29,11 @@ def count(tree: Path, folder: str) -> Counter[str]:
     source, found = FolderSource(tree), Counter[str]()
     paths = sorted(str(path.relative_to(tree)) for path in (tree / folder).rglob("*.c"))
     while paths:
-        world = programs.around(source, paths[:1])
-        here = [path for path in paths if path in world.names.units]
-        for key in (key for path in here for key in world.functions(path)):
+        program = programs.around(source, paths[:1])
+        here = [path for path in paths if path in program.names.units]
+        for key in (key for path in here for key in program.functions(path)):
             found["functions"] += 1
-            for fact in world.own_facts(key):
+            for fact in program.own_facts(key):
                 found.update(name for name, kinds in KINDS.items() if isinstance(fact, kinds))
         paths = [path for path in paths[1:] if path not in here]
         programs.forget()

@@ -15,8 +15,8 @@ def main() -> None:
     source, seed, count = FolderSource(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     by_kind: dict[str, list[str]] = {}
     for path in sys.argv[4:] or FILES:
-        world = programs.around(source, [path])
-        for fact in world.facts([p for p in world.whole if p.endswith(".c")]):
+        program = programs.around(source, [path])
+        for fact in program.facts([p for p in program.whole if p.endswith(".c")]):
             by_kind.setdefault(type(fact).__name__, []).append(str(fact))
     draw = random.Random(seed)
     for _ in range(count):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small import world
+from small import program
 
 from reviewbot.detect.announced import Announcement, missed, silence
 from reviewbot.replay.announced_cast import model
@@ -38,7 +38,7 @@ def body(text: str, caller: str = "") -> str:
     ],
 )
 def test_a_change_is_told_where_a_wake_up_follows_it_on_every_way(text: str, told: bool) -> None:
-    found = silence(world(body(text)), BUSY, (f"{FILE}:rack_done",))
+    found = silence(program(body(text)), BUSY, (f"{FILE}:rack_done",))
     assert found is not None
     assert (found.silent == ()) is told
 
@@ -47,7 +47,7 @@ def test_a_constant_decides_whether_a_callee_wakes() -> None:
     callee = "static void end(struct rack *r, bool wake) { atomic_dec(&r->busy); if (wake) wake_up(&r->wait); }\n"
     way = (f"{FILE}:rack_done", f"{FILE}:end")
     for constant, told in (("true", True), ("false", False)):
-        found = silence(world(callee + body(f"end(r, {constant});")), BUSY, way)
+        found = silence(program(callee + body(f"end(r, {constant});")), BUSY, way)
         assert found is not None
         assert (found.silent == ()) is told
 
@@ -58,8 +58,8 @@ SELDOM = "atomic_dec(&r->busy); if (error) return; wake_up(&r->wait);"
 
 def found(before: str, after: str, caller: str = "") -> list[str]:
     """Names of the functions that miss a wake-up since a change."""
-    worlds = world(body(before, caller)), world(body(after, caller))
-    return [m.function for m in missed(*worlds, [(FILE, "rack_done")])]
+    programs = program(body(before, caller)), program(body(after, caller))
+    return [m.function for m in missed(*programs, [(FILE, "rack_done")])]
 
 
 def test_a_wake_up_that_is_left_out_is_a_miss() -> None:
@@ -80,7 +80,7 @@ def test_who_asks_for_sleepers_first_misses_nobody(asks: str) -> None:
 
 
 def test_the_program_of_the_side_after_leaves_the_sleeper_asleep() -> None:
-    before, after = world(body(ALWAYS)), world(body(SELDOM))
+    before, after = program(body(ALWAYS)), program(body(SELDOM))
     (miss,) = missed(before, after, [(FILE, "rack_done")])
     assert check(model(miss, after)).outcome == "stuck"
     assert check(model(miss, before)).outcome == "free"
@@ -104,7 +104,7 @@ static void rack_wait(struct rack *r) {{ wait_event(r->wait, {condition}); }}
 static void rack_poke(struct rack *r) {{ wake_up(&r->wait); }}
 """
     before, after = (
-        world(f"{head}\nvoid rack_done(struct rack *r)\n{{\n{text}\n}}\n")
+        program(f"{head}\nvoid rack_done(struct rack *r)\n{{\n{text}\n}}\n")
         for text in (f"{write} wake_up(&r->wait);", write)
     )
     assert bool([*missed(before, after, [(FILE, "rack_done")])]) is found
@@ -117,7 +117,7 @@ struct rack {{ int served; wait_queue_head_t wait; }};
 static void rack_wait(struct rack *r, int was) {{ wait_event(r->wait, r->served != was); }}
 {other}"""
         before, after = (
-            world(f"{head}\nvoid rack_done(struct rack *r)\n{{\n{text}\n}}\n")
+            program(f"{head}\nvoid rack_done(struct rack *r)\n{{\n{text}\n}}\n")
             for text in ("r->served += 1; wake_up(&r->wait);", "r->served += 1;")
         )
         assert bool([*missed(before, after, [(FILE, "rack_done")])]) is found
@@ -125,6 +125,6 @@ static void rack_wait(struct rack *r, int was) {{ wait_event(r->wait, r->served 
 
 def test_of_two_changes_the_one_that_was_told_before_counts() -> None:
     text = "if (error) {{ atomic_dec(&r->busy); return; }}\natomic_dec(&r->busy);\n{wake}"
-    before, after = (world(body(text.format(wake=wake))) for wake in ("wake_up(&r->wait);", ""))
+    before, after = (program(body(text.format(wake=wake))) for wake in ("wake_up(&r->wait);", ""))
     assert [m.function for m in missed(before, after, [(FILE, "rack_done")])] == ["rack_done"]
     assert not [*missed(after, after, [(FILE, "rack_done")])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small import world
+from small import program
 
 from reviewbot.detect.completions import gives, unwoken
 
@@ -40,7 +40,7 @@ def end(text: str, parameter: str = "struct crate *c") -> str:
 def test_who_waits_is_found_also_where_the_completion_is_on_his_stack(
     waits: str, parameter: str, completes: str
 ) -> None:
-    before, after = (world(HEAD + end(text, parameter) + waits) for text in (completes, ""))
+    before, after = (program(HEAD + end(text, parameter) + waits) for text in (completes, ""))
     (found,) = unwoken(before, after, NAMES)
     assert found.always(before)
     assert not found.always(after)
@@ -55,16 +55,16 @@ def test_an_address_that_could_go_anywhere_is_followed_where_the_waiter_names_wh
             f"{names} wait_for_completion(&e); }}\n"
         )
         silent = "void crate_end(struct slot *s) { }\n"
-        worlds = [world(HEAD + struct + text + waits) for text in (completes, silent)]
-        assert len([*unwoken(*worlds, NAMES)]) == found
+        programs = [program(HEAD + struct + text + waits) for text in (completes, silent)]
+        assert len([*unwoken(*programs, NAMES)]) == found
 
 
 def test_a_completion_under_a_condition_counts_where_nobody_else_gives_it() -> None:
-    before, after = (world(HEAD + end(t) + OWN) for t in ("if (c->mode) complete(&c->done);", "c->mode = 0;"))
+    before, after = (program(HEAD + end(t) + OWN) for t in ("if (c->mode) complete(&c->done);", "c->mode = 0;"))
     (found,) = unwoken(before, after, NAMES)
     assert found.only
     other = "void crate_drop(struct crate *c) { complete(&c->done); }\n"
-    before, after = (world(HEAD + end(t) + OWN + other) for t in ("if (c->mode) complete(&c->done);", "c->mode = 0;"))
+    before, after = (program(HEAD + end(t) + OWN + other) for t in ("if (c->mode) complete(&c->done);", "c->mode = 0;"))
     assert not [*unwoken(before, after, NAMES)]
 
 
@@ -72,6 +72,6 @@ def test_nobody_waits_where_the_completion_is_made_ready_under_the_same_conditio
     early = "if (c->mode) return; complete(&c->done);"
     for start, found in (("if (c->mode) return;", 0), ("", 1)):
         arms = f"void crate_start(struct crate *c) {{ {start} reinit_completion(&c->done); }}\n"
-        before, after = (world(HEAD + end(t) + OWN + arms) for t in ("complete(&c->done);", early))
+        before, after = (program(HEAD + end(t) + OWN + arms) for t in ("complete(&c->done);", early))
         assert gives(after, f"{FILE}:crate_end", "crate.done") is False
         assert len([*unwoken(before, after, NAMES)]) == found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from small import world
+from small import program
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.sleeps import interrupted, sleeping
@@ -11,8 +11,8 @@ FILE = "drivers/md/small.c"
 
 
 def taking(call: str, caller: str) -> Program:
-    """A world in which an end of I/O and a map function both call one that takes a lock by `call`."""
-    return world(
+    """A program in which an end of I/O and a map function both call one that takes a lock by `call`."""
+    return program(
         f"""
 struct bio {{ void (*bi_end_io)(struct bio *); void *bi_private; }};
 struct target_type {{ int (*map)(struct dm_target *, struct bio *); }};
@@ -33,13 +33,13 @@ static struct target_type small_target = {{ .map = map }};
 
 def test_who_runs_in_interrupts_as_well_is_interrupted_by_itself() -> None:
     for caller, found in (("{}", 1), ("spin_lock_irq(&d->other_lock); {} spin_unlock_irq(&d->other_lock);", 0)):
-        worlds = [taking(call, caller) for call in ("spin_lock_irq", "spin_lock")]
-        assert len([*interrupted(*worlds, [(FILE, "note")])]) == found
+        programs = [taking(call, caller) for call in ("spin_lock_irq", "spin_lock")]
+        assert len([*interrupted(*programs, [(FILE, "note")])]) == found
 
 
 def test_who_runs_in_interrupts_only_is_not() -> None:
-    worlds = [taking(call, "(void)d;") for call in ("spin_lock_irq", "spin_lock")]
-    assert not [*interrupted(*worlds, [(FILE, "note")])]
+    programs = [taking(call, "(void)d;") for call in ("spin_lock_irq", "spin_lock")]
+    assert not [*interrupted(*programs, [(FILE, "note")])]
 
 
 def test_a_lock_that_is_handed_to_a_callback_may_be_dropped_there() -> None:
@@ -58,7 +58,7 @@ static int each(struct dev *d, spinlock_t *lock) {{ {drop} rest(d); {take} retur
 int all(struct dev *d) {{ return walk(d, each); }}
 """
     for drop, take, found in (("spin_unlock(lock);", "spin_lock(lock);", 0), ("", "", 1)):
-        worlds = [
-            world(head.format(rest=text, drop=drop, take=take)) for text in ("d->count = 1;", "msleep(d->count);")
+        programs = [
+            program(head.format(rest=text, drop=drop, take=take)) for text in ("d->count = 1;", "msleep(d->count);")
         ]
-        assert len([*sleeping(*worlds, [(FILE, "rest")])]) == found
+        assert len([*sleeping(*programs, [(FILE, "rest")])]) == found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small import world
+from small import program
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import Edge, edges
@@ -38,7 +38,7 @@ void dev_stop(struct dev *d) {{
 	mutex_unlock(&d->lock);
 }}
 """
-    w = world(text)
+    w = program(text)
     (edge,) = waits(w, "dev_stop")
     assert doubtful(w, edge) is doubt
     (below,) = waits(w, "dev_put")
@@ -57,7 +57,7 @@ void dev_stop(struct dev *d) {{
 	mutex_unlock(&d->lock);
 }}
 """
-    w = world(text)
+    w = program(text)
     (edge,) = waits(w, "dev_stop")
     assert doubtful(w, edge) is doubt
     (last,) = waits(w, f"step{calls}")
@@ -69,7 +69,7 @@ void dev_stop(struct dev *d) {{
     [("how", True), ("how & CAN_WAIT", True), ("how == WAITING", True), ("d->flag", False), ("how & d->flag", False)],
 )
 def test_on_request(condition: str, asked: bool) -> None:
-    w = world(f"""
+    w = program(f"""
 static void dev_wait(struct dev *d, int how) {{
 	if ({condition})
 		msleep(1);
@@ -80,7 +80,7 @@ static void dev_wait(struct dev *d, int how) {{
 
 
 def test_pointers_that_stand_for_many() -> None:
-    w = world("""
+    w = program("""
 struct job { void (*done)(struct job *); };
 struct ops { void (*run)(struct job *); };
 static void read_done(struct job *j) { }
@@ -104,7 +104,7 @@ void both(struct job *j) { end(j); }
 
 @pytest.mark.parametrize(("got", "doubt"), [("dev_new(parent)", True), ("dev_find(parent)", False), ("parent", False)])
 def test_the_lock_of_what_was_just_made(got: str, doubt: bool) -> None:
-    w = world(f"""
+    w = program(f"""
 struct dev *dev_new(struct dev *parent);
 struct dev *dev_find(struct dev *parent);
 static void dev_fill(struct dev *d) {{ mutex_lock(&d->other); d->flag = 1; mutex_unlock(&d->other); }}

@@ -79,30 +79,30 @@ def test_most_states_until_a_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_most_effects_of_a_function(monkeypatch: pytest.MonkeyPatch) -> None:
     key = f"{FILE}:all"
-    world = small()
-    assert len(world.does(key)) == 3
-    assert world.effects.cut(key) is None
+    program = small()
+    assert len(program.does(key)) == 3
+    assert program.effects.cut(key) is None
     monkeypatch.setattr(effect_summary, "MAX_EFFECTS_OF_FUNCTION", 1)
-    world = small()
-    assert world.effects.cut(key) is None  # nobody has asked yet
-    world.does(key)
-    assert world.effects.cut(key) == Cut("effects of a function", 1, key)
+    program = small()
+    assert program.effects.cut(key) is None  # nobody has asked yet
+    program.does(key)
+    assert program.effects.cut(key) == Cut("effects of a function", 1, key)
 
 
 def test_most_rounds_through_a_cycle_of_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     forth, all_ = f"{FILE}:forth", f"{FILE}:all"
-    world = small()
-    assert len(world.does(forth)) == 2
-    assert world.effects.cut(forth) is None
+    program = small()
+    assert len(program.does(forth)) == 2
+    assert program.effects.cut(forth) is None
     monkeypatch.setattr(effect_summary, "MAX_ROUNDS_OF_CYCLE", 1)
-    world = small()
-    world.does(all_)
+    program = small()
+    program.does(all_)
     cut = Cut("rounds through a cycle of calls", 1, forth)
-    assert (world.effects.cut(forth), world.effects.cut(all_)) == (cut, None)
-    cache.save("small", world)
+    assert (program.effects.cut(forth), program.effects.cut(all_)) == (cut, None)
+    cache.save("small", program)
     kept = cache.load("small")
     assert kept is not None
     assert kept.effects.cut(forth) == cut
     source = MemorySource({FILE: CODE.replace("forth(m, 3)", "forth(m, 4)").encode()})
-    led_on = programs.led_on(world, source, [FILE])
+    led_on = programs.led_on(program, source, [FILE])
     assert led_on.effects.cut(forth) == cut

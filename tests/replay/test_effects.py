@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small import world
+from small import program
 
 from reviewbot.gittree.tree import Tree
 from reviewbot.mail import fetch
@@ -56,7 +56,7 @@ def test_the_ways_of_the_circle_alone_show_the_same(throttled: Diff) -> None:
     (circle,) = [c for c in found(throttled) if c.object == "dm_snapshot.in_progress_wait"]
     outcomes = []
     for side in (throttled.after, throttled.before):
-        cast = Cast(circle, side.world)
+        cast = Cast(circle, side.program)
         cast.extractor = cast._reads(lean=True)
         outcomes.append(check(cast.model()).outcome)
     assert outcomes == ["stuck", "free"]
@@ -76,7 +76,7 @@ def test_the_remedy_is_asked_of_programs_that_are_at_hand(throttled: Diff, monke
 
 def steps(code: str, function: str = "run") -> list[tuple[str, ...]]:
     """What a function does to `box.lid`, way by way; each place of its program comes up once on a way."""
-    automaton = Extractor(world(BOX + code), {"box.lid"}, (), ()).automaton(f"{FILE}:{function}")
+    automaton = Extractor(program(BOX + code), {"box.lid"}, (), ()).automaton(f"{FILE}:{function}")
     ways: list[tuple[str, ...]] = []
 
     def walk(place: int, way: tuple[str, ...]) -> None:
@@ -105,7 +105,7 @@ def test_a_callee_is_read_once_for_arguments_that_make_none() -> None:
     tests = "".join(f"if (b->open == {n})\n note({n});\n" for n in range(40))
     work = f"static void work(struct box *b, int *seen)\n{{\nmutex_lock(&b->lid);\n{tests}mutex_unlock(&b->lid);\n}}\n"
     calls = "".join(f"work(b, &counts[{n}].seen);\n" for n in range(20))
-    extractor = Extractor(world(f"{BOX}{work}void run(struct box *b)\n{{\n{calls}}}\n"), {"box.lid"}, (), ())
+    extractor = Extractor(program(f"{BOX}{work}void run(struct box *b)\n{{\n{calls}}}\n"), {"box.lid"}, (), ())
     extractor._left = 400
     assert len(extractor.automaton(f"{FILE}:run").places) == 41
 
@@ -124,5 +124,5 @@ def test_conditions_agree_through_calls(call: str) -> None:
 @pytest.mark.parametrize(("between", "asked"), [("note(b);", True), ("open = b->open;", False)])
 def test_a_value_is_forgotten_before_it_is_assigned_anew(between: str, asked: bool) -> None:
     code = f"int run(struct box *b, int open)\n{{\n{between}\nif (open)\n note(b);\nreturn open ? 1 : 0;\n}}\n"
-    small = world(BOX + code)
+    small = program(BOX + code)
     assert ("open" in reader(small, f"{FILE}:run").live[0]) is asked

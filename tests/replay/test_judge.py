@@ -95,9 +95,9 @@ class Fake(Rule[None]):
         return iter(())
 
     def scenes(self, candidate: Candidate[None], side: Version) -> Iterable[Scene]:
-        guilty = self.diff.before if candidate.finding.gives else self.diff.after
+        buggy = self.diff.before if candidate.finding.gives else self.diff.after
         for bad, good in self.sides:
-            yield Scene("given", built=bad if side is guilty else good, through=self.through)
+            yield Scene("given", built=bad if side is buggy else good, through=self.through)
 
     def remedies(self, candidate: Candidate[None], side: Version) -> Iterable[Remedy]:
         for offer in self.offers:

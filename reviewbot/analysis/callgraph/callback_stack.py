@@ -38,8 +38,8 @@ class Handing:
     """Resolves callbacks: which functions can be on the stack above a call through a pointer. Results are kept per
     (caller, handler)."""
 
-    def __init__(self, links: CallGraph) -> None:
-        self.links = links
+    def __init__(self, callgraph: CallGraph) -> None:
+        self.callgraph = callgraph
         self._ways: dict[tuple[str, str], tuple[CallWay, ...]] = {}
         self._up: dict[str, dict[str, tuple[str, ...]]] = {}
         self._kinds_of: dict[str, frozenset[str]] = {}
@@ -56,8 +56,8 @@ class Handing:
         return found
 
     def _find(self, caller: str, handler: str) -> Iterator[CallWay]:
-        links = self.links
-        nodes = [n for n in links.wiring(caller).nodes if handler in links.targets.get(n, ())]
+        callgraph = self.callgraph
+        nodes = [n for n in callgraph.wiring(caller).nodes if handler in callgraph.targets.get(n, ())]
         if not nodes:  # by contract: the slot of the object's own kind
             yield CallWay((caller,))
             return
@@ -65,8 +65,8 @@ class Handing:
         up, putters = self._reaching(caller), self._handing(handler)
         above = [key for key in up if key in putters and not self._another(up[key], handler, mine)]
         if not above:
-            files = {links.names.file.get(p, p.removesuffix(":")) for p in (*putters, handler)}
-            near = (key for key in up if links.names.file[key] in files)
+            files = {callgraph.names.file.get(p, p.removesuffix(":")) for p in (*putters, handler)}
+            near = (key for key in up if callgraph.names.file[key] in files)
             above = [key for key in near if not self._another(up[key], handler, mine)]
         if above:
             nearest = set(above)
@@ -74,7 +74,7 @@ class Handing:
                 if nearest.isdisjoint(up[key][1:]):
                     yield CallWay(up[key])
             yield self._by_itself(caller, nodes)
-        elif min(len(links.targets[n]) for n in nodes) <= MAX_TOLD_CALLBACKS:
+        elif min(len(callgraph.targets[n]) for n in nodes) <= MAX_TOLD_CALLBACKS:
             yield CallWay((caller,))
         else:
             yield self._by_itself(caller, nodes)
@@ -84,9 +84,9 @@ class Handing:
         others: set[str] = set()
         for node in nodes:
             if node not in self._down:
-                self._down[node] = frozenset().union(*map(self._handing, self.links.targets[node]))
+                self._down[node] = frozenset().union(*map(self._handing, self.callgraph.targets[node]))
             others |= self._down[node]
-        return CallWay((caller,), self.links.names.file[caller], frozenset(others) - {caller})
+        return CallWay((caller,), self.callgraph.names.file[caller], frozenset(others) - {caller})
 
     def _reaching(self, key: str) -> dict[str, tuple[str, ...]]:
         """Functions that reach one by few calls of names, the nearest first -> the shortest chain, ends included."""
@@ -97,15 +97,15 @@ class Handing:
             while todo:
                 at = todo.popleft()
                 if len(found[at]) <= MAX_CALLS_TO_CALLBACK:
-                    for caller in sorted(self.links.callers.get(at, ())):
-                        if caller not in found and self.links.names_it(caller, at):
+                    for caller in sorted(self.callgraph.callers.get(at, ())):
+                        if caller not in found and self.callgraph.names_it(caller, at):
                             found[caller] = (caller, *found[at])
                             todo.append(caller)
         return found
 
     def _another(self, way: tuple[str, ...], handler: str, structs: frozenset[str]) -> bool:
         """Whether a way leads through a file that has a table of its own, of the same kind, to hand down."""
-        file = self.links.names.file
+        file = self.callgraph.names.file
         between = {file[key] for key in way[1:]} - {file[way[0]], file[way[-1]], file[handler]}
         return any(not structs.isdisjoint(self._kinds(path)) for path in between)
 
@@ -113,7 +113,7 @@ class Handing:
         """Structs that a file has tables of."""
         found = self._kinds_of.get(path)
         if found is None:
-            declared = self.links.names.library.declared[path]
+            declared = self.callgraph.names.library.declared[path]
             found = self._kinds_of[path] = frozenset(slot.type for slot in declared.slots)
         return found
 
@@ -123,8 +123,8 @@ class Handing:
         """Functions that put a function somewhere, or hand on a table that has it."""
         if self._putters is None:
             self._putters = {}
-            for key, wired in self.links.wired.items():
-                for _, put in wired.puts:
+            for key, points_to in self.callgraph.points_to.items():
+                for _, put in points_to.puts:
                     self._putters.setdefault(put, []).append(key)
         found: set[str] = set()
         for key in self._putters.get(handler, ()):
@@ -141,7 +141,7 @@ class Handing:
         found = self._tables.get(path)
         if found is None:
             found = self._tables[path] = {}
-            names = self.links.names
+            names = self.callgraph.names
             for slot in names.library.declared[path].slots:
                 handler = as_function(names, slot.value, path)
                 if handler is not None:
@@ -154,9 +154,9 @@ class Handing:
         if found is None:
             found = self._users[path] = {}
             tables = {t for tables in self._filled(path).values() for t in tables}
-            for name, function in self.links.names.library.functions(path).items():
-                key = self.links.names.own_function(name, path)
-                if key in self.links.wired:
+            for name, function in self.callgraph.names.library.functions(path).items():
+                key = self.callgraph.names.own_function(name, path)
+                if key in self.callgraph.points_to:
                     for table in _handed_on(function, tables):
                         found.setdefault(table, set()).add(key)
         return found

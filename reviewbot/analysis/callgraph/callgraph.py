@@ -38,20 +38,24 @@ V = TypeVar("V")
 
 def _shared(find: Callable[[CallGraph], V]) -> cached_property[V]:
     """What is the same in two graphs that are the same but for lines: found once for both."""
-    return cached_property(lambda links: find(links) if links.same is None else getattr(links.same, find.__name__))
+    return cached_property(
+        lambda callgraph: find(callgraph) if callgraph.same is None else getattr(callgraph.same, find.__name__)
+    )
 
 
 class CallGraph:
     """The call graph over the functions of `names`, and where they are entered from.
 
-    `wired` is what each function does with functions, by key (`path:` for a file's scope): what it lacks is made, for
+    `points_to` is what each function does with functions, by key (`path:` for a file's scope): what it lacks is made, for
     every function of the files `whole` and for what these reach. A header's function that nothing reaches is left out.
     """
 
-    def __init__(self, names: Names, whole: Iterable[str], wired: Mapping[str, FlowConstraints] | None = None) -> None:
+    def __init__(
+        self, names: Names, whole: Iterable[str], points_to: Mapping[str, FlowConstraints] | None = None
+    ) -> None:
         self.names = names
         self.whole = frozenset(whole)
-        self.wired = dict(wired or {})
+        self.points_to = dict(points_to or {})
         self._bodies: dict[str, Body] = {}
         self._apart: dict[str, FlowConstraints] = {}
         """What functions that are not linked do with functions, as far as somebody has asked."""
@@ -62,57 +66,59 @@ class CallGraph:
         """Function -> types of its variables, as far as somebody has asked."""
 
     @classmethod
-    def of(cls, names: Names, whole: Iterable[str], wired: Mapping[str, FlowConstraints] | None = None) -> CallGraph:
+    def of(
+        cls, names: Names, whole: Iterable[str], points_to: Mapping[str, FlowConstraints] | None = None
+    ) -> CallGraph:
         """The graph over the functions that the files `whole` reach."""
-        links = cls(names, whole, wired)
-        links._wire()
-        return links
+        callgraph = cls(names, whole, points_to)
+        callgraph._wire()
+        return callgraph
 
     @classmethod
     def known(
         cls,
         names: Names,
         whole: Iterable[str],
-        wired: Mapping[str, FlowConstraints],
+        points_to: Mapping[str, FlowConstraints],
         order: Callable[[], list[list[str]]],
         types: Mapping[str, frozenset[str]],
     ) -> CallGraph:
         """A graph that was made before, of which it is known what each function does and in what order they come."""
-        links = cls(names, whole, wired)
-        links._order, links.types = order, dict(types)
-        return links
+        callgraph = cls(names, whole, points_to)
+        callgraph._order, callgraph.types = order, dict(types)
+        return callgraph
 
     @classmethod
     def after(
         cls, before: CallGraph, names: Names, whole: Iterable[str], dirty: Collection[str], moved: Mapping[str, int]
     ) -> CallGraph:
         """The graph of a program that differs from the one before in some functions."""
-        links = cls(
+        callgraph = cls(
             names,
             whole,
             {
-                key: wired.shifted(moved[key]) if key in moved else wired
-                for key, wired in before.wired.items()
+                key: points_to.shifted(moved[key]) if key in moved else points_to
+                for key, points_to in before.points_to.items()
                 if key not in dirty and (key in names.functions or key.endswith(":"))
             },
         )
-        links.types = {key: types for key, types in before.types.items() if key not in dirty}
-        if links._shaped_like(before, dirty):
-            links.same = before
+        callgraph.types = {key: types for key, types in before.types.items() if key not in dirty}
+        if callgraph._shaped_like(before, dirty):
+            callgraph.same = before
         else:
-            links._wire()
-        return links
+            callgraph._wire()
+        return callgraph
 
     def _shaped_like(self, before: CallGraph, dirty: Collection[str]) -> bool:
         """Whether the functions are those of another program, and do the same with functions; links them if so."""
         functions = [key for key in dirty if not key.endswith(":")]
-        new = any(key not in before.wired and self.names.file.get(key) in self.whole for key in functions)
-        gone = any(key in before.wired and key not in self.names.functions for key in functions)
+        new = any(key not in before.points_to and self.names.file.get(key) in self.whole for key in functions)
+        gone = any(key in before.points_to and key not in self.names.functions for key in functions)
         if new or gone or self.whole != before.whole:
             return False
-        again = [key for key in before.wired if key not in self.wired]
-        self.wired = {key: self.wired.get(key) or self.wire(key) for key in before.wired}
-        return all(self.wired[key].shape == before.wired[key].shape for key in again)
+        again = [key for key in before.points_to if key not in self.points_to]
+        self.points_to = {key: self.points_to.get(key) or self.wire(key) for key in before.points_to}
+        return all(self.points_to[key].shape == before.points_to[key].shape for key in again)
 
     def body(self, key: str) -> Body:
         """The function, with its names resolved."""
@@ -127,18 +133,20 @@ class CallGraph:
         seen = set(todo)
         while todo:
             key = todo.pop()
-            wired = self.wired.get(key)
-            if wired is None:
-                wired = self.wired[key] = self.wire(key)
-            for other in wired.functions:
+            points_to = self.points_to.get(key)
+            if points_to is None:
+                points_to = self.points_to[key] = self.wire(key)
+            for other in points_to.functions:
                 if other not in seen:
                     seen.add(other)
                     todo.append(other)
                     if (file := f"{self.names.file[other]}:") not in seen:
                         seen.add(file)
                         todo.append(file)
-        files = [key for key in self.wired if key.endswith(":")]
-        self.wired = {key: self.wired[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")}
+        files = [key for key in self.points_to if key.endswith(":")]
+        self.points_to = {
+            key: self.points_to[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")
+        }
 
     def wire(self, key: str) -> FlowConstraints:
         """What one function, or the scope of a file (`path:`), does with functions."""
@@ -151,7 +159,7 @@ class CallGraph:
 
     def wiring(self, key: str) -> FlowConstraints:
         """What a function does with functions, also one that nothing reaches; nothing for one that is not there."""
-        found = self.wired.get(key) or self._apart.get(key)
+        found = self.points_to.get(key) or self._apart.get(key)
         if found is None:
             found = self._apart[key] = self.wire(key) if key in self.names.file else FlowConstraints()
         return found
@@ -173,13 +181,13 @@ class CallGraph:
                 reached.add(handler)
                 todo.append((node, handler))
 
-        for wired in self.wired.values():
-            for source, onward in wired.flows:
+        for points_to in self.points_to.values():
+            for source, onward in points_to.flows:
                 flows.setdefault(source, set()).add(onward)
-            for one in wired.handed:
+            for one in points_to.handed:
                 handed.setdefault(one.node, []).append(one)
-        for wired in self.wired.values():
-            for node, handler in wired.puts:
+        for points_to in self.points_to.values():
+            for node, handler in points_to.puts:
                 put(node, handler)
         while todo:
             node, handler = todo.popleft()
@@ -203,12 +211,12 @@ class CallGraph:
             if (slot := KERNEL.slots.get(node)) is not None:
                 for handler in handlers:
                     found.setdefault(handler, set()).add(EntryPoint(slot.context, "", node))
-        for wired in self.wired.values():
-            for handler, root in wired.roots:
+        for points_to in self.points_to.values():
+            for handler, root in points_to.roots:
                 found.setdefault(handler, set()).add(root)
-            for bound in wired.bound:
+            for bound in points_to.bound:
                 found.setdefault(bound.handler, set()).add(EntryPoint(KERNEL.runners[bound.runner], bound.work))
-            for started in wired.started:
+            for started in points_to.started:
                 name = name_of(started.handler)
                 found.setdefault(started.handler, set()).add(EntryPoint("thread", name))
         for name, context in KERNEL.entered.items():
@@ -219,21 +227,21 @@ class CallGraph:
     @cached_property
     def bound(self) -> list[HandlerBinding]:
         """Every work item, timer or callback that gets a handler."""
-        return [bound for wired in self.wired.values() for bound in wired.bound]
+        return [bound for points_to in self.points_to.values() for bound in points_to.bound]
 
     @cached_property
     def started(self) -> list[Started]:
         """Every thread that is started."""
-        return [started for wired in self.wired.values() for started in wired.started]
+        return [started for points_to in self.points_to.values() for started in points_to.started]
 
     @cached_property
     def placed_in(self) -> dict[str, tuple[Placed, ...]]:
         """Function (`path:` for a file's scope) -> functions that it puts into slots."""
-        return {key: wired.placed for key, wired in self.wired.items() if wired.placed}
+        return {key: points_to.placed for key, points_to in self.points_to.items() if points_to.placed}
 
     def functions(self) -> Iterator[str]:
         """Keys of all functions of the program, in the order of its files."""
-        return (key for key in self.wired if not key.endswith(":"))
+        return (key for key in self.points_to if not key.endswith(":"))
 
     def has_context(self, key: str, call: Call) -> bool:
         """Whether a call of a function goes through a slot that has a context of its own."""
@@ -244,8 +252,8 @@ class CallGraph:
     def queued(self) -> dict[str, set[str]]:
         """Work item -> workqueues it is queued on."""
         found: dict[str, set[str]] = {}
-        for wired in self.wired.values():
-            for work, queue in wired.queued:
+        for points_to in self.points_to.values():
+            for work, queue in points_to.queued:
                 found.setdefault(work, set()).add(queue)
         return found
 
@@ -254,17 +262,17 @@ class CallGraph:
     @_shared
     def callees(self) -> dict[str, tuple[str, ...]]:
         """Function -> functions that it can call."""
-        return {key: self.called(key) for key in self.wired if not key.endswith(":")}
+        return {key: self.called(key) for key in self.points_to if not key.endswith(":")}
 
     def called(self, key: str) -> tuple[str, ...]:
         """Functions that one function can call."""
-        wired = self.wiring(key)
-        if not wired.nodes and not wired.runs:
-            return wired.direct
-        found = dict.fromkeys(wired.direct)
-        for node in wired.nodes:
+        points_to = self.wiring(key)
+        if not points_to.nodes and not points_to.runs:
+            return points_to.direct
+        found = dict.fromkeys(points_to.direct)
+        for node in points_to.nodes:
             found.update(dict.fromkeys(sorted(self.targets.get(node, ()))))
-        for slot, owner in wired.runs:
+        for slot, owner in points_to.runs:
             found.update(dict.fromkeys(self._about(slot, owner)))
         return tuple(found)
 
@@ -337,8 +345,8 @@ class CallGraph:
 class Agenda:
     """Functions to look at again, by their cycles of calls, callees first; more may come up on the way."""
 
-    def __init__(self, links: CallGraph, keys: Iterable[str]) -> None:
-        self._links = links
+    def __init__(self, callgraph: CallGraph, keys: Iterable[str]) -> None:
+        self._callgraph = callgraph
         self._members: dict[tuple[str, ...], set[str]] = {}
         self._queue: list[tuple[int, tuple[str, ...]]] = []
         self.add(keys)
@@ -346,11 +354,11 @@ class Agenda:
     def add(self, keys: Iterable[str]) -> None:
         """Put functions on it; those that are not at hand are left out."""
         for key in keys:
-            if key in self._links.wired and not key.endswith(":"):
-                group = self._links.group(key)
+            if key in self._callgraph.points_to and not key.endswith(":"):
+                group = self._callgraph.group(key)
                 if group not in self._members:
                     self._members[group] = set()
-                    heappush(self._queue, (self._links.rank[key], group))
+                    heappush(self._queue, (self._callgraph.rank[key], group))
                 self._members[group].add(key)
 
     def __iter__(self) -> Iterator[tuple[tuple[str, ...], list[str]]]:

@@ -53,34 +53,34 @@ class _State:
 class ExecutionContexts:
     """Contexts of the functions of a program, found when asked for; `kept` are contexts that are known already."""
 
-    def __init__(self, links: CallGraph, kept: Mapping[str, tuple[ExecutionContext, ...]]) -> None:
-        self.links = links
+    def __init__(self, callgraph: CallGraph, kept: Mapping[str, tuple[ExecutionContext, ...]]) -> None:
+        self.callgraph = callgraph
         self._kept, self._lost = kept, frozenset[str]()
         self._found: dict[str, tuple[ExecutionContext, ...]] = {}
         self._had: Mapping[str, tuple[ExecutionContext, ...]] = {}
         """Contexts of the program before, as far as they were asked for."""
         self._dirty = frozenset[str]()
         """Functions that are not what they were where `_had` and `_kept` are from."""
-        self._handing = Handing(links)
-        self._rooted = {key for key, roots in links.roots.items() if any(r.context not in ("init",) for r in roots)}
-        self._feasible = Feasible(links)
+        self._handing = Handing(callgraph)
+        self._rooted = {key for key, roots in callgraph.roots.items() if any(r.context not in ("init",) for r in roots)}
+        self._feasible = Feasible(callgraph)
         self._roots: dict[str, frozenset[EntryPoint]] = {}
         self._states: dict[tuple[str, str, frozenset[str]], _State] = {}
 
     @classmethod
-    def after(cls, links: CallGraph, before: ExecutionContexts, dirty: Collection[str]) -> ExecutionContexts:
+    def after(cls, callgraph: CallGraph, before: ExecutionContexts, dirty: Collection[str]) -> ExecutionContexts:
         """The contexts of a program that differs from the one before in some functions: they are searched again for
         what these, and the functions that are entered otherwise, can have on the stack above them."""
-        contexts = cls(links, before._kept)
+        contexts = cls(callgraph, before._kept)
         contexts._had, contexts._dirty = before._found, before._dirty.union(dirty)
         changed: set[str] = set()
         for key in dirty:
-            both = key in links.callees and key in before.links.callees
+            both = key in callgraph.callees and key in before.callgraph.callees
             changed |= contexts._feasible.changed(before._feasible, key) if both else {key}
-        if links.roots is not before.links.roots:
-            were, are = before.links.roots, links.roots
+        if callgraph.roots is not before.callgraph.roots:
+            were, are = before.callgraph.roots, callgraph.roots
             changed |= {key for key in were.keys() | are.keys() if were.get(key) != are.get(key)}
-        lost = below(changed, before.links.callees_of) | below(changed, links.callees_of)
+        lost = below(changed, before.callgraph.callees_of) | below(changed, callgraph.callees_of)
         contexts._lost = before._lost | lost
         contexts._found = {key: found for key, found in before._found.items() if key not in lost}
         return contexts
@@ -95,7 +95,7 @@ class ExecutionContexts:
 
     def all(self) -> Mapping[str, tuple[ExecutionContext, ...]]:
         """The contexts of all functions, by key."""
-        return {key: self.of(key) for key in self.links.callees}
+        return {key: self.of(key) for key in self.callgraph.callees}
 
     def roots(self, key: str) -> frozenset[EntryPoint]:
         """Every root above a function in the call graph, whether one run can take that chain or not: use it to show
@@ -103,13 +103,13 @@ class ExecutionContexts:
         found = self._roots.get(key)
         if found is None:
             above = below([key], self._handed_by)
-            found = self._roots[key] = frozenset(r for k in above for r in self.links.roots.get(k, ()))
+            found = self._roots[key] = frozenset(r for k in above for r in self.callgraph.roots.get(k, ()))
         return found
 
     def _handed_by(self, key: str) -> Collection[str]:
         """Who may hand its context on to a function; of one that is entered by itself those that call it by name."""
-        callers = self.links.callers.get(key, ())
-        return [c for c in callers if self.links.names_it(c, key)] if key in self._rooted else callers
+        callers = self.callgraph.callers.get(key, ())
+        return [c for c in callers if self.callgraph.names_it(c, key)] if key in self._rooted else callers
 
     def _search(self, key: str) -> Iterator[ExecutionContext]:
         start = self._state(key)
@@ -139,7 +139,7 @@ class ExecutionContexts:
     def _state(self, key: str, inside: str = "", others: frozenset[str] = frozenset()) -> _State:
         found = self._states.get((key, inside, others))
         if found is None:
-            roots = self.links.roots.get(key, ())
+            roots = self.callgraph.roots.get(key, ())
             found = self._states[key, inside, others] = _State(key, inside, others, roots)
         return found
 
@@ -153,13 +153,13 @@ class ExecutionContexts:
 
     def _above(self, at: _State) -> Iterator[tuple[_State, tuple[str, ...]]]:
         """Who hands its context on to a function: the state, and the functions from there down to (not with) `at`."""
-        links = self.links
+        callgraph = self.callgraph
         if name_of(at.key) in KERNEL.services:
             return
-        for caller in sorted(links.callers.get(at.key, ())):
-            if (at.inside and links.names.file[caller] != at.inside) or caller in at.others:
+        for caller in sorted(callgraph.callers.get(at.key, ())):
+            if (at.inside and callgraph.names.file[caller] != at.inside) or caller in at.others:
                 continue
-            if links.names_it(caller, at.key):
+            if callgraph.names_it(caller, at.key):
                 yield self._state(caller, at.inside, at.others), (caller,)
             elif at.key not in self._rooted:
                 for way in self._handing.ways(caller, at.key):
@@ -172,7 +172,7 @@ class ExecutionContexts:
 
     def facts(self, key: str) -> Iterator[Fact]:
         """Context facts of one function."""
-        names = self.links.names
+        names = self.callgraph.names
         function = names.functions[key]
         for e in self.of(key):
             yield Context(

@@ -43,8 +43,8 @@ class BranchSpot(NamedTuple):
 class Feasible:
     """Says which chains of calls one run can take, going by constant arguments and by calls that sleep."""
 
-    def __init__(self, links: CallGraph) -> None:
-        self.links = links
+    def __init__(self, callgraph: CallGraph) -> None:
+        self.callgraph = callgraph
         self._spots: dict[str, dict[str, list[BranchSpot]]] = {}
         self._steps: dict[tuple[str, str, Given], tuple[bool, Given]] = {}
 
@@ -69,17 +69,19 @@ class Feasible:
         of its callees; empty when they cannot."""
         if self._passes(key) != other._passes(key):
             return {key}
-        mine, others = set(self.links.callees_of(key)), set(other.links.callees_of(key))
+        mine, others = set(self.callgraph.callees_of(key)), set(other.callgraph.callees_of(key))
         return mine ^ others | {c for c in mine & others if _said(self._of(key, c)) != _said(other._of(key, c))}
 
     def _passes(self, key: str) -> tuple[object, ...]:
         """What of a function is looked at in chains through it, but for the calls that it makes."""
-        body = self.links.body(key)
+        body = self.callgraph.body(key)
         own = frozenset(p.name for p in body.function.parameters if p.name in body.values)
         values = [bare(e.right) for e in body.events() if isinstance(e, Assign)]
         tables = tuple(v.base.name for v in values if isinstance(v, AddressOf) and isinstance(v.base, Name))
-        wired = self.links.wiring(key)._replace(flows=())  # these change who is called, here or elsewhere, or nothing
-        return own, tables, wired.shape[2:]
+        points_to = self.callgraph.wiring(key)._replace(
+            flows=()
+        )  # these change who is called, here or elsewhere, or nothing
+        return own, tables, points_to.shape[2:]
 
     def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:
         """Whether a call is made with these parameters, and what it hands on."""
@@ -96,13 +98,13 @@ class Feasible:
 
     def _find(self, caller: str) -> dict[str, list[BranchSpot]]:
         """Callee -> the places where a function calls it by name."""
-        body = self.links.body(caller)
+        body = self.callgraph.body(caller)
         sleeping: dict[int, int] = {}
         calls: list[tuple[str, Call, int, int]] = []
         for number, block in enumerate(body.function.blocks):
             for place, event in enumerate(block.events):
                 if isinstance(event, CallEvent) and event.call.callee and event.call.callee not in body.locals:
-                    callee = self.links.names.function(event.call.callee, body.file)
+                    callee = self.callgraph.names.function(event.call.callee, body.file)
                     if callee is not None:
                         calls.append((callee, event.call, number, place))
                     if _sleeps(body, event.call):
@@ -123,7 +125,7 @@ class Feasible:
     def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[BranchSpot]) -> Given:
         """What all calls that are made hand to parameters that the callee does not set."""
         found: dict[str, int] = {}
-        target = self.links.body(callee)
+        target = self.callgraph.body(callee)
         for i, parameter in enumerate(target.function.parameters if spots else ()):
             signs = 0
             for spot in spots:

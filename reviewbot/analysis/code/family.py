@@ -1,4 +1,4 @@
-"""Which files belong to the world around a change: their family of folders, and the headers that these include."""
+"""Which files belong to the program around a change: their family of folders, and the headers that these include."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The units of a world's files: what they declare is at hand, bodies of functions are loaded when asked for."""
+"""The units of a program's files: what they declare is at hand, bodies of functions are loaded when asked for."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ from reviewbot.limits import MAX_CALLS_OF_RECORDS
 class Locksets:
     """Lock records of all functions of a program, made when asked for."""
 
-    def __init__(self, links: CallGraph, before: Locksets | None = None, dirty: Collection[str] = ()) -> None:
+    def __init__(self, callgraph: CallGraph, before: Locksets | None = None, dirty: Collection[str] = ()) -> None:
         """`before`: the locks of a program that differs in the functions `dirty` (keys) and in what they change."""
-        self.links = links
+        self.callgraph = callgraph
         self.records: MemoTable[LockSummary] = MemoTable()
         self.choices: dict[str, tuple[tuple[str, str], ...]] = {}
         """Function that takes (or drops) one of several locks of an object -> these locks and their classes."""
@@ -52,28 +52,28 @@ class Locksets:
     @classmethod
     def restored(
         cls,
-        links: CallGraph,
+        callgraph: CallGraph,
         records: Before[LockSummary],
         choices: Mapping[str, tuple[tuple[str, str], ...]],
     ) -> Locksets:
         """The locks of a program that were found out before."""
-        locking = cls.__new__(cls)
-        locking.links = links
-        locking.records, locking.choices = MemoTable(records), dict(choices)
-        locking.alternatives, locking.faces = {}, {}
-        locking.redone, locking._plans, locking._busy, locking._guessed = set(), {}, set(), {}
-        locking._unify()
-        return locking
+        locksets = cls.__new__(cls)
+        locksets.callgraph = callgraph
+        locksets.records, locksets.choices = MemoTable(records), dict(choices)
+        locksets.alternatives, locksets.faces = {}, {}
+        locksets.redone, locksets._plans, locksets._busy, locksets._guessed = set(), {}, set(), {}
+        locksets._unify()
+        return locksets
 
     def _choose(self, before: Locksets | None, dirty: Collection[str]) -> None:
         """Two locks of one object, of which a function takes (or drops) one or the other: one lock with two faces."""
         if before is None:
-            todo: Collection[str] = [key for key in self.links.wired if not key.endswith(":")]
+            todo: Collection[str] = [key for key in self.callgraph.points_to if not key.endswith(":")]
         else:
-            todo = [key for key in dirty if key in self.links.wired]
-            self.choices = {k: c for k, c in before.choices.items() if k in self.links.wired and k not in dirty}
+            todo = [key for key in dirty if key in self.callgraph.points_to]
+            self.choices = {k: c for k, c in before.choices.items() if k in self.callgraph.points_to and k not in dirty}
         for key in todo:
-            if not self.links.names.functions[key].unreadable and self._chooses(key):
+            if not self.callgraph.names.functions[key].unreadable and self._chooses(key):
                 paths = walk(self.plan(key), {}, correlate=False)
                 self._plans.pop(key)
                 ends = {held for states in paths.exits.values() for held in states}
@@ -97,14 +97,14 @@ class Locksets:
         """Whether the function only takes or only drops locks, and more than one."""
         does = [
             (effect.does, effect.group.klass)
-            for call in self.links.body(key).calls
+            for call in self.callgraph.body(key).calls
             for effect in KERNEL.effects.get(call.callee, ())
             if isinstance(effect, LockCall) and not effect.group.object
         ]
         return len(set(does)) > 1 and {d for d, _ in does} in ({"acquire"}, {"release"})
 
     def _order(self) -> None:
-        for component in self.links.order:
+        for component in self.callgraph.order:
             self._component(component)
 
     def _component(self, component: Collection[str]) -> None:
@@ -114,13 +114,13 @@ class Locksets:
         again: set[str] = set()
         for key in component:
             if not self._same(key):
-                again |= self.links.callers.get(key, set())
+                again |= self.callgraph.callers.get(key, set())
         again |= {
             asker for key, asked in guessed.items() if self.record(key).outward != EMPTY.outward for asker in asked
         }
         for key in component if again else ():
             if key in again and not self._same(key):
-                again |= self.links.callers.get(key, set())
+                again |= self.callgraph.callers.get(key, set())
         for key in component:
             self._plans.pop(key, None)
 
@@ -133,14 +133,14 @@ class Locksets:
 
     def _again(self, before: Locksets, dirty: Collection[str]) -> None:
         """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
-        links, had = self.links, before.records
-        self.records = MemoTable(lambda key: had.of(key) if key in links.wired else {})
+        callgraph, had = self.callgraph, before.records
+        self.records = MemoTable(lambda key: had.of(key) if key in callgraph.points_to else {})
 
         def alike(key: str) -> bool:
             were = had.of(key)
             return bool(were) and all(self.record(key, given).outward == r.outward for given, r in were.items())
 
-        agenda = Agenda(links, dirty)
+        agenda = Agenda(callgraph, dirty)
         for group, members in agenda:
             for key in members:
                 self.records.forget(key)
@@ -152,7 +152,7 @@ class Locksets:
             self.redone.update(group)
             self._component(group)
             changed = [key for key in group if not alike(key)]
-            agenda.add(c for key in changed for c in links.callers.get(key, ()) if c not in group)
+            agenda.add(c for key in changed for c in callgraph.callers.get(key, ()) if c not in group)
         self._plans.clear()
 
     # --- one function
@@ -161,7 +161,7 @@ class Locksets:
         """Locks of a function, as called with these constants."""
         found = self.records.get(key, given)
         if found is None:
-            function = self.links.names.functions.get(key)
+            function = self.callgraph.names.functions.get(key)
             if function is None or function.unreadable or key in self._busy or len(self._busy) > MAX_CALLS_OF_RECORDS:
                 return EMPTY
             self._busy.add(key)
@@ -176,7 +176,7 @@ class Locksets:
         """The function made ready for walking."""
         found = self._plans.get(key)
         if found is None:
-            body = self.links.body(key)
+            body = self.callgraph.body(key)
             found = self._plans[key] = PreparedCfg(
                 body, lambda call: self.outcome(body, call), lambda call: self._interesting(body, call)
             )
@@ -184,7 +184,7 @@ class Locksets:
 
     def _interesting(self, body: Body, call: Call) -> bool:
         if call.callee and call.callee not in body.locals:
-            return call.callee in KERNEL.effects or self.links.names.function(call.callee, body.file) is not None
+            return call.callee in KERNEL.effects or self.callgraph.names.function(call.callee, body.file) is not None
         return True
 
     def _record(self, key: str, given: Given) -> LockSummary:
@@ -213,14 +213,16 @@ class Locksets:
 
     def _under(self, key: str, at: Mapping[int, At]) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
         """The calls of a function with what is held there."""
-        body = self.links.body(key)
+        body = self.callgraph.body(key)
         out: dict[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], None] = {}
         for number, call in enumerate(body.calls):
             here = at.get(number, NOTHING)
             if call.callee and call.callee not in body.locals:
-                name = visited(self.links.names, body, call) or self.links.names.function(call.callee, body.file)
+                name = visited(self.callgraph.names, body, call) or self.callgraph.names.function(
+                    call.callee, body.file
+                )
             else:
-                name = self.links.through(key, call)
+                name = self.callgraph.through(key, call)
             if name is not None:
                 out[name, here.held, here.dropped] = None
         return tuple(out)
@@ -236,7 +238,7 @@ class Locksets:
                     if isinstance(effect, LockCall):
                         return self._api(body, call, effect), ()
                 return (), ()
-        targets = self.links.reached(body.key, call)
+        targets = self.callgraph.reached(body.key, call)
         if len(targets) != 1 or (not call.callee or call.callee in body.locals):
             return (), ()
         (target,) = targets
@@ -292,7 +294,7 @@ class Locksets:
 
     def given(self, body: Body, call: Call, target: str) -> Given:
         """Constants that the call hands to parameters which the callee tests and never sets."""
-        callee = self.links.body(target)
+        callee = self.callgraph.body(target)
         out = []
         for parameter, arg in zip(callee.function.parameters, call.args, strict=False):
             signs = sign(bare(arg))

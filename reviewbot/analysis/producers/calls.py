@@ -23,17 +23,17 @@ def facts(view: View) -> Iterator[Fact]:
         if call.callee and call.callee not in view.body.locals:
             if made.effects:
                 continue
-            key = view.links.names.function(call.callee, view.body.file)
+            key = view.callgraph.names.function(call.callee, view.body.file)
             if key is not None and not view.body.names.file[key].endswith(".h"):
                 yield CallTo(**view.site(made), callee=call.callee, constants=_constants(view, call))
         else:
-            node = view.links.through(view.key, call)
+            node = view.callgraph.through(view.key, call)
             if node is None:
                 continue
-            targets = tuple(name_of(t) for t in view.links.reached(view.key, call))
+            targets = tuple(name_of(t) for t in view.callgraph.reached(view.key, call))
             through = node if is_slot(node) else f"${node.rpartition('#')[2]}"
             yield CallTo(**view.site(made), through=through, targets=targets, constants=_constants(view, call))
-    for placed in view.links.wiring(view.key).placed:
+    for placed in view.callgraph.wiring(view.key).placed:
         handler = name_of(placed.handler)
         yield Slot(function=view.name, at=view.place(placed.line), slot=placed.slot, handler=handler)
 

@@ -22,7 +22,7 @@ def facts(view: View) -> Iterator[Fact]:
     """Lock, Unlock and Exit facts of one function."""
     for made, effect in view.locks():
         group = effect.group
-        lock = view.locking.lock_of(view.body, made.call, effect)
+        lock = view.locksets.lock_of(view.body, made.call, effect)
         if lock.startswith("?") or (effect.does == "transient" and lock == MAP and made.at.faultless):
             continue
         site = view.site(made)

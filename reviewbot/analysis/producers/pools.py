@@ -44,10 +44,10 @@ def facts(view: View) -> Iterator[Fact]:
                 number=view.body.names.value(text, view.body.file),
                 flags=show(flags),
             )
-    yield from _links(view)
+    yield from _callgraph(view)
 
 
-def _links(view: View) -> Iterator[Fact]:
+def _callgraph(view: View) -> Iterator[Fact]:
     for event in view.body.events():
         if isinstance(event, Assign) and event.op == "=" and isinstance(event.left, Field):
             kind = view.body.type(event.left)

@@ -14,12 +14,12 @@ from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import ReadGroup
 
 
-def reads(body: Body, condition: Expr, links: CallGraph | None = None, depth: int = 0) -> tuple[str, ...]:
+def reads(body: Body, condition: Expr, callgraph: CallGraph | None = None, depth: int = 0) -> tuple[str, ...]:
     """Objects that the condition tests, sorted: `object`, or `object & BIT` for a test of one bit."""
-    return tuple(sorted(set(_reads(body, condition, links, depth))))
+    return tuple(sorted(set(_reads(body, condition, callgraph, depth))))
 
 
-def _reads(body: Body, condition: Expr, links: CallGraph | None, depth: int) -> Iterator[str]:
+def _reads(body: Body, condition: Expr, callgraph: CallGraph | None, depth: int) -> Iterator[str]:
     covered: set[int] = set()
     for part in parts(condition):
         if id(part) in covered:
@@ -37,9 +37,9 @@ def _reads(body: Body, condition: Expr, links: CallGraph | None, depth: int) -> 
             if not known:
                 for arg in part.args:
                     if not isinstance(arg, Name):
-                        yield from _reads(body, arg, links, depth + 1)
-                if links is not None and depth < 3:
-                    yield from _inside(body, part, links, depth)
+                        yield from _reads(body, arg, callgraph, depth + 1)
+                if callgraph is not None and depth < 3:
+                    yield from _inside(body, part, callgraph, depth)
         elif isinstance(part, OpExpr) and part.op == "&" and len(part.args) == 2 and isinstance(part.args[0], Field):
             covered.update(id(p) for p in parts(part) if p is not part)
             identity = body.identity(part.args[0])
@@ -79,19 +79,19 @@ def senses(body: Body, condition: Expr, sense: bool = True) -> dict[str, bool | 
     return dict.fromkeys(reads(body, expr), value)
 
 
-def _inside(body: Body, call: Call, links: CallGraph, depth: int) -> Iterator[str]:
+def _inside(body: Body, call: Call, callgraph: CallGraph, depth: int) -> Iterator[str]:
     """What a function that the condition calls returns and tests."""
-    for key in links.reached(body.key, call)[:2]:
-        callee = links.body(key)
+    for key in callgraph.reached(body.key, call)[:2]:
+        callee = callgraph.body(key)
         if callee.function.unreadable or len(callee.function.blocks) > 40:
             continue
         for block in callee.function.blocks:
             tested = [e.when for e in block.edges if e.when is not None]
             tested += [e.value for e in block.events if isinstance(e, Return) and e.value is not None]
             for condition in tested:
-                yield from (x for x in _reads(callee, condition, links, depth + 1) if not x.startswith("$"))
+                yield from (x for x in _reads(callee, condition, callgraph, depth + 1) if not x.startswith("$"))
         if callee.function.value is not None:
-            yield from (x for x in _reads(callee, callee.function.value, links, depth + 1) if not x.startswith("$"))
+            yield from (x for x in _reads(callee, callee.function.value, callgraph, depth + 1) if not x.startswith("$"))
 
 
 def _shared(identity: str) -> bool:
@@ -102,8 +102,8 @@ def loop_reads(view: View, made: Made) -> tuple[str, ...]:
     """What is tested around a sleep in a loop of its own (prepare_to_wait, test, schedule): all that decides on it."""
     found: set[str] = set()
     for when, _ in view.dominance.conditions(made.block)[:4]:
-        found.update(_reads(view.body, when, view.links, 0))
+        found.update(_reads(view.body, when, view.callgraph, 0))
     for edge in view.body.function.blocks[made.block].edges:
         if edge.when is not None:
-            found.update(_reads(view.body, edge.when, view.links, 0))
+            found.update(_reads(view.body, edge.when, view.callgraph, 0))
     return tuple(sorted(found))

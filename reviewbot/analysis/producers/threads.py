@@ -13,7 +13,7 @@ from reviewbot.kernel import schema
 def facts(view: View) -> Iterator[Fact]:
     """Thread facts of one function."""
     for made, _ in view.having(schema.ThreadGroup):
-        for started in view.links.wiring(view.key).started:
+        for started in view.callgraph.wiring(view.key).started:
             if started.line == made.call.line:
                 yield Thread(
                     function=view.name,

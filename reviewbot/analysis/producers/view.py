@@ -36,10 +36,10 @@ class Made(NamedTuple):
 class View:
     """One function of a program, for the producers."""
 
-    def __init__(self, links: CallGraph, locking: Locksets, key: str, given: Given = ()) -> None:
-        self.links, self.locking, self.key = links, locking, key
-        self.body: Body = links.body(key)
-        self.record: LockSummary = locking.record(key, given)
+    def __init__(self, callgraph: CallGraph, locksets: Locksets, key: str, given: Given = ()) -> None:
+        self.callgraph, self.locksets, self.key = callgraph, locksets, key
+        self.body: Body = callgraph.body(key)
+        self.record: LockSummary = locksets.record(key, given)
         self._given = given
 
     @property
@@ -66,7 +66,7 @@ class View:
     @cached_property
     def missed(self) -> frozenset[int]:
         """Numbers of the calls that cannot be reached when the function is called with these constants."""
-        plan = self.locking.plan(self.key)
+        plan = self.locksets.plan(self.key)
         if not self._given or plan.plain:
             return frozenset()
         paths = walk(plan, dict(self._given), correlate=False)

@@ -16,7 +16,7 @@ def facts(view: View) -> Iterator[Fact]:
         work = view.object(made.call, effect.work)
         queue = view.object(made.call, effect.workqueue, effect.object)
         yield Queue(**view.site(made), workqueue=queue, work=work)
-    for bound in view.links.wiring(view.key).bound:
+    for bound in view.callgraph.wiring(view.key).bound:
         handler = name_of(bound.handler)
         at = view.place(bound.line)
         yield Bind(function=view.name, at=at, work=bound.work, handler=handler, runner=bound.runner)

@@ -1,7 +1,7 @@
-"""Worlds on disk: what was found out about the files of a scope, so that the next run starts from there.
+"""Programs on disk: what was found out about the files of a scope, so that the next run starts from there.
 
 One file per scope, below a folder for this version of the code and of the kernel's knowledge. It may be of another state
-of the files: the world is led on from there. A file that is torn or foreign counts for nothing, and so does a disk
+of the files: the program is led on from there. A file that is torn or foreign counts for nothing, and so does a disk
 that cannot be written to.
 """
 
@@ -42,7 +42,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
     texts: dict[str, memoryview]
     declared: dict[str, memoryview]
     tags: memoryview
-    wired: memoryview
+    points_to: memoryview
     order: memoryview
     types: memoryview
     records: memoryview
@@ -66,7 +66,7 @@ _STORED = msgspec.msgpack.Decoder(Stored)
 _TEXT = msgspec.msgpack.Decoder(TextDigest)
 _UNIT = msgspec.msgpack.Decoder(TranslationUnit)
 _TAGS = msgspec.msgpack.Decoder(Tags)
-_WIRED = msgspec.msgpack.Decoder(dict[str, FlowConstraints])
+_POINTS_TO = msgspec.msgpack.Decoder(dict[str, FlowConstraints])
 _ORDER = msgspec.msgpack.Decoder(list[list[str]])
 _TYPES = msgspec.msgpack.Decoder(dict[str, frozenset[str]])
 _PARTS = msgspec.msgpack.Decoder(dict[str, memoryview])
@@ -79,32 +79,32 @@ _ENTERED = msgspec.msgpack.Decoder(list[tuple[str, str, str, list[int]]])
 _EFFECTS = msgspec.msgpack.Decoder(list[tuple[Given, list[tuple[Effect, Provenance]]]])
 
 
-def save(name: str, world: Program) -> None:
-    """Keep a world under the name of its scope; finds out what it lacks first."""
-    world.effects.all()
+def save(name: str, program: Program) -> None:
+    """Keep a program under the name of its scope; finds out what it lacks first."""
+    program.effects.all()
     with contextlib.suppress(OSError):
-        cache.write(_path(name), _encoded(world))
+        cache.write(_path(name), _encoded(program))
 
 
-def _encoded(world: Program) -> Iterator[bytes]:
+def _encoded(program: Program) -> Iterator[bytes]:
     """A Stored, field by field in its order: they need not all be in memory at the same time."""
-    keys = list(world.functions())
+    keys = list(program.functions())
     yield bytes([0x90 | len(Stored.__struct_fields__)])  # msgpack: an array of so many, at most 15
-    yield _packed(world.library.blobs)
-    yield _packed(sorted(world.whole))
-    yield _packed({path: _packed(text) for path, text in world.library.texts.items()})
-    yield _packed({path: _packed(unit) for path, unit in world.library.declared.items()})
-    yield _section(world.names.tags)
-    yield _section(world.links.wired)
-    yield _section(world.links.order)
-    yield _section(world.links.types)
-    yield _section({key: _packed(list(world.locking.records.of(key).items())) for key in keys})
-    yield _section(world.locking.choices)
-    yield _section({key: _packed(found) for key, found in world.book.all().items() if found})
-    yield _section({kind.__name__: of_kind for kind, of_kind in world.book.kinds.items()})
-    yield _section({key: _packed(world.effects.parts(key)) for key in keys})
-    yield _packed(sorted(world.effects.unsettled))
-    yield _section(_numbered(world.contexts.all()))
+    yield _packed(program.library.blobs)
+    yield _packed(sorted(program.whole))
+    yield _packed({path: _packed(text) for path, text in program.library.texts.items()})
+    yield _packed({path: _packed(unit) for path, unit in program.library.declared.items()})
+    yield _section(program.names.tags)
+    yield _section(program.callgraph.points_to)
+    yield _section(program.callgraph.order)
+    yield _section(program.callgraph.types)
+    yield _section({key: _packed(list(program.locksets.records.of(key).items())) for key in keys})
+    yield _section(program.locksets.choices)
+    yield _section({key: _packed(found) for key, found in program.events.all().items() if found})
+    yield _section({kind.__name__: of_kind for kind, of_kind in program.events.kinds.items()})
+    yield _section({key: _packed(program.effects.parts(key)) for key in keys})
+    yield _packed(sorted(program.effects.unsettled))
+    yield _section(_numbered(program.contexts.all()))
 
 
 def _packed(value: object) -> bytes:
@@ -116,21 +116,21 @@ def _section(value: object) -> bytes:
 
 
 def load(name: str) -> Program | None:
-    """The world that was kept for a scope, in whatever state its files were; None without a usable one."""
+    """The program that was kept for a scope, in whatever state its files were; None without a usable one."""
     path = _path(name)
     try:
         stored = _STORED.decode(path.read_bytes())
         library = Sources(LazyMap(stored.declared, _UNIT.decode), stored.blobs, lambda _: TranslationUnit())
         library.texts = LazyMap(stored.texts, _TEXT.decode)
-        world = Program(library, stored.whole, kept=_Sections(stored))
+        program = Program(library, stored.whole, kept=_Sections(stored))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     cache.used(path)
-    return world
+    return program
 
 
 class _Sections(StoredProgram):
-    """The parts of a stored world."""
+    """The parts of a stored program."""
 
     def __init__(self, stored: Stored) -> None:
         self._stored = stored
@@ -139,9 +139,9 @@ class _Sections(StoredProgram):
         """Where names are declared."""
         return _TAGS.decode(self._stored.tags)
 
-    def wired(self) -> Mapping[str, FlowConstraints]:
+    def points_to(self) -> Mapping[str, FlowConstraints]:
         """What each function does with functions."""
-        return _WIRED.decode(self._stored.wired)
+        return _POINTS_TO.decode(self._stored.points_to)
 
     def order(self) -> list[list[str]]:
         """Functions that call one another in a cycle, callees first."""
@@ -151,12 +151,12 @@ class _Sections(StoredProgram):
         """Types of the variables of some functions."""
         return _TYPES.decode(self._stored.types)
 
-    def locking(self, world: Program) -> Locksets:
+    def locksets(self, program: Program) -> Locksets:
         """Lock records."""
         parts = _PARTS.decode(self._stored.records)
         choices = _CHOICES.decode(self._stored.choices)
         return Locksets.restored(
-            world.links, lambda key: dict(_RECORDS.decode(parts[key])) if key in parts else {}, choices
+            program.callgraph, lambda key: dict(_RECORDS.decode(parts[key])) if key in parts else {}, choices
         )
 
     def facts(self) -> Before[tuple[Fact, ...]]:
@@ -208,7 +208,7 @@ def _numbered(contexts: Mapping[str, tuple[ExecutionContext, ...]]) -> _Ways:
 
 @functools.cache
 def version() -> str:
-    """Changes with the code that a stored world depends on, and with the kernel's knowledge."""
+    """Changes with the code that a stored program depends on, and with the kernel's knowledge."""
     digest = hashlib.sha1(f"{csource_version()} {KERNEL.digest}".encode(), usedforsecurity=False)
     for file in sorted(Path(str(files("reviewbot.analysis"))).rglob("*.py")):
         digest.update(file.read_bytes())

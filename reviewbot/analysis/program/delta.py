@@ -1,4 +1,4 @@
-"""From one world to the next: which functions have to be looked at again when some files change.
+"""From one program to the next: which functions have to be looked at again when some files change.
 
 A function is looked at again when its text changed, when it mentions a name whose declaration changed (a struct member,
 a macro, a variable, a function), when what it calls through a pointer changed, or when the locks or effects of a
@@ -30,7 +30,7 @@ class ProgramDelta(NamedTuple):
 
 
 def step(
-    old: Sources, new: Sources, changed: Iterable[str], after: Source, wired: Mapping[str, object]
+    old: Sources, new: Sources, changed: Iterable[str], after: Source, points_to: Mapping[str, object]
 ) -> ProgramDelta:
     """Compare two libraries that differ in the files `changed`, some of which may be in the new one only; `after` is the
     new source."""
@@ -48,7 +48,7 @@ def step(
             if linked := {word for word, shared in words.items() if shared}:
                 for other in new.declared:
                     wanted.setdefault(other, set()).update(linked)
-    linked_in = {key.rpartition(":")[0] for key in wired}
+    linked_in = {key.rpartition(":")[0] for key in points_to}
     for path in wanted.keys() & linked_in:
         if new.texts.get(path, _UNKNOWN).may_have(wanted[path]):
             dirty |= _mentioning(path, new.declared.get(path, TranslationUnit()), wanted[path], after)

@@ -79,7 +79,7 @@ _ROOTS = tuple(f"{folder}/" for folder in KERNEL.indexed)
 
 
 def _near(paths: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a path is in the world of the changed files anyway."""
+    """Whether a path is in the program of the changed files anyway."""
     folders = {f for p in paths if not p.startswith("include/") for f in family(p)}
 
     def near(path: str) -> bool:

@@ -35,12 +35,12 @@ _BIOS = frozenset(name for group in KERNEL.api.write if group.bios for name in g
 
 
 class StoredProgram(Protocol):
-    """The parts of a world that were read from the disk; each is decoded when it is first asked for."""
+    """The parts of a program that were read from the disk; each is decoded when it is first asked for."""
 
     def tags(self) -> Tags:
         """Which files declare which names."""
 
-    def wired(self) -> Mapping[str, FlowConstraints]:
+    def points_to(self) -> Mapping[str, FlowConstraints]:
         """Function key -> what the function does with function pointers."""
 
     def order(self) -> list[list[str]]:
@@ -49,8 +49,8 @@ class StoredProgram(Protocol):
     def types(self) -> Mapping[str, frozenset[str]]:
         """Function key -> names of the types of its variables, for some functions."""
 
-    def locking(self, world: Program) -> Locksets:
-        """The lock summaries, for this world."""
+    def locksets(self, program: Program) -> Locksets:
+        """The lock summaries, for this program."""
 
     def facts(self) -> Before[tuple[Fact, ...]]:
         """Function key -> its facts, by constant arguments."""
@@ -69,27 +69,27 @@ class StoredProgram(Protocol):
 
 
 class Component:
-    """Cache component of a world: kept by the world (`Program.component`), with a weak reference back.
+    """Cache component of a program: kept by the program (`Program.component`), with a weak reference back.
 
-    It goes when the world goes: there is no cycle that only a collection of garbage finds.
+    It goes when the program goes: there is no cycle that only a collection of garbage finds.
     """
 
-    def __init__(self, world: Program) -> None:
-        self._world = ref(world)
+    def __init__(self, program: Program) -> None:
+        self._program = ref(program)
 
     @property
-    def world(self) -> Program:
-        """The world that it is of."""
-        world = self._world()
-        assert world is not None
-        return world
+    def program(self) -> Program:
+        """The program that it is of."""
+        program = self._program()
+        assert program is not None
+        return program
 
 
 class Program:
     """A program over the files of a library. Functions go by key, `file:name`.
 
     `whole` are files of which every function counts; of the others (headers) those that are reached. `before` is a
-    world that this one differs from by a step: what the step leaves alone is taken over from it.
+    program that this one differs from by a step: what the step leaves alone is taken over from it.
     """
 
     def __init__(
@@ -105,76 +105,78 @@ class Program:
         self.source: Source | None = None
         """Where the files can be read, as long as it is open."""
         self.steps: int = before.steps + 1 if before is not None else 0
-        """How many worlds it was led on through."""
+        """How many programs it was led on through."""
         self._before, self._change, self._kept = before, change, kept
         self._collected: dict[frozenset[str], Facts] = {}
         self._components: dict[type[Component], Component] = {}
         self.names: Names
         if before is None or change is None:
             self.names = Names(library, kept.tags() if kept else None)
-            self.links = (
-                CallGraph.known(self.names, self.whole, kept.wired(), kept.order, kept.types())
+            self.callgraph = (
+                CallGraph.known(self.names, self.whole, kept.points_to(), kept.order, kept.types())
                 if kept
                 else CallGraph.of(self.names, self.whole)
             )
         else:
             self.names = Names.after(before.names, library)
-            self.links = CallGraph.after(before.links, self.names, self.whole, change.dirty, change.moved)
+            self.callgraph = CallGraph.after(before.callgraph, self.names, self.whole, change.dirty, change.moved)
 
     @classmethod
     def of_units(cls, units: Mapping[str, TranslationUnit]) -> Program:
-        """The world of units in memory, path -> unit."""
+        """The program of units in memory, path -> unit."""
         return cls(Sources.of_units(units), units)
 
     def read_from(self, source: Source) -> None:
-        """Read files from `source` from now on; it has to have them as this world has them."""
+        """Read files from `source` from now on; it has to have them as this program has them."""
         self.source = source
         self.library.load = loader(source, self.library.blobs, Cache())
 
     @cached_property
     def dirty(self) -> frozenset[str]:
-        """Keys of the functions that have to be analysed again after the step from the world before: changed ones, and
+        """Keys of the functions that have to be analysed again after the step from the program before: changed ones, and
         those whose calls through pointers reach other functions now."""
         if self._before is None or self._change is None:
             return frozenset()
-        was, now = self._before.links.callees, self.links.callees
+        was, now = self._before.callgraph.callees, self.callgraph.callees
         called = {key for key, callees in now.items() if callees is not was.get(key) and callees != was.get(key)}
         return frozenset(key for key in self._change.dirty if not key.endswith(":")) | called
 
     # --- parts, made when asked for
 
     @cached_property
-    def locking(self) -> Locksets:
+    def locksets(self) -> Locksets:
         """The lock summaries of all functions."""
         if self._kept is not None:
-            return self._kept.locking(self)
-        return Locksets(self.links, self._before.locking if self._before else None, self.dirty)
+            return self._kept.locksets(self)
+        return Locksets(self.callgraph, self._before.locksets if self._before else None, self.dirty)
 
     @cached_property
-    def book(self) -> EventTable:
+    def events(self) -> EventTable:
         """The event table: facts of all functions."""
         if self._before is None or self._change is None:
             known = (self._kept.facts(), self._kept.kinds) if self._kept else ()
-            return EventTable(self.links, self.locking, *known)
-        return EventTable.after(self.links, self.locking, self._before.book, self.dirty, self._change.moved)
+            return EventTable(self.callgraph, self.locksets, *known)
+        return EventTable.after(self.callgraph, self.locksets, self._before.events, self.dirty, self._change.moved)
 
     @cached_property
     def contexts(self) -> ExecutionContexts:
         """The execution contexts of all functions."""
         if self._before is None:
-            return ExecutionContexts(self.links, self._kept.contexts() if self._kept else {})
-        return ExecutionContexts.after(self.links, self._before.contexts, self.dirty)
+            return ExecutionContexts(self.callgraph, self._kept.contexts() if self._kept else {})
+        return ExecutionContexts.after(self.callgraph, self._before.contexts, self.dirty)
 
     @cached_property
     def effects(self) -> EffectSummaries:
         """The effect summaries of all functions."""
         if self._before is None or self._change is None:
             known, cut = (self._kept.effects(), self._kept.unsettled()) if self._kept else (unknown, ())
-            return EffectSummaries(self.links, self.locking, self.book, known, cut)
-        return EffectSummaries.after(self.links, self.locking, self.book, self._before.effects, self._change.moved)
+            return EffectSummaries(self.callgraph, self.locksets, self.events, known, cut)
+        return EffectSummaries.after(
+            self.callgraph, self.locksets, self.events, self._before.effects, self._change.moved
+        )
 
     def component(self, kind: type[C]) -> C:
-        """The instance of `kind` that belongs to this world, made on the first call: where others keep what they
+        """The instance of `kind` that belongs to this program, made on the first call: where others keep what they
         computed about it."""
         found = self._components.get(kind)
         if found is None:
@@ -190,7 +192,7 @@ class Program:
 
     def body(self, key: str) -> Body:
         """The function with its names resolved."""
-        return self.links.body(key)
+        return self.callgraph.body(key)
 
     def named(self, name: str) -> tuple[str, ...]:
         """Keys of all functions of a name."""
@@ -208,7 +210,7 @@ class Program:
         """Keys of the functions of a file, or of all."""
         if path:
             return iter(self._in_file.get(path, ()))
-        return self.links.functions()
+        return self.callgraph.functions()
 
     @cached_property
     def _in_file(self) -> dict[str, list[str]]:
@@ -219,36 +221,36 @@ class Program:
 
     def callers(self, key: str) -> tuple[str, ...]:
         """Keys of the functions that can call it."""
-        return tuple(sorted(self.links.callers.get(key, ())))
+        return tuple(sorted(self.callgraph.callers.get(key, ())))
 
     def callees(self, key: str) -> tuple[str, ...]:
         """Keys of the functions that it can call, in the order of the text."""
-        return self.links.callees.get(key, ())
+        return self.callgraph.callees.get(key, ())
 
     def has_context(self, key: str, call: Call) -> bool:
         """Whether a call goes through a slot that has a context of its own."""
-        return self.links.has_context(key, call)
+        return self.callgraph.has_context(key, call)
 
     def below(self, key: str) -> list[list[str]]:
         """The strongly connected components of the call graph that a function reaches, its own last (callees first)."""
-        return list(components(self.links.callees_of, [key]))
+        return list(components(self.callgraph.callees_of, [key]))
 
     # --- facts
 
     def view(self, key: str, given: Given = ()) -> View:
         """A function as producers see it."""
-        return self.book.view(key, given)
+        return self.events.view(key, given)
 
     def own_facts(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
         """Facts of one function but its contexts, in the order of the text; none for one unreadable or not there.
 
         Here every write to a shared object is a fact; `facts` keeps those that some sleep tests.
         """
-        return self.book.of(key, given)
+        return self.events.of(key, given)
 
     def all(self, kind: type[F]) -> tuple[tuple[str, F], ...]:
-        """Every fact of a kind in the whole world, with the key of its function."""
-        return self.book.having(kind)
+        """Every fact of a kind in the whole program, with the key of its function."""
+        return self.events.having(kind)
 
     @cached_property
     def sleepers(self) -> tuple[str, ...]:
@@ -273,17 +275,17 @@ class Program:
         return out
 
     def _at_file_scope(self, path: str) -> Iterator[Fact]:
-        wired = self.links.wired.get(f"{path}:")
-        if wired is not None:
-            for placed in wired.placed:
+        points_to = self.callgraph.points_to.get(f"{path}:")
+        if points_to is not None:
+            for placed in points_to.placed:
                 handler = name_of(placed.handler)
                 yield Slot(function="", at=Place(path, placed.line), slot=placed.slot, handler=handler)
-            for bound in wired.bound:
+            for bound in points_to.bound:
                 handler, at = name_of(bound.handler), Place(path, bound.line)
                 yield Bind(function="", at=at, work=bound.work, handler=handler, runner=bound.runner)
 
     def _matters(self, write: Write) -> bool:
-        tested = self.book.tested
+        tested = self.events.tested
         return write.call in _BIOS or write.object in tested or write.object.partition(" & ")[0] in tested
 
     # --- questions
@@ -296,7 +298,7 @@ class Program:
         """Identities of the locks that a function holds at one of its returns or more; none for an unknown key."""
         if key not in self.names.functions:
             return frozenset()
-        return frozenset(t.lock for left in self.locking.record(key).left for t in left.takes)
+        return frozenset(t.lock for left in self.locksets.record(key).left for t in left.takes)
 
     def roots(self, key: str) -> frozenset[EntryPoint]:
         """Every root above a function in the call graph, on chains no run can take as well: use it to show where it
@@ -314,7 +316,7 @@ class Program:
 
     @cached_property
     def _entries(self) -> EntryLocksets:
-        return EntryLocksets(self.links, self.locking)
+        return EntryLocksets(self.callgraph, self.locksets)
 
     def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
         """The call sites that name a function: (caller's key, locks held there, locks of the caller's own callers that
@@ -346,7 +348,7 @@ class Program:
 
     @cached_property
     def _served(self) -> tuple[AwaitedWork, ...]:
-        return tuple(served(self.links, self.book, self.contexts, self.effects))
+        return tuple(served(self.callgraph, self.events, self.contexts, self.effects))
 
     def does(self, key: str, given: Given = ()) -> Mapping[Effect, Provenance]:
         """The effect summary of a function called with these constants: effect -> the call or line that it comes

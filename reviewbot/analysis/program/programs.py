@@ -1,4 +1,4 @@
-"""Worlds by their scope: made once, kept in memory and on disk, and led on to a source in which some files differ."""
+"""Programs by their scope: made once, kept in memory and on disk, and led on to a source in which some files differ."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from reviewbot.types import Source
 
 _recent: dict[str, list[Program]] = {}
 _reaching: dict[str, Program] = {}
-"""The last world with files beyond its folders."""
+"""The last program with files beyond its folders."""
 
 
 def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> Program:
-    """The world around some files of a source: their families of folders and the headers that these include.
+    """The program around some files of a source: their families of folders and the headers that these include.
 
     more: files from elsewhere that belong to it, too.
     """
@@ -29,99 +29,101 @@ def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> Pr
     return reaching(source, paths, more) if more else find(source, paths)
 
 
-def led_on(world: Program, source: Source, paths: Iterable[str]) -> Program:
-    """The world of the same files in another source that differs from this one's in `paths` at most."""
-    return evolved(world, source, {p: source.blob(p) for p in paths if p.endswith((".c", ".h"))})
+def led_on(program: Program, source: Source, paths: Iterable[str]) -> Program:
+    """The program of the same files in another source that differs from this one's in `paths` at most."""
+    return evolved(program, source, {p: source.blob(p) for p in paths if p.endswith((".c", ".h"))})
 
 
 def find(source: Source, paths: tuple[str, ...]) -> Program:
-    """The world around some files of a source."""
+    """The program around some files of a source."""
     files = scope(paths, source)
     whole = [p for p in paths if p in files]
     release = source.blob("Makefile") or ""  # of another release nearly all files differ
     name = " ".join([release, *sorted({p.rpartition("/")[0] for p in paths})])
-    worlds = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
-    differences = [(_changed(world, source, files), world) for world in worlds if world.steps < MAX_PROGRAMS_OF_FAMILY]
+    programs = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
+    differences = [
+        (_changed(program, source, files), program) for program in programs if program.steps < MAX_PROGRAMS_OF_FAMILY
+    ]
     changed, near = min(differences, key=lambda d: len(d[0]), default=({}, None))
     if near is None or len(changed) > MAX_FILES_LED_ON:
-        world = make(source, files)
-        worlds = [world]
-        store.save(name, world)
+        program = make(source, files)
+        programs = [program]
+        store.save(name, program)
     else:
         if not changed or near.source is None:
             near.read_from(source)  # the one it was made from may have been closed, and from the disk it has none
-        world = evolved(near, source, changed, whole)
+        program = evolved(near, source, changed, whole)
         if len(changed) > MAX_FILES_NOT_STORED:
-            worlds = [world]
-            store.save(name, world)
-        elif world is not near:
-            worlds = [worlds[0], *worlds[1:][-MAX_PROGRAMS_OF_FAMILY + 2 :], world]
+            programs = [program]
+            store.save(name, program)
+        elif program is not near:
+            programs = [programs[0], *programs[1:][-MAX_PROGRAMS_OF_FAMILY + 2 :], program]
     while len(_recent) >= MAX_FAMILIES_IN_MEMORY:
         del _recent[next(iter(_recent))]
-    _recent[name] = worlds
-    return world
+    _recent[name] = programs
+    return program
 
 
 def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> Program:
-    """The world around some files of a source, with `more` files from elsewhere; these are in no world on disk."""
+    """The program around some files of a source, with `more` files from elsewhere; these are in no program on disk."""
     files = {**scope(paths, source), **{p: b for p in more if (b := source.blob(p)) is not None}}
     name = " ".join([source.blob("Makefile") or "", *paths, "with", *more])
     near = _reaching.get(name)
     if near is None or len(_changed(near, source, files)) > MAX_FILES_NOT_STORED:
         near = find(source, paths)
-    world = evolved(near, source, _changed(near, source, files), (*paths, *more))
+    program = evolved(near, source, _changed(near, source, files), (*paths, *more))
     if name not in _reaching:
         _reaching.clear()
-        _reaching[name] = world
-    return world
+        _reaching[name] = program
+    return program
 
 
-def _changed(world: Program, source: Source, files: Mapping[str, str]) -> dict[str, str | None]:
-    """Files of a world, and of the scope, that are not in the world as they are in the source."""
-    now: dict[str, str | None] = {p: source.blob(p) for p in world.library.blobs if p not in files}
+def _changed(program: Program, source: Source, files: Mapping[str, str]) -> dict[str, str | None]:
+    """Files of a program, and of the scope, that are not in the program as they are in the source."""
+    now: dict[str, str | None] = {p: source.blob(p) for p in program.library.blobs if p not in files}
     now.update(files)
-    return {p: b for p, b in now.items() if world.library.blobs.get(p) != b}
+    return {p: b for p, b in now.items() if program.library.blobs.get(p) != b}
 
 
 def forget() -> None:
-    """Let go of all worlds in memory."""
+    """Let go of all programs in memory."""
     _recent.clear()
     _reaching.clear()
 
 
 def make(source: Source, files: Mapping[str, str]) -> Program:
-    """A world from nothing: all its files are read and linked."""
+    """A program from nothing: all its files are read and linked."""
     cache = Cache()
     units = read(source, files, cache)
     headers, blobs = included(files, units, {}, source, cache)
     nothing = Sources({}, {}, lambda _: TranslationUnit())
     library = nothing.replaced({**units, **headers}, {**files, **blobs}, ())
     library.texts.update(texts(source, {**units, **headers}))
-    world = Program(library, files)
-    world.read_from(source)
-    return world
+    program = Program(library, files)
+    program.read_from(source)
+    return program
 
 
-def evolved(world: Program, source: Source, changed: Mapping[str, str | None], whole: Iterable[str] = ()) -> Program:
-    """The world in a source in which some files (path -> blob id, None where it is gone) differ.
+def evolved(program: Program, source: Source, changed: Mapping[str, str | None], whole: Iterable[str] = ()) -> Program:
+    """The program in a source in which some files (path -> blob id, None where it is gone) differ.
 
     whole: files of which every function counts from now on.
     """
-    changed = {p: b for p, b in changed.items() if world.library.blobs.get(p) != b}
+    changed = {p: b for p, b in changed.items() if program.library.blobs.get(p) != b}
     present = {p: b for p, b in changed.items() if b is not None}
     gone = {p for p, b in changed.items() if b is None}
-    there = (world.library.blobs.keys() | present.keys()) - gone
-    wanted = there & (world.whole | set(whole) | {p for p in present if not p.startswith("include/")})
-    if not changed and wanted == world.whole:
-        return world
+    there = (program.library.blobs.keys() | present.keys()) - gone
+    wanted = there & (program.whole | set(whole) | {p for p in present if not p.startswith("include/")})
+    if not changed and wanted == program.whole:
+        return program
     cache = Cache()
     units = read(source, present, cache)
-    headers, blobs = included(present, units, world.library.declared, source, cache)
-    library = world.library.replaced({**units, **headers}, {**present, **blobs}, gone)
+    headers, blobs = included(present, units, program.library.declared, source, cache)
+    library = program.library.replaced({**units, **headers}, {**present, **blobs}, gone)
     library.load = loader(source, library.blobs, cache)  # linking asks for bodies already
     library.texts.update(texts(source, {**units, **headers}))
-    # a header that comes into the world says what names mean that were unknown to the functions that use them
-    change = delta.step(world.library, library, {*changed, *blobs}, source, world.links.wired)
-    after = Program(library, wanted, world, change)
+    # a header that comes into the program says what names mean that were unknown to the functions that use them
+    change = delta.step(program.library, library, {*changed, *blobs}, source, program.callgraph.points_to)
+    after = Program(library, wanted, program, change)
     after.read_from(source)
     return after

@@ -60,21 +60,21 @@ def spoken_call(call: str) -> str:
     return f"->{call.rpartition('.')[2]}()" if "." in call else f"{call}()"
 
 
-def asks(world: Program, key: str) -> tuple[AllocationSite, ...]:
+def asks(program: Program, key: str) -> tuple[AllocationSite, ...]:
     """The places of a function that ask for memory, in the order of the text."""
-    if world.function(key).unreadable:
+    if program.function(key).unreadable:
         return ()
-    view = world.view(key)
+    view = program.view(key)
     own: dict[tuple[int, str], list[Allocation | Take]] = {}
-    for fact in world.own_facts(key):
+    for fact in program.own_facts(key):
         if isinstance(fact, Allocation | Take):
             own.setdefault((fact.at.line, fact.call), []).append(fact)
     found = []
     for made in view.made:
         facts = own.pop((made.call.line, made.call.callee), None)
         if facts:
-            found.append(_own(world, key, facts[0]))
-        elif not made.effects and (ask := _through(world, view, made)):
+            found.append(_own(program, key, facts[0]))
+        elif not made.effects and (ask := _through(program, view, made)):
             found.append(ask)
     return tuple(found)
 
@@ -136,9 +136,9 @@ def _named(found: Iterable[AllocationSite]) -> dict[str, list[AllocationSite]]:
     return named
 
 
-def _own(world: Program, key: str, fact: Allocation | Take) -> AllocationSite:
+def _own(program: Program, key: str, fact: Allocation | Take) -> AllocationSite:
     inside = tuple(h.lock for h in fact.held if h.klass == "scope")
-    reach = [(mask, kind) for mask in fact.gfp for kind in resolved(world, key, mask)]
+    reach = [(mask, kind) for mask in fact.gfp for kind in resolved(program, key, mask)]
     mask, raw = max(reach, key=lambda x: gfp.RANK[x[1]], default=("", ""))
     klass = gfp.scoped(raw, inside) if raw else ""
     site = (inside, fact.held, fact.maybe, fact.dropped)
@@ -146,7 +146,7 @@ def _own(world: Program, key: str, fact: Allocation | Take) -> AllocationSite:
     return AllocationSite(fact.call, fact.at, "" if handed else mask, klass, raw, *site, handed=handed)
 
 
-def resolved(world: Program, key: str, mask: str, deep: int = MAX_CALLERS_OF_MASK) -> frozenset[str]:
+def resolved(program: Program, key: str, mask: str, deep: int = MAX_CALLERS_OF_MASK) -> frozenset[str]:
     """Classes that a mask comes to; where callers hand it in, what those that are at hand say."""
     if kind := gfp.kind(mask):
         return frozenset({kind})
@@ -154,39 +154,39 @@ def resolved(world: Program, key: str, mask: str, deep: int = MAX_CALLERS_OF_MAS
     if not symbol.startswith("$") or not deep:
         return frozenset()
     found: set[str] = set()
-    name, position = world.function(key).name, int(symbol[1:])
-    for caller in world.callers(key):
-        body = world.body(caller)
+    name, position = program.function(key).name, int(symbol[1:])
+    for caller in program.callers(key):
+        body = program.body(caller)
         for call in body.calls:
             if call.callee == name and position < len(call.args):
                 masks = gfp.masks(body, call.args[position])
                 given = ((),) * position + (masks,)
                 for bound in gfp.bind(mask, given):
-                    found |= resolved(world, caller, bound, deep - 1)
+                    found |= resolved(program, caller, bound, deep - 1)
     return frozenset(found)
 
 
-def _through(world: Program, view: View, made: Made) -> AllocationSite | None:
+def _through(program: Program, view: View, made: Made) -> AllocationSite | None:
     call = made.call
-    targets = view.links.reached(view.key, call)
+    targets = view.callgraph.reached(view.key, call)
     inside = scopes(made.at)
     site = (inside, made.at.held, made.at.maybe, made.at.dropped)
-    name = call.callee or (view.links.through(view.key, call) or "")
+    name = call.callee or (view.callgraph.through(view.key, call) or "")
     name = name if isinstance(name, str) else ""
     most: tuple[int, str, str, Effect, str, str] | None = None
-    if len(targets) <= MAX_POINTER_TARGETS and not world.has_context(view.key, call):
+    if len(targets) <= MAX_POINTER_TARGETS and not program.has_context(view.key, call):
         for target in targets:
-            world.does(target)
-            for effect, inner, _ in world.effects.call(view, made, target):
+            program.does(target)
+            for effect, inner, _ in program.effects.call(view, made, target):
                 if effect.kind != "memory":
                     continue
                 known = {effect.detail} & gfp.RANK.keys()
-                for kind in sorted(known or resolved(world, view.key, effect.detail)):
-                    raw = _unscoped(world, view, made, inner.detail) or kind
+                for kind in sorted(known or resolved(program, view.key, effect.detail)):
+                    raw = _unscoped(program, view, made, inner.detail) or kind
                     if most is None or (gfp.RANK[kind], gfp.RANK[raw]) > (most[0], gfp.RANK[most[2]]):
                         most = (gfp.RANK[kind], kind, raw, inner, target, "" if known else effect.detail)
     if most is not None:
-        given = world.effects.given(view, made, most[4])
+        given = program.effects.given(view, made, most[4])
         at = view.place(call.line)
         return AllocationSite(name, at, "", most[1], most[2], *site, most[3], most[4], handed=most[5], given=given)
     pointer = not call.callee or call.callee in view.body.locals
@@ -195,12 +195,12 @@ def _through(world: Program, view: View, made: Made) -> AllocationSite | None:
     return None
 
 
-def _unscoped(world: Program, view: View, made: Made, inner: str) -> str:
+def _unscoped(program: Program, view: View, made: Made, inner: str) -> str:
     """What an effect is without the scopes around the call, from its mask in the callee's terms; empty if not known."""
     if inner in gfp.RANK:
         return inner
     masks = tuple(gfp.masks(view.body, arg) for arg in made.call.args)
-    kinds = {kind for bound in gfp.bind(inner, masks) for kind in resolved(world, view.key, bound)}
+    kinds = {kind for bound in gfp.bind(inner, masks) for kind in resolved(program, view.key, bound)}
     return max(kinds, key=gfp.RANK.__getitem__, default="")
 
 

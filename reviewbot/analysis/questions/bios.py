@@ -29,20 +29,20 @@ class Offload(NamedTuple):
     """Key of the work item's function."""
 
 
-def offloads(world: Program, key: str) -> list[Offload]:
+def offloads(program: Program, key: str) -> list[Offload]:
     """Where a function hands the bios of its own list to a worker that does more than to submit them."""
-    if key not in world.names.functions:
+    if key not in program.names.functions:
         return []
-    own = world.own_facts(key)
+    own = program.own_facts(key)
     if not any(isinstance(f, Write) and (f.object, f.op) == (OWN_LIST, "take") for f in own):
         return []
     lists = [f.object for f in own if isinstance(f, Write) and f.op == "put" and f.object != OWN_LIST]
     found = []
     for queue in (f for f in own if isinstance(f, Queue)):
-        for handler in handlers(world, queue.work):
-            handled = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op in ("take", "=")}
-            taken = {f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op == "take"}
-            again = any(e.runner == queue.work for e in world.entered(key))
+        for handler in handlers(program, queue.work):
+            handled = {f.object for f in program.own_facts(handler) if isinstance(f, Write) and f.op in ("take", "=")}
+            taken = {f.object for f in program.own_facts(handler) if isinstance(f, Write) and f.op == "take"}
+            again = any(e.runner == queue.work for e in program.entered(key))
             found += [
                 Offload(queue.work, queue.workqueue, listed, handler)
                 for listed in lists
@@ -51,34 +51,34 @@ def offloads(world: Program, key: str) -> list[Offload]:
     return found
 
 
-def others(world: Program, handler: str, listed: str) -> str:
+def others(program: Program, handler: str, listed: str) -> str:
     """The bios that a worker handles besides those of a list, in words."""
-    takes = (f.object for f in world.own_facts(handler) if isinstance(f, Write) and f.op == "take")
+    takes = (f.object for f in program.own_facts(handler) if isinstance(f, Write) and f.op == "take")
     lists = {object for object in takes if object != listed and scope(object) is Scope.INSTANCE}
     return f"the bios on {spoken(lists.pop())}" if len(lists) == 1 else "other bios of the device"
 
 
-def tries(world: Program, key: str) -> frozenset[str]:
+def tries(program: Program, key: str) -> frozenset[str]:
     """Pools that a function tries to take from without sleeping."""
-    own = world.own_facts(key) if key in world.names.functions else ()
+    own = program.own_facts(key) if key in program.names.functions else ()
     takes = [f for f in own if isinstance(f, Take)]
     return frozenset(
         f.pool for f in takes if any(f"&~{KERNEL.word('gfp_direct')}" in m for m in f.gfp) or "nowait" in f.classes
     )
 
 
-def tried(world: Program, key: str, pool: str) -> list[Place]:
+def tried(program: Program, key: str, pool: str) -> list[Place]:
     """The lines of a function at which a mask for a pool is narrowed, and those that take from it."""
-    body = world.body(key)
+    body = program.body(key)
     lines = assigned(body, KERNEL.word("gfp_direct"))
-    takes = [f.at for f in world.own_facts(key) if isinstance(f, Take) and f.pool == pool]
+    takes = [f.at for f in program.own_facts(key) if isinstance(f, Take) and f.pool == pool]
     return [*(Place(body.file, line, body.name) for line in lines), *takes]
 
 
-def merges(world: Program, key: str) -> dict[tuple[str, str], Place]:
+def merges(program: Program, key: str) -> dict[tuple[str, str], Place]:
     """(list in front, list that is put behind it) -> where, for bio_list_merge() of two lists of one array."""
-    if key not in world.names.functions:
+    if key not in program.names.functions:
         return {}
-    body = world.body(key)
+    body = program.body(key)
     pairs = appended(body, KERNEL.word("list_merge")).items()
     return {(front, back): Place(body.file, line, body.name) for (front, back), line in pairs}

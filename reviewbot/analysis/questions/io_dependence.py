@@ -43,26 +43,26 @@ class Dependence(NamedTuple):
     some: bool = False
     """Whether the lock is held on some of the ways in only."""
 
-    def places(self, world: Program) -> list[Place]:
+    def places(self, program: Program) -> list[Place]:
         """The functions on the way in, the outermost one first."""
-        names = world.names.functions
+        names = program.names.functions
         chain = self.entered.chain if self.entered else ()
-        return [Place(world.names.file[key], names[key].line, names[key].name) for key in chain]
+        return [Place(program.names.file[key], names[key].line, names[key].name) for key in chain]
 
 
-def serves(world: Program, key: str) -> ExecutionContext | None:
+def serves(program: Program, key: str) -> ExecutionContext | None:
     """The context in which a function runs for I/O or writeback: theirs, or a work item or thread that I/O waits for."""
-    plainest = sorted(world.entered(key), key=lambda e: (_RANK.get(e.context, len(_RANK)), len(e.chain)))
-    return next((e for e in plainest if _matters(world, e)), None)
+    plainest = sorted(program.entered(key), key=lambda e: (_RANK.get(e.context, len(_RANK)), len(e.chain)))
+    return next((e for e in plainest if _matters(program, e)), None)
 
 
-def _matters(world: Program, entered: ExecutionContext) -> bool:
+def _matters(program: Program, entered: ExecutionContext) -> bool:
     if entered.context == "work":
-        return entered.runner in world.awaited
+        return entered.runner in program.awaited
     if entered.slot in KERNEL.slots and KERNEL.slots[entered.slot].awaited:
         return True
     if entered.context == "thread":
-        return not entered.slot and len(entered.chain) <= MAX_THREAD_TO_IO and _ends(world, entered.chain[0])
+        return not entered.slot and len(entered.chain) <= MAX_THREAD_TO_IO and _ends(program, entered.chain[0])
     return entered.context in KERNEL.needs
 
 
@@ -70,14 +70,14 @@ def _needs(entered: ExecutionContext) -> Literal["IO", "FS"]:
     return "IO" if KERNEL.needs.get(entered.context) == "IO" else "FS"
 
 
-def _ends(world: Program, key: str) -> bool:
+def _ends(program: Program, key: str) -> bool:
     """Whether a thread ends bios or requests close by: somebody waits for these."""
-    ends = [e for e in world.does(key) if e.kind == "finish" and e.detail in ("bio", "request")]
-    return any(len(world.effects.chain(key, e)) < MAX_THREAD_TO_IO for e in ends)
+    ends = [e for e in program.does(key) if e.kind == "finish" and e.detail in ("bio", "request")]
+    return any(len(program.effects.chain(key, e)) < MAX_THREAD_TO_IO for e in ends)
 
 
 def way(
-    world: Program, key: str, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
+    program: Program, key: str, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
 ) -> Dependence | None:
     """The plainest reason why a place of a function must not wait for I/O or filesystems; None without one.
 
@@ -85,7 +85,7 @@ def way(
     content with writeback and reclaim, and prefers them. more: gfp classes (before, now) of an allocation there: a way
     in whose scopes leave no more than there was before is no reason.
     """
-    found = [*_runs(world, key, more), *_blocks(world, key, tuple(held), more)]
+    found = [*_runs(program, key, more), *_blocks(program, key, tuple(held), more)]
     fit = [w for w in found if needs == "FS" or w.needs == "IO"]
     return min(fit, key=lambda w: _plainness(w, needs), default=None)
 
@@ -95,11 +95,11 @@ def _covered(scopes: Iterable[str], more: tuple[str, str]) -> bool:
     return bool(now) and gfp.RANK[gfp.scoped(now, scopes)] <= gfp.RANK.get(was, gfp.RANK["noio"])
 
 
-def _around(world: Program, chain: tuple[str, ...]) -> set[str]:
+def _around(program: Program, chain: tuple[str, ...]) -> set[str]:
     """The memalloc scopes that all calls of a chain are within."""
     found: set[str] = set()
     for caller, callee in pairwise(chain):
-        held = [{h.lock for h in at if h.klass == "scope"} for who, at, _ in world.calls_of(callee) if who == caller]
+        held = [{h.lock for h in at if h.klass == "scope"} for who, at, _ in program.calls_of(callee) if who == caller]
         found |= set.intersection(*held) if held else set()
     return found
 
@@ -112,20 +112,20 @@ def _plainness(found: Dependence, needs: str) -> tuple[bool, int, int, int]:
     return found.needs != needs, length, kind, _RANK[found.entered.context]
 
 
-def _runs(world: Program, key: str, more: tuple[str, str]) -> Iterator[Dependence]:
+def _runs(program: Program, key: str, more: tuple[str, str]) -> Iterator[Dependence]:
     """The function itself runs for I/O or writeback; reclaim is none: it does not start again within itself."""
-    for entered in world.entered(key):
-        if entered.context == "reclaim" or not _matters(world, entered):
+    for entered in program.entered(key):
+        if entered.context == "reclaim" or not _matters(program, entered):
             continue
-        if not _covered(_around(world, entered.chain), more):
+        if not _covered(_around(program, entered.chain), more):
             yield Dependence("runs", _needs(entered), entered)
 
 
-def _blocks(world: Program, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Dependence]:
+def _blocks(program: Program, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Dependence]:
     """It holds, or its callers do, what I/O, writeback or reclaim takes, or a queue that is frozen."""
     locks: dict[Held, None] = {}
-    always = {h.lock for h in held} | world.surely_held(key)
-    for entry in world.entry(key):
+    always = {h.lock for h in held} | program.surely_held(key)
+    for entry in program.entry(key):
         if not _covered([h.lock for h in (*entry.held, *held) if h.klass == "scope"], more):
             locks.update(dict.fromkeys((*held, *entry.held)))
     for lock in locks:
@@ -135,18 +135,18 @@ def _blocks(world: Program, key: str, held: tuple[Held, ...], more: tuple[str, s
             continue
         if scope(lock.lock) is Scope.STACK or lock.lock in KERNEL.written:
             continue  # who writes pages out has no process's memory map, and is let into every filesystem
-        for taker, mode in world.taken.get(lock.lock, ()):
-            if (mode == "r" and lock.mode == "r") or _by_flag(world, taker, lock.lock):
+        for taker, mode in program.taken.get(lock.lock, ()):
+            if (mode == "r" and lock.mode == "r") or _by_flag(program, taker, lock.lock):
                 continue  # readers do not keep readers out
-            for entered in world.entered(taker):
-                if _matters(world, entered):
+            for entered in program.entered(taker):
+                if _matters(program, entered):
                     yield Dependence("lock", _needs(entered), entered, lock, taker, lock.lock not in always)
 
 
-def _by_flag(world: Program, key: str, lock: str) -> bool:
+def _by_flag(program: Program, key: str, lock: str) -> bool:
     """Whether a function takes a lock only where a flag of its caller asks for it: who sets that is not told."""
-    view = world.view(key)
-    lines = {f.at.line for f in world.own_facts(key) if isinstance(f, Lock) and f.lock == lock}
+    view = program.view(key)
+    lines = {f.at.line for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock}
     blocks = [made.block for made in view.made if made.call.line in lines]
     tested = [[part for w, yes in view.dominance.conditions(b) if yes for part in parts(w)] for b in blocks]
     flagged = [any(isinstance(p, OpExpr) and p.op == "&" and _handed(view, p) for p in found) for found in tested]
@@ -157,20 +157,20 @@ def _handed(view: View, masked: OpExpr) -> bool:
     return any(isinstance(arg, Name) and arg.name in view.body.parameters for arg in map(bare, masked.args))
 
 
-def above(world: Program, key: str) -> Iterator[Held]:
+def above(program: Program, key: str) -> Iterator[Held]:
     """The locks that some caller holds when a function is entered: those of all its entry locksets."""
-    for entry in world.entry(key):
+    for entry in program.entry(key):
         yield from entry.held
 
 
-def lives(world: Program, path: str) -> Literal["", "IO", "FS"]:
+def lives(program: Program, path: str) -> Literal["", "IO", "FS"]:
     """What passes through the code of a file's directory: block I/O (`IO`), the writing of a filesystem (`FS`), nothing.
 
     A driver says so in the file itself; a filesystem, somewhere in its directory.
     """
     folder = posixpath.dirname(path)
     found: Literal["", "IO", "FS"] = ""
-    for placed in (placed for places in world.links.placed_in.values() for placed in places):
+    for placed in (placed for places in program.callgraph.placed_in.values() for placed in places):
         slot = KERNEL.slots.get(placed.slot)
         if slot is None or posixpath.dirname(placed.file) != folder:
             continue
@@ -181,12 +181,12 @@ def lives(world: Program, path: str) -> Literal["", "IO", "FS"]:
     return found
 
 
-def stacks(world: Program, path: str) -> bool:
+def stacks(program: Program, path: str) -> bool:
     """Whether drivers in a file's directory can stand on each other: one of them passes bios on to devices below."""
     folder = posixpath.dirname(path)
     return any(
         placed.slot in KERNEL.stacked and posixpath.dirname(placed.file) == folder
-        for places in world.links.placed_in.values()
+        for places in program.callgraph.placed_in.values()
         for placed in places
     )
 
@@ -195,7 +195,7 @@ def _for_io(wait: Wait) -> bool:
     return not wait.timeout and not wait.announce and (wait.io or wait.klass in ("io", "bit"))
 
 
-def holders(world: Program, lock: str, path: str) -> tuple[str, Place, str] | None:
+def holders(program: Program, lock: str, path: str) -> tuple[str, Place, str] | None:
     """Where, in a file or its folder, a task waits with a lock held: (`allocates` or `waits for I/O`, the place, the
     gfp mask of that); None when nowhere is found.
 
@@ -204,18 +204,18 @@ def holders(world: Program, lock: str, path: str) -> tuple[str, Place, str] | No
     """
     found = []
     folder = posixpath.dirname(path)
-    near = (p for p in world.names.units if posixpath.dirname(p) == folder)
-    for key in (key for p in near for key in world.functions(p)):
-        other = world.names.file[key] != path
-        inside = lock in {h.lock for h in above(world, key)}
-        for fact in world.own_facts(key):
+    near = (p for p in program.names.units if posixpath.dirname(p) == folder)
+    for key in (key for p in near for key in program.functions(p)):
+        other = program.names.file[key] != path
+        inside = lock in {h.lock for h in above(program, key)}
+        for fact in program.own_facts(key):
             if not isinstance(fact, Allocation | Take | Wait | Submit):
                 continue
             if lock in fact.dropped or not (inside or fact.holds(lock)):
                 continue
             if isinstance(fact, Allocation | Take):
                 within = [h.lock for h in fact.held if h.klass == "scope"]
-                kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(world, key, mask)}
+                kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(program, key, mask)}
                 handed = 2 * any("$" in mask for mask in fact.gfp)  # which caller hands it in is not told
                 found += [
                     (other, handed, gfp.RANK[k], "allocates", fact.at, KERNEL.masks[k])
@@ -232,44 +232,44 @@ def stacked(slot: str) -> bool:
     return slot in KERNEL.stacked
 
 
-def handlers(world: Program, work: str) -> tuple[str, ...]:
+def handlers(program: Program, work: str) -> tuple[str, ...]:
     """Keys of the functions that a work item runs."""
-    return tuple(sorted({bound.handler for bound in world.links.bound if bound.work == work}))
+    return tuple(sorted({bound.handler for bound in program.callgraph.bound if bound.work == work}))
 
 
-def passes(world: Program, path: str, needs: str = "IO") -> str:
+def passes(program: Program, path: str, needs: str = "IO") -> str:
     """Name of the function by which block I/O comes into a file (or, with `FS`, by which the filesystem of its folder
     writes pages out); empty without one."""
     context = "io_path" if needs == "IO" else "writeback"
-    for places in world.links.placed_in.values():
+    for places in program.callgraph.placed_in.values():
         for placed in places:
             slot = KERNEL.slots.get(placed.slot)
             near = placed.file == path or (needs == "FS" and posixpath.dirname(placed.file) == posixpath.dirname(path))
             if slot is not None and slot.context == context and near:
-                return world.function(placed.handler).name
+                return program.function(placed.handler).name
     return ""
 
 
-def drained(world: Program, key: str) -> tuple[str, str] | None:
+def drained(program: Program, key: str) -> tuple[str, str] | None:
     """(counter, name of the function that waits) for a counter that a function raises and that somebody in its folder
     waits to see low again; None without one."""
-    raised = {f.object for f in world.own_facts(key) if isinstance(f, Write) and f.op == "+" and known(f.object)}
-    folder = posixpath.dirname(world.names.file[key])
-    for sleeper in sorted(world.sleepers) if raised else ():
-        near = posixpath.dirname(world.names.file[sleeper]) == folder
-        for fact in world.own_facts(sleeper) if near else ():
+    raised = {f.object for f in program.own_facts(key) if isinstance(f, Write) and f.op == "+" and known(f.object)}
+    folder = posixpath.dirname(program.names.file[key])
+    for sleeper in sorted(program.sleepers) if raised else ():
+        near = posixpath.dirname(program.names.file[sleeper]) == folder
+        for fact in program.own_facts(sleeper) if near else ():
             if isinstance(fact, Wait) and not fact.timeout and (counters := raised & set(fact.reads)):
-                return min(counters), world.function(sleeper).name
+                return min(counters), program.function(sleeper).name
     return None
 
 
-def called(world: Program, path: str) -> str:
+def called(program: Program, path: str) -> str:
     """The name that people use for what a file drives: `dm-verity`, `raid1`, `xfs`; empty where the code does not
     say."""
     folder = posixpath.dirname(path)
     for named in KERNEL.called:
-        near = [p for p in world.names.units if posixpath.dirname(p) == folder] if named.folder else [path]
-        slots = [slot for p in near if p in world.names.units for slot in world.names.units[p].slots]
+        near = [p for p in program.names.units if posixpath.dirname(p) == folder] if named.folder else [path]
+        slots = [slot for p in near if p in program.names.units for slot in program.names.units[p].slots]
         found = {
             s.value.text.strip('"') for s in slots if f"{s.type}.{s.field}" == named.slot and isinstance(s.value, Const)
         }

@@ -47,23 +47,23 @@ class Drain(NamedTuple):
         return frozenset(h.lock for h in (*self.held, *self.maybe) if h.klass in ("mutex", "rwsem", "sem"))
 
 
-def drains(world: Program, key: str) -> tuple[Drain, ...]:
+def drains(program: Program, key: str) -> tuple[Drain, ...]:
     """The places where a function takes elements, itself or in a callee, in the order of the text."""
-    if world.function(key).unreadable:
+    if program.function(key).unreadable:
         return ()
-    view = world.view(key)
+    view = program.view(key)
     takes: dict[tuple[int, str], list[Take]] = {}
-    for fact in world.own_facts(key):
+    for fact in program.own_facts(key):
         if isinstance(fact, Take):
             takes.setdefault((fact.at.line, fact.call), []).append(fact)
     found = []
     for made in view.made:
         own = takes.pop((made.call.line, made.call.callee), None)
         if own:
-            kinds = [k for mask in own[0].gfp for k in resolved(world, key, mask)]
+            kinds = [k for mask in own[0].gfp for k in resolved(program, key, mask)]
             found.append(_drain(own[0].pool, made, view, kinds, True))
         elif not made.effects:
-            found += _through(world, view, made)
+            found += _through(program, view, made)
     return tuple(found)
 
 
@@ -73,40 +73,40 @@ def _drain(pool: str, made: Made, view: View, kinds: list[str], own: bool) -> Dr
     return Drain(pool, made.call.callee, at, rank, made.at.held, made.at.maybe, made.block, own)
 
 
-def _through(world: Program, view: View, made: Made) -> Iterator[Drain]:
-    targets = view.links.reached(view.key, made.call)
-    if not targets or len(targets) > MAX_POINTER_TARGETS or world.has_context(view.key, made.call):
+def _through(program: Program, view: View, made: Made) -> Iterator[Drain]:
+    targets = view.callgraph.reached(view.key, made.call)
+    if not targets or len(targets) > MAX_POINTER_TARGETS or program.has_context(view.key, made.call):
         return
     ranks: dict[str, list[str]] = {}
-    started = _starts_io(world, view, made)
+    started = _starts_io(program, view, made)
     for target in targets:
-        world.does(target)
-        for effect, _, _ in world.effects.call(view, made, target):
+        program.does(target)
+        for effect, _, _ in program.effects.call(view, made, target):
             if effect.kind == "pool" and known(effect.object):
-                kinds = {effect.detail} & gfp.RANK.keys() or resolved(world, view.key, effect.detail)
+                kinds = {effect.detail} & gfp.RANK.keys() or resolved(program, view.key, effect.detail)
                 ranks.setdefault(effect.object, []).extend(kinds)
     for pool, every in ranks.items():
         yield _drain(pool, made, view, every, False)._replace(started=started)
 
 
-def kept(world: Program, key: str, pool: str) -> bool:
+def kept(program: Program, key: str, pool: str) -> bool:
     """True when an element that the function takes from `pool` is held over I/O: given back elsewhere, or only after
     I/O."""
-    own = world.own_facts(key)
+    own = program.own_facts(key)
     takes = [f.at.line for f in own if isinstance(f, Take) and f.pool == pool]
     gives = [f.at.line for f in own if isinstance(f, Give) and f.pool == pool]
     if not takes or not gives or max(gives) < min(takes):
         return True
     between = range(min(takes), max(gives) + 1)
-    view = world.view(key)
-    return any(made.call.line in between and _starts_io(world, view, made) for made in view.made)
+    view = program.view(key)
+    return any(made.call.line in between and _starts_io(program, view, made) for made in view.made)
 
 
-def _starts_io(world: Program, view: View, made: Made) -> bool:
+def _starts_io(program: Program, view: View, made: Made) -> bool:
     if made.call.callee in _USES or any(isinstance(effect, SubmitGroup) for effect in made.effects):
         return True
-    targets = view.links.reached(view.key, made.call)
-    return any(effect.kind in WAITS for target in targets for effect in world.does(target))
+    targets = view.callgraph.reached(view.key, made.call)
+    return any(effect.kind in WAITS for target in targets for effect in program.does(target))
 
 
 def several(body: Body, first: Drain, second: Drain) -> bool:

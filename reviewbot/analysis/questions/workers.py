@@ -20,29 +20,29 @@ POOLS = {
 KWORKER = "kworker"
 
 
-def queue_name(world: Program, workqueue: str) -> str:
+def queue_name(program: Program, workqueue: str) -> str:
     """What people call a queue: the name it is made with, without what is put in for each device; else its variable."""
-    made = (fact.name for _, fact in world.all(Workqueue) if fact.object == workqueue)
+    made = (fact.name for _, fact in program.all(Workqueue) if fact.object == workqueue)
     names = {name.strip('"').partition("%")[0].rstrip("-_/: ") for name in made if name.startswith('"')}
     (name,) = names if len(names) == 1 else ("",)
     return name if name.isidentifier() else spoken(workqueue)
 
 
-def kworker(world: Program, workqueue: str) -> str:
+def kworker(program: Program, workqueue: str) -> str:
     """The name, for a sentence, of a kworker of the pool that serves a workqueue; the pool is named where it is not the
     usual one."""
     flags = set(KERNEL.global_workqueues.get(workqueue, ()))
-    flags.update(flag for _, fact in world.all(Workqueue) if fact.object == workqueue for flag in fact.flags)
+    flags.update(flag for _, fact in program.all(Workqueue) if fact.object == workqueue for flag in fact.flags)
     return next((name for flag, name in POOLS.items() if flag in flags), KWORKER)
 
 
-def worker(world: Program, key: str, device: str = "") -> str:
+def worker(program: Program, key: str, device: str = "") -> str:
     """The name, for a sentence, of who runs a function while I/O waits for it: the worker of its queue, a thread, else
     the worker of `device`."""
-    entered = serves(world, key) if key in world.names.functions else None
+    entered = serves(program, key) if key in program.names.functions else None
     if entered is not None and entered.context == "work":
-        queues = world.links.queued.get(entered.runner, ())
-        names = {queue_name(world, queue) for queue in queues}
+        queues = program.callgraph.queued.get(entered.runner, ())
+        names = {queue_name(program, queue) for queue in queues}
         if len(names) == 1:
             return f"the worker of {names.pop()}"
     if entered is not None and entered.context == "thread":

@@ -53,10 +53,10 @@ class AwaitedWork(NamedTuple):
 
 
 def served(
-    links: CallGraph, book: EventTable, contexts: ExecutionContexts, effects: EffectSummaries
+    callgraph: CallGraph, events: EventTable, contexts: ExecutionContexts, effects: EffectSummaries
 ) -> Iterator[AwaitedWork]:
     """All work items of a program that I/O waits for, in the order of the code."""
-    bound = [b for b in links.bound if b.runner in ("work", "timer")]
+    bound = [b for b in callgraph.bound if b.runner in ("work", "timer")]
     handlers: dict[str, set[str]] = {}
     own: dict[tuple[str, str], set[str]] = {}
     for b in bound:
@@ -70,10 +70,10 @@ def served(
             sorted(own.get((fact.work, key), handlers[fact.work])),
             sorted(contexts.of(key), key=lambda e: _ORDER.get(e.context, 9)),
         )
-        for key, fact in book.having(Queue)
+        for key, fact in events.having(Queue)
         if known(fact.work) and known(fact.workqueue) and fact.work in handlers
     ]
-    awaited = _awaited(book, contexts)
+    awaited = _awaited(events, contexts)
 
     @cache
     def progress_of(handler: str) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
@@ -100,7 +100,7 @@ def served(
                     yield AwaitedWork(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
         if len(waited) == before:
             break
-    if not any(root.context == "io_path" for roots in links.roots.values() for root in roots):
+    if not any(root.context == "io_path" for roots in callgraph.roots.values() for root in roots):
         return  # what is called a request here is none of the block layer's
     for key, fact, runs, _ in places:
         for handler in runs if fact.work not in waited and fact.workqueue != TIMER else ():
@@ -122,12 +122,12 @@ def _matters(entered: ExecutionContext, waited: set[str]) -> bool:
     )
 
 
-def _awaited(book: EventTable, contexts: ExecutionContexts) -> frozenset[str]:
+def _awaited(events: EventTable, contexts: ExecutionContexts) -> frozenset[str]:
     """Events, completions and bits that something on the I/O path sleeps for."""
     found: set[str] = set()
-    for key in dict.fromkeys(key for key, _ in book.having(Wait)):
+    for key in dict.fromkeys(key for key, _ in events.having(Wait)):
         if any(KERNEL.contexts[e.context].path for e in contexts.of(key)):
-            found.update(f.object for f in book.of(key) if isinstance(f, Wait) and not f.timeout)
+            found.update(f.object for f in events.of(key) if isinstance(f, Wait) and not f.timeout)
     return frozenset(f for f in found if known(f))
 
 

@@ -134,14 +134,14 @@ class EffectSummaries:
 
     def __init__(
         self,
-        links: CallGraph,
-        locking: Locksets,
-        book: EventTable,
+        callgraph: CallGraph,
+        locksets: Locksets,
+        events: EventTable,
         kept: Before[dict[Effect, Provenance]] = unknown,
         unsettled: Iterable[str] = (),
     ) -> None:
         """`kept` are effects that are known already, `unsettled` the functions among these that ROUNDS has cut."""
-        self._links, self._locking, self._book = links, locking, book
+        self._callgraph, self._locksets, self._events = callgraph, locksets, events
         self._found = MemoTable(kept)
         self.unsettled = set(unsettled)
         """Functions of cycles of calls in which something was still being added in the last round."""
@@ -151,17 +151,22 @@ class EffectSummaries:
 
     @classmethod
     def after(
-        cls, links: CallGraph, locking: Locksets, book: EventTable, before: EffectSummaries, moved: Mapping[str, int]
+        cls,
+        callgraph: CallGraph,
+        locksets: Locksets,
+        events: EventTable,
+        before: EffectSummaries,
+        moved: Mapping[str, int],
     ) -> EffectSummaries:
         """The effects of a program that differs from the one before: those that still hold, and what changes above."""
         had = before._found
 
         def kept(key: str) -> dict[Given, dict[Effect, Provenance]]:
             lines = moved.get(key, 0)
-            return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in links.wired else {}
+            return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in callgraph.points_to else {}
 
-        effects = cls(links, locking, book, kept, before.unsettled)
-        agenda = Agenda(links, book.remade)
+        effects = cls(callgraph, locksets, events, kept, before.unsettled)
+        agenda = Agenda(callgraph, events.remade)
         for group, members in agenda:
             known = [(key, given) for key in members for given in had.of(key)]
             cycle = len(group) > 1 and all(had.get(key) is not None for key in members)
@@ -175,7 +180,7 @@ class EffectSummaries:
             for key in group:
                 were = had.get(key)
                 if were is None or not _alike(effects.of(key), were):
-                    agenda.add(c for c in links.callers.get(key, ()) if c not in group)
+                    agenda.add(c for c in callgraph.callers.get(key, ()) if c not in group)
         return effects
 
     def _rests(self, before: EffectSummaries, key: str, given: Given) -> bool:
@@ -183,7 +188,7 @@ class EffectSummaries:
 
         The lines are those of now.
         """
-        if key not in before._links.wired:
+        if key not in before._callgraph.points_to:
             return False
         was, now = list(before._does(key, given)), list(self._does(key, given))
         if [(e, r._replace(line=0)) for e, r in was] != [(e, r._replace(line=0)) for e, r in now]:
@@ -197,15 +202,15 @@ class EffectSummaries:
 
     def all(self) -> Mapping[str, Mapping[Effect, Provenance]]:
         """Effects of all functions, by key."""
-        for component in self._links.order:
+        for component in self._callgraph.order:
             self._component(component)
-        return {key: self.of(key) for key in self._links.functions()}
+        return {key: self.of(key) for key in self._callgraph.functions()}
 
     def of(self, key: str, given: Given = ()) -> Mapping[Effect, Provenance]:
         """Effects of a function, as called with these constants; none for one that is not there."""
         found = self._found.get(key, given)
         if found is None:
-            if key not in self._links.names.file:
+            if key not in self._callgraph.names.file:
                 return {}
             if given:
                 self._given_to.setdefault(key, []).append(given)
@@ -229,7 +234,7 @@ class EffectSummaries:
 
     def _open(self, key: str) -> list[str]:
         """Callees that have to be looked at first."""
-        return [c for c in self._links.callees_of(key) if self._found.get(c) is None]
+        return [c for c in self._callgraph.callees_of(key) if self._found.get(c) is None]
 
     def _component(self, component: list[str]) -> None:
         """The effects of functions that call one another: who calls one that has changed is looked at again."""
@@ -259,7 +264,7 @@ class EffectSummaries:
         if len(component) == 1:
             return component
         inside = frozenset(component)
-        return next(components(lambda key: [c for c in self._links.callees_of(key) if c in inside], [min(inside)]))
+        return next(components(lambda key: [c for c in self._callgraph.callees_of(key) if c in inside], [min(inside)]))
 
     def _upset(self, changed: str, inside: frozenset[str]) -> set[str]:
         """Who rests on the effects of a function, within a cycle: its callers, and theirs where they call with
@@ -267,7 +272,7 @@ class EffectSummaries:
         found: set[str] = set()
         level = [changed]
         while level:
-            for caller in self._links.callers.get(level.pop(), ()):
+            for caller in self._callgraph.callers.get(level.pop(), ()):
                 if caller in inside and caller not in found:
                     found.add(caller)
                     if given := self._given_to.pop(caller, None):
@@ -286,9 +291,9 @@ class EffectSummaries:
 
     def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Provenance]]:
         """The effects of a function: its own, then those of each call."""
-        view = self._book.view(key, given)
+        view = self._events.view(key, given)
         missed = view.missed if given and self._asks_otherwise(key) else frozenset()
-        facts: Iterable[Fact] = self._book.of(key, given)
+        facts: Iterable[Fact] = self._events.of(key, given)
         if missed:
             elsewhere = {(m.call.line, m.call.callee) for m in view.made if m.number in missed}
             facts = [f for f in facts if not (isinstance(f, Site) and (f.at.line, f.call) in elsewhere)]
@@ -298,8 +303,8 @@ class EffectSummaries:
                 continue
             if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
-            targets = view.links.reached(key, made.call)
-            if not targets or len(targets) > MAX_POINTER_TARGETS or self._links.has_context(key, made.call):
+            targets = view.callgraph.reached(key, made.call)
+            if not targets or len(targets) > MAX_POINTER_TARGETS or self._callgraph.has_context(key, made.call):
                 continue
             here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
             for target in targets:
@@ -314,16 +319,16 @@ class EffectSummaries:
 
     def given(self, view: View, made: Made, target: str) -> Given:
         """Constants of a call that may decide which locks its target gives up, or what memory it asks for."""
-        if not made.call.callee or not (view.locking.record(target).moves or self._asks_otherwise(target)):
+        if not made.call.callee or not (view.locksets.record(target).moves or self._asks_otherwise(target)):
             return ()
-        return view.locking.given(view.body, made.call, target)
+        return view.locksets.given(view.body, made.call, target)
 
     def _asks_otherwise(self, key: str) -> bool:
         """Whether a function has several ways to ask for memory itself."""
         found = self._asking.get(key)
         if found is None:
-            known = key in self._links.wired and not self._locking.plan(key).plain
-            ways = {e for e in own(self._book.of(key)) if e.kind == "memory"} if known else set()
+            known = key in self._callgraph.points_to and not self._locksets.plan(key).plain
+            ways = {e for e in own(self._events.of(key)) if e.kind == "memory"} if known else set()
             found = self._asking[key] = len(ways) > 1
         return found
 
@@ -364,7 +369,7 @@ class EffectSummaries:
     def chain(self, key: str, effect: Effect, given: Given = (), most: int = 40) -> tuple[Place, ...]:
         """The calls from a function down to the line that has the effect, the first `most` of them."""
         out: list[Place] = []
-        names = self._links.names
+        names = self._callgraph.names
         while len(out) < most:
             reason = self.of(key, given).get(effect)
             if reason is None:

@@ -34,8 +34,8 @@ class EntryLockset(NamedTuple):
 class EntryLocksets:
     """The entry locksets of the functions of a program; each is computed when first asked for."""
 
-    def __init__(self, links: CallGraph, locking: Locksets) -> None:
-        self._links, self._locking = links, locking
+    def __init__(self, callgraph: CallGraph, locksets: Locksets) -> None:
+        self._callgraph, self._locksets = callgraph, locksets
         self._found: dict[str, tuple[EntryLockset, ...]] = {}
         self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
 
@@ -44,7 +44,7 @@ class EntryLocksets:
 
         One that holds nothing stands for callers that are not at hand.
         """
-        if key not in self._links.names.file:
+        if key not in self._callgraph.names.file:
             return ()
         if key not in self._found:
             for component in components(self._open, [key]):
@@ -62,7 +62,7 @@ class EntryLocksets:
                 if member in todo and (ways := self._choose(member)) != self._found[member]:
                     self._found[member] = ways
                     changed.add(member)
-            todo = frozenset(c for key in changed for c in self._links.callees_of(key) if c in inside)
+            todo = frozenset(c for key in changed for c in self._callgraph.callees_of(key) if c in inside)
             if not todo:
                 break
         for member in component:
@@ -70,7 +70,7 @@ class EntryLocksets:
 
     def _open(self, key: str) -> list[str]:
         """Callers that have to be looked at first."""
-        return sorted(c for c in self._links.callers.get(key, ()) if c not in self._found)
+        return sorted(c for c in self._callgraph.callers.get(key, ()) if c not in self._found)
 
     def _choose(self, key: str) -> tuple[EntryLockset, ...]:
         ways: dict[tuple[Held, ...], tuple[str, ...]] = {}
@@ -83,10 +83,10 @@ class EntryLocksets:
 
     def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
         """What is held on each way in, and the functions above."""
-        links = self._links
-        function = links.names.functions[key]
+        callgraph = self._callgraph
+        function = callgraph.names.functions[key]
         outside = True
-        for root in sorted(links.roots.get(key, ())):
+        for root in sorted(callgraph.roots.get(key, ())):
             slot = KERNEL.slots.get(root.slot)
             holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
             yield holds, ()
@@ -94,7 +94,7 @@ class EntryLocksets:
         for caller, held, dropped in self.calls_of(key):
             outside = False
             own = tuple(sorted(h for h in held if known(h.lock))) if held else ()
-            calls = links.names_it(caller, key) or any(map(is_slot, links.wiring(caller).nodes))
+            calls = callgraph.names_it(caller, key) or any(map(is_slot, callgraph.wiring(caller).nodes))
             for entry in self._found[caller]:
                 above = entry.chain
                 if key in above or len(above) > MAX_ENTRY_CHAIN or not (calls or self._hand(above, key)):
@@ -105,13 +105,13 @@ class EntryLocksets:
                 gone = dropped.union(h.lock for h in held) if held else dropped
                 more = [h for h in entry.held if h.lock not in gone and known(h.lock)]
                 yield tuple(sorted((*own, *more))) if more else own, above
-        if outside or (not function.static and not links.callers.get(key)):
+        if outside or (not function.static and not callgraph.callers.get(key)):
             yield (), ()
 
     def _hand(self, chain: tuple[str, ...], key: str) -> bool:
         """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
-        links = self._links
-        return len(chain) < 2 or any(put == key for above in chain for _, put in links.wiring(above).puts)
+        callgraph = self._callgraph
+        return len(chain) < 2 or any(put == key for above in chain for _, put in callgraph.wiring(above).puts)
 
     def surely(self, key: str) -> frozenset[str]:
         """Identities of the locks that are held in every entry lockset."""
@@ -126,13 +126,13 @@ class EntryLocksets:
         return found
 
     def _calls_of(self, key: str) -> Iterator[tuple[str, tuple[Held, ...], frozenset[str]]]:
-        links = self._links
-        for caller in sorted(links.callers.get(key, ())):
-            record, wired = self._locking.record(caller), links.wiring(caller)
-            arguments = [node for node in wired.nodes if not is_slot(node)] if wired.nodes else []
-            handed = [node for node in arguments if key in links.targets.get(node, ())] if arguments else []
+        callgraph = self._callgraph
+        for caller in sorted(callgraph.callers.get(key, ())):
+            record, points_to = self._locksets.record(caller), callgraph.wiring(caller)
+            arguments = [node for node in points_to.nodes if not is_slot(node)] if points_to.nodes else []
+            handed = [node for node in arguments if key in callgraph.targets.get(node, ())] if arguments else []
             if not record.at:
-                for _ in range(wired.direct.count(key) + len(handed)):
+                for _ in range(points_to.direct.count(key) + len(handed)):
                     yield caller, (), frozenset()
                 continue
             for name, held, dropped in record.under:

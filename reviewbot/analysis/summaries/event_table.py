@@ -42,12 +42,12 @@ class EventTable:
 
     def __init__(
         self,
-        links: CallGraph,
-        locking: Locksets,
+        callgraph: CallGraph,
+        locksets: Locksets,
         kept: Before[tuple[Fact, ...]] = unknown,
         kinds: Callable[[], Mapping[type[Fact], tuple[str, ...]]] | None = None,
     ) -> None:
-        self._links, self._locking = links, locking
+        self._callgraph, self._locksets = callgraph, locksets
         self.remade: frozenset[str] = frozenset()
         """Functions whose facts are not those of the program before."""
         self._facts = MemoTable(kept)
@@ -59,28 +59,33 @@ class EventTable:
 
     @classmethod
     def after(
-        cls, links: CallGraph, locking: Locksets, before: EventTable, dirty: frozenset[str], moved: Mapping[str, int]
+        cls,
+        callgraph: CallGraph,
+        locksets: Locksets,
+        before: EventTable,
+        dirty: frozenset[str],
+        moved: Mapping[str, int],
     ) -> EventTable:
         """The facts of a program that differs from the one before: those that still hold, moved with their functions.
 
         dirty: functions that are not what they were; moved: by how many lines the others moved.
         """
-        book = cls(links, locking)
-        stale, wired, had = book._stale(before, dirty), links.wired, before._facts
+        events = cls(callgraph, locksets)
+        stale, points_to, had = events._stale(before, dirty), callgraph.points_to, before._facts
 
         def kept(key: str) -> dict[Given, tuple[Fact, ...]]:
-            if key in stale or key not in wired:
+            if key in stale or key not in points_to:
                 return {}
             lines = moved.get(key, 0)
             return {g: tuple(shifted(f, lines) for f in facts) if lines else facts for g, facts in had.of(key).items()}
 
-        book._facts = MemoTable(kept)
-        book._before, book.remade = before, stale
-        return book
+        events._facts = MemoTable(kept)
+        events._before, events.remade = before, stale
+        return events
 
     def _stale(self, before: EventTable, dirty: frozenset[str]) -> frozenset[str]:
         """Functions whose facts have to be made again."""
-        stale, callers = set(dirty) | self._locking.redone, self._links.callers
+        stale, callers = set(dirty) | self._locksets.redone, self._callgraph.callers
         for key in dirty:  # a predicate is looked at down to the functions that it calls
             for caller in callers.get(key, ()):
                 stale |= {c for c in (caller, *callers.get(caller, ())) if before.sleeps(c)}
@@ -94,7 +99,7 @@ class EventTable:
         """A function as producers see it."""
         found = self._views.get((key, given))
         if found is None:
-            found = self._views[key, given] = View(self._links, self._locking, key, given)
+            found = self._views[key, given] = View(self._callgraph, self._locksets, key, given)
         return found
 
     def of(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
@@ -102,7 +107,7 @@ class EventTable:
         found = self._facts.get(key, given)
         if found is None:
             made: list[Fact] = []
-            function = self._links.names.functions.get(key)
+            function = self._callgraph.names.functions.get(key)
             if function is not None and not function.unreadable:
                 view = self.view(key, given)
                 for producer in PRODUCERS:
@@ -114,7 +119,7 @@ class EventTable:
 
     def all(self) -> Mapping[str, tuple[Fact, ...]]:
         """Facts of all functions, by key."""
-        return {key: self.of(key) for key in self._links.functions()}
+        return {key: self.of(key) for key in self._callgraph.functions()}
 
     def having(self, kind: type[F]) -> tuple[tuple[str, F], ...]:
         """Every fact of a kind, with the key of its function."""
@@ -129,7 +134,7 @@ class EventTable:
         """Kind of fact -> the functions that have some, in the order of the program."""
         if self._kinds is not None:
             return self._kinds()
-        return self._by_kind(self._links.functions()) if self._before is None else self._kinds_after(self._before)
+        return self._by_kind(self._callgraph.functions()) if self._before is None else self._kinds_after(self._before)
 
     def _by_kind(self, keys: Iterable[str]) -> dict[type[Fact], tuple[str, ...]]:
         found: dict[type[Fact], dict[str, None]] = {}
@@ -139,7 +144,7 @@ class EventTable:
         return {kind: tuple(of_kind) for kind, of_kind in found.items()}
 
     def _kinds_after(self, before: EventTable) -> dict[type[Fact], tuple[str, ...]]:
-        was, now, stale = before._links.wired, self._links.wired, self.remade
+        was, now, stale = before._callgraph.points_to, self._callgraph.points_to, self.remade
         place = {key: number for number, key in enumerate(now)}
         new = self._by_kind(key for key in now if (key in stale or key not in was) and not key.endswith(":"))
         old = {kind: [k for k in of_kind if k in now and k not in stale] for kind, of_kind in before.kinds.items()}

@@ -70,11 +70,11 @@ class Seen(NamedTuple):
 class FunctionReader(Component):
     """One function made ready for the walk; `reader` gives it."""
 
-    def __init__(self, world: Program, key: str) -> None:
-        super().__init__(world)
+    def __init__(self, program: Program, key: str) -> None:
+        super().__init__(program)
         self.key = key
-        self.body: Body = world.body(key)
-        self.plan: PreparedCfg = world.locking.plan(key)
+        self.body: Body = program.body(key)
+        self.plan: PreparedCfg = program.locksets.plan(key)
         self._seen: dict[int, Seen] = {}
         self._targets: dict[tuple[int, str], Target] = {}
 
@@ -95,12 +95,12 @@ class FunctionReader(Component):
         return lived(self.plan, self.keys, self._handed)
 
     def _handed(self, call: Call) -> set[str]:
-        return {show(bare(arg)) for arg in handed(self.world, self.key, call, MAX_CALLS_TO_TEST)}
+        return {show(bare(arg)) for arg in handed(self.program, self.key, call, MAX_CALLS_TO_TEST)}
 
     @cached_property
     def _facts(self) -> dict[tuple[int, str], list[Site]]:
         found: dict[tuple[int, str], list[Site]] = {}
-        for fact in self.world.own_facts(self.key):
+        for fact in self.program.own_facts(self.key):
             if isinstance(fact, Wait | Wake | Flush):
                 found.setdefault((fact.at.line, fact.call), []).append(fact)
         return found
@@ -109,8 +109,8 @@ class FunctionReader(Component):
         """A call, read once."""
         found = self._seen.get(id(event))
         if found is None:
-            call, body, world = event.call, self.body, self.world
-            acts, visit = self._acts(event), visited(world.names, body, call)
+            call, body, program = event.call, self.body, self.program
+            acts, visit = self._acts(event), visited(program.names, body, call)
             text, place = self.plan.text(call), Place(body.file, call.line, body.name)
             if acts is not None and not runs(call.callee):
                 found = Seen(text, place, acts, visit)
@@ -123,8 +123,8 @@ class FunctionReader(Component):
                     tuple(body.identity(arg) for arg in call.args),
                     tuple(body.type(arg).name for arg in call.args),
                     tuple(body.base(arg) for arg in call.args),
-                    world.links.reached(self.key, call),
-                    world.has_context(self.key, call),
+                    program.callgraph.reached(self.key, call),
+                    program.has_context(self.key, call),
                 )
             self._seen[id(event)] = found
         return found
@@ -133,14 +133,14 @@ class FunctionReader(Component):
         """What a call into a function hands over."""
         found = self._targets.get((id(call), key))
         if found is None:
-            callee = self.world.body(key)
+            callee = self.program.body(key)
             texts = tuple(
                 (parameter.name, show(bare(arg)))
                 for parameter, arg in zip(callee.function.parameters, call.args, strict=False)
                 if parameter.name not in callee.values
             )
-            given = frozenset(self.world.locking.given(self.body, call, key))
-            found = self._targets[id(call), key] = Target(key, given, texts, reader(self.world, key).live[0])
+            given = frozenset(self.program.locksets.given(self.body, call, key))
+            found = self._targets[id(call), key] = Target(key, given, texts, reader(self.program, key).live[0])
         return found
 
     def _acts(self, event: CallEvent) -> tuple[CallAct, ...] | None:
@@ -155,7 +155,7 @@ class FunctionReader(Component):
         for effect in effects:
             if isinstance(effect, LockCall):
                 group = effect.group
-                lock = self.world.locking.lock_of(self.body, call, effect)
+                lock = self.program.locksets.lock_of(self.body, call, effect)
                 arg: Expr | None = call.args[group.argument] if group.argument is not None and call.args else None
                 base = self.body.base(arg) if arg is not None else ""
                 out.append(CallAct("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
@@ -173,47 +173,47 @@ class FunctionReader(Component):
 
 
 class Readers(Component):
-    """The functions of a world that were made ready so far, and the parameters that functions were seen to test."""
+    """The functions of a program that were made ready so far, and the parameters that functions were seen to test."""
 
-    def __init__(self, world: Program) -> None:
-        super().__init__(world)
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
         self.of: dict[str, FunctionReader] = {}
         """By key."""
         self.tests: dict[tuple[str, int], frozenset[str]] = {}
         """By key and number of calls; see `tests`."""
 
 
-def reader(world: Program, key: str) -> FunctionReader:
+def reader(program: Program, key: str) -> FunctionReader:
     """A function made ready, once for all that walk it."""
-    readers = world.component(Readers).of
+    readers = program.component(Readers).of
     found = readers.get(key)
     if found is None:
-        found = readers[key] = FunctionReader(world, key)
+        found = readers[key] = FunctionReader(program, key)
     return found
 
 
-def handed(world: Program, key: str, call: Call, deep: int) -> list[Expr]:
+def handed(program: Program, key: str, call: Call, deep: int) -> list[Expr]:
     """The arguments of a call that a function tests which it reaches, or one that this hands them on to."""
     found = []
-    for target in world.links.reached(key, call):
-        left = any(way.takes or way.drops for way in world.locking.record(target).left)
-        if left or any(effect.kind in DONE for effect in world.does(target)):
-            wanted = tests(world, target, deep)
-            parameters = world.function(target).parameters
+    for target in program.callgraph.reached(key, call):
+        left = any(way.takes or way.drops for way in program.locksets.record(target).left)
+        if left or any(effect.kind in DONE for effect in program.does(target)):
+            wanted = tests(program, target, deep)
+            parameters = program.function(target).parameters
             found += [arg for one, arg in zip(parameters, call.args, strict=False) if one.name in wanted]
     return found
 
 
-def tests(world: Program, key: str, deep: int) -> frozenset[str]:
+def tests(program: Program, key: str, deep: int) -> frozenset[str]:
     """The parameters that a function tests, or hands to one that does, so many calls deep."""
-    known = world.component(Readers).tests
+    known = program.component(Readers).tests
     found = known.get((key, deep))
     if found is None:
-        body = world.body(key)
+        body = program.body(key)
         conditions = (edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None)
         values = {test(when).key for when in conditions}
         if deep:
-            values |= {show(bare(arg)) for call in body.calls for arg in handed(world, key, call, deep - 1)}
+            values |= {show(bare(arg)) for call in body.calls for arg in handed(program, key, call, deep - 1)}
         found = known[key, deep] = frozenset(one.name for one in body.function.parameters if one.name in values)
     return found
 

@@ -44,7 +44,7 @@ class TooLarge(Unreadable):
 
 
 class Extractor:
-    """Reads programs off one world, for one set of resources.
+    """Slices automata off one program, for one set of resources.
 
     locks: the locks that are followed. waits: events, completions and flushed objects. chain: functions that are
     followed whether they touch a resource or not. lean: the chains say who waits for a lock; of other callees only
@@ -56,13 +56,13 @@ class Extractor:
 
     def __init__(
         self,
-        world: Program,
+        program: Program,
         locks: Iterable[str],
         waits: Iterable[str],
         chains: Iterable[tuple[str, ...]],
         lean: bool = False,
     ) -> None:
-        self.world = world
+        self.program = program
         self.locks, self.waits = frozenset(locks), frozenset(waits)
         self.lean = lean
         self.steps = {step for chain in chains for step in pairwise(chain)}
@@ -85,9 +85,9 @@ class Extractor:
 
         `keep`: a return that leaves something held counts as well. Raises Unreadable.
         """
-        if root not in self.world.names.functions or self.world.function(root).unreadable:
+        if root not in self.program.names.functions or self.program.function(root).unreadable:
             raise Unreadable(f"{root.rpartition(':')[2]}() is not at hand")
-        function = self.world.function(root)
+        function = self.program.function(root)
         n = len(function.parameters)
         ids = tuple(f"${i}" for i in range(n))
         inside = tuple(HeldToken(lock, mode, "", False) for lock, mode in holds)
@@ -150,7 +150,7 @@ class Extractor:
         return number
 
     def _graph(self, frame: Frame) -> tuple[RawAutomaton, int]:
-        reader = made_ready(self.world, frame.key)
+        reader = made_ready(self.program, frame.key)
         graph = RawAutomaton()
         crowd: dict[int, set[Values]] = {}
         start = graph.number(LockState(0, 0, frame.held, frame.given))
@@ -273,9 +273,9 @@ class Extractor:
     def _read(self, frame: Frame, reader: FunctionReader, event: CallEvent) -> FrameSite:
         seen = reader.seen(event)
         if seen.visit is not None and (frame.key, seen.visit) in self.steps:
-            n = len(self.world.function(seen.visit).parameters)
+            n = len(self.program.function(seen.visit).parameters)
             unknown = (objects.UNKNOWN,) * n  # what it is given is the iterator's
-            target = Target(seen.visit, frozenset(), (), made_ready(self.world, seen.visit).live[0])
+            target = Target(seen.visit, frozenset(), (), made_ready(self.program, seen.visit).live[0])
             return FrameSite(seen.text, seen.place, None, unknown, ("",) * n, unknown, (target,), True)
         if seen.acts is not None:
             return FrameSite(seen.text, seen.place, seen.acts)
@@ -297,7 +297,7 @@ class Extractor:
     def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
         if (frame.key, target) in self.steps:
             return True
-        if seen.apart or self.world.function(target).unreadable:
+        if seen.apart or self.program.function(target).unreadable:
             return False
         ids = self._ids(frame, seen)
         name = target, ids, self._keep
@@ -312,7 +312,7 @@ class Extractor:
 
     def _touches(self, target: str, ids: tuple[str, ...], types: tuple[str, ...], asked: set[int]) -> bool:
         """Whether a callee does something to what is followed; its arguments that decide that are put into `asked`."""
-        record = self.world.locking.record(target)
+        record = self.program.locksets.record(target)
 
         def what(identity: str) -> str:
             asked.update(objects.positions(identity))
@@ -320,7 +320,7 @@ class Extractor:
 
         if any(what(t.lock) in self.locks for left in record.left for t in (*left.takes, *left.drops)):
             return True
-        for effect in self.world.does(target):
+        for effect in self.program.does(target):
             if not effect.object:
                 continue
             if effect.kind == "lock" and (not self.lean or (record.moves and not self._keep)):
