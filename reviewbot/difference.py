@@ -19,6 +19,7 @@ from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.neighbours import Reach
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import TranslationUnit
+from reviewbot.detect.changed import Difference
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Change, Cut, Place, Progress, Side, Source
 
@@ -177,8 +178,15 @@ class Diff:
     def touched(self) -> tuple[str, ...]:
         """Keys of the functions of the side after in which the patch changes a line, and of those that a changed line
         outside of all functions (a macro, a table) says something else about."""
-        found: dict[str, None] = {}
+        found = dict.fromkeys((*self._changed_text[Side.AFTER], *self._changed_text[Side.BEFORE]))
+        return tuple(key for key in found if key in self.after.program.names.functions)
+
+    @cached_property
+    def _changed_text(self) -> dict[Side, tuple[str, ...]]:
+        """Keys of the functions of each side in which the patch changes a line, or a macro that they use."""
+        out: dict[Side, tuple[str, ...]] = {}
         for version, side in ((self.after, Side.AFTER), (self.before, Side.BEFORE)):
+            found: dict[str, None] = {}
             for path in version.paths:
                 lines = set(self._lines(side).get(path, ()))
                 for key in version.program.functions(path):
@@ -189,7 +197,14 @@ class Diff:
                         lines -= inside
                 if lines:
                     found.update(dict.fromkeys(self._reworded(path)))
-        return tuple(key for key in found if key in self.after.program.names.functions)
+            out[side] = tuple(found)
+        return out
+
+    @cached_property
+    def code(self) -> Difference:
+        """The ordered difference of the functions whose text changes."""
+        texts = self._changed_text
+        return Difference(self.before.program, self.after.program, texts[Side.BEFORE], texts[Side.AFTER])
 
     @cached_property
     def near(self) -> tuple[Fact, ...]:

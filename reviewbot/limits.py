@@ -49,6 +49,22 @@ MAX_SECOND_ARGUMENTS_BYTES = 2_000
 
 MAX_LOCAL_CHAIN = 6
 """Assignments from local to local that are followed to what a name stands for."""
+MAX_CANONICAL_DEPTH = 6
+"""Values of values that a local's canonical words are made of; deeper it is some value of its type."""
+MAX_CANONICAL_TEXT = 300
+"""Characters of canonical words: longer ones are those of tables that are built in place."""
+MAX_REACHING_VALUES = 4
+"""Values that can reach a place and are still told apart: an error variable that collects more says nothing."""
+MAX_GUARDED_EVENTS = 1_500
+"""Events of a function, with those of its helpers, that are compared; the largest function of ext4 has 600."""
+MAX_COMPARED_CONDITIONS = 6
+"""Different conditions under which one thing is done on both sides: more are compared by their text alone."""
+MAX_CONDITIONS_SHOWN = 3
+"""Conditions of a thing that are shown with it: the nearest ones say why it is done."""
+MAX_ORDERED_EVENTS = 400
+"""Events of a function whose order is compared: that takes the square of it."""
+MAX_INLINED_CALLS = 4
+"""Helpers of helpers that are read in the place of their calls."""
 MAX_TYPEDEF_CHAIN = 8
 """Typedefs of typedefs that are followed; the kernel has no longer chains, only circles in broken code."""
 MAX_INCLUDE_DEPTH = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from reviewbot.analysis import Fact, Facts
+    from reviewbot.detect.changed import Changed
+    from reviewbot.difference import Diff
     from reviewbot.gittree.tree import Tree
     from reviewbot.types import Source
 
@@ -23,12 +25,18 @@ if TYPE_CHECKING:
     "--tree", type=click.Path(path_type=Path), help="Git repository of the kernel (default: the current folder's)."
 )
 @click.option("--base", metavar="REV", default="", help="Commit of the tree to read, or to apply the patch to.")
+@click.option("--json", "as_json", is_flag=True, help="The difference that a patch makes, as JSON.")
 @click.option("--no-color", is_flag=True, help="Plain text only.")
-def facts(what: str, function: str, kinds: tuple[str, ...], tree: Path | None, base: str, no_color: bool) -> None:
-    """Print the facts of a C file of the tree, or those that a patch adds (+) and takes away (-).
+def facts(
+    what: str, function: str, kinds: tuple[str, ...], tree: Path | None, base: str, as_json: bool, no_color: bool
+) -> None:
+    """Print the facts of a C file of the tree, or what a patch does to the code of functions.
 
-    FILE is a path inside of the tree; PATCH is a mail, mbox or diff. A rule's author sees here what a rule will see.
+    FILE is a path inside of the tree; PATCH is a mail, mbox or diff. Of a patch: what is done anew (+), no longer (-), in
+    another order or under other conditions (~), what tasks wait for first; with --kind the facts that it adds and takes
+    away. A rule's author sees here what a rule will see.
     """
+    from reviewbot.analysis.code.names import name_of
     from reviewbot.analysis.events.kinds import KINDS
     from reviewbot.gittree.tree import Tree
     from reviewbot.types import ReviewError
@@ -42,10 +50,14 @@ def facts(what: str, function: str, kinds: tuple[str, ...], tree: Path | None, b
             found = _of_file(source, path)
             _show([("", fact) for fact in _chosen(found, function, kinds)], no_color)
         elif Path(what).is_file():
-            removed, added = _of_patch(repository, what, base)
-            lines = [("-", fact) for fact in _chosen(removed, function, kinds)]
-            lines += [("+", fact) for fact in _chosen(added, function, kinds)]
-            _show(lines, no_color)
+            diff = _opened(repository, what, base)
+            if kinds:
+                lines = [("-", fact) for fact in _chosen(diff.removed, function, kinds)]
+                lines += [("+", fact) for fact in _chosen(diff.added, function, kinds)]
+                _show(lines, no_color)
+            else:
+                changes = [c for c in diff.code.changes if not function or name_of(c.anchor) == function]
+                _print_json(changes) if as_json else _show_changes(changes, no_color)
         else:
             raise ReviewError(f"{what} is neither a C file of the tree at {base or 'HEAD'} nor a patch file")
 
@@ -64,18 +76,12 @@ def _of_file(source: Source, path: str) -> Facts:
     return programs.around(source, [path]).facts([path])
 
 
-def _of_patch(repository: Tree, what: str, base: str) -> tuple[Facts, Facts]:
-    """What the patch takes away, and what it adds."""
-    from reviewbot.analysis.program import programs
+def _opened(repository: Tree, what: str, base: str) -> Diff:
+    from reviewbot.difference import Diff
     from reviewbot.mail import fetch
 
     change = repository.apply(fetch.fetch(what), base or None)
-    before, after = repository.sources(change)
-    paths = [p for f in change.files if not f.binary for p in dict.fromkeys((f.old_path or f.path, f.path))]
-    old = programs.around(before, paths)
-    new = programs.led_on(old, after, paths)
-    facts_before, facts_after = old.facts(paths), new.facts(paths)
-    return facts_before - facts_after, facts_after - facts_before
+    return Diff.of(change, *repository.sources(change))
 
 
 def _chosen(found: Facts, function: str, kinds: Iterable[str]) -> list[Fact]:
@@ -85,6 +91,44 @@ def _chosen(found: Facts, function: str, kinds: Iterable[str]) -> list[Fact]:
         for fact in sorted(found, key=lambda fact: fact.at)
         if (not function or fact.function == function) and (not wanted or type(fact).__name__ in wanted)
     ]
+
+
+_SIGNS = {"new": ("+", "green"), "gone": ("-", "red")}
+
+
+def _show_changes(changes: Sequence[Changed], no_color: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    color = not no_color and sys.stdout.isatty()
+    console = Console(no_color=not color, highlight=False, soft_wrap=True)
+    anchor = ""
+    for change in sorted(changes, key=lambda c: min(changes.index(o) for o in changes if o.anchor == c.anchor)):
+        if change.anchor != anchor:
+            anchor = change.anchor
+            console.print(Text(anchor.replace(":", ": ") + "()", style="bold"))
+        sign, style = _SIGNS.get(change.kind, ("~", "yellow"))
+        console.print(Text(f"{sign:1}{change.event.at.line:6} {change.says()}", style=style))
+    console.print(Text(f"{len(changes)} changes", style="dim"))
+
+
+def _print_json(changes: Sequence[Changed]) -> None:
+    import msgspec
+
+    rows = [
+        {
+            "kind": change.kind,
+            "function": change.anchor,
+            "side": "after" if change.after else "before",
+            "op": change.event.op,
+            "words": change.event.words,
+            "lost": sorted(map(str, change.lost)),
+            "gained": sorted(map(str, change.gained)),
+            "lines": [{"file": at.file, "line": at.line} for at in change.places],
+        }
+        for change in changes
+    ]
+    print(msgspec.json.format(msgspec.json.encode(rows)).decode())
 
 
 def _show(lines: list[tuple[str, Fact]], no_color: bool) -> None:

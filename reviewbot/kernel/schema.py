@@ -358,6 +358,7 @@ Role = Literal[
     "takes",
     "gives",
     "known_flags",
+    "barrier",
 ]
 """What a single name is looked for as."""
 

@@ -99,6 +99,10 @@ class Dominance:
 
     def conditions(self, block: int) -> list[tuple[Expr, bool]]:
         """The path condition of a block: (expression, whether it was taken), the nearest first."""
+        return [(when, taken) for _, when, taken in self.tests(block)]
+
+    def tests(self, block: int) -> list[tuple[int, Expr, bool]]:
+        """As `conditions`, each with the block that ends in the test."""
         out = []
         at = block
         while at > 0:
@@ -106,7 +110,7 @@ class Dominance:
             if len(into) == 1:
                 source, when, taken = into[0]
                 if when is not None:
-                    out.append((when, taken))
+                    out.append((source, when, taken))
                 at = source
             else:
                 at = self._above[at]
