@@ -22,6 +22,7 @@ from reviewbot.rule import (
     OWN_LIST,
     Candidate,
     Diff,
+    FunctionKey,
     Queue,
     Remedy,
     Rule,
@@ -33,7 +34,9 @@ from reviewbot.rule import (
     Version,
     Words,
     Write,
+    file_of,
     merges,
+    name_of,
     offloads,
     others,
     queue_name,
@@ -50,8 +53,8 @@ RESCUED = KERNEL.word("bioset_rescuer")
 class OffloadedBios(Value, frozen=True):
     """Bios of a list that a function leaves to a work item which does something else, too."""
 
-    key: str
-    handler: str
+    key: FunctionKey
+    handler: FunctionKey
     listed: str
     queue: str
 
@@ -59,14 +62,14 @@ class OffloadedBios(Value, frozen=True):
 class Try(Value, frozen=True):
     """A pool from which a function takes without a first attempt that cannot sleep."""
 
-    key: str
+    key: FunctionKey
     pool: str
 
 
 class Order(Value, frozen=True):
     """Two lists of bios that a function puts in the wrong order."""
 
-    key: str
+    key: FunctionKey
     older: str
     younger: str
 
@@ -85,7 +88,7 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
             yield from self._first_try(diff, key)
             yield from self._order(diff, key)
 
-    def _offload(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
+    def _offload(self, diff: Diff, key: FunctionKey) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         for work, queue, listed, handler in offloads(diff.after.program, key):
             if any(o[3] == handler and o[2] == listed for o in offloads(diff.before.program, key)):
                 continue
@@ -109,7 +112,7 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
                 facts=[f for f in diff.after.program.own_facts(key) if isinstance(f, Queue | Write)],
             )
 
-    def _first_try(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
+    def _first_try(self, diff: Diff, key: FunctionKey) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         for pool in sorted(tries(diff.before.program, key) - tries(diff.after.program, key)):
             takes = [f for f in diff.after.program.own_facts(key) if isinstance(f, Take) and f.pool == pool]
             if not takes or len(takes) < 2 or not _hands_over(diff.after, key):
@@ -132,7 +135,7 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
                 facts=takes,
             )
 
-    def _order(self, diff: Diff, key: str) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
+    def _order(self, diff: Diff, key: FunctionKey) -> Iterator[Candidate[OffloadedBios | Try | Order]]:
         # current->bio_list[0] has what the ->submit_bio that just returned sent on, [1] what was there before
         for (older, younger), place in merges(diff.after.program, key).items():
             right = merges(diff.before.program, key).get((younger, older))
@@ -177,15 +180,15 @@ class BioOrder(Rule[OffloadedBios | Try | Order]):
                 yield Remedy("Put the bios of lower devices first.", scene)
 
 
-def _hands_over(side: Version, key: str) -> bool:
+def _hands_over(side: Version, key: FunctionKey) -> bool:
     """Whether the function has work queued that submits what waits: a rescuer."""
     return any(effect.kind == "queue" for effect in side.program.does(key))
 
 
 def _scene(found: OffloadedBios | Try | Order, buggy: bool) -> Scene:
-    file, _, function = found.key.rpartition(":")
+    file, function = file_of(found.key), name_of(found.key)
     if isinstance(found, OffloadedBios):
-        worker, listed, thread = found.handler.rpartition(":")[2], short(found.listed), f"the worker of {found.queue}"
+        worker, listed, thread = name_of(found.handler), short(found.listed), f"the worker of {found.queue}"
         given = {"helper": "one" if buggy else "each", "function": function, "file": file}
         return Scene.of("offload_levels", thread=thread, worker=worker, listed=listed, **given)
     if isinstance(found, Try):

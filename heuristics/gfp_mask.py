@@ -31,6 +31,7 @@ from reviewbot.rule import (
     Words,
     called,
     drained,
+    key_of,
     known,
     lives,
     passes,
@@ -83,9 +84,9 @@ class GfpMask(Rule[Widened]):
                 yield from self._found(diff, fact, after, klass, life)
         for exit in diff.removed[Exit]:
             scopes = [h.lock for h in exit.takes if h.klass == "scope" and h.lock in ("noio", "nofs")]
-            still = diff.after.program.may_leave(f"{exit.at.file}:{exit.function}") & set(scopes)
+            still = diff.after.program.may_leave(exit.key) & set(scopes)
             life = lives(diff.after.program, exit.at.file)
-            if scopes and not still and life and diff.before.scopes(f"{exit.at.file}:{exit.function}"):
+            if scopes and not still and life and diff.before.scopes(exit.key):
                 yield from self._left(diff, exit, scopes[0], life)
 
     def _found(self, diff: Diff, fact: Mask, after: list[Mask], klass: str, life: str) -> Iterator[Candidate[Widened]]:
@@ -104,7 +105,7 @@ class GfpMask(Rule[Widened]):
         )
 
     def _left(self, diff: Diff, exit: Exit, scope: str, life: str) -> Iterator[Candidate[Widened]]:
-        key, needs = f"{exit.at.file}:{exit.function}", "FS" if scope == "nofs" else "IO"
+        key, needs = exit.key, "FS" if scope == "nofs" else "IO"
         what = f"what is done after {exit.function}()"
         user, device = passes(diff.after.program, exit.at.file, needs), called(diff.after.program, exit.at.file)
         counter, waiter = drained(diff.after.program, key) or ("", "")
@@ -145,7 +146,7 @@ class GfpMask(Rule[Widened]):
 def _masks(side: Version, file: str, function: str, of: str, object: str) -> list[Mask]:
     """What a function sets an object's mask to, by itself or else through a function that it calls."""
     own: list[Mask] = [f for f in side.facts.of(function)[Mask] if (f.of, f.object) == (of, object)]
-    callees = side.program.callees(key) if (key := f"{file}:{function}") in side.program.names.functions else ()
+    callees = side.program.callees(key) if (key := key_of(file, function)) in side.program.names.functions else ()
     below = [f for k in callees for f in side.program.own_facts(k) if isinstance(f, Mask)]
     return own or [f for f in below if (f.of, f.object) == (of, object)]
 
@@ -155,7 +156,7 @@ def _user(side: Version, fact: Mask, needs: str) -> str:
     file, program = fact.at.file, side.program
     if fact.of == "mapping":
         return passes(program, file, needs)
-    setter = f"{file}:{fact.function}"
+    setter = key_of(file, fact.function)
     near = [setter, *(k for k in program.functions(file) if known(fact.object) and side.reads(k, fact.object))]
     found = [k for k in near if k in program.names.functions and serves(program, k)]
     return program.function(found[0]).name if found else passes(program, file, needs)

@@ -24,6 +24,7 @@ from reviewbot.rule import (
     Candidate,
     Dependence,
     Diff,
+    FunctionKey,
     Remedy,
     Rule,
     Scene,
@@ -34,6 +35,8 @@ from reviewbot.rule import (
     Words,
     asks,
     called,
+    file_of,
+    name_of,
     nth,
     passes,
     short,
@@ -52,7 +55,7 @@ NEAR = 4
 class Weakened(Value, frozen=True):
     """A call that may reclaim further than before: which one, and why reclaim has to wait for it."""
 
-    key: str
+    key: FunctionKey
     call: str
     which: str
     why: Dependence
@@ -87,7 +90,7 @@ class GfpWeakened(Rule[Weakened]):
                     break
 
     def _found(
-        self, diff: Diff, key: str, was: AllocationSite | None, ask: AllocationSite, why: Dependence, needs: str
+        self, diff: Diff, key: FunctionKey, was: AllocationSite | None, ask: AllocationSite, why: Dependence, needs: str
     ) -> Iterator[Candidate[Weakened]]:
         function, entered = ask.at.function, why.entered
         lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
@@ -121,17 +124,17 @@ class GfpWeakened(Rule[Weakened]):
 
     def remedies(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Remedy]:
         found = candidate.about
-        kept, function = found.was or "noio", found.key.rpartition(":")[2]
+        kept, function = found.was or "noio", name_of(found.key)
         mask = f"{'Keep' if found.was else 'Use'} {KERNEL.masks.get(kept, NOIO)} in {function}()."
         text = f"Keep {KERNEL.scopes[found.scope]}() in {function}()." if found.scope else mask
         yield Remedy(text=text, scene=_scene(found, kept, ()))
 
 
-def _asks(side: Version, key: str) -> tuple[AllocationSite, ...]:
+def _asks(side: Version, key: FunctionKey) -> tuple[AllocationSite, ...]:
     return asks(side.program, key) if key in side.program.names.functions else ()
 
 
-def _new(diff: Diff, key: str, after: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
+def _new(diff: Diff, key: FunctionKey, after: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
     """Calls that the patch adds and that may wait for I/O."""
     old = diff.before.program
     calls = old.body(key).calls if key in old.names.functions else ()
@@ -153,7 +156,7 @@ def _gfp(ask: AllocationSite) -> str:
 
 
 def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
-    file, _, function = found.key.rpartition(":")
+    file, function = file_of(found.key), name_of(found.key)
     scope = next((s for s in ("noio", "nofs") if s in scopes), "none")
     call, device = spoken_call(found.call).removesuffix("()"), found.device or "the device"
     given = {"gfp": KERNEL.masks.get(raw, NOIO), "scope": scope, "call": call, "function": function, "file": file}
@@ -168,7 +171,7 @@ def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
         given |= {"stop": kept_out.acquire[0]} if kept_out else {}
         given |= {"entry": found.user} if found.user and "request_queue" not in lock else {}
         return Scene.of("alloc_while_stopped", queue=lock, **given)
-    given |= {"lock": lock, "taker": entered.chain[-1].rpartition(":")[2] if entered else "", "worker": found.worker}
+    given |= {"lock": lock, "taker": name_of(entered.chain[-1]) if entered else "", "worker": found.worker}
     given |= {"kind": "rwsem" if held and held.klass == "rwsem" else "mutex"}
     given |= {"held_for": "read" if held and held.mode == "r" else "write"}
     return Scene.of("alloc_under_lock", needs=found.needs, where=where, **given)

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from reviewbot.detect.sleeps import Interrupted, interrupted
 from reviewbot.detect.unmasked import Unmasked, unmasked
 from reviewbot.replay.circles import touched, words
-from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words
+from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words, name_of
 
 
 class IrqLock(Rule[Interrupted | Unmasked]):
@@ -32,7 +32,7 @@ class IrqLock(Rule[Interrupted | Unmasked]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[Interrupted | Unmasked]]:
         for found in interrupted(diff.before.program, diff.after.program, touched(diff)):
-            lock, handler = words(found.lock), found.handler.rpartition(":")[2]
+            lock, handler = words(found.lock), name_of(found.handler)
             which, off = ("a softirq", "softirqs") if found.soft else ("an interrupt", "interrupts")
             yield from self.candidate(
                 diff,
@@ -50,7 +50,7 @@ class IrqLock(Rule[Interrupted | Unmasked]):
             )
         for early in unmasked(diff.before.program, diff.after.program, touched(diff)):
             inner, lock = words(early.inner), words(early.lock)
-            handler, outer = early.handler.rpartition(":")[2], early.outer.rpartition(":")[2]
+            handler, outer = name_of(early.handler), name_of(early.outer)
             which = "a softirq" if early.soft else "an interrupt"
             yield from self.candidate(
                 diff,
@@ -80,6 +80,6 @@ class IrqLock(Rule[Interrupted | Unmasked]):
             soft=found.soft,
             lock=words(found.lock),
             function=found.function,
-            handler=found.handler.rpartition(":")[2],
+            handler=name_of(found.handler),
             file=found.at.file,
         )

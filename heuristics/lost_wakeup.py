@@ -22,7 +22,23 @@ from reviewbot.detect.announced import RUN, Missed, missed
 from reviewbot.detect.completions import Unwoken, unwoken
 from reviewbot.replay.announced_cast import queue_name, scene, sleeper_name
 from reviewbot.replay.circles import touched, words
-from reviewbot.rule import CallTo, Candidate, Diff, Fact, Queue, Rule, Scene, Version, Wait, Wake, Words, Write
+from reviewbot.rule import (
+    CallTo,
+    Candidate,
+    Diff,
+    Fact,
+    FunctionKey,
+    Queue,
+    Rule,
+    Scene,
+    Version,
+    Wait,
+    Wake,
+    Words,
+    Write,
+    file_of,
+    name_of,
+)
 
 
 class LostWakeup(Rule[Unwoken | Missed]):
@@ -35,7 +51,7 @@ class LostWakeup(Rule[Unwoken | Missed]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[Unwoken | Missed]]:
         programs = diff.before.program, diff.after.program
-        names = sorted({*touched(diff), *((k.rpartition(":")[0], k.rpartition(":")[2]) for k in diff.touched)})
+        names = sorted({*touched(diff), *((file_of(k), name_of(k)) for k in diff.touched)})
         for found in unwoken(*programs, names):
             what, waiter = words(found.object), f"{found.waiter.function}()"
             yield from self.candidate(
@@ -51,7 +67,7 @@ class LostWakeup(Rule[Unwoken | Missed]):
                 after=[found.at],
                 before=[found.at],
                 object=found.object,
-                facts=rests(diff, (f"{found.at.file}:{found.function}",)),
+                facts=rests(diff, (found.key,)),
                 related=[found.waiter],
             )
         for change in diff.noting(missed(*programs, names)):
@@ -83,7 +99,7 @@ class LostWakeup(Rule[Unwoken | Missed]):
         )
 
 
-def rests(diff: Diff, way: Iterable[str]) -> list[Fact]:
+def rests(diff: Diff, way: Iterable[FunctionKey]) -> list[Fact]:
     """What the functions on a way change and wake, before the patch and after it; their callers' facts say nothing."""
     programs = (diff.before.program, diff.after.program)
     keys = [(w, key) for w in programs for key in way if key in w.names.functions]

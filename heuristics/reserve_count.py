@@ -19,6 +19,7 @@ from reviewbot.rule import (
     Candidate,
     Diff,
     Drain,
+    FunctionKey,
     Remedy,
     Reserve,
     Rule,
@@ -29,6 +30,8 @@ from reviewbot.rule import (
     Words,
     called,
     drains,
+    file_of,
+    name_of,
     serves,
     several,
     short,
@@ -39,7 +42,7 @@ from reviewbot.rule import (
 class TakenTogether(Value, frozen=True):
     """Elements of one pool that a function takes one after the other, and for whom."""
 
-    key: str
+    key: FunctionKey
     pool: str
     count: int
     device: str
@@ -64,7 +67,7 @@ class ReserveCount(Rule[TakenTogether]):
                     was = len(_together(diff.before, key).get(pool, taken[:1]))
                     yield from self._short(diff, key, taken, was)
 
-    def _short(self, diff: Diff, key: str, taken: list[Drain], were: int) -> Iterator[Candidate[TakenTogether]]:
+    def _short(self, diff: Diff, key: FunctionKey, taken: list[Drain], were: int) -> Iterator[Candidate[TakenTogether]]:
         pool, function, count = taken[0].pool, taken[0].at.function, len(taken)
         made, was = _made(diff.after, pool), _made(diff.before, pool)
         if made is None or was is None or not 0 < _size(made) < count or _size(was) < were:
@@ -97,7 +100,7 @@ class ReserveCount(Rule[TakenTogether]):
         yield Remedy(text=f"Keep {count} elements in reserve.", scene=_scene(candidate.about, count, count))
 
 
-def _together(side: Version, key: str) -> dict[str, list[Drain]]:
+def _together(side: Version, key: FunctionKey) -> dict[str, list[Drain]]:
     """Pools of which the function takes several elements, each after the one before on every way, and may wait for each:
     the places of such a series. Any other call in between may give one back, or start the I/O that does."""
     if key not in side.program.names.functions or sum(isinstance(f, Take) for f in side.program.own_facts(key)) < 2:
@@ -129,7 +132,7 @@ def _size(made: Reserve) -> int:
 
 
 def _scene(found: TakenTogether, min_nr: int, takes: int) -> Scene:
-    file, _, function = found.key.rpartition(":")
+    file, function = file_of(found.key), name_of(found.key)
     return Scene.of(
         "pool_elements",
         min_nr=min_nr,

@@ -19,9 +19,11 @@ from collections.abc import Iterable, Iterator
 
 from reviewbot.rule import (
     KERNEL,
+    NO_FUNCTION,
     Candidate,
     Diff,
     Drain,
+    FunctionKey,
     Remedy,
     Reserve,
     Rule,
@@ -32,6 +34,8 @@ from reviewbot.rule import (
     Words,
     called,
     drains,
+    file_of,
+    name_of,
     serves,
     several,
     short,
@@ -42,7 +46,7 @@ from reviewbot.rule import (
 class Unlocked(Value, frozen=True):
     """Several elements of a pool that a function takes without the lock that it took them under."""
 
-    key: str
+    key: FunctionKey
     pool: str
     device: str
     lock: str
@@ -51,7 +55,7 @@ class Unlocked(Value, frozen=True):
 class Empty(Value, frozen=True):
     """A pool without a reserve, and a function that takes from it for I/O."""
 
-    key: str
+    key: FunctionKey
     pool: str
     device: str
     worker: str
@@ -74,7 +78,7 @@ class ReserveSize(Rule[Unlocked | Empty]):
             if made.number == 0 and not made.drop and was and (user := _user(diff.after, made.pool)):
                 yield from self._empty(diff, made, was[0], user)
 
-    def _unlocked(self, diff: Diff, key: str) -> Iterator[Candidate[Unlocked | Empty]]:
+    def _unlocked(self, diff: Diff, key: FunctionKey) -> Iterator[Candidate[Unlocked | Empty]]:
         for pool, now in _series(diff.after, key).items():
             was = _series(diff.before, key).get(pool, [])
             common = frozenset.intersection(*(_locks(diff.before, key, d) for d in was)) if was else frozenset()
@@ -101,7 +105,9 @@ class ReserveSize(Rule[Unlocked | Empty]):
                 facts=[f for f in diff.before.program.own_facts(key) if getattr(f, "lock", "") == lock],
             )
 
-    def _empty(self, diff: Diff, made: Reserve, was: Reserve, user: str) -> Iterator[Candidate[Unlocked | Empty]]:
+    def _empty(
+        self, diff: Diff, made: Reserve, was: Reserve, user: FunctionKey
+    ) -> Iterator[Candidate[Unlocked | Empty]]:
         function = diff.after.program.function(user).name
         device = called(diff.after.program, diff.after.program.names.file[user])
         yield from self.candidate(
@@ -139,7 +145,7 @@ class ReserveSize(Rule[Unlocked | Empty]):
             yield Remedy("Let one task at a time take them, under a lock of their own.", scene)
 
 
-def _series(side: Version, key: str) -> dict[str, list[Drain]]:
+def _series(side: Version, key: FunctionKey) -> dict[str, list[Drain]]:
     """Pools of which one pass of the function can take several elements, with the places that may wait for one."""
     if key not in side.program.names.functions:
         return {}
@@ -151,23 +157,23 @@ def _series(side: Version, key: str) -> dict[str, list[Drain]]:
     return {p: ds for p, ds in found.items() if any(several(body, a, b) for a in ds for b in ds)}
 
 
-def _locks(side: Version, key: str, drain: Drain) -> frozenset[str]:
+def _locks(side: Version, key: FunctionKey, drain: Drain) -> frozenset[str]:
     callers = [{h.lock for h in entry.held} for entry in side.program.entry(key)]
     return drain.under() | frozenset(set.intersection(*callers) if callers else set())
 
 
-def _user(side: Version, pool: str) -> str:
+def _user(side: Version, pool: str) -> FunctionKey:
     """A function that takes from the pool for I/O and waits for an element; empty without one."""
     program = side.program
     for key in dict.fromkeys(key for key, take in program.all(Take) if take.pool == pool):
         waits = any(d.own and d.pool == pool and d.rank > 0 for d in drains(program, key))
         if waits and (serves(program, key) or program.function(key).name in KERNEL.services):
             return key
-    return ""
+    return NO_FUNCTION
 
 
 def _scene(found: Unlocked | Empty, min_nr: int, serialised: bool) -> Scene:
-    file, _, function = found.key.rpartition(":")
+    file, function = file_of(found.key), name_of(found.key)
     worker, lock, count = (found.worker, "no lock", 1) if isinstance(found, Empty) else ("", short(found.lock), 2)
     return Scene.of(
         "pool_elements",

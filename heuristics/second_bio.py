@@ -19,6 +19,7 @@ from reviewbot.rule import (
     Candidate,
     Diff,
     Drain,
+    FunctionKey,
     Remedy,
     Reserve,
     Rule,
@@ -28,6 +29,8 @@ from reviewbot.rule import (
     Version,
     Words,
     drains,
+    file_of,
+    name_of,
     serves,
     several,
     short,
@@ -39,7 +42,7 @@ FLAG = KERNEL.word("bioset_rescuer")
 class Twice(Value, frozen=True):
     """A function that takes several bios of one set."""
 
-    key: str
+    key: FunctionKey
     pool: str
 
 
@@ -59,7 +62,7 @@ class SecondBio(Rule[Twice]):
                 for key in [k for k in sorted(takers) if made.pool in _twice(diff.after, k)][:1]:
                     yield from self._found(diff, key, made, lost[0])
 
-    def _found(self, diff: Diff, key: str, made: Reserve, was: Reserve) -> Iterator[Candidate[Twice]]:
+    def _found(self, diff: Diff, key: FunctionKey, made: Reserve, was: Reserve) -> Iterator[Candidate[Twice]]:
         function, pool, takes = diff.after.program.function(key).name, made.pool, _twice(diff.after, key)[made.pool]
         yield from self.candidate(
             diff,
@@ -88,11 +91,11 @@ class SecondBio(Rule[Twice]):
         yield Remedy(f"Keep {FLAG} for {short(pool)}.", _scene(candidate.about, True), pool, FLAG)
 
 
-def _known(side: Version, key: str) -> bool:
+def _known(side: Version, key: FunctionKey) -> bool:
     return key in side.program.names.functions
 
 
-def _twice(side: Version, key: str) -> dict[str, list[Drain]]:
+def _twice(side: Version, key: FunctionKey) -> dict[str, list[Drain]]:
     """Bio_sets of which one pass of a function that bios come in by takes several bios, with the places that may wait."""
     if not _known(side, key):
         return {}
@@ -109,5 +112,5 @@ def _twice(side: Version, key: str) -> dict[str, list[Drain]]:
 
 
 def _scene(found: Twice, rescuer: bool) -> Scene:
-    file, _, function = found.key.rpartition(":")
+    file, function = file_of(found.key), name_of(found.key)
     return Scene.of("second_bio", rescuer=rescuer, bio_set=short(found.pool), function=function, file=file)

@@ -33,12 +33,14 @@ from reviewbot.rule import (
     Version,
     Words,
     called,
+    file_with,
     kept,
     member,
     scope,
     serves,
     short,
     stacks,
+    without_file,
 )
 
 EVERYBODYS = KERNEL.word("shared_set")
@@ -127,7 +129,7 @@ def _made(side: Version, pool: str) -> bool:
 
 def _matters(side: Version, take: Take) -> bool:
     """Whether it may wait, on the I/O path of something that can be stacked, with the element kept over I/O."""
-    key = f"{take.at.file}:{take.function}"
+    key = take.key
     return (
         any(k in ("noio", "nofs", "full") for k in take.classes or ("noio",))
         and stacks(side.program, take.at.file)
@@ -147,17 +149,17 @@ def _clients(diff: Diff) -> Iterator[tuple[str, Client]]:
 
 def _waits(side: Version, fact: Take | Client) -> bool:
     """Whether a taker sleeps until I/O has ended, rather than leave the element to whoever ends it."""
-    effects = side.program.does(f"{fact.at.file}:{fact.function}") if isinstance(fact, Take) else ()
+    effects = side.program.does(fact.key) if isinstance(fact, Take) else ()
     return any(e.kind == "io" or (e.kind == "wait" and e.detail.startswith(("completion", "io"))) for e in effects)
 
 
 def _context(side: Version, fact: Take | Client) -> str:
-    found = serves(side.program, f"{fact.at.file}:{fact.function}")
+    found = serves(side.program, fact.key)
     return found.context if found else ""
 
 
 def _declared(side: Version, pool: str) -> list[Place]:
-    file, _, name = pool.rpartition(":")
+    file, name = file_with(pool), without_file(pool)
     unit = side.program.names.units.get(file)
     return [Place(file, v.line) for v in unit.variables if v.name == name and v.line] if unit else []
 

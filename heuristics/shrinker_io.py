@@ -22,6 +22,7 @@ from reviewbot.rule import (
     Candidate,
     Diff,
     Effect,
+    FunctionKey,
     Gate,
     Place,
     Provenance,
@@ -31,7 +32,9 @@ from reviewbot.rule import (
     Value,
     Version,
     Words,
+    file_of,
     holders,
+    name_of,
     short,
 )
 
@@ -45,14 +48,14 @@ IO_WAITS = ("io", "bit", "event", "completion")
 class Starts(Value, frozen=True):
     """A shrinker that waits for I/O."""
 
-    root: str
+    root: FunctionKey
     was: str
 
 
 class Takes(Value, frozen=True):
     """A shrinker that waits for a lock, and what a holder of it does."""
 
-    root: str
+    root: FunctionKey
     lock: str
     holder: str
     place: Place
@@ -82,7 +85,9 @@ class ShrinkerIo(Rule[Starts | Takes]):
                 if weaker and found:
                     yield from self._takes(diff, weaker[0], Takes(root, lock, *found))
 
-    def _starts(self, diff: Diff, root: str, at: Place, gate: str, was: str) -> Iterator[Candidate[Starts | Takes]]:
+    def _starts(
+        self, diff: Diff, root: FunctionKey, at: Place, gate: str, was: str
+    ) -> Iterator[Candidate[Starts | Takes]]:
         name = diff.after.program.function(root).name
         test = "tests only __GFP_IO" if gate != "none" else "does not test the mask"
         before = "left to a work item" if was == "work" else f"done only with __GFP_{was}"
@@ -139,17 +144,17 @@ class ShrinkerIo(Rule[Starts | Takes]):
 Gated = list[tuple[Provenance, str]]
 
 
-def _below(side: Version, root: str, kinds: Sequence[str], what: str = "") -> list[Place]:
+def _below(side: Version, root: FunctionKey, kinds: Sequence[str], what: str = "") -> list[Place]:
     """The lines at which the shrinker comes to such effects, deepest first."""
     found = [e for e, _ in _effects(side, root) if e.kind in kinds and what in ("", e.object)]
     return [place for effect in found for place in reversed(side.program.effects.chain(root, effect))]
 
 
-def _effects(side: Version, root: str) -> list[tuple[Effect, Provenance]]:
+def _effects(side: Version, root: FunctionKey) -> list[tuple[Effect, Provenance]]:
     return list(side.program.does(root).items()) if root in side.program.names.functions else []
 
 
-def _io(side: Version, root: str) -> Gated:
+def _io(side: Version, root: FunctionKey) -> Gated:
     least = _counted(side, root)
     return [
         (reason, _gate(reason.gates, least))
@@ -158,12 +163,12 @@ def _io(side: Version, root: str) -> Gated:
     ]
 
 
-def _locks(side: Version, root: str, lock: str) -> Gated:
+def _locks(side: Version, root: FunctionKey, lock: str) -> Gated:
     least = _counted(side, root)
     return [(r, _gate(r.gates, least)) for e, r in _effects(side, root) if (e.kind, e.object) == ("lock", lock)]
 
 
-def _counted(side: Version, root: str) -> str:
+def _counted(side: Version, root: FunctionKey) -> str:
     """The gfp flag without which ->count_objects() says that there is nothing to free: ->scan_objects() is not called."""
     beside = side.program.functions(side.program.names.file[root]) if root in side.program.names.functions else ()
     slots = {key: {e.slot for e in side.program.entered(key) if e.chain == (key,)} for key in beside}
@@ -180,7 +185,9 @@ def _gate(gates: Iterable[str], least: str) -> str:
     return max({*flags, least}, key=STRENGTH.__getitem__)
 
 
-def _weaker(diff: Diff, root: str, now: Gated, was: Gated, bad: tuple[str, ...]) -> tuple[Place, str, str] | None:
+def _weaker(
+    diff: Diff, root: FunctionKey, now: Gated, was: Gated, bad: tuple[str, ...]
+) -> tuple[Place, str, str] | None:
     """(place, gate now, gate before) when the weakest gate is one of `bad` and weaker than before."""
     before = min((g for _, g in was), key=STRENGTH.__getitem__, default="work")
     found = min(now, key=lambda x: (STRENGTH[x[1]], x[0].line), default=None)
@@ -191,7 +198,7 @@ def _weaker(diff: Diff, root: str, now: Gated, was: Gated, bad: tuple[str, ...])
 
 
 def _scene(found: Starts | Takes, gate: str) -> Scene:
-    file, _, name = found.root.rpartition(":")
+    file, name = file_of(found.root), name_of(found.root)
     if isinstance(found, Starts):
         return Scene.of("shrinker_io", gate=gate, gfp=KERNEL.masks["nofs"], shrinker=name, file=file)
     names = {"lock": short(found.lock), "shrinker": name, "function": found.place.function, "file": file}

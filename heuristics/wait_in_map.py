@@ -20,6 +20,7 @@ from reviewbot.rule import (
     Candidate,
     Diff,
     ExecutionContext,
+    FunctionKey,
     Queue,
     Remedy,
     Rule,
@@ -30,8 +31,10 @@ from reviewbot.rule import (
     Wait,
     Words,
     called,
+    file_of,
     handlers,
     known,
+    name_of,
     short,
     stacked,
 )
@@ -40,7 +43,7 @@ from reviewbot.rule import (
 class WaitBelow(Value, frozen=True):
     """A function that waits for I/O on the way of a bio."""
 
-    key: str
+    key: FunctionKey
     call: str
     device: str
     later: int = 0
@@ -50,7 +53,7 @@ class WaitBelow(Value, frozen=True):
 class Barrier(Value, frozen=True):
     """A test that does not let pass any more who has bios of its own, and the function that sleeps on it."""
 
-    key: str
+    key: FunctionKey
     function: str
     barrier: str
 
@@ -79,7 +82,7 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
                     yield from self._barrier(diff, key, *caller)
 
     def _found(
-        self, diff: Diff, key: str, entered: ExecutionContext, wait: Submit | Wait, later: int = 0
+        self, diff: Diff, key: FunctionKey, entered: ExecutionContext, wait: Submit | Wait, later: int = 0
     ) -> Iterator[Candidate[WaitBelow | Barrier]]:
         function, root = wait.function, diff.after.program.function(entered.chain[0]).name
         within = f", called by {root}()," if root != function else ""
@@ -103,7 +106,7 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
         )
 
     def _barrier(
-        self, diff: Diff, key: str, caller: str, wait: Wait, entered: ExecutionContext
+        self, diff: Diff, key: FunctionKey, caller: FunctionKey, wait: Wait, entered: ExecutionContext
     ) -> Iterator[Candidate[WaitBelow | Barrier]]:
         test, function = diff.after.program.function(key).name, diff.after.program.function(caller).name
         root = diff.after.program.function(entered.chain[0]).name
@@ -144,12 +147,12 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
         yield Remedy(text=text, scene=_scene(found, False))
 
 
-def _mapped(side: Version, key: str) -> ExecutionContext | None:
+def _mapped(side: Version, key: FunctionKey) -> ExecutionContext | None:
     """The way by which a bio comes through the function while its submitter's other bios wait."""
     return next((e for e in side.program.entered(key) if stacked(e.slot)), None)
 
 
-def _waits(side: Version, key: str) -> list[Submit | Wait]:
+def _waits(side: Version, key: FunctionKey) -> list[Submit | Wait]:
     """Waits of the function itself for I/O that it may have submitted."""
     own = side.program.own_facts(key)
     sync = [f for f in own if isinstance(f, Submit) and f.waits]
@@ -157,18 +160,18 @@ def _waits(side: Version, key: str) -> list[Submit | Wait]:
     return [*sync, *for_io]
 
 
-def _later(side: Version, key: str) -> int:
+def _later(side: Version, key: FunctionKey) -> int:
     """How often the function puts itself off: queues a work item whose handler calls it again."""
     program = side.program
     works = [f.work for f in program.own_facts(key) if isinstance(f, Queue)]
     return sum(any(key in program.callees(h) for h in handlers(program, w)) for w in works)
 
 
-def _passes_own(side: Version, key: str) -> bool:
+def _passes_own(side: Version, key: FunctionKey) -> bool:
     return bool(side.reads(key, OWN_LIST))
 
 
-def _barriers(side: Version, key: str) -> list[tuple[str, Wait, ExecutionContext]]:
+def _barriers(side: Version, key: FunctionKey) -> list[tuple[FunctionKey, Wait, ExecutionContext]]:
     """Functions that sleep on what this one says, on the way of a bio."""
     found = []
     for caller in (key, *side.program.callers(key)):
@@ -182,7 +185,7 @@ def _barriers(side: Version, key: str) -> list[tuple[str, Wait, ExecutionContext
 
 
 def _scene(found: WaitBelow | Barrier, buggy: bool) -> Scene:
-    file, _, function = found.key.rpartition(":")
+    file, function = file_of(found.key), name_of(found.key)
     if isinstance(found, Barrier):
         return Scene.of(
             "barrier_in_map", passes_own=not buggy, barrier=found.barrier, function=found.function, file=file

@@ -22,6 +22,7 @@ from reviewbot.rule import (
     Candidate,
     Diff,
     Flush,
+    FunctionKey,
     Queue,
     Remedy,
     Rule,
@@ -30,6 +31,7 @@ from reviewbot.rule import (
     Version,
     Words,
     lives,
+    name_of,
     short,
 )
 
@@ -38,7 +40,7 @@ class QueueWait(NamedTuple):
     """A flush: of which work item, on which queues it can be; in which work item (and on which queues) it is made."""
 
     flush: Flush
-    key: str
+    key: FunctionKey
     queues: frozenset[str]
     runner: str
     own: frozenset[str]
@@ -54,7 +56,7 @@ class Flushed(Value, frozen=True):
     """A work item (or queue) that is waited for, by whom, and why it may not run."""
 
     kind: str
-    key: str
+    key: FunctionKey
     work: str
     runner: str
     queue: str
@@ -183,7 +185,7 @@ def _faults(side: Version, wait: QueueWait) -> list[str]:
 
 
 def _scene(found: Flushed, buggy: bool) -> Scene:
-    function = found.key.rpartition(":")[2]
+    function = name_of(found.key)
     given = {"queue": found.queue, "file": found.file}
     work, runner = short(found.work), short(found.runner)
     if found.kind == "rescuer":

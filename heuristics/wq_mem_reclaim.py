@@ -22,6 +22,7 @@ from reviewbot.rule import (
     Bind,
     Candidate,
     Diff,
+    FunctionKey,
     Queue,
     Remedy,
     Rule,
@@ -33,6 +34,7 @@ from reviewbot.rule import (
     Workqueue,
     called,
     kworker,
+    name_of,
     queue_name,
     stacks,
 )
@@ -47,7 +49,7 @@ class Stranded(Value, frozen=True):
     was: str
     """The queue that it was on before."""
     work: str
-    handler: str
+    handler: FunctionKey
     file: str
     queuer: str
     by: str
@@ -78,7 +80,7 @@ class WqMemReclaim(Rule[Stranded]):
                 yield from self._found(diff, item, before)
 
     def _found(self, diff: Diff, item: AwaitedWork, before: list[AwaitedWork]) -> Iterator[Candidate[Stranded]]:
-        queue, handler = queue_name(diff.after.program, item.workqueue), item.handler.rpartition(":")[2]
+        queue, handler = queue_name(diff.after.program, item.workqueue), name_of(item.handler)
         made = [fact.at for fact in diff.after.workqueues.get(item.workqueue, ())]
         was = [fact.at for s in before for fact in diff.before.workqueues.get(s.workqueue, ())]
         device = (
@@ -153,7 +155,7 @@ def _scene(name: str, found: Stranded, rescuer: bool) -> Scene:
         queued_by=found.by,
         queue=found.queue,
         kworker=found.pool,
-        work=f"{found.handler.rpartition(':')[2]}()",
+        work=f"{name_of(found.handler)}()",
         queuer=found.queuer,
         file=found.file,
     )

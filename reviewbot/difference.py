@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from reviewbot.analysis.code.identity import owner
+from reviewbot.analysis.code.identity import file_with, owner, without_file
 from reviewbot.analysis.code.lines import reads
 from reviewbot.analysis.events.collection import Facts
 from reviewbot.analysis.events.kinds import (
@@ -20,6 +20,7 @@ from reviewbot.analysis.program.neighbours import Reach
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import TranslationUnit
 from reviewbot.detect.changed import Difference
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Change, Cut, Place, Progress, Side, Source
 
@@ -58,7 +59,7 @@ class Version:
         """Every workqueue that the program makes, by identity, each with the places that make it."""
         found: dict[str, tuple[Workqueue, ...]] = {}
         for _, fact in self.program.all(Workqueue):
-            name = fact.object.rpartition(":")[2]  # known everywhere, though static where it is made
+            name = without_file(fact.object)  # known everywhere, though static where it is made
             queue = name if name in KERNEL.global_workqueues else fact.object
             found[queue] = (*found.get(queue, ()), fact)
         return found
@@ -67,7 +68,7 @@ class Version:
         """Whether an object is one of this code: none that the kernel shares, or that only its headers declare."""
         if object in KERNEL.global_workqueues:
             return False
-        name, file = owner(object), object.rpartition(":")[0]
+        name, file = owner(object), file_with(object)
         declared = self.program.names.declaring(name) if name else [file] if file else []
         return any(not path.startswith("include/") for path in declared)
 
@@ -79,12 +80,12 @@ class Version:
             for fact in facts
         )
 
-    def scopes(self, key: str) -> tuple[Lock, ...]:
+    def scopes(self, key: FunctionKey) -> tuple[Lock, ...]:
         """The memalloc scopes that a function opens."""
         own = self.program.own_facts(key) if key in self.program.names.functions else ()
         return tuple(f for f in own if isinstance(f, Lock) and f.klass == "scope")
 
-    def reads(self, key: str, object: str) -> tuple[Place, ...]:
+    def reads(self, key: FunctionKey, object: str) -> tuple[Place, ...]:
         """Where a function reads an object, itself or through a local; its lines, in the order of the text."""
         if key not in self.program.names.functions:
             return ()
@@ -175,18 +176,18 @@ class Diff:
         return self._touched[side]
 
     @cached_property
-    def touched(self) -> tuple[str, ...]:
+    def touched(self) -> tuple[FunctionKey, ...]:
         """Keys of the functions of the side after in which the patch changes a line, and of those that a changed line
         outside of all functions (a macro, a table) says something else about."""
         found = dict.fromkeys((*self._changed_text[Side.AFTER], *self._changed_text[Side.BEFORE]))
         return tuple(key for key in found if key in self.after.program.names.functions)
 
     @cached_property
-    def _changed_text(self) -> dict[Side, tuple[str, ...]]:
+    def _changed_text(self) -> dict[Side, tuple[FunctionKey, ...]]:
         """Keys of the functions of each side in which the patch changes a line, or a macro that they use."""
-        out: dict[Side, tuple[str, ...]] = {}
+        out: dict[Side, tuple[FunctionKey, ...]] = {}
         for version, side in ((self.after, Side.AFTER), (self.before, Side.BEFORE)):
-            found: dict[str, None] = {}
+            found: dict[FunctionKey, None] = {}
             for path in version.paths:
                 lines = set(self._lines(side).get(path, ()))
                 for key in version.program.functions(path):
@@ -218,7 +219,7 @@ class Diff:
         ]
         return (*own, *self.added, *self.removed)
 
-    def _reworded(self, path: str) -> Iterator[str]:
+    def _reworded(self, path: str) -> Iterator[FunctionKey]:
         """Functions of a file whose facts differ, when a macro of the file does."""
         old, new = self.before.program, self.after.program
         if {path} - old.names.units.keys() or {path} - new.names.units.keys():

@@ -14,7 +14,7 @@ import msgspec
 
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.code.gfp import RANK
-from reviewbot.analysis.code.identity import Scope, known, member, owner, scope
+from reviewbot.analysis.code.identity import Scope, file_with, known, member, owner, scope, without_file
 from reviewbot.analysis.code.identity import spoken as short
 from reviewbot.analysis.code.lines import assigned, sets
 from reviewbot.analysis.events.collection import Facts
@@ -69,6 +69,7 @@ from reviewbot.analysis.summaries.awaited_work import AwaitedWork
 from reviewbot.analysis.summaries.effect_summary import Effect, Provenance
 from reviewbot.csource.ir import Const
 from reviewbot.difference import Diff, Version
+from reviewbot.function_key import NO_FUNCTION, FunctionKey, file_of, key_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.sim.model import Model
 from reviewbot.types import Cut, Finding, Place, Setting, Side, Value, Words
@@ -76,6 +77,7 @@ from reviewbot.types import Cut, Finding, Place, Setting, Side, Value, Words
 __all__ = [
     "KERNEL",
     "KWORKER",
+    "NO_FUNCTION",
     "OWN_LIST",
     "RANK",
     "Allocation",
@@ -98,6 +100,7 @@ __all__ = [
     "Finding",
     "Finish",
     "Flush",
+    "FunctionKey",
     "Gate",
     "Give",
     "Held",
@@ -133,14 +136,18 @@ __all__ = [
     "called",
     "drained",
     "drains",
+    "file_of",
+    "file_with",
     "handlers",
     "holders",
     "kept",
+    "key_of",
     "known",
     "kworker",
     "lives",
     "member",
     "merges",
+    "name_of",
     "nth",
     "offloads",
     "others",
@@ -160,6 +167,7 @@ __all__ = [
     "way",
     "weaker",
     "which",
+    "without_file",
     "worker",
 ]
 

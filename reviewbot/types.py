@@ -1,7 +1,7 @@
 """The values that flow through reviewbot, from a mail to a drafted reply.
 
 Every value is a frozen msgspec struct: `msgspec.json.encode(value)` and `msgspec.json.decode(text, type=T)` are its two
-directions, so any stage can be stored and replayed alone. This module imports nothing of ours.
+directions, so any stage can be stored and replayed alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from enum import Enum, StrEnum
 from typing import Protocol
 
 import msgspec
+
+from reviewbot.function_key import FunctionKey, key_of
 
 Setting = bool | int | str
 """The value of a parameter of a model."""
@@ -260,6 +262,11 @@ class Place(Value, frozen=True, order=True):
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
+    @property
+    def key(self) -> FunctionKey:
+        """The key of the function that it is in."""
+        return key_of(self.file, self.function)
+
 
 class Side(Enum):
     """Which tree: before the series, or with it applied."""
@@ -338,6 +345,11 @@ class Step(Value, frozen=True):
     file: str = ""
     line: int = 0
     function: str = ""
+
+    @property
+    def key(self) -> FunctionKey:
+        """The key of the function that it is in."""
+        return key_of(self.file, self.function)
 
 
 class KnotEdge(Value, frozen=True):

@@ -18,6 +18,7 @@ MODULES = {
 
 ROOMS = (
     "reviewbot.limits",
+    "reviewbot.function_key",
     "reviewbot.types",
     "reviewbot.text",
     "reviewbot.key",

@@ -36,8 +36,8 @@ def facts(
     another order or under other conditions (~), what tasks wait for first; with --kind the facts that it adds and takes
     away. A rule's author sees here what a rule will see.
     """
-    from reviewbot.analysis.code.names import name_of
     from reviewbot.analysis.events.kinds import KINDS
+    from reviewbot.function_key import name_of
     from reviewbot.gittree.tree import Tree
     from reviewbot.types import ReviewError
 

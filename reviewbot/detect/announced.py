@@ -17,6 +17,7 @@ from reviewbot.analysis.questions.io_dependence import handlers
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Call, Expr
 from reviewbot.detect.waitfor import unread
+from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import schema
 from reviewbot.limits import MAX_ANNOUNCEMENTS, MAX_ANNOUNCER_STATES, MAX_CALLS_ABOVE_WAKE
 from reviewbot.replay.slicing.frames import Frame
@@ -49,7 +50,7 @@ class Missed(Value, frozen=True):
     """A lost signal: a function can return after the write without the wake-up that followed on every path before."""
 
     told: Announcement
-    way: tuple[str, ...]
+    way: tuple[FunctionKey, ...]
     """The function, and the callee that writes where it does not itself; by key."""
     at: Place
     waker: Place
@@ -61,7 +62,7 @@ class Missed(Value, frozen=True):
     @property
     def function(self) -> str:
         """Name of the function."""
-        return self.way[0].rpartition(":")[2]
+        return name_of(self.way[0])
 
 
 class AnnouncementIndex(Component):
@@ -69,35 +70,35 @@ class AnnouncementIndex(Component):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.silences: dict[tuple[Announcement, tuple[str, ...]], Silence | Cut | None] = {}
+        self.silences: dict[tuple[Announcement, tuple[FunctionKey, ...]], Silence | Cut | None] = {}
         """What `silence` found."""
-        self._found: dict[object, frozenset[str]] = {}
+        self._found: dict[object, frozenset[FunctionKey]] = {}
         self._sleeps: dict[str, tuple[tuple[Wait, tuple[str, ...]], ...]] = {}
 
     @cached_property
-    def _written(self) -> dict[str, list[tuple[str, Write]]]:
-        found: dict[str, list[tuple[str, Write]]] = {}
+    def _written(self) -> dict[str, list[tuple[FunctionKey, Write]]]:
+        found: dict[str, list[tuple[FunctionKey, Write]]] = {}
         for key, write in self.program.all(Write):
             found.setdefault(member(write.object), []).append((key, write))
         return found
 
     @cached_property
-    def _woken(self) -> dict[str, list[tuple[str, str]]]:
-        found: dict[str, list[tuple[str, str]]] = {}
+    def _woken(self) -> dict[str, list[tuple[FunctionKey, str]]]:
+        found: dict[str, list[tuple[FunctionKey, str]]] = {}
         for key, fact in (*self.program.all(Wake), *self.program.all(Queue)):
             for wake in _woken(fact):
                 found.setdefault(member(wake), []).append((key, wake))
         return found
 
     @cached_property
-    def _sleeping(self) -> dict[str, list[tuple[str, Wait]]]:
-        found: dict[str, list[tuple[str, Wait]]] = {}
+    def _sleeping(self) -> dict[str, list[tuple[FunctionKey, Wait]]]:
+        found: dict[str, list[tuple[FunctionKey, Wait]]] = {}
         for key, fact in self.program.all(Wait):
             if not fact.timeout and not fact.announce:
                 found.setdefault(fact.object, []).append((key, fact))
         return found
 
-    def writing(self, told: Announcement) -> frozenset[str]:
+    def writing(self, told: Announcement) -> frozenset[FunctionKey]:
         """Functions that may make the change, and those above them."""
         keys = (
             k
@@ -106,11 +107,11 @@ class AnnouncementIndex(Component):
         )
         return self._above((told.tested, told.op), keys)
 
-    def waking(self, wake: str) -> frozenset[str]:
+    def waking(self, wake: str) -> frozenset[FunctionKey]:
         """Functions that may wake, and those above them."""
         return self._above(wake, (k for k, w in self._woken.get(member(wake), ()) if _may_be(w, wake)))
 
-    def _above(self, name: object, keys: Iterable[str]) -> frozenset[str]:
+    def _above(self, name: object, keys: Iterable[FunctionKey]) -> frozenset[FunctionKey]:
         if name not in self._found:
             found = set(keys)
             edge = set(found)
@@ -138,16 +139,16 @@ class AnnouncementIndex(Component):
             if isinstance(fact, Write) and fact.op == "take" and known(fact.object)
         }
 
-    def sleeper(self, told: Announcement, way: tuple[str, ...]) -> Wait | None:
+    def sleeper(self, told: Announcement, way: tuple[FunctionKey, ...]) -> Wait | None:
         """Somebody who sleeps until the change, and does not make it himself."""
-        own = {key.rpartition(":")[2] for key in way}
+        own = {name_of(key) for key in way}
         sleeps = (fact for fact, tested in self.sleeps(told.wake) if told.tested in tested)
         return next((fact for fact in sleeps if fact.function not in own and self._ends(told, fact)), None)
 
     def _ends(self, told: Announcement, fact: Wait) -> bool:
         """Whether a change can end a sleep: by what the condition says, else by what most sleeps wait for; any where
         nothing else wakes."""
-        condition = _condition(self.program, f"{fact.at.file}:{fact.function}", fact)
+        condition = _condition(self.program, fact.key, fact)
         wanted = senses(condition[0], condition[1]).get(told.tested) if condition else None
         if wanted is not None and told.op in SETS:
             return SETS[told.op] == wanted
@@ -164,13 +165,13 @@ class Announcing(Extractor):
 
     most = MAX_ANNOUNCER_STATES
 
-    def __init__(self, program: Program, told: Announcement, route: tuple[str, ...]) -> None:
+    def __init__(self, program: Program, told: Announcement, route: tuple[FunctionKey, ...]) -> None:
         super().__init__(program, (), {told.wake}, ())
         self.told, self.route = told, dict(pairwise((*route, route[-1])))
         self.index = index(program)
         self._written: dict[str, dict[tuple[int, str], list[Write]]] = {}
 
-    def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
+    def _follows(self, frame: Frame, seen: Seen, target: FunctionKey) -> bool:
         if seen.apart or self.program.function(target).unreadable:
             return False
         writes = target in self.index.writing(self.told)
@@ -178,7 +179,7 @@ class Announcing(Extractor):
             return False
         return writes or target in self.index.waking(self.told.wake)
 
-    def _writes(self, key: str, line: int, call: str) -> list[Write]:
+    def _writes(self, key: FunctionKey, line: int, call: str) -> list[Write]:
         if key not in self._written:
             found = self._written[key] = {}
             for fact in self.program.own_facts(key):
@@ -236,7 +237,7 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
     """The changes of what sleeps test that functions `names` announced on every way, and do not any more; between them,
     what was not looked at.
     """
-    keys = [k for file, name in names if (k := f"{file}:{name}") in after.names.functions]
+    keys = [k for file, name in names if (k := key_of(file, name)) in after.names.functions]
     keys = [k for k in keys if k in before.names.functions and not after.function(k).macro]
     keys = [k for k in keys if not unread(after, k) - unread(before, k)]
     gained = {w for k in keys for w in _wakes(after, k) - _wakes(before, k)}
@@ -266,10 +267,10 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
                 )
 
 
-def _asks(program: Program, key: str, told: Announcement, sleeper: Wait | None) -> bool:
+def _asks(program: Program, key: FunctionKey, told: Announcement, sleeper: Wait | None) -> bool:
     """Whether a function, or one through which it wakes, asks first if anybody sleeps: looks at the wait queue, or at
     what the sleeper sets itself."""
-    by = () if sleeper is None else program.own_facts(f"{sleeper.at.file}:{sleeper.function}")
+    by = () if sleeper is None else program.own_facts(sleeper.key)
     own = {fact.object for fact in by if isinstance(fact, Write)}
     for body in map(program.body, _through(program, key, index(program).waking(told.wake))):
         conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
@@ -280,7 +281,7 @@ def _asks(program: Program, key: str, told: Announcement, sleeper: Wait | None) 
     return False
 
 
-def _through(program: Program, key: str, among: Collection[str]) -> set[str]:
+def _through(program: Program, key: FunctionKey, among: Collection[FunctionKey]) -> set[FunctionKey]:
     """A function, and those of `among` that it calls, down to NEAR calls below it."""
     found, edge = {key}, {key}
     for _ in range(MAX_CALLS_ABOVE_WAKE):
@@ -289,7 +290,7 @@ def _through(program: Program, key: str, among: Collection[str]) -> set[str]:
     return found
 
 
-def _lost(before: Program, after: Program, told: Announcement, way: tuple[str, ...]) -> tuple[Place, ...]:
+def _lost(before: Program, after: Program, told: Announcement, way: tuple[FunctionKey, ...]) -> tuple[Place, ...]:
     """The writes from which the wake-up always followed, and does not any more."""
     if way[0] not in before.names.functions or not before.body(way[0]).function.blocks:
         return ()
@@ -304,7 +305,7 @@ def _lost(before: Program, after: Program, told: Announcement, way: tuple[str, .
     return tuple(b for a, b in zip(was.writes, now.writes, strict=True) if b in now.silent and a not in was.silent)
 
 
-def _cuts(programs: Iterable[Program], told: Announcement, way: tuple[str, ...]) -> list[Cut]:
+def _cuts(programs: Iterable[Program], told: Announcement, way: tuple[FunctionKey, ...]) -> list[Cut]:
     """What cut the search for the writes that are not announced, as far as it was made."""
     found = [index(program).silences.get((told, way)) for program in programs]
     return [cut for cut in found if isinstance(cut, Cut)]
@@ -318,7 +319,7 @@ class Silence(NamedTuple):
     silent: tuple[Place, ...]
 
 
-def silence(program: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
+def silence(program: Program, told: Announcement, way: tuple[FunctionKey, ...]) -> Silence | Cut | None:
     """The writes of a function, and which can stay without a wake-up; None where it never writes or is not readable, what
     cut the search where it is too large.
 
@@ -330,7 +331,7 @@ def silence(program: Program, told: Announcement, way: tuple[str, ...]) -> Silen
     return silences[told, way]
 
 
-def _silence(program: Program, told: Announcement, way: tuple[str, ...]) -> Silence | Cut | None:
+def _silence(program: Program, told: Announcement, way: tuple[FunctionKey, ...]) -> Silence | Cut | None:
     try:
         automaton = Announcing(program, told, way).automaton(way[0])
     except TooLarge as error:
@@ -357,7 +358,7 @@ def _untold(automaton: TaskAutomaton) -> set[int]:
     return found
 
 
-def _wakes(program: Program, key: str) -> set[str]:
+def _wakes(program: Program, key: FunctionKey) -> set[str]:
     return {wake for effect in program.does(key) if (wake := _wake(effect))}
 
 
@@ -368,7 +369,7 @@ def _wake(effect: Effect) -> str:
     return effect.detail if effect.kind == "queue" and known(effect.detail) else ""
 
 
-def _announces(program: Program, key: str) -> Iterator[tuple[Announcement, str, Place]]:
+def _announces(program: Program, key: FunctionKey) -> Iterator[tuple[Announcement, FunctionKey, Place]]:
     """What a function writes and wakes for; itself, or the callee that writes; and where it wakes."""
     seen = set()
     for effect, reason in program.does(key).items():
@@ -387,7 +388,7 @@ def _announces(program: Program, key: str) -> Iterator[tuple[Announcement, str, 
                         yield told, by, at
 
 
-def _below(program: Program, key: str) -> Iterator[Fact]:
+def _below(program: Program, key: FunctionKey) -> Iterator[Fact]:
     for k in (key, *program.callees(key)):
         yield from program.own_facts(k)
 
@@ -397,12 +398,12 @@ def _op(write: Write) -> str:
     return f"={int(write.value not in FALSE)}" if write.op == "=" and write.value else write.op
 
 
-def _inside(program: Program, key: str, fact: Wait) -> tuple[str, ...]:
+def _inside(program: Program, key: FunctionKey, fact: Wait) -> tuple[str, ...]:
     found = _condition(program, key, fact)
     return reads(*found, program.callgraph) if found else ()
 
 
-def _condition(program: Program, key: str, fact: Wait) -> tuple[Body, Expr] | None:
+def _condition(program: Program, key: FunctionKey, fact: Wait) -> tuple[Body, Expr] | None:
     """What a call that sleeps is told to wait for."""
     view = program.view(key)
     for made, effect in view.having(schema.WaitGroup):

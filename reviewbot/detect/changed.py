@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.canonical import Literal
-from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Block
 from reviewbot.detect.guarded import (
@@ -33,6 +32,7 @@ from reviewbot.detect.guarded import (
     GuardedEvent,
     GuardedEvents,
 )
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.limits import MAX_COMPARED_CONDITIONS, MAX_CONDITIONS_SHOWN, MAX_ORDERED_EVENTS
 from reviewbot.types import Place
 
@@ -49,7 +49,7 @@ class Changed(NamedTuple):
     """
 
     kind: str
-    anchor: str
+    anchor: FunctionKey
     """Key of the function, as the side after has it (the side before where it is gone)."""
     before: GuardedEvent | None = None
     after: GuardedEvent | None = None
@@ -119,12 +119,12 @@ class Difference:
     old, new: keys of the functions that the change touches, on each side.
     """
 
-    def __init__(self, before: Program, after: Program, old: Iterable[str], new: Iterable[str]) -> None:
+    def __init__(self, before: Program, after: Program, old: Iterable[FunctionKey], new: Iterable[FunctionKey]) -> None:
         self.before, self.after = before, after
         self._old, self._new = tuple(dict.fromkeys(old)), tuple(dict.fromkeys(new))
 
     @cached_property
-    def pairs(self) -> dict[str, str]:
+    def pairs(self) -> dict[FunctionKey, FunctionKey]:
         """Anchors: key on the side after -> key on the side before."""
         here, there = self.after.names.functions, self.before.names.functions
         found = {key: key for key in self._new if key in there}
@@ -143,7 +143,7 @@ class Difference:
         old_helpers = [k for k in self._old if k not in paired]
         names = {key: _renamed_locals(self.before.body(old), self.after.body(key)) for key, old in self.pairs.items()}
         now, was = GuardedEvents(self.after, new_helpers, names), GuardedEvents(self.before, old_helpers)
-        found: dict[str, list[Changed]] = {}
+        found: dict[FunctionKey, list[Changed]] = {}
         for key, old in self.pairs.items():
             found[key] = self._compared(key, was.of(old), now.of(key))
         for key in self._joined(found, was, now):
@@ -157,10 +157,12 @@ class Difference:
                 out += [Changed(GONE, key, before=e) for e in _alone(self.before, key)]
         return tuple(sorted(out, key=lambda change: (*change.weight, change.event.at.file)))
 
-    def _joined(self, found: dict[str, list[Changed]], was: GuardedEvents, now: GuardedEvents) -> list[str]:
+    def _joined(
+        self, found: dict[FunctionKey, list[Changed]], was: GuardedEvents, now: GuardedEvents
+    ) -> list[FunctionKey]:
         """Helpers that gave something to a caller of theirs, or took it: both are read as one where that says less.
         Their changes are those of the caller then."""
-        gone: list[str] = []
+        gone: list[FunctionKey] = []
         for key, old in self.pairs.items():
             if not found[key]:
                 continue
@@ -177,7 +179,9 @@ class Difference:
                     gone.append(helper)
         return gone
 
-    def _compared(self, key: str, before: Sequence[GuardedEvent], after: Sequence[GuardedEvent]) -> list[Changed]:
+    def _compared(
+        self, key: FunctionKey, before: Sequence[GuardedEvent], after: Sequence[GuardedEvent]
+    ) -> list[Changed]:
         if not before or not after:
             return []
         changes, same = compare(key, before, after)
@@ -189,7 +193,7 @@ class Difference:
         return [*changes, *moved(key, same, *order)]
 
 
-def _alone(program: Program, key: str) -> Iterator[GuardedEvent]:
+def _alone(program: Program, key: FunctionKey) -> Iterator[GuardedEvent]:
     """What a function does that the other side has not, and that nobody calls who is compared."""
     return (e for e in GuardedEvents(program).of(key) if e.op not in (QUIET, RETURN))
 
@@ -246,7 +250,7 @@ def _trade(one: Sequence[Changed], other: Sequence[Changed]) -> bool:
 
 
 def compare(
-    anchor: str, before: Sequence[GuardedEvent], after: Sequence[GuardedEvent]
+    anchor: FunctionKey, before: Sequence[GuardedEvent], after: Sequence[GuardedEvent]
 ) -> tuple[list[Changed], list[tuple[GuardedEvent, GuardedEvent]]]:
     """The changes from one list of events to the other, and the pairs of events that are the same thing."""
     was, now = _by_token(before), _by_token(after)
@@ -361,7 +365,7 @@ class _Order(Component):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self._later: dict[str, tuple[frozenset[int], ...]] = {}
+        self._later: dict[FunctionKey, tuple[frozenset[int], ...]] = {}
 
     def precedes(self, one: GuardedEvent, other: GuardedEvent) -> bool:
         """Whether a run that does both can do `one` before `other`."""
@@ -373,7 +377,7 @@ class _Order(Component):
             return second.block in self._forward(one.stack[level])[first.block]
         return False
 
-    def _forward(self, key: str) -> tuple[frozenset[int], ...]:
+    def _forward(self, key: FunctionKey) -> tuple[frozenset[int], ...]:
         found = self._later.get(key)
         if found is None:
             found = self._later[key] = _forward(self.program.body(key).function.blocks)
@@ -407,7 +411,7 @@ def _postorder(blocks: Sequence[Block]) -> Iterator[int]:
 
 
 def moved(
-    anchor: str, pairs: Sequence[tuple[GuardedEvent, GuardedEvent]], before: _Order, after: _Order
+    anchor: FunctionKey, pairs: Sequence[tuple[GuardedEvent, GuardedEvent]], before: _Order, after: _Order
 ) -> Iterator[Changed]:
     """What is done before something that it was done after, or after what it was done before, as few events as explain
     it: the order counts where one of the two is a lock, a wait, a wake-up or the like."""

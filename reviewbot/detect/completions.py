@@ -13,6 +13,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Name
 from reviewbot.detect.sleeps import Names
 from reviewbot.detect.waitfor import changed, unread
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.replay.slicing.slicer import Extractor, TaskAutomaton, Unreadable
 from reviewbot.types import Place, Value
@@ -21,7 +22,7 @@ from reviewbot.types import Place, Value
 class Unwoken(Value, frozen=True):
     """A completion that a function gave on every way, or that nobody else gave, and that it can leave out now."""
 
-    key: str
+    key: FunctionKey
     object: str
     at: Place
     waiter: Place
@@ -32,7 +33,7 @@ class Unwoken(Value, frozen=True):
     @property
     def function(self) -> str:
         """Name of the function."""
-        return self.key.rpartition(":")[2]
+        return name_of(self.key)
 
     def always(self, program: Program) -> bool:
         """Whether the completion comes on a side: on every way, or, where nobody else gives it, at all."""
@@ -60,7 +61,7 @@ def unwoken(before: Program, after: Program, names: Names) -> Iterator[Unwoken]:
                 yield Unwoken(key=key, object=what, at=at, waiter=waiter.at, call=waiter.call, only=only)
 
 
-def _wakes(program: Program, key: str) -> set[str]:
+def _wakes(program: Program, key: FunctionKey) -> set[str]:
     """Completions that a function gives, by itself or through its calls."""
     if key not in program.names.functions:
         return set()
@@ -72,7 +73,7 @@ def _given(program: Program, what: str) -> bool:
     return any(fact.object == what for _, fact in program.all(Wake))
 
 
-def gives(program: Program, key: str, what: str) -> bool | None:
+def gives(program: Program, key: FunctionKey, what: str) -> bool | None:
     """Whether every way through a function wakes; None when that cannot be said."""
     try:
         automaton = Extractor(program, (), {what}, ()).automaton(key)
@@ -81,12 +82,12 @@ def gives(program: Program, key: str, what: str) -> bool | None:
     return not _reaches_end(automaton)
 
 
-def _lost(before: Program, after: Program, key: str, what: str) -> bool:
+def _lost(before: Program, after: Program, key: FunctionKey, what: str) -> bool:
     """Whether every way through a function woke, and not every way does any more; the cheapest question first."""
     return not _passes_by(before, key, what) and gives(before, key, what) is True and gives(after, key, what) is False
 
 
-def _passes_by(program: Program, key: str, what: str) -> bool:
+def _passes_by(program: Program, key: FunctionKey, what: str) -> bool:
     """Whether ways lead out of a function without a call that may wake, if no condition rules them out.
 
     No program has to be made of the function to see that.
@@ -127,7 +128,7 @@ def _reaches_end(automaton: TaskAutomaton) -> bool:
     return False
 
 
-def _waiter(program: Program, what: str, waker: str) -> Wait | None:
+def _waiter(program: Program, what: str, waker: FunctionKey) -> Wait | None:
     """Who waits for it without a time limit; the completion may be one on his stack."""
     for key in program.sleepers:
         for fact in program.own_facts(key):
@@ -138,7 +139,7 @@ def _waiter(program: Program, what: str, waker: str) -> Wait | None:
     return None
 
 
-def _lent(program: Program, key: str, wait: Wait, what: str, waker: str) -> bool:
+def _lent(program: Program, key: FunctionKey, wait: Wait, what: str, waker: FunctionKey) -> bool:
     """Whether a completion on a stack is what others know as `what`: by the struct that it is in, or because its
     address is put there; where that could be anything, by who also names the function that completes it."""
     body = program.body(key)
@@ -153,7 +154,7 @@ def _lent(program: Program, key: str, wait: Wait, what: str, waker: str) -> bool
         and body.identity(event.right) == wait.object
         and body.identity(event.left) == what
         for event in body.events()
-    ) and (typed or _names(body, waker.rpartition(":")[2]))
+    ) and (typed or _names(body, name_of(waker)))
 
 
 def _names(body: Body, function: str) -> bool:
@@ -161,14 +162,14 @@ def _names(body: Body, function: str) -> bool:
     return any(isinstance(part, Name) and part.name == function for value in said for part in parts(value))
 
 
-def _unarmed(before: Program, after: Program, key: str, what: str) -> bool:
+def _unarmed(before: Program, after: Program, key: FunctionKey, what: str) -> bool:
     """Whether what the function asks newly is asked as well by whoever makes the completion ready: then nobody waits."""
     new = _asked(after, key) - _asked(before, key)
     arming = {k for k, fact in after.all(Write) if fact.object == what and fact.op == "="}
     return bool(new and arming) and all(new & _asked(after, k) for k in arming)
 
 
-def _asked(program: Program, key: str) -> set[str]:
+def _asked(program: Program, key: FunctionKey) -> set[str]:
     """What the conditions of a function look at."""
     body = program.body(key)
     conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]

@@ -11,6 +11,7 @@ from reviewbot.analysis.events.kinds import Held, Site, Wait
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset
+from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL, schema
 from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE
 from reviewbot.types import Place, Value
@@ -27,24 +28,24 @@ class Actor(Value, frozen=True):
     """One role of a wait cycle: a task, by the chain of functions (keys) from the root of its context to the one that
     matters."""
 
-    chain: tuple[str, ...]
+    chain: tuple[FunctionKey, ...]
     context: str = ""
     at: Place | None = None
     """Where it waits, or gives what others wait for."""
-    down: tuple[str, ...] = ()
+    down: tuple[FunctionKey, ...] = ()
     """The functions below, to the one with the call that waits for a lock, by key."""
     flushed: str = ""
     """The work item, timer or thread that it is the handler of, where somebody waits for it to end."""
 
     @property
-    def root(self) -> str:
+    def root(self) -> FunctionKey:
         """Key of the outermost function."""
         return self.chain[0]
 
     @property
     def function(self) -> str:
         """Name of the function that matters."""
-        return self.chain[-1].rpartition(":")[2]
+        return name_of(self.chain[-1])
 
 
 class Circle(Value, frozen=True):
@@ -92,11 +93,11 @@ class Edge(NamedTuple):
 
     lock: Held
     effect: Effect
-    key: str
+    key: FunctionKey
     place: Place
     down: tuple[Place, ...]
     """The calls below, to the line that waits."""
-    chain: tuple[str, ...]
+    chain: tuple[FunctionKey, ...]
     """Functions from the outermost caller that matters to this one."""
     held: tuple[Held, ...]
     """All that is held there."""
@@ -111,17 +112,17 @@ class Edge(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the function."""
-        return self.key.rpartition(":")[2]
+        return name_of(self.key)
 
     def actor(self, context: str) -> Actor:
         """The task of this edge as a role. context: that of the chain's root."""
-        below = tuple(f"{place.file}:{place.function}" for place in self.down)
+        below = tuple(place.key for place in self.down)
         return Actor(chain=self.chain, context=context, at=self.place, down=below)
 
 
 def edges(
     program: Program,
-    key: str,
+    key: FunctionKey,
     wanted: Callable[[Effect], bool] | None = None,
     classes: frozenset[str] = REAL,
     lock: str = "",
@@ -137,7 +138,9 @@ def edges(
     ways = tuple(sorted(program.entry(key), key=lambda way: (len(way.held), len(way.chain))))
 
     @cache
-    def under(here: tuple[Held, ...], dropped: frozenset[str]) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
+    def under(
+        here: tuple[Held, ...], dropped: frozenset[str]
+    ) -> list[tuple[Held, tuple[FunctionKey, ...], tuple[Held, ...]]]:
         return _under(ways, here, dropped, classes, lock)
 
     for fact in program.own_facts(key):
@@ -186,7 +189,7 @@ def _means(effect: Effect) -> bool:
 
 def _under(
     ways: Iterable[EntryLockset], here: tuple[Held, ...], dropped: frozenset[str], classes: frozenset[str], only: str
-) -> list[tuple[Held, tuple[str, ...], tuple[Held, ...]]]:
+) -> list[tuple[Held, tuple[FunctionKey, ...], tuple[Held, ...]]]:
     """Each lock that counts at a place, with the way in that has it, and all that is held there then."""
     found = []
     seen = set()
@@ -216,12 +219,12 @@ def _tested(program: Program, down: tuple[Place, ...], effect: Effect) -> tuple[
     if effect.kind != "wait" or not down:
         return ()
     last = down[-1]
-    for fact in program.own_facts(f"{last.file}:{last.function}"):
+    for fact in program.own_facts(last.key):
         if isinstance(fact, Wait) and fact.at.line == last.line:
             return fact.reads
     return ()
 
 
-def changed(program: Program, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def changed(program: Program, names: Iterable[tuple[str, str]]) -> tuple[FunctionKey, ...]:
     """Keys (`file:name`) of those functions, given as (file, name), that the program has; each once, in order."""
-    return tuple(dict.fromkeys(k for file, name in names if (k := f"{file}:{name}") in program.names.functions))
+    return tuple(dict.fromkeys(k for file, name in names if (k := key_of(file, name)) in program.names.functions))

@@ -16,6 +16,7 @@ from reviewbot.analysis.events.kinds import Site
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Name, Return
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
 from reviewbot.limits import MAX_GUARDED_EVENTS, MAX_INLINED_CALLS
 from reviewbot.types import Place
@@ -69,7 +70,7 @@ class GuardedEvent(NamedTuple):
     """The facts about it."""
     text: str = ""
     """The call as it is written."""
-    stack: tuple[str, ...] = ()
+    stack: tuple[FunctionKey, ...] = ()
     """The function, and the helpers that are read in its place, down to the one where this stands; by key."""
 
     @property
@@ -96,14 +97,17 @@ class GuardedEvents:
     """
 
     def __init__(
-        self, program: Program, helpers: Collection[str] = (), names: Mapping[str, Mapping[str, str]] | None = None
+        self,
+        program: Program,
+        helpers: Collection[FunctionKey] = (),
+        names: Mapping[FunctionKey, Mapping[str, str]] | None = None,
     ) -> None:
         self.program, self.helpers = program, frozenset(helpers)
         self.names = names or {}
-        self.read: set[str] = set()
+        self.read: set[FunctionKey] = set()
         """Helpers that were read in the place of a call."""
 
-    def of(self, key: str) -> tuple[GuardedEvent, ...]:
+    def of(self, key: FunctionKey) -> tuple[GuardedEvent, ...]:
         """The events of a function, in the order of the text; none for one that cannot be read."""
         found: list[GuardedEvent] = []
         for event in self._of(key, None, frozenset(), (), (key,), ()):
@@ -114,11 +118,11 @@ class GuardedEvents:
 
     def _of(
         self,
-        key: str,
+        key: FunctionKey,
         given: Mapping[str, str] | None,
         guard: Guard,
         branches: tuple[tuple[Literal, int], ...],
-        stack: tuple[str, ...],
+        stack: tuple[FunctionKey, ...],
         way: tuple[Spot, ...],
     ) -> Iterator[GuardedEvent]:
         if self.program.function(key).unreadable:
@@ -166,7 +170,7 @@ class GuardedEvents:
                         yield GuardedEvent(RETURN, "", text, here, view.place(line), place, where, stack=stack)
             yield from (e._replace(stack=stack) for e in conditions.leaves(number, here, where, way))
 
-    def _helper(self, key: str, call: Call, stack: tuple[str, ...]) -> str | None:
+    def _helper(self, key: FunctionKey, call: Call, stack: tuple[FunctionKey, ...]) -> FunctionKey | None:
         """The function that is read in place of a call."""
         if not call.callee or len(stack) > MAX_INLINED_CALLS:
             return None

@@ -13,6 +13,7 @@ from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.detect.edges import Actor, Edge, edges
+from reviewbot.function_key import FunctionKey, file_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_TO_KERNEL_LOCK, MAX_CALLS_TO_LOCK
 
@@ -23,12 +24,12 @@ class Providers(Component):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self._edges: dict[str, tuple[Edge, ...]] = {}
+        self._edges: dict[FunctionKey, tuple[Edge, ...]] = {}
 
     @cached_property
-    def holders(self) -> dict[str, list[str]]:
+    def holders(self) -> dict[str, list[FunctionKey]]:
         """Lock -> keys of the functions that hold it at some call of theirs."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[FunctionKey]] = {}
         locksets = self._locksets()
         for key in self.program.functions():
             if key in locksets and not self.program.names.functions[key].macro:
@@ -41,7 +42,7 @@ class Providers(Component):
                     _put(found, lock.partition(" ")[0], key)
         return found
 
-    def _locksets(self) -> set[str]:
+    def _locksets(self) -> set[FunctionKey]:
         """Functions that may hold something at a call: those that take it, and the callers of those that leave it held."""
         found = {key for key, _ in self.program.all(Lock)}
         todo = list(found)
@@ -55,23 +56,23 @@ class Providers(Component):
         return found
 
     @cached_property
-    def takers(self) -> dict[str, list[str]]:
+    def takers(self) -> dict[str, list[FunctionKey]]:
         """Lock -> keys of the functions that take it."""
         return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in ("acquire", "killable"))
 
     @cached_property
-    def wakers(self) -> dict[str, list[str]]:
+    def wakers(self) -> dict[str, list[FunctionKey]]:
         """Event, completion -> keys of the functions that wake it."""
         return self._doing((f.object, key) for key, f in self.program.all(Wake))
 
-    def _doing(self, what: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+    def _doing(self, what: Iterable[tuple[str, FunctionKey]]) -> dict[str, list[FunctionKey]]:
+        found: dict[str, list[FunctionKey]] = {}
         for object_, key in what:
             if not self.program.names.functions[key].macro:
                 _put(found, object_, key)
         return found
 
-    def edges(self, key: str) -> tuple[Edge, ...]:
+    def edges(self, key: FunctionKey) -> tuple[Edge, ...]:
         """The hold-and-wait edges of a function, by its key."""
         found = self._edges.get(key)
         if found is None:
@@ -125,7 +126,7 @@ class Providers(Component):
         machine = [a for a in ways if a.context in KERNEL.machine]
         yield from {a.root: a for a in reversed(machine or ways)}.values()
 
-    def _writes(self, key: str, reads: tuple[str, ...]) -> bool:
+    def _writes(self, key: FunctionKey, reads: tuple[str, ...]) -> bool:
         """Whether the function, or one next to it, changes what the sleep tests."""
         wanted = {r.partition(" & ")[0] for r in reads}
         near = (key, *self.program.callers(key), *self.program.callees(key))
@@ -135,7 +136,7 @@ class Providers(Component):
             for fact in self.program.own_facts(k)
         )
 
-    def _roots(self, key: str) -> list[tuple[str, tuple[str, ...]]]:
+    def _roots(self, key: FunctionKey) -> list[tuple[str, tuple[FunctionKey, ...]]]:
         entered = self.program.entered(key)
         if entered:
             return [(e.context, e.chain) for e in entered]
@@ -149,7 +150,7 @@ class Providers(Component):
         owned = owner(edge.lock.lock)
         if not owned or self._declares(owned):
             return True
-        files = [{k.partition(":")[0] for k in chain} for chain in (edge.chain, actor.chain)]
+        files = [{file_of(k) for k in chain} for chain in (edge.chain, actor.chain)]
         programs = [{family.program(file) for file in side} - {""} for side in files]
         return bool(files[0] & files[1] or programs[0] & programs[1])
 
@@ -168,7 +169,7 @@ class Providers(Component):
         """Whether a struct is one of this code."""
         return any(not path.startswith("include/") for path in self.program.names.declaring(struct))
 
-    def context(self, key: str) -> str:
+    def context(self, key: FunctionKey) -> str:
         """Name of the first context that the function at the root of a chain runs in; empty when none is known."""
         return next((e.context for e in self.program.entered(key)), "")
 
@@ -182,7 +183,7 @@ class Providers(Component):
         return None
 
 
-def _put(index: dict[str, list[str]], what: str, key: str) -> None:
+def _put(index: dict[str, list[FunctionKey]], what: str, key: FunctionKey) -> None:
     keys = index.setdefault(what, [])
     if not keys or keys[-1] != key:
         keys.append(key)
@@ -197,12 +198,12 @@ def providers(program: Program) -> Providers:
     return program.component(Providers)
 
 
-def wants(program: Program, key: str, lock: str) -> set[str]:
+def wants(program: Program, key: FunctionKey, lock: str) -> set[str]:
     """In which modes a function takes a lock, through its calls."""
     return {e.detail for e in program.does(key) if e.kind == "lock" and e.object == lock}
 
 
-def chosen(program: Program, key: str, lock: str) -> bool:
+def chosen(program: Program, key: FunctionKey, lock: str) -> bool:
     """Whether a function takes a lock only where a pointer stands for some of several functions.
 
     One thread function runs many kinds of threads then, and which kind is waited for is not known.
@@ -211,7 +212,7 @@ def chosen(program: Program, key: str, lock: str) -> bool:
         if effect.kind != "lock" or effect.object != lock:
             continue
         for at in program.effects.chain(key, effect):
-            caller = f"{at.file}:{at.function}"
+            caller = at.key
             for call in program.body(caller).calls:
                 targets = program.callgraph.reached(caller, call) if call.line == at.line else ()
                 if len(targets) > 1 and not all(wants(program, t, lock) for t in targets):
@@ -219,18 +220,18 @@ def chosen(program: Program, key: str, lock: str) -> bool:
     return False
 
 
-def barred(program: Program, key: str, lock: str, user: str) -> bool:
+def barred(program: Program, key: FunctionKey, lock: str, user: FunctionKey) -> bool:
     """Whether a function takes a lock only for objects with a pointer set that the user's code never gets to set.
 
     A library's thread serves objects of several kinds; those that a driver embeds in its own lack what others have.
     user: key of the outermost function of whoever waits for it.
     """
-    reach: set[str] | None = None
+    reach: set[FunctionKey] | None = None
     for effect in program.does(key):
         if effect.kind != "lock" or effect.object != lock:
             continue
         for at in program.effects.chain(key, effect):
-            for pointer in _tested(program, f"{at.file}:{at.function}", at.line):
+            for pointer in _tested(program, at.key, at.line):
                 reach = _reach(program, program.names.file[user]) if reach is None else reach
                 setters = _setters(program, pointer)
                 if setters and not setters & reach:
@@ -238,7 +239,7 @@ def barred(program: Program, key: str, lock: str, user: str) -> bool:
     return False
 
 
-def _tested(program: Program, key: str, line: int) -> set[str]:
+def _tested(program: Program, key: FunctionKey, line: int) -> set[str]:
     """Members of objects that have to be there for a function to come to the calls of a line."""
     view, found = program.view(key), set[str]()
     for made in view.made:
@@ -248,9 +249,9 @@ def _tested(program: Program, key: str, line: int) -> set[str]:
     return found
 
 
-def _setters(program: Program, pointer: str) -> set[str]:
+def _setters(program: Program, pointer: str) -> set[FunctionKey]:
     """Keys of the functions that set such a member to something."""
-    found, name = set[str](), pointer.rpartition(".")[2]
+    found, name = set[FunctionKey](), pointer.rpartition(".")[2]
     for key in program.functions():
         body = program.body(key)
         set_ = [(e.left, e.right) for e in body.events() if isinstance(e, Assign)]
@@ -260,7 +261,7 @@ def _setters(program: Program, pointer: str) -> set[str]:
     return found
 
 
-def _reach(program: Program, path: str) -> set[str]:
+def _reach(program: Program, path: str) -> set[FunctionKey]:
     """Keys of the functions that those of a file come to."""
     found = set(program.functions(path))
     todo = list(found)

@@ -14,6 +14,7 @@ from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_TO_LOCK
 from reviewbot.types import Place, Value
@@ -28,7 +29,7 @@ INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 class Atomic(Value, frozen=True):
     """A place that may sleep with a spinlock held."""
 
-    key: str
+    key: FunctionKey
     lock: str
     klass: str
     kind: str
@@ -43,7 +44,7 @@ class Atomic(Value, frozen=True):
     @property
     def function(self) -> str:
         """Name of the function."""
-        return self.key.rpartition(":")[2]
+        return name_of(self.key)
 
     def holds(self, program: Program) -> bool:
         """Whether a side sleeps there."""
@@ -76,7 +77,7 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 at=edge.place,
                 ends=ends,
                 call=_call(after, ends),
-                other=takers[0].rpartition(":")[2],
+                other=name_of(takers[0]),
             )
 
 
@@ -96,7 +97,7 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
                 yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
 
 
-def _interrupt(program: Program, key: str) -> str:
+def _interrupt(program: Program, key: FunctionKey) -> str:
     """What a function runs in, where that is nothing but interrupts: an interrupt, a softirq; else empty."""
     found = {_runs_in(r) for r in program.entered(key)}
     only = {"hardirq", "softirq"}
@@ -109,7 +110,7 @@ def _runs_in(root: ExecutionContext | EntryPoint) -> str:
     return root.context if root.slot not in KERNEL.words["bio_end"] else "hardirq"
 
 
-def _asleep(program: Program, key: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
+def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Place, ...]]]:
     """What sleeps in a function or not far below: its kind, and the lines down to it."""
     for effect, reason in program.does(key).items():
         if _sleeps(program, effect) and not reason.gates:
@@ -118,14 +119,14 @@ def _asleep(program: Program, key: str) -> Iterator[tuple[str, tuple[Place, ...]
                 yield effect.kind, down
 
 
-def _under(program: Program, key: str) -> Iterator[Edge]:
+def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
     for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 
 
-def _atomic(program: Program, key: str) -> Iterator[Edge]:
+def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
     near = (
         edge for edge in _under(program, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(program, edge)
@@ -134,7 +135,7 @@ def _atomic(program: Program, key: str) -> Iterator[Edge]:
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
 
 
-def _drops_what_it_was_handed(program: Program, key: str) -> bool:
+def _drops_what_it_was_handed(program: Program, key: FunctionKey) -> bool:
     """Whether a function gives back a lock that it knows as a parameter only: which one that is, its caller decides."""
     return any(isinstance(f, Unlock) and not known(f.lock) for f in program.own_facts(key))
 
@@ -170,7 +171,7 @@ def _released(program: Program, edge: Edge) -> bool:
 
 
 def _stands_off(program: Program, last: Place, lock: str) -> bool:
-    key = f"{last.file}:{last.function}"
+    key = last.key
     for fact in program.own_facts(key):
         drops = isinstance(fact, Wait) and fact.releases
         if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
@@ -181,7 +182,7 @@ def _stands_off(program: Program, last: Place, lock: str) -> bool:
 
 def _call(program: Program, at: Place) -> str:
     """The call at a line that sleeps, by its name."""
-    key = f"{at.file}:{at.function}"
+    key = at.key
     if key in program.names.functions:
         for fact in program.own_facts(key):
             if isinstance(fact, Site) and fact.at.line == at.line and any(_sleeps(program, e) for e in own([fact])):
@@ -195,17 +196,17 @@ def _call(program: Program, at: Place) -> str:
 class Interrupted(Value, frozen=True):
     """A spinlock that is taken with interrupts on, and that an interrupt takes as well."""
 
-    key: str
+    key: FunctionKey
     lock: str
     at: Place
-    handler: str
+    handler: FunctionKey
     """Key of the function that takes it in an interrupt."""
     soft: bool
 
     @property
     def function(self) -> str:
         """Name of the function."""
-        return self.key.rpartition(":")[2]
+        return name_of(self.key)
 
     def guarded(self, program: Program) -> bool:
         """Whether a side keeps the interrupt away."""
@@ -234,7 +235,7 @@ def interrupted(before: Program, after: Program, names: Names) -> Iterator[Inter
                     break
 
 
-def interrupts(program: Program, key: str) -> list[str]:
+def interrupts(program: Program, key: FunctionKey) -> list[str]:
     """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
     return [e.context for e in program.entered(key) if _comes_between(e) and named(program, e.chain)]
 
@@ -243,13 +244,13 @@ def _comes_between(root: ExecutionContext | EntryPoint) -> bool:
     return root.context in INTERRUPTS and root.slot not in KERNEL.threaded
 
 
-def _only_in_interrupts(program: Program, key: str) -> bool:
+def _only_in_interrupts(program: Program, key: FunctionKey) -> bool:
     """Whether a function runs nowhere else, as far as can be seen."""
     found = program.roots(key)
     return bool(found) and all(map(_comes_between, found))
 
 
-def _irqs(program: Program, key: str) -> dict[str, set[str]]:
+def _irqs(program: Program, key: FunctionKey) -> dict[str, set[str]]:
     """Spinlock -> what its calls in a function do to interrupts."""
     found: dict[str, set[str]] = {}
     for fact in program.own_facts(key):
@@ -258,7 +259,7 @@ def _irqs(program: Program, key: str) -> dict[str, set[str]]:
     return found
 
 
-def _interrupts(program: Program, key: str, taken: Lock) -> str:
+def _interrupts(program: Program, key: FunctionKey, taken: Lock) -> str:
     """What is done to interrupts where a lock is taken: by its call, by what is held there, or on every way in."""
     if taken.irq:
         return taken.irq

@@ -13,6 +13,7 @@ from reviewbot.analysis.code.expr import ZERO, bare, parts, sign, test
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Call, Expr, Name
 from reviewbot.detect.edges import Edge
+from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
 from reviewbot.types import Place
@@ -21,7 +22,7 @@ _MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
 
 
-def named(program: Program, chain: Sequence[str]) -> bool:
+def named(program: Program, chain: Sequence[FunctionKey]) -> bool:
     """Whether each call down a chain is by name or contract, through a table of functions, or through a pointer that
     stands for nothing else."""
     return all(
@@ -30,17 +31,17 @@ def named(program: Program, chain: Sequence[str]) -> bool:
     )
 
 
-def _known(program: Program, caller: str, callee: str) -> bool:
+def _known(program: Program, caller: FunctionKey, callee: FunctionKey) -> bool:
     callgraph = program.callgraph
     nodes = {node for node in callgraph.wiring(caller).nodes if callee in callgraph.targets.get(node, ())}
-    tables = (placed for key, placed in callgraph.placed_in.items() if key.endswith(":"))
+    tables = (placed for key, placed in callgraph.placed_in.items() if not is_function(key))
     filled = any(p.handler == callee and p.slot in nodes for placed in tables for p in placed)
     return not nodes or filled or any(callgraph.targets[node] == {callee} for node in nodes)
 
 
 def on_request(program: Program, place: Place) -> bool:
     """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag)."""
-    key = f"{place.file}:{place.function}"
+    key = place.key
     if key not in program.names.functions:
         return False
     function = program.function(key)
@@ -67,7 +68,7 @@ def doubtful(program: Program, edge: Edge) -> bool:
     ):
         return True
     above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
-    below = (_asked(program, f"{at.file}:{at.function}", line=at.line) for at in (edge.place, *edge.down))
+    below = (_asked(program, at.key, line=at.line) for at in (edge.place, *edge.down))
     return any(
         isinstance(value, Call) and value.callee in KERNEL.last and not signs & ZERO
         for asked in (*above, *below)
@@ -79,7 +80,7 @@ def _made_here(program: Program, edge: Edge) -> bool:
     """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
     callee, position = "", 0
     for at in reversed((edge.place, *edge.down)):
-        key = f"{at.file}:{at.function}"
+        key = at.key
         if key not in program.names.functions:
             return False
         view = program.view(key)
@@ -114,7 +115,7 @@ def _taker(program: Program, edge: Edge) -> int:
     return 0
 
 
-def _asked(program: Program, key: str, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
+def _asked(program: Program, key: FunctionKey, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
     """What is asked before the calls of a line, or of a function, and the signs that it has there."""
     if key not in program.names.functions:
         return

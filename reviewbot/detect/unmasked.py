@@ -11,6 +11,7 @@ from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.providers import providers
 from reviewbot.detect.sleeps import INTERRUPTS, Names, interrupts
 from reviewbot.detect.waitfor import changed
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Value
 
@@ -20,20 +21,20 @@ OFF = ("off", "save")
 class Unmasked(Value, frozen=True):
     """A spinlock whose release enables interrupts, with another one held that an interrupt takes."""
 
-    key: str
+    key: FunctionKey
     inner: str
     lock: str
     at: Place
-    outer: str
+    outer: FunctionKey
     """Key of the function that took the other one, interrupts off."""
-    handler: str
+    handler: FunctionKey
     """Key of the function that takes it in an interrupt."""
     soft: bool
 
     @property
     def function(self) -> str:
         """Name of the function."""
-        return self.key.rpartition(":")[2]
+        return name_of(self.key)
 
     def early(self, program: Program) -> bool:
         """Whether a side enables interrupts there."""
@@ -58,7 +59,7 @@ def unmasked(before: Program, after: Program, names: Names) -> Iterator[Unmasked
                     break
 
 
-def _enabling(program: Program, key: str) -> dict[str, Lock]:
+def _enabling(program: Program, key: FunctionKey) -> dict[str, Lock]:
     """Locks that a function takes by a call whose counterpart enables interrupts whatever they were before."""
     found: dict[str, Lock] = {}
     for fact in program.own_facts(key):
@@ -67,7 +68,7 @@ def _enabling(program: Program, key: str) -> dict[str, Lock]:
     return found
 
 
-def _outside(program: Program, key: str, inner: Lock) -> Iterator[tuple[str, str]]:
+def _outside(program: Program, key: FunctionKey, inner: Lock) -> Iterator[tuple[str, FunctionKey]]:
     """Spinlocks held around a place for which interrupts were turned off, each with the function that took it."""
     for held, chain in _around(program, key):
         for h in (*inner.held, *held):
@@ -79,7 +80,7 @@ def _outside(program: Program, key: str, inner: Lock) -> Iterator[tuple[str, str
                     break
 
 
-def _around(program: Program, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
+def _around(program: Program, key: FunctionKey) -> Iterator[tuple[tuple[Held, ...], tuple[FunctionKey, ...]]]:
     """What is held on the ways into a function, calls through operations tables included, and by whom."""
     for way in program.entry(key):
         yield way.held, way.chain
@@ -90,7 +91,7 @@ def _around(program: Program, key: str) -> Iterator[tuple[tuple[Held, ...], tupl
                         yield (*way.held, *outer.held), (*outer.chain, *way.chain)
 
 
-def _calling(program: Program, caller: str, slot: str) -> Iterator[EntryLockset]:
+def _calling(program: Program, caller: FunctionKey, slot: str) -> Iterator[EntryLockset]:
     """What is held where a function calls through a slot."""
     for name, held, dropped in program.locksets.record(caller).under:
         if name == slot:
@@ -98,7 +99,7 @@ def _calling(program: Program, caller: str, slot: str) -> Iterator[EntryLockset]
                 yield EntryLockset((*held, *(h for h in way.held if h.lock not in dropped)), way.chain)
 
 
-def _taking(program: Program, lock: str) -> tuple[str, bool] | None:
+def _taking(program: Program, lock: str) -> tuple[FunctionKey, bool] | None:
     """Who takes a lock in an interrupt, and whether that is a softirq."""
     for handler in providers(program).takers.get(lock, ()):
         contexts = interrupts(program, handler)

@@ -23,6 +23,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import doubtful
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
 from reviewbot.types import Cut, Place
@@ -41,9 +42,9 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
     An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
     """
     names = tuple(names)
-    old: dict[str, list[str]] = {}
+    old: dict[str, list[FunctionKey]] = {}
     for key in changed(before, names):
-        old.setdefault(key.rpartition(":")[2], []).append(key)
+        old.setdefault(name_of(key), []).append(key)
     there: dict[str, set[Pair]] = {}
     files = {file for file, _ in names}
     seen: set[tuple[str, Pair]] = set()
@@ -191,7 +192,7 @@ def kept(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> I
             yield (_left(after, key, lock, klass, mode, new, writer), key)
 
 
-def _where_there(program: Program, key: str, lock: str) -> bool:
+def _where_there(program: Program, key: FunctionKey, lock: str) -> bool:
     """Whether a function gives a lock back where its object is there at all: `if (x) unlock(x)` says nothing of when."""
     plan, calls = program.locksets.plan(key), program.body(key).calls
     giving = [n for n, changes in plan.changes.items() if any(t.lock == lock for c in changes for t in c.drops)]
@@ -200,7 +201,7 @@ def _where_there(program: Program, key: str, lock: str) -> bool:
     return bool(objects & tested)
 
 
-def _under_one(program: Program, key: str, lock: str) -> bool:
+def _under_one(program: Program, key: FunctionKey, lock: str) -> bool:
     """Whether a lock is taken under a condition that is asked again where it is given back: `if (!locked) unlock(x)`."""
     plan = program.locksets.plan(key)
     takes, drops = list[int](), list[int]()
@@ -212,13 +213,13 @@ def _under_one(program: Program, key: str, lock: str) -> bool:
     return bool(takes) and Dominance(plan.blocks).asked_again(takes, drops)
 
 
-def _hands_out(program: Program, key: str, lock: str) -> bool:
+def _hands_out(program: Program, key: FunctionKey, lock: str) -> bool:
     """Whether a function says of itself that it returns with a lock held: __acquires(&x->lock)."""
     said = [text for kind, text in program.function(key).annotations if kind == "acquires"]
     return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
 
 
-def unread(program: Program, key: str) -> set[str]:
+def unread(program: Program, key: FunctionKey) -> set[str]:
     """Names of the functions called that may change what is held and whose bodies are not at hand, calls through
     pointers among them."""
     body, found = program.body(key), set[str]()
@@ -232,7 +233,7 @@ def unread(program: Program, key: str) -> set[str]:
 
 
 def _left(
-    program: Program, key: str, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
+    program: Program, key: FunctionKey, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
 ) -> Circle:
     """One lock left held, on the way in that has it where one has."""
     ways = [way for way in program.entry(key) if lock in way.locks()] or list(program.entry(key))
@@ -255,18 +256,18 @@ def _left(
     )
 
 
-def _concerned(program: Program, chain: tuple[str, ...], lock: str) -> tuple[str, ...]:
+def _concerned(program: Program, chain: tuple[FunctionKey, ...], lock: str) -> tuple[FunctionKey, ...]:
     """The end of a chain of calls, from the outermost function on that does something to a lock."""
     for number, (key, below) in enumerate(pairwise(chain)):
         plan, calls = program.locksets.plan(key), program.body(key).calls
         for index, changes in plan.changes.items():
             does = {t.lock for change in changes for t in (*change.takes, *change.drops)}
-            if lock in does and calls[index].callee != below.rpartition(":")[2]:
+            if lock in does and calls[index].callee != name_of(below):
                 return chain[number:]
     return chain[-1:]
 
 
-def _leaves(program: Program, key: str, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
+def _leaves(program: Program, key: FunctionKey, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
     """Lock -> class, mode and classes of result with which some return leaves it held (or a caller's not given back).
 
     correlate: whether conditions agree with each other; what was tested before a lock was taken may have changed since.

@@ -13,6 +13,7 @@ import msgspec
 from reviewbot.analysis.code.identity import short, spoken
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.detect.waitfor import Actor, Circle, providers
+from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import WaitGroup
 from reviewbot.limits import MAX_CALLS_TO_PROVIDERS_LOCK, MAX_REPLAYED_PLACES
@@ -129,11 +130,11 @@ class Cast:
         waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
         return Extractor(self.program, self.locks, waits, chains, lean)
 
-    def _wanting(self, actor: Actor) -> tuple[str, ...]:
+    def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can."""
         takers = set(providers(self.program).takers.get(self.circle.lock, ()))
         for start in reversed(actor.chain):
-            ways: dict[str, tuple[str, ...]] = {start: (start,)}
+            ways: dict[FunctionKey, tuple[FunctionKey, ...]] = {start: (start,)}
             seen = {start}
             for _ in range(MAX_CALLS_TO_PROVIDERS_LOCK):
                 for end, way in ways.items():
@@ -245,7 +246,7 @@ class Cast:
                 automaton = self.extractor.automaton(key, holds, keep)
                 if len(automaton.places) > MAX_REPLAYED_PLACES:
                     cut_here = Cut("places of the program of a task", MAX_REPLAYED_PLACES, key)
-                    raise TooLarge(f"{key.rpartition(':')[2]}() is too large to be searched", cut_here)
+                    raise TooLarge(f"{name_of(key)}() is too large to be searched", cut_here)
                 return automaton, holds, cut
             except TooLarge as error:
                 if last:
@@ -253,7 +254,7 @@ class Cast:
                 cut = cut or error.cut
         raise Unreadable("nobody is there")
 
-    def _holds(self, chain: tuple[str, ...]) -> Held:
+    def _holds(self, chain: tuple[FunctionKey, ...]) -> Held:
         """Locks of the circle, with modes, that are held where a chain of calls has come to its end."""
         if chain[-1] not in self.program.names.functions:
             return ()
@@ -267,8 +268,8 @@ class Cast:
 
     def _name(self, actor: Actor) -> str:
         """The function that the task runs, with its file where another file's function of that name runs, too."""
-        file, _, function = actor.root.rpartition(":")
-        others = {a.root.rpartition(":")[0] for a in self.circle.actors if a.root.rpartition(":")[2] == function}
+        file, function = file_of(actor.root), name_of(actor.root)
+        others = {file_of(a.root) for a in self.circle.actors if name_of(a.root) == function}
         others.discard(file)
         base = file.rpartition("/")[2]
         if not others:

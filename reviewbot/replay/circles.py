@@ -9,6 +9,7 @@ from typing import ClassVar
 from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Lock
 from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.limits import MAX_WAIT_CYCLES
 from reviewbot.replay.cast import Cast, words
 from reviewbot.replay.slicing.slicer import Unreadable
@@ -42,7 +43,7 @@ def left(diff: Diff) -> list[Circle]:
     return [circle for circle, _ in kept(diff.before.program, diff.after.program, touched(diff))]
 
 
-def taken(program: Program, key: str, lock: str, at: Place | None) -> Place | None:
+def taken(program: Program, key: FunctionKey, lock: str, at: Place | None) -> Place | None:
     """Where a function takes a lock last before a line, by a call of its own."""
     found = [f.at for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock and at and f.at <= at]
     return max(found, default=None)
@@ -50,7 +51,7 @@ def taken(program: Program, key: str, lock: str, at: Place | None) -> Place | No
 
 def name(actor: Actor) -> str:
     """The function at the root of an actor, as it is written in a sentence."""
-    return f"{actor.root.rpartition(':')[2]}()"
+    return f"{name_of(actor.root)}()"
 
 
 def pair(circle: Circle) -> str:

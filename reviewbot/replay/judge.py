@@ -108,9 +108,7 @@ def _located(trace: Trace, side: Version) -> Trace:
     """The schedule with the lines of the functions that its steps stand in, as far as they are at hand."""
     known = side.program.names.functions
     steps = [
-        msgspec.structs.replace(step, line=known[key].line)
-        if not step.line and (key := f"{step.file}:{step.function}") in known
-        else step
+        msgspec.structs.replace(step, line=known[key].line) if not step.line and (key := step.key) in known else step
         for step in trace.steps
     ]
     return msgspec.structs.replace(trace, steps=tuple(steps))

@@ -20,6 +20,7 @@ from reviewbot.analysis.code.expr import parts, show
 from reviewbot.analysis.events.kinds import Lock
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Assign, CallEvent, Expr, Field, Return
+from reviewbot.function_key import FunctionKey, keys_in
 from reviewbot.kernel import KERNEL
 from reviewbot.rule import Scene
 from reviewbot.types import Finding, Trace
@@ -27,8 +28,6 @@ from reviewbot.types import Finding, Trace
 TOKEN = re.compile(r"(&?)\b([A-Za-z_]\w*)->(\w+(?:\.\w+)*)")
 """A field as rules write it; code in a text has the same form, and a variable there is no struct."""
 PLAIN = re.compile(r"\w+(?:(?:->|\.)\w+)*")
-KEY = re.compile(r"[\w./+-]+\.[ch]:\w+")
-"""A function in what a rule knows of a finding."""
 
 
 class ObjectNames:
@@ -43,7 +42,7 @@ class ObjectNames:
         """Names that stand without a `&`: pointers to a queue, and mere members."""
 
     @cached_property
-    def _keys(self) -> tuple[str, ...]:
+    def _keys(self) -> tuple[FunctionKey, ...]:
         return tuple(_near(self.program, self._finding, self._about))
 
     def text(self, text: str) -> str:
@@ -111,7 +110,7 @@ class ObjectNames:
         self._plain.add(name)
         return name
 
-    def _meant(self, key: str, identity: str, chain: str) -> Iterator[str]:
+    def _meant(self, key: FunctionKey, identity: str, chain: str) -> Iterator[str]:
         """What a lock call is handed that takes a field of it: the queue that is frozen, the map whose lock is taken."""
         parameters = self.program.body(key).function.parameters
         for fact in self.program.own_facts(key):
@@ -123,7 +122,7 @@ class ObjectNames:
                 elif PLAIN.fullmatch(base):
                     yield f"{base}->{chain}"
 
-    def _variables(self, struct: str, keys: Iterable[str]) -> Iterator[str]:
+    def _variables(self, struct: str, keys: Iterable[FunctionKey]) -> Iterator[str]:
         """What pointers to such a struct are called in these functions, the most usual name first."""
         names = self.program.names
         variables = (v for key in keys for v in (*names.body(key).parameters, *names.body(key).locals))
@@ -131,11 +130,11 @@ class ObjectNames:
         yield from (name for name, _ in count.most_common())
 
 
-def _near(program: Program, finding: Finding, about: object) -> Iterator[str]:
+def _near(program: Program, finding: Finding, about: object) -> Iterator[FunctionKey]:
     """The functions that a finding speaks of, that of its line first."""
     places = (finding.at, *finding.related)
-    named = (found for text in _texts(about) for found in KEY.findall(text))
-    keys = (*(f"{at.file}:{at.function}" for at in places), *named)
+    named = (key for text in _texts(about) for key in keys_in(text))
+    keys = (*(at.key for at in places), *named)
     return (key for key in dict.fromkeys(keys) if key in program.names.functions)
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from reviewbot.analysis.callgraph.pointer_flow import RUNS
 from reviewbot.csource.written import WrittenCall, calls, syntactic
 from reviewbot.difference import Diff, Version
+from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
 from reviewbot.gittree.source import LaidOver
 from reviewbot.kernel import KERNEL, PoolCall, schema
 from reviewbot.limits import MAX_CALL_PAIRS
@@ -55,10 +56,10 @@ class _OpaqueSide:
         found = {call for line in lines for call in self._on.get(line, ())}
         return sorted(found, key=lambda c: (c.start, -c.stop))
 
-    def function(self, line: int) -> str:
+    def function(self, line: int) -> FunctionKey:
         """Key of the function that a line stands in; empty outside of all."""
         number = bisect_right(self._functions, (line, 1 << 60, "")) - 1
-        return self._functions[number][2] if number >= 0 and line <= self._functions[number][1] else ""
+        return self._functions[number][2] if number >= 0 and line <= self._functions[number][1] else NO_FUNCTION
 
     def opaque(self, call: WrittenCall) -> bool:
         """Whether nothing is known of what a call does."""
@@ -69,7 +70,7 @@ class _OpaqueSide:
             return not any(callgraph.reached(key, c) for c in here)
         if _known(call.name):
             return False
-        key = self.program.names.function(call.name, self.path) or ""
+        key = self.program.names.function(call.name, self.path) or NO_FUNCTION
         return not key or self.program.function(key).unreadable
 
     def masked(self, arg: str) -> bool:
@@ -178,7 +179,7 @@ def _cancel(places: list[_Place], before: _OpaqueSide, after: _OpaqueSide) -> No
     """Take out of a place what is written on both sides, or out of several what is, in one function."""
 
     def named(side: _OpaqueSide, call: WrittenCall) -> tuple[str, str]:
-        return side.function(call.first).rpartition(":")[2] if len(places) > 1 else "", call.text
+        return name_of(side.function(call.first)) if len(places) > 1 else "", call.text
 
     gone = Counter(named(before, call) for place in places for call in place.old)
     both = gone & Counter(named(after, call) for place in places for call in place.new)
@@ -293,7 +294,7 @@ def _spelled(call: WrittenCall, does: list[WrittenCall], dark: _OpaqueSide, ligh
     return texts[0] if len(texts) == 1 else f"({', '.join([*texts, call.text])})"
 
 
-def _renamed(text: str, dark: _OpaqueSide, key: str, light: _OpaqueSide, other: str) -> str:
+def _renamed(text: str, dark: _OpaqueSide, key: FunctionKey, light: _OpaqueSide, other: FunctionKey) -> str:
     if not key or not other:
         return text
     here, there = dark.program.body(key).locals, light.program.body(other).locals

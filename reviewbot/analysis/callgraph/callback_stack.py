@@ -19,6 +19,7 @@ from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import as_function
 from reviewbot.analysis.code.expr import bare, parts
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Expr, Function, Name
+from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.limits import MAX_CALLS_TO_CALLBACK, MAX_TOLD_CALLBACKS
 
 
@@ -29,9 +30,9 @@ class CallWay(NamedTuple):
     belong (empty for any). others: keys that cannot be further out, because they hand down another function.
     """
 
-    chain: tuple[str, ...]
+    chain: tuple[FunctionKey, ...]
     inside: str = ""
-    others: frozenset[str] = frozenset()
+    others: frozenset[FunctionKey] = frozenset()
 
 
 class Handing:
@@ -40,22 +41,22 @@ class Handing:
 
     def __init__(self, callgraph: CallGraph) -> None:
         self.callgraph = callgraph
-        self._ways: dict[tuple[str, str], tuple[CallWay, ...]] = {}
-        self._up: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._ways: dict[tuple[FunctionKey, FunctionKey], tuple[CallWay, ...]] = {}
+        self._up: dict[FunctionKey, dict[FunctionKey, tuple[FunctionKey, ...]]] = {}
         self._kinds_of: dict[str, frozenset[str]] = {}
-        self._down: dict[str, frozenset[str]] = {}
-        self._putters: dict[str, list[str]] | None = None
-        self._tables: dict[str, dict[str, set[str]]] = {}
-        self._users: dict[str, dict[str, set[str]]] = {}
+        self._down: dict[str, frozenset[FunctionKey]] = {}
+        self._putters: dict[FunctionKey, list[FunctionKey]] | None = None
+        self._tables: dict[str, dict[FunctionKey, set[str]]] = {}
+        self._users: dict[str, dict[str, set[FunctionKey]]] = {}
 
-    def ways(self, caller: str, handler: str) -> tuple[CallWay, ...]:
+    def ways(self, caller: FunctionKey, handler: FunctionKey) -> tuple[CallWay, ...]:
         """The possible stacks when `caller` runs `handler` through a pointer (both keys)."""
         found = self._ways.get((caller, handler))
         if found is None:
             found = self._ways[caller, handler] = tuple(self._find(caller, handler))
         return found
 
-    def _find(self, caller: str, handler: str) -> Iterator[CallWay]:
+    def _find(self, caller: FunctionKey, handler: FunctionKey) -> Iterator[CallWay]:
         callgraph = self.callgraph
         nodes = [n for n in callgraph.wiring(caller).nodes if handler in callgraph.targets.get(n, ())]
         if not nodes:  # by contract: the slot of the object's own kind
@@ -65,7 +66,7 @@ class Handing:
         up, putters = self._reaching(caller), self._handing(handler)
         above = [key for key in up if key in putters and not self._another(up[key], handler, mine)]
         if not above:
-            files = {callgraph.names.file.get(p, p.removesuffix(":")) for p in (*putters, handler)}
+            files = {file_of(p) for p in (*putters, handler)}
             near = (key for key in up if callgraph.names.file[key] in files)
             above = [key for key in near if not self._another(up[key], handler, mine)]
         if above:
@@ -79,16 +80,16 @@ class Handing:
         else:
             yield self._by_itself(caller, nodes)
 
-    def _by_itself(self, caller: str, nodes: list[str]) -> CallWay:
+    def _by_itself(self, caller: FunctionKey, nodes: list[str]) -> CallWay:
         """The way of code that calls what somebody left with it before."""
-        others: set[str] = set()
+        others: set[FunctionKey] = set()
         for node in nodes:
             if node not in self._down:
                 self._down[node] = frozenset().union(*map(self._handing, self.callgraph.targets[node]))
             others |= self._down[node]
         return CallWay((caller,), self.callgraph.names.file[caller], frozenset(others) - {caller})
 
-    def _reaching(self, key: str) -> dict[str, tuple[str, ...]]:
+    def _reaching(self, key: FunctionKey) -> dict[FunctionKey, tuple[FunctionKey, ...]]:
         """Functions that reach one by few calls of names, the nearest first -> the shortest chain, ends included."""
         found = self._up.get(key)
         if found is None:
@@ -103,7 +104,7 @@ class Handing:
                             todo.append(caller)
         return found
 
-    def _another(self, way: tuple[str, ...], handler: str, structs: frozenset[str]) -> bool:
+    def _another(self, way: tuple[FunctionKey, ...], handler: FunctionKey, structs: frozenset[str]) -> bool:
         """Whether a way leads through a file that has a table of its own, of the same kind, to hand down."""
         file = self.callgraph.names.file
         between = {file[key] for key in way[1:]} - {file[way[0]], file[way[-1]], file[handler]}
@@ -119,24 +120,24 @@ class Handing:
 
     # --- who hands a function down
 
-    def _handing(self, handler: str) -> frozenset[str]:
+    def _handing(self, handler: FunctionKey) -> frozenset[FunctionKey]:
         """Functions that put a function somewhere, or hand on a table that has it."""
         if self._putters is None:
             self._putters = {}
             for key, points_to in self.callgraph.points_to.items():
                 for _, put in points_to.puts:
                     self._putters.setdefault(put, []).append(key)
-        found: set[str] = set()
+        found: set[FunctionKey] = set()
         for key in self._putters.get(handler, ()):
-            if not key.endswith(":"):
+            if is_function(key):
                 found.add(key)
                 continue
-            path = key[:-1]
+            path = file_of(key)
             for table in self._filled(path).get(handler, ()):
                 found |= self._using(path).get(table, set())
         return frozenset(found)
 
-    def _filled(self, path: str) -> dict[str, set[str]]:
+    def _filled(self, path: str) -> dict[FunctionKey, set[str]]:
         """Function -> the tables of a file that have it."""
         found = self._tables.get(path)
         if found is None:
@@ -148,7 +149,7 @@ class Handing:
                     found.setdefault(handler, set()).add(slot.variable)
         return found
 
-    def _using(self, path: str) -> dict[str, set[str]]:
+    def _using(self, path: str) -> dict[str, set[FunctionKey]]:
         """Table of a file -> functions of the file that hand it to a call, or put it into a variable of their own."""
         found = self._users.get(path)
         if found is None:

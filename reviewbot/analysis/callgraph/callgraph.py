@@ -28,8 +28,9 @@ from reviewbot.analysis.callgraph.pointer_flow import (
 )
 from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.names import Names, name_of
+from reviewbot.analysis.code.names import Names
 from reviewbot.csource.ir import Call
+from reviewbot.function_key import FunctionKey, file_of, is_function, key_of, name_of
 from reviewbot.kernel import KERNEL
 
 T = TypeVar("T", bound=Hashable)
@@ -51,23 +52,23 @@ class CallGraph:
     """
 
     def __init__(
-        self, names: Names, whole: Iterable[str], points_to: Mapping[str, FlowConstraints] | None = None
+        self, names: Names, whole: Iterable[str], points_to: Mapping[FunctionKey, FlowConstraints] | None = None
     ) -> None:
         self.names = names
         self.whole = frozenset(whole)
         self.points_to = dict(points_to or {})
-        self._bodies: dict[str, Body] = {}
-        self._apart: dict[str, FlowConstraints] = {}
+        self._bodies: dict[FunctionKey, Body] = {}
+        self._apart: dict[FunctionKey, FlowConstraints] = {}
         """What functions that are not linked do with functions, as far as somebody has asked."""
         self.same: CallGraph | None = None
         """The graph that it was made from, where both are the same but for lines."""
-        self._order: Callable[[], list[list[str]]] | None = None
-        self.types: dict[str, frozenset[str]] = {}
+        self._order: Callable[[], list[list[FunctionKey]]] | None = None
+        self.types: dict[FunctionKey, frozenset[str]] = {}
         """Function -> types of its variables, as far as somebody has asked."""
 
     @classmethod
     def of(
-        cls, names: Names, whole: Iterable[str], points_to: Mapping[str, FlowConstraints] | None = None
+        cls, names: Names, whole: Iterable[str], points_to: Mapping[FunctionKey, FlowConstraints] | None = None
     ) -> CallGraph:
         """The graph over the functions that the files `whole` reach."""
         callgraph = cls(names, whole, points_to)
@@ -79,9 +80,9 @@ class CallGraph:
         cls,
         names: Names,
         whole: Iterable[str],
-        points_to: Mapping[str, FlowConstraints],
-        order: Callable[[], list[list[str]]],
-        types: Mapping[str, frozenset[str]],
+        points_to: Mapping[FunctionKey, FlowConstraints],
+        order: Callable[[], list[list[FunctionKey]]],
+        types: Mapping[FunctionKey, frozenset[str]],
     ) -> CallGraph:
         """A graph that was made before, of which it is known what each function does and in what order they come."""
         callgraph = cls(names, whole, points_to)
@@ -90,7 +91,12 @@ class CallGraph:
 
     @classmethod
     def after(
-        cls, before: CallGraph, names: Names, whole: Iterable[str], dirty: Collection[str], moved: Mapping[str, int]
+        cls,
+        before: CallGraph,
+        names: Names,
+        whole: Iterable[str],
+        dirty: Collection[FunctionKey],
+        moved: Mapping[FunctionKey, int],
     ) -> CallGraph:
         """The graph of a program that differs from the one before in some functions."""
         callgraph = cls(
@@ -99,7 +105,7 @@ class CallGraph:
             {
                 key: points_to.shifted(moved[key]) if key in moved else points_to
                 for key, points_to in before.points_to.items()
-                if key not in dirty and (key in names.functions or key.endswith(":"))
+                if key not in dirty and (key in names.functions or not is_function(key))
             },
         )
         callgraph.types = {key: types for key, types in before.types.items() if key not in dirty}
@@ -109,9 +115,9 @@ class CallGraph:
             callgraph._wire()
         return callgraph
 
-    def _shaped_like(self, before: CallGraph, dirty: Collection[str]) -> bool:
+    def _shaped_like(self, before: CallGraph, dirty: Collection[FunctionKey]) -> bool:
         """Whether the functions are those of another program, and do the same with functions; links them if so."""
-        functions = [key for key in dirty if not key.endswith(":")]
+        functions = [key for key in dirty if is_function(key)]
         new = any(key not in before.points_to and self.names.file.get(key) in self.whole for key in functions)
         gone = any(key in before.points_to and key not in self.names.functions for key in functions)
         if new or gone or self.whole != before.whole:
@@ -120,7 +126,7 @@ class CallGraph:
         self.points_to = {key: self.points_to.get(key) or self.wire(key) for key in before.points_to}
         return all(self.points_to[key].shape == before.points_to[key].shape for key in again)
 
-    def body(self, key: str) -> Body:
+    def body(self, key: FunctionKey) -> Body:
         """The function, with its names resolved."""
         found = self._bodies.get(key)
         if found is None:
@@ -129,7 +135,7 @@ class CallGraph:
 
     def _wire(self) -> None:
         todo = [key for key, path in self.names.file.items() if path in self.whole]
-        todo += [f"{path}:" for path in sorted(self.whole)]
+        todo += [key_of(path) for path in sorted(self.whole)]
         seen = set(todo)
         while todo:
             key = todo.pop()
@@ -140,24 +146,24 @@ class CallGraph:
                 if other not in seen:
                     seen.add(other)
                     todo.append(other)
-                    if (file := f"{self.names.file[other]}:") not in seen:
+                    if (file := key_of(self.names.file[other])) not in seen:
                         seen.add(file)
                         todo.append(file)
-        files = [key for key in self.points_to if key.endswith(":")]
+        files = [key for key in self.points_to if not is_function(key)]
         self.points_to = {
-            key: self.points_to[key] for key in (*self.names.file, *files) if key in seen or key.endswith(":")
+            key: self.points_to[key] for key in (*self.names.file, *files) if key in seen or not is_function(key)
         }
 
-    def wire(self, key: str) -> FlowConstraints:
+    def wire(self, key: FunctionKey) -> FlowConstraints:
         """What one function, or the scope of a file (`path:`), does with functions."""
         wiring = Wiring(self.names, key)
-        if key.endswith(":"):
-            wiring.file(key[:-1])
+        if not is_function(key):
+            wiring.file(file_of(key))
         elif not self.names.functions[key].unreadable:
             wiring.function(self.body(key))
         return wiring.done()
 
-    def wiring(self, key: str) -> FlowConstraints:
+    def wiring(self, key: FunctionKey) -> FlowConstraints:
         """What a function does with functions, also one that nothing reaches; nothing for one that is not there."""
         found = self.points_to.get(key) or self._apart.get(key)
         if found is None:
@@ -167,15 +173,15 @@ class CallGraph:
     # --- where function pointers are
 
     @_shared
-    def targets(self) -> dict[str, set[str]]:
+    def targets(self) -> dict[str, set[FunctionKey]]:
         """The points-to sets: node (`struct.field`, or `key#i` for an argument) -> keys of the functions that it can
         hold."""
-        found: dict[str, set[str]] = {}
+        found: dict[str, set[FunctionKey]] = {}
         flows: dict[str, set[str]] = {}
         handed: dict[str, list[Handed]] = {}
-        todo: deque[tuple[str, str]] = deque()
+        todo: deque[tuple[str, FunctionKey]] = deque()
 
-        def put(node: str, handler: str) -> None:
+        def put(node: str, handler: FunctionKey) -> None:
             reached = found.setdefault(node, set())
             if handler not in reached:
                 reached.add(handler)
@@ -196,7 +202,7 @@ class CallGraph:
             for one in handed.get(node, ()):
                 into = argument(handler, one.position)
                 if one.known:
-                    put(into, one.what)
+                    put(into, FunctionKey(one.what))
                 elif carries_function(self.names, handler, one.position):
                     flows.setdefault(one.what, set()).add(into)
                     for known in tuple(found.get(one.what, ())):
@@ -204,9 +210,9 @@ class CallGraph:
         return found
 
     @_shared
-    def roots(self) -> dict[str, set[EntryPoint]]:
+    def roots(self) -> dict[FunctionKey, set[EntryPoint]]:
         """Function -> where it is entered from."""
-        found: dict[str, set[EntryPoint]] = {}
+        found: dict[FunctionKey, set[EntryPoint]] = {}
         for node, handlers in self.targets.items():
             if (slot := KERNEL.slots.get(node)) is not None:
                 for handler in handlers:
@@ -235,15 +241,15 @@ class CallGraph:
         return [started for points_to in self.points_to.values() for started in points_to.started]
 
     @cached_property
-    def placed_in(self) -> dict[str, tuple[Placed, ...]]:
+    def placed_in(self) -> dict[FunctionKey, tuple[Placed, ...]]:
         """Function (`path:` for a file's scope) -> functions that it puts into slots."""
         return {key: points_to.placed for key, points_to in self.points_to.items() if points_to.placed}
 
-    def functions(self) -> Iterator[str]:
+    def functions(self) -> Iterator[FunctionKey]:
         """Keys of all functions of the program, in the order of its files."""
-        return (key for key in self.points_to if not key.endswith(":"))
+        return (key for key in self.points_to if is_function(key))
 
-    def has_context(self, key: str, call: Call) -> bool:
+    def has_context(self, key: FunctionKey, call: Call) -> bool:
         """Whether a call of a function goes through a slot that has a context of its own."""
         node = self.through(key, call)
         return isinstance(node, str) and node in KERNEL.slots
@@ -260,11 +266,11 @@ class CallGraph:
     # --- calls
 
     @_shared
-    def callees(self) -> dict[str, tuple[str, ...]]:
+    def callees(self) -> dict[FunctionKey, tuple[FunctionKey, ...]]:
         """Function -> functions that it can call."""
-        return {key: self.called(key) for key in self.points_to if not key.endswith(":")}
+        return {key: self.called(key) for key in self.points_to if is_function(key)}
 
-    def called(self, key: str) -> tuple[str, ...]:
+    def called(self, key: FunctionKey) -> tuple[FunctionKey, ...]:
         """Functions that one function can call."""
         points_to = self.wiring(key)
         if not points_to.nodes and not points_to.runs:
@@ -277,23 +283,23 @@ class CallGraph:
         return tuple(found)
 
     @_shared
-    def callers(self) -> dict[str, set[str]]:
+    def callers(self) -> dict[FunctionKey, set[FunctionKey]]:
         """Function -> functions that can call it."""
-        found: dict[str, set[str]] = {}
+        found: dict[FunctionKey, set[FunctionKey]] = {}
         for key, callees in self.callees.items():
             for callee in callees:
                 found.setdefault(callee, set()).add(key)
         return found
 
-    def names_it(self, caller: str, callee: str) -> bool:
+    def names_it(self, caller: FunctionKey, callee: FunctionKey) -> bool:
         """Whether the caller calls the callee by name."""
         return callee in self.wiring(caller).direct
 
-    def through(self, key: str, call: Call) -> str | None:
+    def through(self, key: FunctionKey, call: Call) -> str | None:
         """For a call through a pointer: the node that the pointer comes from; else None."""
         return through(self.body(key), call)
 
-    def reached(self, key: str, call: Call) -> tuple[str, ...]:
+    def reached(self, key: FunctionKey, call: Call) -> tuple[FunctionKey, ...]:
         """Keys of the functions that the call can reach, as far as their bodies are at hand."""
         body = self.body(key)
         if call.callee and call.callee not in body.locals:
@@ -305,39 +311,39 @@ class CallGraph:
         node = through(body, call)
         return tuple(sorted(self.targets.get(node, ()))) if node is not None else ()
 
-    def _about(self, slot: str, owner: str) -> tuple[str, ...]:
+    def _about(self, slot: str, owner: str) -> tuple[FunctionKey, ...]:
         """Functions of a slot that are about a struct: they have a variable that points to one."""
         handlers = sorted(self.targets.get(slot, ()))
         return tuple(h for h in handlers if owner in self._types(h))
 
-    def _types(self, key: str) -> frozenset[str]:
+    def _types(self, key: FunctionKey) -> frozenset[str]:
         found = self.types.get(key)
         if found is None:
             found = self.types[key] = frozenset(t.name for t in self.body(key).locals.values())
         return found
 
     @_shared
-    def order(self) -> list[list[str]]:
+    def order(self) -> list[list[FunctionKey]]:
         """Strongly connected components of the call graph, callees first."""
         return self._order() if self._order is not None else list(components(self.callees_of, self.callees))
 
-    def callees_of(self, key: str) -> tuple[str, ...]:
+    def callees_of(self, key: FunctionKey) -> tuple[FunctionKey, ...]:
         """Functions that one function can call; none for one that is not at hand."""
         found = self.callees.get(key)
         return found if found is not None else self.called(key)
 
-    def group(self, key: str) -> tuple[str, ...]:
+    def group(self, key: FunctionKey) -> tuple[FunctionKey, ...]:
         """Keys of the functions in the same strongly connected component of the call graph, the function itself
         included."""
         return self.cycles.get(key, (key,))
 
     @_shared
-    def cycles(self) -> dict[str, tuple[str, ...]]:
+    def cycles(self) -> dict[FunctionKey, tuple[FunctionKey, ...]]:
         """Function -> the functions that call one another in a cycle with it; a function of no cycle is left out."""
         return {key: tuple(group) for group in self.order if len(group) > 1 for key in group}
 
     @_shared
-    def rank(self) -> dict[str, int]:
+    def rank(self) -> dict[FunctionKey, int]:
         """Function -> a number that is higher than that of all that it calls, and the same within a cycle."""
         return {key: number for number, group in enumerate(self.order) for key in group}
 
@@ -345,23 +351,23 @@ class CallGraph:
 class Agenda:
     """Functions to look at again, by their cycles of calls, callees first; more may come up on the way."""
 
-    def __init__(self, callgraph: CallGraph, keys: Iterable[str]) -> None:
+    def __init__(self, callgraph: CallGraph, keys: Iterable[FunctionKey]) -> None:
         self._callgraph = callgraph
-        self._members: dict[tuple[str, ...], set[str]] = {}
-        self._queue: list[tuple[int, tuple[str, ...]]] = []
+        self._members: dict[tuple[FunctionKey, ...], set[FunctionKey]] = {}
+        self._queue: list[tuple[int, tuple[FunctionKey, ...]]] = []
         self.add(keys)
 
-    def add(self, keys: Iterable[str]) -> None:
+    def add(self, keys: Iterable[FunctionKey]) -> None:
         """Put functions on it; those that are not at hand are left out."""
         for key in keys:
-            if key in self._callgraph.points_to and not key.endswith(":"):
+            if key in self._callgraph.points_to and is_function(key):
                 group = self._callgraph.group(key)
                 if group not in self._members:
                     self._members[group] = set()
                     heappush(self._queue, (self._callgraph.rank[key], group))
                 self._members[group].add(key)
 
-    def __iter__(self) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    def __iter__(self) -> Iterator[tuple[tuple[FunctionKey, ...], list[FunctionKey]]]:
         """A cycle (or one function), with those of it that were put here."""
         while self._queue:
             _, group = heappop(self._queue)

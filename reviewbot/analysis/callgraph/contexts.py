@@ -18,8 +18,8 @@ from reviewbot.analysis.callgraph.callback_stack import Handing
 from reviewbot.analysis.callgraph.callgraph import CallGraph, below
 from reviewbot.analysis.callgraph.feasible import Feasible
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
-from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import Context, Fact
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CONTEXT_CHAIN
 from reviewbot.types import Place
@@ -34,7 +34,7 @@ class ExecutionContext(NamedTuple):
     context: str
     runner: str
     slot: str
-    chain: tuple[str, ...]
+    chain: tuple[FunctionKey, ...]
 
 
 class _State:
@@ -43,37 +43,41 @@ class _State:
 
     __slots__ = ("above", "inside", "key", "others", "roots")
 
-    def __init__(self, key: str, inside: str, others: frozenset[str], roots: Iterable[EntryPoint]) -> None:
+    def __init__(
+        self, key: FunctionKey, inside: str, others: frozenset[FunctionKey], roots: Iterable[EntryPoint]
+    ) -> None:
         self.key, self.inside, self.others = key, inside, others
         self.roots = tuple(((root.context, root.runner), root) for root in sorted(roots))
-        self.above: tuple[tuple[_State, tuple[str, ...]], ...] | None = None
+        self.above: tuple[tuple[_State, tuple[FunctionKey, ...]], ...] | None = None
         """Who hands its context on: the state, and the functions from there down to here; None until it is asked."""
 
 
 class ExecutionContexts:
     """Contexts of the functions of a program, found when asked for; `kept` are contexts that are known already."""
 
-    def __init__(self, callgraph: CallGraph, kept: Mapping[str, tuple[ExecutionContext, ...]]) -> None:
+    def __init__(self, callgraph: CallGraph, kept: Mapping[FunctionKey, tuple[ExecutionContext, ...]]) -> None:
         self.callgraph = callgraph
-        self._kept, self._lost = kept, frozenset[str]()
-        self._found: dict[str, tuple[ExecutionContext, ...]] = {}
-        self._had: Mapping[str, tuple[ExecutionContext, ...]] = {}
+        self._kept, self._lost = kept, frozenset[FunctionKey]()
+        self._found: dict[FunctionKey, tuple[ExecutionContext, ...]] = {}
+        self._had: Mapping[FunctionKey, tuple[ExecutionContext, ...]] = {}
         """Contexts of the program before, as far as they were asked for."""
-        self._dirty = frozenset[str]()
+        self._dirty = frozenset[FunctionKey]()
         """Functions that are not what they were where `_had` and `_kept` are from."""
         self._handing = Handing(callgraph)
         self._rooted = {key for key, roots in callgraph.roots.items() if any(r.context not in ("init",) for r in roots)}
         self._feasible = Feasible(callgraph)
-        self._roots: dict[str, frozenset[EntryPoint]] = {}
-        self._states: dict[tuple[str, str, frozenset[str]], _State] = {}
+        self._roots: dict[FunctionKey, frozenset[EntryPoint]] = {}
+        self._states: dict[tuple[FunctionKey, str, frozenset[FunctionKey]], _State] = {}
 
     @classmethod
-    def after(cls, callgraph: CallGraph, before: ExecutionContexts, dirty: Collection[str]) -> ExecutionContexts:
+    def after(
+        cls, callgraph: CallGraph, before: ExecutionContexts, dirty: Collection[FunctionKey]
+    ) -> ExecutionContexts:
         """The contexts of a program that differs from the one before in some functions: they are searched again for
         what these, and the functions that are entered otherwise, can have on the stack above them."""
         contexts = cls(callgraph, before._kept)
         contexts._had, contexts._dirty = before._found, before._dirty.union(dirty)
-        changed: set[str] = set()
+        changed: set[FunctionKey] = set()
         for key in dirty:
             both = key in callgraph.callees and key in before.callgraph.callees
             changed |= contexts._feasible.changed(before._feasible, key) if both else {key}
@@ -85,7 +89,7 @@ class ExecutionContexts:
         contexts._found = {key: found for key, found in before._found.items() if key not in lost}
         return contexts
 
-    def of(self, key: str) -> tuple[ExecutionContext, ...]:
+    def of(self, key: FunctionKey) -> tuple[ExecutionContext, ...]:
         """The contexts of a function, the shortest chain for each (context, runner)."""
         found = self._found.get(key)
         if found is None:
@@ -93,11 +97,11 @@ class ExecutionContexts:
             found = self._found[key] = kept if kept is not None else tuple(self._search(key))
         return found
 
-    def all(self) -> Mapping[str, tuple[ExecutionContext, ...]]:
+    def all(self) -> Mapping[FunctionKey, tuple[ExecutionContext, ...]]:
         """The contexts of all functions, by key."""
         return {key: self.of(key) for key in self.callgraph.callees}
 
-    def roots(self, key: str) -> frozenset[EntryPoint]:
+    def roots(self, key: FunctionKey) -> frozenset[EntryPoint]:
         """Every root above a function in the call graph, whether one run can take that chain or not: use it to show
         that a function does not run in a context."""
         found = self._roots.get(key)
@@ -106,21 +110,21 @@ class ExecutionContexts:
             found = self._roots[key] = frozenset(r for k in above for r in self.callgraph.roots.get(k, ()))
         return found
 
-    def _handed_by(self, key: str) -> Collection[str]:
+    def _handed_by(self, key: FunctionKey) -> Collection[FunctionKey]:
         """Who may hand its context on to a function; of one that is entered by itself those that call it by name."""
         callers = self.callgraph.callers.get(key, ())
         return [c for c in callers if self.callgraph.names_it(c, key)] if key in self._rooted else callers
 
-    def _search(self, key: str) -> Iterator[ExecutionContext]:
+    def _search(self, key: FunctionKey) -> Iterator[ExecutionContext]:
         start = self._state(key)
-        came: dict[_State, tuple[tuple[str, ...], _State]] = {}
+        came: dict[_State, tuple[tuple[FunctionKey, ...], _State]] = {}
         """State -> the functions from it to the next state (which is the last of them but for the start), that state."""
         length = {start: 1}
         todo = [start]
         had = frozenset(self._had.get(key) or self._kept.get(key, ()))
         seen: set[tuple[str, str]] = set()
         for at in todo:
-            chain: tuple[str, ...] = ()
+            chain: tuple[FunctionKey, ...] = ()
             for what, root in at.roots:
                 if what not in seen:
                     chain = chain or self._chain(at, key, came)
@@ -136,7 +140,7 @@ class ExecutionContexts:
                     length[state], came[state] = here + len(way), (way, at)
                     todo.append(state)
 
-    def _state(self, key: str, inside: str = "", others: frozenset[str] = frozenset()) -> _State:
+    def _state(self, key: FunctionKey, inside: str = "", others: frozenset[FunctionKey] = frozenset()) -> _State:
         found = self._states.get((key, inside, others))
         if found is None:
             roots = self.callgraph.roots.get(key, ())
@@ -144,14 +148,16 @@ class ExecutionContexts:
         return found
 
     @staticmethod
-    def _chain(at: _State, key: str, came: dict[_State, tuple[tuple[str, ...], _State]]) -> tuple[str, ...]:
-        chain: list[str] = []
+    def _chain(
+        at: _State, key: FunctionKey, came: dict[_State, tuple[tuple[FunctionKey, ...], _State]]
+    ) -> tuple[FunctionKey, ...]:
+        chain: list[FunctionKey] = []
         while at in came:
             way, at = came[at]
             chain += way
         return (*chain, key)
 
-    def _above(self, at: _State) -> Iterator[tuple[_State, tuple[str, ...]]]:
+    def _above(self, at: _State) -> Iterator[tuple[_State, tuple[FunctionKey, ...]]]:
         """Who hands its context on to a function: the state, and the functions from there down to (not with) `at`."""
         callgraph = self.callgraph
         if name_of(at.key) in KERNEL.services:
@@ -166,11 +172,11 @@ class ExecutionContexts:
                     if at.others.isdisjoint(way.chain):
                         yield self._state(way.chain[0], way.inside or at.inside, at.others | way.others), way.chain
 
-    def _can(self, root: EntryPoint, chain: tuple[str, ...]) -> bool:
+    def _can(self, root: EntryPoint, chain: tuple[FunctionKey, ...]) -> bool:
         """Whether a context can get to the end of a chain."""
         return not (root.context in INTERRUPTS and self._feasible.sleeps(chain)) and self._feasible.goes(chain)
 
-    def facts(self, key: str) -> Iterator[Fact]:
+    def facts(self, key: FunctionKey) -> Iterator[Fact]:
         """Context facts of one function."""
         names = self.callgraph.names
         function = names.functions[key]

@@ -16,6 +16,7 @@ from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import ANY, ZERO, bare, sign, test
 from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name, OpExpr
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, WaitGroup
 
@@ -45,14 +46,14 @@ class Feasible:
 
     def __init__(self, callgraph: CallGraph) -> None:
         self.callgraph = callgraph
-        self._spots: dict[str, dict[str, list[BranchSpot]]] = {}
-        self._steps: dict[tuple[str, str, Given], tuple[bool, Given]] = {}
+        self._spots: dict[FunctionKey, dict[FunctionKey, list[BranchSpot]]] = {}
+        self._steps: dict[tuple[FunctionKey, FunctionKey, Given], tuple[bool, Given]] = {}
 
-    def sleeps(self, chain: tuple[str, ...]) -> bool:
+    def sleeps(self, chain: tuple[FunctionKey, ...]) -> bool:
         """Whether some function of a chain (keys, outermost first) sleeps on every path to the next call."""
         return any((spots := self._of(*pair)) and all(s.slept for s in spots) for pair in pairwise(chain))
 
-    def goes(self, chain: tuple[str, ...]) -> bool:
+    def goes(self, chain: tuple[FunctionKey, ...]) -> bool:
         """False when a constant argument handed down a chain (keys, outermost first) rules out one of its calls."""
         given: Given = ()
         for caller, callee in pairwise(chain):
@@ -64,7 +65,7 @@ class Feasible:
                 return False
         return True
 
-    def changed(self, other: Feasible, key: str) -> set[str]:
+    def changed(self, other: Feasible, key: FunctionKey) -> set[FunctionKey]:
         """Keys from which on chains through a function `key` of both programs can differ: the function itself, or some
         of its callees; empty when they cannot."""
         if self._passes(key) != other._passes(key):
@@ -72,7 +73,7 @@ class Feasible:
         mine, others = set(self.callgraph.callees_of(key)), set(other.callgraph.callees_of(key))
         return mine ^ others | {c for c in mine & others if _said(self._of(key, c)) != _said(other._of(key, c))}
 
-    def _passes(self, key: str) -> tuple[object, ...]:
+    def _passes(self, key: FunctionKey) -> tuple[object, ...]:
         """What of a function is looked at in chains through it, but for the calls that it makes."""
         body = self.callgraph.body(key)
         own = frozenset(p.name for p in body.function.parameters if p.name in body.values)
@@ -83,24 +84,24 @@ class Feasible:
         )  # these change who is called, here or elsewhere, or nothing
         return own, tables, points_to.shape[2:]
 
-    def _step(self, caller: str, callee: str, given: Mapping[str, int]) -> tuple[bool, Given]:
+    def _step(self, caller: FunctionKey, callee: FunctionKey, given: Mapping[str, int]) -> tuple[bool, Given]:
         """Whether a call is made with these parameters, and what it hands on."""
         spots = self._of(caller, callee)
         made = [s for s in spots if not any(_against(given, need) for need in s.needs)]
         return bool(made or not spots), self._given(given, callee, made)
 
-    def _of(self, caller: str, callee: str) -> Sequence[BranchSpot]:
+    def _of(self, caller: FunctionKey, callee: FunctionKey) -> Sequence[BranchSpot]:
         """The places of a call; none where it is made through a pointer only."""
         found = self._spots.get(caller)
         if found is None:
             found = self._spots[caller] = self._find(caller)
         return found.get(callee, ())
 
-    def _find(self, caller: str) -> dict[str, list[BranchSpot]]:
+    def _find(self, caller: FunctionKey) -> dict[FunctionKey, list[BranchSpot]]:
         """Callee -> the places where a function calls it by name."""
         body = self.callgraph.body(caller)
         sleeping: dict[int, int] = {}
-        calls: list[tuple[str, Call, int, int]] = []
+        calls: list[tuple[FunctionKey, Call, int, int]] = []
         for number, block in enumerate(body.function.blocks):
             for place, event in enumerate(block.events):
                 if isinstance(event, CallEvent) and event.call.callee and event.call.callee not in body.locals:
@@ -113,7 +114,7 @@ class Feasible:
         parameters = frozenset(p.name for p in body.function.parameters)
         slept = {block for block in {number for *_, number, _ in calls} if sleeping.keys() & dominance.above(block)}
         needs: dict[int, tuple[Need, ...]] = {}
-        found: dict[str, list[BranchSpot]] = {}
+        found: dict[FunctionKey, list[BranchSpot]] = {}
         for callee, call, number, place in calls:
             before = number in slept or sleeping.get(number, place) < place
             if number not in needs:
@@ -122,7 +123,7 @@ class Feasible:
             found.setdefault(callee, []).append(BranchSpot(call, needs[number], before))
         return found
 
-    def _given(self, given: Mapping[str, int], callee: str, spots: Sequence[BranchSpot]) -> Given:
+    def _given(self, given: Mapping[str, int], callee: FunctionKey, spots: Sequence[BranchSpot]) -> Given:
         """What all calls that are made hand to parameters that the callee does not set."""
         found: dict[str, int] = {}
         target = self.callgraph.body(callee)

@@ -24,6 +24,7 @@ from reviewbot.csource.ir import (
     TableEntry,
     Type,
 )
+from reviewbot.function_key import FunctionKey, file_of
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import BindGroup, CallbackGroup, QueueGroup, ThreadGroup
 
@@ -45,9 +46,9 @@ class HandlerBinding(NamedTuple):
     """A work item, timer or callback gets a handler (key), in a function (key; `path:` at file scope) at a line."""
 
     work: str
-    handler: str
+    handler: FunctionKey
     runner: str
-    key: str
+    key: FunctionKey
     line: int
 
 
@@ -55,8 +56,8 @@ class Started(NamedTuple):
     """A kernel thread is started by a call, with its handler (key), in a function (key) at a line."""
 
     call: str
-    handler: str
-    key: str
+    handler: FunctionKey
+    key: FunctionKey
     line: int
 
 
@@ -64,14 +65,14 @@ class Placed(NamedTuple):
     """A function (key) is put into a slot, in a function (key; `path:` for an initialiser) at a line."""
 
     slot: str
-    handler: str
-    key: str
+    handler: FunctionKey
+    key: FunctionKey
     line: int
 
     @property
     def file(self) -> str:
         """The file that it stands in."""
-        return self.key.rpartition(":")[0]
+        return file_of(self.key)
 
 
 class Handed(NamedTuple):
@@ -93,17 +94,17 @@ class FlowConstraints(NamedTuple):
 
     calls: tuple[str, ...] = ()
     """Names that are called directly, whether their bodies are at hand or not."""
-    direct: tuple[str, ...] = ()
+    direct: tuple[FunctionKey, ...] = ()
     """Keys of those whose bodies are."""
     nodes: tuple[str, ...] = ()
     """Pointers that are called through."""
     runs: tuple[tuple[str, str], ...] = ()
     """Slots that a call runs by contract, each with the struct that the argument is part of."""
-    puts: tuple[tuple[str, str], ...] = ()
+    puts: tuple[tuple[str, FunctionKey], ...] = ()
     """Functions that are put into a node."""
     flows: tuple[tuple[str, str], ...] = ()
     """Nodes whose content goes on into another node."""
-    roots: tuple[tuple[str, EntryPoint], ...] = ()
+    roots: tuple[tuple[FunctionKey, EntryPoint], ...] = ()
     """Functions handed to somebody who enters them in a context."""
     bound: tuple[HandlerBinding, ...] = ()
     started: tuple[Started, ...] = ()
@@ -113,7 +114,7 @@ class FlowConstraints(NamedTuple):
     handed: tuple[Handed, ...] = ()
 
     @property
-    def functions(self) -> Iterator[str]:
+    def functions(self) -> Iterator[FunctionKey]:
         """Keys of all functions that are mentioned in it: called, stored, handed on, or given to somebody who enters
         them. Some come twice."""
         yield from self.direct
@@ -121,7 +122,7 @@ class FlowConstraints(NamedTuple):
         yield from (handler for handler, _ in self.roots)
         yield from (bound.handler for bound in self.bound)
         yield from (started.handler for started in self.started)
-        yield from (handed.what for handed in self.handed if handed.known)
+        yield from (FunctionKey(handed.what) for handed in self.handed if handed.known)
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -142,7 +143,7 @@ class FlowConstraints(NamedTuple):
         )
 
 
-def argument(key: str, position: int) -> str:
+def argument(key: FunctionKey, position: int) -> str:
     """The node of a function's argument."""
     return f"{key}#{position}"
 
@@ -155,16 +156,16 @@ def is_slot(node: str) -> bool:
 class Wiring:
     """Collects what one function, or one file's scope, does with functions."""
 
-    def __init__(self, names: Names, key: str) -> None:
+    def __init__(self, names: Names, key: FunctionKey) -> None:
         self.names = names
         self.key = key
         self.calls: dict[str, None] = {}
-        self.direct: dict[str, None] = {}
+        self.direct: dict[FunctionKey, None] = {}
         self.nodes: dict[str, None] = {}
         self.runs: dict[tuple[str, str], None] = {}
-        self.puts: dict[tuple[str, str], None] = {}
+        self.puts: dict[tuple[str, FunctionKey], None] = {}
         self.flows: dict[tuple[str, str], None] = {}
-        self.roots: dict[tuple[str, EntryPoint], None] = {}
+        self.roots: dict[tuple[FunctionKey, EntryPoint], None] = {}
         self.bound: list[HandlerBinding] = []
         self.started: list[Started] = []
         self.placed: list[Placed] = []
@@ -212,7 +213,7 @@ class Wiring:
                     work = bare(call.args[effect.object])
                     if handler is not None and isinstance(work, Name):
                         identity, _ = self.names.variable(work.name, path)
-                        identity = f"{path}:{work.name}" if identity == work.name else identity
+                        identity = objects.in_file(path, work.name) if identity == work.name else identity
                         self.bound.append(HandlerBinding(identity, handler, effect.runner, self.key, call.line))
 
     def _slot_name(self, slot: TableEntry, path: str) -> str:
@@ -298,10 +299,10 @@ class Wiring:
                 queue = body.identity(call.args[effect.workqueue])
             self.queued[body.identity(call.args[effect.work]), queue] = None
 
-    def _arguments(self, body: Body, call: Call, callee: str) -> None:
+    def _arguments(self, body: Body, call: Call, callee: FunctionKey) -> None:
         for position, what, known in self._functions(body, call):
             if known:
-                self.puts[argument(callee, position), what] = None
+                self.puts[argument(callee, position), FunctionKey(what)] = None
             elif carries_function(self.names, callee, position):
                 self.flows[what, argument(callee, position)] = None
 
@@ -321,7 +322,7 @@ class Wiring:
                     yield position, node, False
 
 
-def visited(names: Names, body: Body, call: Call) -> str | None:
+def visited(names: Names, body: Body, call: Call) -> FunctionKey | None:
     """The function that a call of an iterator calls back, by key."""
     position = VISITS.get(call.callee)
     if position is None or position >= len(call.args):
@@ -329,7 +330,7 @@ def visited(names: Names, body: Body, call: Call) -> str | None:
     return as_function(names, call.args[position], body.file, body)
 
 
-def carries_function(names: Names, callee: str, position: int) -> bool:
+def carries_function(names: Names, callee: FunctionKey, position: int) -> bool:
     """Whether an argument of a function can be a function."""
     parameters = names.functions[callee].parameters
     if position >= len(parameters):
@@ -338,7 +339,7 @@ def carries_function(names: Names, callee: str, position: int) -> bool:
     return t.function or not t.name or names.resolve(t).function
 
 
-def as_function(names: Names, expr: Expr, path: str, body: Body | None = None) -> str | None:
+def as_function(names: Names, expr: Expr, path: str, body: Body | None = None) -> FunctionKey | None:
     """Key of the function that an expression names (not one that a local of `body` hides), or None."""
     e = bare(expr)
     while not isinstance(e, Name):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from reviewbot.analysis.code.expr import bare, parts, show
-from reviewbot.analysis.code.identity import UNKNOWN
+from reviewbot.analysis.code.identity import UNKNOWN, field_of, in_file
 from reviewbot.analysis.code.names import Names, NameScope
 from reviewbot.csource.ir import (
     AddressOf,
@@ -23,6 +23,7 @@ from reviewbot.csource.ir import (
     OpExpr,
     Return,
 )
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_IDENTITY_LENGTH, MAX_LOCAL_CHAIN
 
@@ -30,7 +31,7 @@ from reviewbot.limits import MAX_IDENTITY_LENGTH, MAX_LOCAL_CHAIN
 class Body(NameScope):
     """A function with its names resolved. `key` is `file:function`."""
 
-    def __init__(self, names: Names, key: str) -> None:
+    def __init__(self, names: Names, key: FunctionKey) -> None:
         super().__init__(names, key)
         self._identities: dict[int, str] = {}
 
@@ -150,7 +151,7 @@ class Body(NameScope):
         if name in self.parameters:
             return f"${self.parameters[name]}{tail}"
         if name in self.statics:
-            return f"{self.file}:{name}{tail and ':' + chain}"
+            return field_of(in_file(self.file, name), chain)
         if name in self.locals:
             type_ = self.locals[name]
             if type_.pointers and not chain:
@@ -160,8 +161,7 @@ class Body(NameScope):
                 struct = self.names.resolve(type_).name
                 return f"*{struct}" if struct and self.names.has_struct(struct) else f"{self.name}(){name}"
             return f"{self.name}(){name}{tail}"
-        identity = self.names.variable(name, self.file)[0]
-        return f"{identity}:{chain}" if chain else identity
+        return field_of(self.names.variable(name, self.file)[0], chain)
 
     @cached_property
     def _changed(self) -> frozenset[str]:

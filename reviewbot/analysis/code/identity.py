@@ -57,6 +57,26 @@ def scope(identity: str) -> Scope:
     return Scope.INSTANCE if "." in identity else Scope.GLOBAL
 
 
+def in_file(file: str, variable: str) -> str:
+    """The identity of a variable of one file."""
+    return f"{file}:{variable}"
+
+
+def field_of(variable: str, chain: str) -> str:
+    """The identity of a field (nested ones joined by dots) of a variable; of the variable itself without one."""
+    return f"{variable}:{chain}" if chain else variable
+
+
+def without_file(identity: str) -> str:
+    """The name of a variable without the file that it belongs to, if it belongs to one."""
+    return identity.rpartition(":")[2]
+
+
+def file_with(identity: str) -> str:
+    """The file that a variable belongs to; empty for what belongs to no file."""
+    return identity.rpartition(":")[0]
+
+
 def known(identity: str) -> bool:
     """True when the identity says which object, or which member of which struct, it is; False for one that depends on a
     caller or could not be told."""

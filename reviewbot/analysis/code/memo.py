@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
+from reviewbot.function_key import FunctionKey
+
 Given = tuple[tuple[str, int], ...]
 """Parameters with known signs, sorted by name: what a call with constants says."""
 V = TypeVar("V")
-Before = Callable[[str], Mapping[Given, V]]
+Before = Callable[[FunctionKey], Mapping[Given, V]]
 """What is known of a function (key) already, by the constants that it is called with."""
 
 
-def unknown(_: str) -> Mapping[Given, V]:
+def unknown(_: FunctionKey) -> Mapping[Given, V]:
     """The `before` of a program without one before it: no results for any function."""
     return {}
 
@@ -25,25 +27,25 @@ class MemoTable(Generic[V]):
 
     def __init__(self, before: Before[V] = unknown) -> None:
         self._before = before
-        self._own: dict[str, dict[Given, V]] = {}
+        self._own: dict[FunctionKey, dict[Given, V]] = {}
 
-    def of(self, key: str) -> dict[Given, V]:
+    def of(self, key: FunctionKey) -> dict[Given, V]:
         """All results of a function, by constant arguments. The dictionary is the table's own: changes to it last."""
         found = self._own.get(key)
         if found is None:
             found = self._own[key] = dict(self._before(key))
         return found
 
-    def get(self, key: str, given: Given = ()) -> V | None:
+    def get(self, key: FunctionKey, given: Given = ()) -> V | None:
         """The result for a function called with these constants; None where there is none yet."""
         return self.of(key).get(given)
 
-    def put(self, key: str, given: Given, value: V) -> V:
+    def put(self, key: FunctionKey, given: Given, value: V) -> V:
         """Store a result, and return it."""
         self.of(key)[given] = value
         return value
 
-    def forget(self, key: str, given: Given | None = None) -> None:
+    def forget(self, key: FunctionKey, given: Given | None = None) -> None:
         """Drop the results of a function; with `given` only the one for these constants."""
         if given is None:
             self._own[key] = {}

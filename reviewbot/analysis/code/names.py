@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from reviewbot.analysis.code.expr import bare, number
+from reviewbot.analysis.code.identity import in_file
 from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.tags import Tags
 from reviewbot.csource.ir import (
@@ -28,17 +29,13 @@ from reviewbot.csource.ir import (
     Variable,
     by_name,
 )
+from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_TYPEDEF_CHAIN
 
 NOTYPE = Type("")
 WELL_KNOWN = {"current": Type(KERNEL.word("task_type"), 1)}
 """Types of what looks like a variable and is a macro of the architecture."""
-
-
-def name_of(key: str) -> str:
-    """The name in the key of a function, `file:name`."""
-    return key.rpartition(":")[2]
 
 
 class _FileNames:
@@ -101,19 +98,19 @@ class _Files:
         return found
 
 
-class _Functions(Mapping[str, Function]):
+class _Functions(Mapping[FunctionKey, Function]):
     """Key -> function without its body."""
 
-    def __init__(self, file: Mapping[str, str], files: _Files) -> None:
+    def __init__(self, file: Mapping[FunctionKey, str], files: _Files) -> None:
         self._file, self._files = file, files
 
-    def __getitem__(self, key: str) -> Function:
+    def __getitem__(self, key: FunctionKey) -> Function:
         return self._files[self._file[key]].functions[name_of(key)]
 
     def __contains__(self, key: object) -> bool:
         return key in self._file
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[FunctionKey]:
         return iter(self._file)
 
     def __len__(self) -> int:
@@ -134,7 +131,7 @@ class Names:
         self.file = self.tags.keys()
         """Key of a function -> its file."""
         self._files = _Files(library, known)
-        self.functions: Mapping[str, Function] = _Functions(self.file, self._files)
+        self.functions: Mapping[FunctionKey, Function] = _Functions(self.file, self._files)
         """Key (`file:name`) -> the function without its body; `body` has it."""
         self._structs: dict[str, tuple[str, Struct] | None] = {}
         self._members: dict[tuple[str, str], Mapping[str, Variable]] = {}
@@ -149,7 +146,7 @@ class Names:
         known = {p: file for p, file in before._files.known.items() if p not in library.replacing}
         return cls(library, before.tags.replaced(old, new), known)
 
-    def body(self, key: str) -> Function:
+    def body(self, key: FunctionKey) -> Function:
         """The function with its body."""
         stub = self.functions[key]
         return self.library.functions(self.file[key]).get(stub.name, stub)
@@ -161,19 +158,19 @@ class Names:
 
     # --- lookups
 
-    def own_function(self, name: str, file: str) -> str | None:
+    def own_function(self, name: str, file: str) -> FunctionKey | None:
         """Key of a file's own function."""
-        key = f"{file}:{name}"
+        key = key_of(file, name)
         return key if key in self.file else None
 
-    def shared_function(self, name: str) -> str | None:
+    def shared_function(self, name: str) -> FunctionKey | None:
         """Key of the function of a name that every file can call: one that is defined outside of headers if there is."""
         files = self.tags.files("functions", name)
         if not files:
             return None
-        return f"{files[0 if files[-1].endswith('.h') else -1]}:{name}"
+        return key_of(files[0 if files[-1].endswith(".h") else -1], name)
 
-    def function(self, name: str, file: str) -> str | None:
+    def function(self, name: str, file: str) -> FunctionKey | None:
         """Key of the function that a call of `name` in `file` reaches, or None when its body is not at hand."""
         return self.own_function(name, file) or self.shared_function(name)
 
@@ -253,7 +250,7 @@ class Names:
         """Identity and declaration of a file-scope variable; the bare name when it is declared nowhere at hand."""
         own = self._files[file].variables.get(name) if file in self.units else None
         if own is not None and own.static:
-            return f"{file}:{name}", own
+            return in_file(file, name), own
         path = self.tags.first("variables", name)
         return (name, self._files[path].shared_variables[name]) if path else (name, own)
 
@@ -275,7 +272,7 @@ class Names:
 class NameScope:
     """The names as one function sees them: types of its expressions, identities of its variables."""
 
-    def __init__(self, names: Names, key: str) -> None:
+    def __init__(self, names: Names, key: FunctionKey) -> None:
         self.names = names
         self.key = key
         self.function = names.body(key)

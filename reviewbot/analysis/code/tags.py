@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from reviewbot.csource.ir import TranslationUnit, by_name
+from reviewbot.function_key import FunctionKey, key_of
 
 ROLES = ("functions", "structs", "typedefs", "defines", "variables", "prototypes", "enums")
 """What a name can be; a file's own statics and macros are looked up in the file and have no tag."""
@@ -66,9 +67,9 @@ class Tags(msgspec.Struct, array_like=True):
         """Whether some file declares it."""
         return name in self.roles[role]
 
-    def keys(self) -> dict[str, str]:
+    def keys(self) -> dict[FunctionKey, str]:
         """Key (`file:name`) of each function -> its file."""
-        return {f"{path}:{name}": path for path in sorted(self.own, key=rank) for name in self.own[path]}
+        return {key_of(path, name): path for path in sorted(self.own, key=rank) for name in self.own[path]}
 
     def _put(self, path: str, unit: TranslationUnit, number: int | None = None) -> None:
         if number is None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from reviewbot.analysis.code.identity import short
+from reviewbot.function_key import FunctionKey, key_of
 from reviewbot.types import Place
 
 
@@ -32,6 +33,11 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, tag=True, tag_field=
 
     payload: ClassVar[frozenset[str]] = frozenset()
     """Names of fields that are no part of the identity, besides `at`."""
+
+    @property
+    def key(self) -> FunctionKey:
+        """The key of the function that it stands in."""
+        return key_of(self.at.file, self.function)
 
     @property
     def identity(self) -> tuple[object, ...]:

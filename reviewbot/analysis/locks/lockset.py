@@ -20,6 +20,7 @@ from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset_summary import EMPTY, NOTHING, At, LockSummary, at_call, left_by, net
 from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg
 from reviewbot.csource.ir import AddressOf, Call, Name
+from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_OF_RECORDS
 
@@ -27,21 +28,23 @@ from reviewbot.limits import MAX_CALLS_OF_RECORDS
 class Locksets:
     """Lock records of all functions of a program, made when asked for."""
 
-    def __init__(self, callgraph: CallGraph, before: Locksets | None = None, dirty: Collection[str] = ()) -> None:
+    def __init__(
+        self, callgraph: CallGraph, before: Locksets | None = None, dirty: Collection[FunctionKey] = ()
+    ) -> None:
         """`before`: the locks of a program that differs in the functions `dirty` (keys) and in what they change."""
         self.callgraph = callgraph
         self.records: MemoTable[LockSummary] = MemoTable()
-        self.choices: dict[str, tuple[tuple[str, str], ...]] = {}
+        self.choices: dict[FunctionKey, tuple[tuple[str, str], ...]] = {}
         """Function that takes (or drops) one of several locks of an object -> these locks and their classes."""
         self.alternatives: dict[str, str] = {}
         """Lock -> the lock that it is another face of."""
         self.faces: dict[str, str] = {}
         """Lock with several faces -> their classes joined by `/`."""
-        self.redone: set[str] = set()
+        self.redone: set[FunctionKey] = set()
         """Functions whose record had to be made again."""
-        self._plans: dict[str, PreparedCfg] = {}
-        self._busy: set[str] = set()
-        self._guessed: dict[str, set[str]] = {}
+        self._plans: dict[FunctionKey, PreparedCfg] = {}
+        self._busy: set[FunctionKey] = set()
+        self._guessed: dict[FunctionKey, set[FunctionKey]] = {}
         """Function that was asked for while its record was being made -> who asked."""
         self._choose(before, dirty)
         if before is None or before.alternatives != self.alternatives:
@@ -54,7 +57,7 @@ class Locksets:
         cls,
         callgraph: CallGraph,
         records: Before[LockSummary],
-        choices: Mapping[str, tuple[tuple[str, str], ...]],
+        choices: Mapping[FunctionKey, tuple[tuple[str, str], ...]],
     ) -> Locksets:
         """The locks of a program that were found out before."""
         locksets = cls.__new__(cls)
@@ -65,10 +68,10 @@ class Locksets:
         locksets._unify()
         return locksets
 
-    def _choose(self, before: Locksets | None, dirty: Collection[str]) -> None:
+    def _choose(self, before: Locksets | None, dirty: Collection[FunctionKey]) -> None:
         """Two locks of one object, of which a function takes (or drops) one or the other: one lock with two faces."""
         if before is None:
-            todo: Collection[str] = [key for key in self.callgraph.points_to if not key.endswith(":")]
+            todo: Collection[FunctionKey] = [key for key in self.callgraph.points_to if is_function(key)]
         else:
             todo = [key for key in dirty if key in self.callgraph.points_to]
             self.choices = {k: c for k, c in before.choices.items() if k in self.callgraph.points_to and k not in dirty}
@@ -93,7 +96,7 @@ class Locksets:
             classes = {*self.faces.get(one, "").split("/"), *(klass for _, klass in choice)} - {""}
             self.faces[one] = "/".join(sorted(classes))
 
-    def _chooses(self, key: str) -> bool:
+    def _chooses(self, key: FunctionKey) -> bool:
         """Whether the function only takes or only drops locks, and more than one."""
         does = [
             (effect.does, effect.group.klass)
@@ -107,11 +110,11 @@ class Locksets:
         for component in self.callgraph.order:
             self._component(component)
 
-    def _component(self, component: Collection[str]) -> None:
+    def _component(self, component: Collection[FunctionKey]) -> None:
         """The records of functions that call one another. The first time some have to be asked for while they are being
         made, and say nothing: who rests on what one of these then turns out to do is looked at a second time."""
         guessed = self._guessed = {}
-        again: set[str] = set()
+        again: set[FunctionKey] = set()
         for key in component:
             if not self._same(key):
                 again |= self.callgraph.callers.get(key, set())
@@ -124,19 +127,19 @@ class Locksets:
         for key in component:
             self._plans.pop(key, None)
 
-    def _same(self, key: str) -> bool:
+    def _same(self, key: FunctionKey) -> bool:
         """Make the record of a function again; whether its callers see what they saw before, had they asked."""
         before = self.records.of(key).pop((), None)
         self._plans.pop(key, None)
         now = self.record(key)
         return before is None or before.outward == now.outward
 
-    def _again(self, before: Locksets, dirty: Collection[str]) -> None:
+    def _again(self, before: Locksets, dirty: Collection[FunctionKey]) -> None:
         """Make the records of the dirty functions again, and of their callers as far as something changes for them."""
         callgraph, had = self.callgraph, before.records
         self.records = MemoTable(lambda key: had.of(key) if key in callgraph.points_to else {})
 
-        def alike(key: str) -> bool:
+        def alike(key: FunctionKey) -> bool:
             were = had.of(key)
             return bool(were) and all(self.record(key, given).outward == r.outward for given, r in were.items())
 
@@ -157,7 +160,7 @@ class Locksets:
 
     # --- one function
 
-    def record(self, key: str, given: Given = ()) -> LockSummary:
+    def record(self, key: FunctionKey, given: Given = ()) -> LockSummary:
         """Locks of a function, as called with these constants."""
         found = self.records.get(key, given)
         if found is None:
@@ -172,7 +175,7 @@ class Locksets:
                 self._busy.discard(key)
         return found
 
-    def plan(self, key: str) -> PreparedCfg:
+    def plan(self, key: FunctionKey) -> PreparedCfg:
         """The function made ready for walking."""
         found = self._plans.get(key)
         if found is None:
@@ -187,7 +190,7 @@ class Locksets:
             return call.callee in KERNEL.effects or self.callgraph.names.function(call.callee, body.file) is not None
         return True
 
-    def _record(self, key: str, given: Given) -> LockSummary:
+    def _record(self, key: FunctionKey, given: Given) -> LockSummary:
         plan = self.plan(key)
         if plan.plain:
             return EMPTY
@@ -211,16 +214,17 @@ class Locksets:
             escapes = net(left_by(paths.escapes), keep=True)
         return LockSummary(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
 
-    def _under(self, key: str, at: Mapping[int, At]) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
+    def _under(
+        self, key: FunctionKey, at: Mapping[int, At]
+    ) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
         """The calls of a function with what is held there."""
         body = self.callgraph.body(key)
         out: dict[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], None] = {}
         for number, call in enumerate(body.calls):
             here = at.get(number, NOTHING)
             if call.callee and call.callee not in body.locals:
-                name = visited(self.callgraph.names, body, call) or self.callgraph.names.function(
-                    call.callee, body.file
-                )
+                names = self.callgraph.names
+                name: str | None = visited(names, body, call) or names.function(call.callee, body.file)
             else:
                 name = self.callgraph.through(key, call)
             if name is not None:
@@ -292,7 +296,7 @@ class Locksets:
             tuple(body.base(a) for a in call.args),
         )
 
-    def given(self, body: Body, call: Call, target: str) -> Given:
+    def given(self, body: Body, call: Call, target: FunctionKey) -> Given:
         """Constants that the call hands to parameters which the callee tests and never sets."""
         callee = self.callgraph.body(target)
         out = []

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from reviewbot.analysis.callgraph.pointer_flow import is_slot
 from reviewbot.analysis.code.expr import show
-from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import CallTo, Fact, Slot, Submit
 from reviewbot.analysis.producers.view import View
 from reviewbot.csource.ir import AddressOf, Call, Field
+from reviewbot.function_key import name_of
 from reviewbot.kernel import schema
 
 

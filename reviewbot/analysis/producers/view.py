@@ -15,6 +15,7 @@ from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.locks.lockset_summary import NOTHING, At, LockSummary
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
 from reviewbot.types import Place
 
@@ -36,7 +37,7 @@ class Made(NamedTuple):
 class View:
     """One function of a program, for the producers."""
 
-    def __init__(self, callgraph: CallGraph, locksets: Locksets, key: str, given: Given = ()) -> None:
+    def __init__(self, callgraph: CallGraph, locksets: Locksets, key: FunctionKey, given: Given = ()) -> None:
         self.callgraph, self.locksets, self.key = callgraph, locksets, key
         self.body: Body = callgraph.body(key)
         self.record: LockSummary = locksets.record(key, given)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import Bind, Fact, Queue
 from reviewbot.analysis.producers.view import View
+from reviewbot.function_key import name_of
 from reviewbot.kernel import schema
 
 

@@ -30,6 +30,7 @@ from reviewbot.analysis.program.program import Program, StoredProgram
 from reviewbot.analysis.summaries.effect_summary import Effect, Provenance
 from reviewbot.csource.cache import version as csource_version
 from reviewbot.csource.ir import TranslationUnit
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.process import cache
 
@@ -50,15 +51,15 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
     facts: memoryview
     kinds: memoryview
     effects: memoryview
-    unsettled: tuple[str, ...]
+    unsettled: tuple[FunctionKey, ...]
     contexts: memoryview
 
 
 class _Ways(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Contexts by function: chains are numbers of functions."""
 
-    keys: tuple[str, ...]
-    found: dict[str, memoryview]
+    keys: tuple[FunctionKey, ...]
+    found: dict[FunctionKey, memoryview]
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -66,14 +67,14 @@ _STORED = msgspec.msgpack.Decoder(Stored)
 _TEXT = msgspec.msgpack.Decoder(TextDigest)
 _UNIT = msgspec.msgpack.Decoder(TranslationUnit)
 _TAGS = msgspec.msgpack.Decoder(Tags)
-_POINTS_TO = msgspec.msgpack.Decoder(dict[str, FlowConstraints])
-_ORDER = msgspec.msgpack.Decoder(list[list[str]])
-_TYPES = msgspec.msgpack.Decoder(dict[str, frozenset[str]])
+_POINTS_TO = msgspec.msgpack.Decoder(dict[FunctionKey, FlowConstraints])
+_ORDER = msgspec.msgpack.Decoder(list[list[FunctionKey]])
+_TYPES = msgspec.msgpack.Decoder(dict[FunctionKey, frozenset[str]])
 _PARTS = msgspec.msgpack.Decoder(dict[str, memoryview])
 _RECORDS = msgspec.msgpack.Decoder(list[tuple[Given, LockSummary]])
-_CHOICES = msgspec.msgpack.Decoder(dict[str, tuple[tuple[str, str], ...]])
+_CHOICES = msgspec.msgpack.Decoder(dict[FunctionKey, tuple[tuple[str, str], ...]])
 _FACTS = msgspec.msgpack.Decoder(tuple[AnyFact, ...])
-_NAMED = msgspec.msgpack.Decoder(dict[str, tuple[str, ...]])
+_NAMED = msgspec.msgpack.Decoder(dict[str, tuple[FunctionKey, ...]])
 _WAYS = msgspec.msgpack.Decoder(_Ways)
 _ENTERED = msgspec.msgpack.Decoder(list[tuple[str, str, str, list[int]]])
 _EFFECTS = msgspec.msgpack.Decoder(list[tuple[Given, list[tuple[Effect, Provenance]]]])
@@ -139,15 +140,15 @@ class _Sections(StoredProgram):
         """Where names are declared."""
         return _TAGS.decode(self._stored.tags)
 
-    def points_to(self) -> Mapping[str, FlowConstraints]:
+    def points_to(self) -> Mapping[FunctionKey, FlowConstraints]:
         """What each function does with functions."""
         return _POINTS_TO.decode(self._stored.points_to)
 
-    def order(self) -> list[list[str]]:
+    def order(self) -> list[list[FunctionKey]]:
         """Functions that call one another in a cycle, callees first."""
         return _ORDER.decode(self._stored.order)
 
-    def types(self) -> Mapping[str, frozenset[str]]:
+    def types(self) -> Mapping[FunctionKey, frozenset[str]]:
         """Types of the variables of some functions."""
         return _TYPES.decode(self._stored.types)
 
@@ -164,7 +165,7 @@ class _Sections(StoredProgram):
         parts = _PARTS.decode(self._stored.facts)
         return lambda key: {(): _FACTS.decode(parts[key]) if key in parts else ()}
 
-    def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
+    def kinds(self) -> Mapping[type[Fact], tuple[FunctionKey, ...]]:
         """Which functions have facts of a kind."""
         return {KINDS[name]: keys for name, keys in _NAMED.decode(self._stored.kinds).items()}
 
@@ -172,16 +173,16 @@ class _Sections(StoredProgram):
         """Effects of each function."""
         parts = _PARTS.decode(self._stored.effects)
 
-        def known(key: str) -> dict[Given, dict[Effect, Provenance]]:
+        def known(key: FunctionKey) -> dict[Given, dict[Effect, Provenance]]:
             return {g: dict(found) for g, found in _EFFECTS.decode(parts[key])} if key in parts else {}
 
         return known
 
-    def unsettled(self) -> tuple[str, ...]:
+    def unsettled(self) -> tuple[FunctionKey, ...]:
         """Functions whose effects are not all of them."""
         return self._stored.unsettled
 
-    def contexts(self) -> Mapping[str, tuple[ExecutionContext, ...]]:
+    def contexts(self) -> Mapping[FunctionKey, tuple[ExecutionContext, ...]]:
         """Contexts of each function."""
         ways = _WAYS.decode(self._stored.contexts)
         keys = ways.keys
@@ -195,7 +196,7 @@ class _Sections(StoredProgram):
         return LazyMap(ways.found, opened)
 
 
-def _numbered(contexts: Mapping[str, tuple[ExecutionContext, ...]]) -> _Ways:
+def _numbered(contexts: Mapping[FunctionKey, tuple[ExecutionContext, ...]]) -> _Ways:
     numbers = {key: number for number, key in enumerate(contexts)}
     return _Ways(
         tuple(numbers),

@@ -16,6 +16,7 @@ from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.texts import WORD, TextDigest
 from reviewbot.csource.ir import Function, TranslationUnit, Type, Variable, by_name
+from reviewbot.function_key import FunctionKey, file_of, key_of
 from reviewbot.types import Source
 
 _UNKNOWN = TextDigest()
@@ -25,22 +26,22 @@ class ProgramDelta(NamedTuple):
     """What an incremental update has to do: `dirty`, keys of the functions to analyse again; `moved`, key -> by how
     many lines (down is positive) for those that only moved."""
 
-    dirty: frozenset[str]
-    moved: Mapping[str, int]
+    dirty: frozenset[FunctionKey]
+    moved: Mapping[FunctionKey, int]
 
 
 def step(
-    old: Sources, new: Sources, changed: Iterable[str], after: Source, points_to: Mapping[str, object]
+    old: Sources, new: Sources, changed: Iterable[str], after: Source, points_to: Mapping[FunctionKey, object]
 ) -> ProgramDelta:
     """Compare two libraries that differ in the files `changed`, some of which may be in the new one only; `after` is the
     new source."""
-    dirty: set[str] = set()
-    moved: dict[str, int] = {}
+    dirty: set[FunctionKey] = set()
+    moved: dict[FunctionKey, int] = {}
     wanted: dict[str, set[bytes]] = {}
     for path in changed:
         one, two = old.declared.get(path, TranslationUnit()), new.declared.get(path, TranslationUnit())
         functions = _functions(path, one, two, *(side.texts.get(path, _UNKNOWN).functions for side in (old, new)))
-        dirty |= functions.dirty | {f"{path}:"}
+        dirty |= functions.dirty | {key_of(path)}
         moved.update(functions.moved)
         if words := _words(path, one, two):
             for near in _including(path, new):
@@ -48,7 +49,7 @@ def step(
             if linked := {word for word, shared in words.items() if shared}:
                 for other in new.declared:
                     wanted.setdefault(other, set()).update(linked)
-    linked_in = {key.rpartition(":")[0] for key in points_to}
+    linked_in = {file_of(key) for key in points_to}
     for path in wanted.keys() & linked_in:
         if new.texts.get(path, _UNKNOWN).may_have(wanted[path]):
             dirty |= _mentioning(path, new.declared.get(path, TranslationUnit()), wanted[path], after)
@@ -68,8 +69,8 @@ def _including(path: str, library: Sources) -> set[str]:
 
 
 class _Compared(NamedTuple):
-    dirty: set[str]
-    moved: dict[str, int]
+    dirty: set[FunctionKey]
+    moved: dict[FunctionKey, int]
 
 
 def _functions(
@@ -79,7 +80,7 @@ def _functions(
     found = _Compared(set(), {})
     were, are = by_name(one), by_name(two)
     for name in were.keys() | are.keys():
-        key = f"{path}:{name}"
+        key = key_of(path, name)
         if (
             name not in were
             or name not in are
@@ -149,15 +150,15 @@ def _differing(one: Mapping[str, object], two: Mapping[str, object]) -> list[str
     return sorted(name for name in names if one.get(name) != two.get(name))
 
 
-def _mentioning(path: str, unit: TranslationUnit, words: set[bytes], source: Source) -> set[str]:
+def _mentioning(path: str, unit: TranslationUnit, words: set[bytes], source: Source) -> set[FunctionKey]:
     """Functions of a file whose text has one of the words, and its file scope when that has."""
     content = source.read(path) or b""
     if words.isdisjoint(WORD.findall(content)):
         return set()
     lines = content.split(b"\n")
-    found = {f"{path}:"}
+    found = {key_of(path)}
     for name, function in by_name(unit).items():
         text = b"\n".join(_slice(function, lines))
         if not words.isdisjoint(WORD.findall(text)):
-            found.add(f"{path}:{name}")
+            found.add(key_of(path, name))
     return found

@@ -13,7 +13,7 @@ from reviewbot.analysis.callgraph.pointer_flow import EntryPoint, FlowConstraint
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.library import Sources, loader
 from reviewbot.analysis.code.memo import Before, Given, unknown
-from reviewbot.analysis.code.names import Names, name_of
+from reviewbot.analysis.code.names import Names
 from reviewbot.analysis.code.tags import Tags
 from reviewbot.analysis.events.collection import Facts
 from reviewbot.analysis.events.kinds import Bind, Fact, Flush, Held, Lock, Slot, Wait, Write
@@ -26,6 +26,7 @@ from reviewbot.analysis.summaries.entry_lockset import EntryLockset, EntryLockse
 from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Call, Function, TranslationUnit
+from reviewbot.function_key import FunctionKey, is_function, key_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Source
 
@@ -40,13 +41,13 @@ class StoredProgram(Protocol):
     def tags(self) -> Tags:
         """Which files declare which names."""
 
-    def points_to(self) -> Mapping[str, FlowConstraints]:
+    def points_to(self) -> Mapping[FunctionKey, FlowConstraints]:
         """Function key -> what the function does with function pointers."""
 
-    def order(self) -> list[list[str]]:
+    def order(self) -> list[list[FunctionKey]]:
         """The strongly connected components of the call graph, as lists of keys, callees first."""
 
-    def types(self) -> Mapping[str, frozenset[str]]:
+    def types(self) -> Mapping[FunctionKey, frozenset[str]]:
         """Function key -> names of the types of its variables, for some functions."""
 
     def locksets(self, program: Program) -> Locksets:
@@ -55,16 +56,16 @@ class StoredProgram(Protocol):
     def facts(self) -> Before[tuple[Fact, ...]]:
         """Function key -> its facts, by constant arguments."""
 
-    def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
+    def kinds(self) -> Mapping[type[Fact], tuple[FunctionKey, ...]]:
         """Kind of fact -> keys of the functions that have one."""
 
     def effects(self) -> Before[dict[Effect, Provenance]]:
         """Function key -> its effects, by constant arguments."""
 
-    def unsettled(self) -> tuple[str, ...]:
+    def unsettled(self) -> tuple[FunctionKey, ...]:
         """Functions whose effects are not all of them."""
 
-    def contexts(self) -> Mapping[str, tuple[ExecutionContext, ...]]:
+    def contexts(self) -> Mapping[FunctionKey, tuple[ExecutionContext, ...]]:
         """Function key -> the contexts it runs in."""
 
 
@@ -132,14 +133,14 @@ class Program:
         self.library.load = loader(source, self.library.blobs, Cache())
 
     @cached_property
-    def dirty(self) -> frozenset[str]:
+    def dirty(self) -> frozenset[FunctionKey]:
         """Keys of the functions that have to be analysed again after the step from the program before: changed ones, and
         those whose calls through pointers reach other functions now."""
         if self._before is None or self._change is None:
             return frozenset()
         was, now = self._before.callgraph.callees, self.callgraph.callees
         called = {key for key, callees in now.items() if callees is not was.get(key) and callees != was.get(key)}
-        return frozenset(key for key in self._change.dirty if not key.endswith(":")) | called
+        return frozenset(key for key in self._change.dirty if is_function(key)) | called
 
     # --- parts, made when asked for
 
@@ -185,75 +186,75 @@ class Program:
 
     # --- functions
 
-    def function(self, key: str) -> Function:
+    def function(self, key: FunctionKey) -> Function:
         """The declaration of a function: no blocks and no locals, which `body` loads. Raises KeyError for an unknown
         key."""
         return self.names.functions[key]
 
-    def body(self, key: str) -> Body:
+    def body(self, key: FunctionKey) -> Body:
         """The function with its names resolved."""
         return self.callgraph.body(key)
 
-    def named(self, name: str) -> tuple[str, ...]:
+    def named(self, name: str) -> tuple[FunctionKey, ...]:
         """Keys of all functions of a name."""
         return self._keys.get(name, ())
 
     @cached_property
-    def _keys(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+    def _keys(self) -> dict[str, tuple[FunctionKey, ...]]:
+        found: dict[str, tuple[FunctionKey, ...]] = {}
         for key in self.names.file:
             name = name_of(key)
             found[name] = (*found.get(name, ()), key)
         return found
 
-    def functions(self, path: str = "") -> Iterator[str]:
+    def functions(self, path: str = "") -> Iterator[FunctionKey]:
         """Keys of the functions of a file, or of all."""
         if path:
             return iter(self._in_file.get(path, ()))
         return self.callgraph.functions()
 
     @cached_property
-    def _in_file(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+    def _in_file(self) -> dict[str, list[FunctionKey]]:
+        found: dict[str, list[FunctionKey]] = {}
         for key in self.functions():
             found.setdefault(self.names.file[key], []).append(key)
         return found
 
-    def callers(self, key: str) -> tuple[str, ...]:
+    def callers(self, key: FunctionKey) -> tuple[FunctionKey, ...]:
         """Keys of the functions that can call it."""
         return tuple(sorted(self.callgraph.callers.get(key, ())))
 
-    def callees(self, key: str) -> tuple[str, ...]:
+    def callees(self, key: FunctionKey) -> tuple[FunctionKey, ...]:
         """Keys of the functions that it can call, in the order of the text."""
         return self.callgraph.callees.get(key, ())
 
-    def has_context(self, key: str, call: Call) -> bool:
+    def has_context(self, key: FunctionKey, call: Call) -> bool:
         """Whether a call goes through a slot that has a context of its own."""
         return self.callgraph.has_context(key, call)
 
-    def below(self, key: str) -> list[list[str]]:
+    def below(self, key: FunctionKey) -> list[list[FunctionKey]]:
         """The strongly connected components of the call graph that a function reaches, its own last (callees first)."""
         return list(components(self.callgraph.callees_of, [key]))
 
     # --- facts
 
-    def view(self, key: str, given: Given = ()) -> View:
+    def view(self, key: FunctionKey, given: Given = ()) -> View:
         """A function as producers see it."""
         return self.events.view(key, given)
 
-    def own_facts(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
+    def own_facts(self, key: FunctionKey, given: Given = ()) -> tuple[Fact, ...]:
         """Facts of one function but its contexts, in the order of the text; none for one unreadable or not there.
 
         Here every write to a shared object is a fact; `facts` keeps those that some sleep tests.
         """
         return self.events.of(key, given)
 
-    def all(self, kind: type[F]) -> tuple[tuple[str, F], ...]:
+    def all(self, kind: type[F]) -> tuple[tuple[FunctionKey, F], ...]:
         """Every fact of a kind in the whole program, with the key of its function."""
         return self.events.having(kind)
 
     @cached_property
-    def sleepers(self) -> tuple[str, ...]:
+    def sleepers(self) -> tuple[FunctionKey, ...]:
         """Keys of the functions that sleep themselves."""
         return tuple(dict.fromkeys(key for key, _ in self.all(Wait)))
 
@@ -275,7 +276,7 @@ class Program:
         return out
 
     def _at_file_scope(self, path: str) -> Iterator[Fact]:
-        points_to = self.callgraph.points_to.get(f"{path}:")
+        points_to = self.callgraph.points_to.get(key_of(path))
         if points_to is not None:
             for placed in points_to.placed:
                 handler = name_of(placed.handler)
@@ -290,27 +291,27 @@ class Program:
 
     # --- questions
 
-    def entered(self, key: str) -> tuple[ExecutionContext, ...]:
+    def entered(self, key: FunctionKey) -> tuple[ExecutionContext, ...]:
         """The contexts that a function runs in, the shortest chain for each."""
         return self.contexts.of(key)
 
-    def may_leave(self, key: str) -> frozenset[str]:
+    def may_leave(self, key: FunctionKey) -> frozenset[str]:
         """Identities of the locks that a function holds at one of its returns or more; none for an unknown key."""
         if key not in self.names.functions:
             return frozenset()
         return frozenset(t.lock for left in self.locksets.record(key).left for t in left.takes)
 
-    def roots(self, key: str) -> frozenset[EntryPoint]:
+    def roots(self, key: FunctionKey) -> frozenset[EntryPoint]:
         """Every root above a function in the call graph, on chains no run can take as well: use it to show where it
         does not run."""
         return self.contexts.roots(key)
 
-    def entry(self, key: str) -> tuple[EntryLockset, ...]:
+    def entry(self, key: FunctionKey) -> tuple[EntryLockset, ...]:
         """The entry locksets of a function: for each way in that holds something else, the locks and the chain of
         callers."""
         return self._entries.of(key)
 
-    def surely_held(self, key: str) -> frozenset[str]:
+    def surely_held(self, key: FunctionKey) -> frozenset[str]:
         """Identities of the locks that are held on every way into a function."""
         return self._entries.surely(key)
 
@@ -318,7 +319,7 @@ class Program:
     def _entries(self) -> EntryLocksets:
         return EntryLocksets(self.callgraph, self.locksets)
 
-    def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
+    def calls_of(self, key: FunctionKey) -> list[tuple[FunctionKey, tuple[Held, ...], frozenset[str]]]:
         """The call sites that name a function: (caller's key, locks held there, locks of the caller's own callers that
         it has released)."""
         return self._entries.calls_of(key)
@@ -329,16 +330,16 @@ class Program:
         return frozenset(item.work for item in self.served())
 
     @cached_property
-    def taken(self) -> dict[str, tuple[tuple[str, str], ...]]:
+    def taken(self) -> dict[str, tuple[tuple[FunctionKey, str], ...]]:
         """Lock -> (function key, mode) of each function that blocks on it in a call of its own; a trylock is none."""
-        found: dict[str, dict[tuple[str, str], None]] = {}
+        found: dict[str, dict[tuple[FunctionKey, str], None]] = {}
         for key, fact in self.all(Lock):
             if fact.how in ("acquire", "killable"):
                 found.setdefault(fact.lock, {})[key, fact.mode] = None
         return {lock: tuple(places) for lock, places in found.items()}
 
     @cached_property
-    def flushers(self) -> tuple[str, ...]:
+    def flushers(self) -> tuple[FunctionKey, ...]:
         """Keys of the functions that wait for work items, queues or timers themselves."""
         return tuple(dict.fromkeys(key for key, _ in self.all(Flush)))
 
@@ -350,7 +351,7 @@ class Program:
     def _served(self) -> tuple[AwaitedWork, ...]:
         return tuple(served(self.callgraph, self.events, self.contexts, self.effects))
 
-    def does(self, key: str, given: Given = ()) -> Mapping[Effect, Provenance]:
+    def does(self, key: FunctionKey, given: Given = ()) -> Mapping[Effect, Provenance]:
         """The effect summary of a function called with these constants: effect -> the call or line that it comes
         from."""
         return self.effects.of(key, given)

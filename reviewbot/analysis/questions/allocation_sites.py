@@ -15,6 +15,7 @@ from reviewbot.analysis.events.kinds import Allocation, Held, Take
 from reviewbot.analysis.producers.allocations import scopes
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.summaries.effect_summary import Effect
+from reviewbot.function_key import NO_FUNCTION, FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLERS_OF_MASK, MAX_POINTER_TARGETS
 from reviewbot.types import Place
@@ -41,7 +42,7 @@ class AllocationSite(NamedTuple):
     dropped: tuple[str, ...]
     effect: Effect | None = None
     """For a call of a function at hand: the effect by which it asks, in that function's terms."""
-    target: str = ""
+    target: FunctionKey = NO_FUNCTION
     guessed: bool = False
     """A call through an operations table whose functions are not at hand: it may ask for anything."""
     handed: str = ""
@@ -60,7 +61,7 @@ def spoken_call(call: str) -> str:
     return f"->{call.rpartition('.')[2]}()" if "." in call else f"{call}()"
 
 
-def asks(program: Program, key: str) -> tuple[AllocationSite, ...]:
+def asks(program: Program, key: FunctionKey) -> tuple[AllocationSite, ...]:
     """The places of a function that ask for memory, in the order of the text."""
     if program.function(key).unreadable:
         return ()
@@ -136,7 +137,7 @@ def _named(found: Iterable[AllocationSite]) -> dict[str, list[AllocationSite]]:
     return named
 
 
-def _own(program: Program, key: str, fact: Allocation | Take) -> AllocationSite:
+def _own(program: Program, key: FunctionKey, fact: Allocation | Take) -> AllocationSite:
     inside = tuple(h.lock for h in fact.held if h.klass == "scope")
     reach = [(mask, kind) for mask in fact.gfp for kind in resolved(program, key, mask)]
     mask, raw = max(reach, key=lambda x: gfp.RANK[x[1]], default=("", ""))
@@ -146,7 +147,7 @@ def _own(program: Program, key: str, fact: Allocation | Take) -> AllocationSite:
     return AllocationSite(fact.call, fact.at, "" if handed else mask, klass, raw, *site, handed=handed)
 
 
-def resolved(program: Program, key: str, mask: str, deep: int = MAX_CALLERS_OF_MASK) -> frozenset[str]:
+def resolved(program: Program, key: FunctionKey, mask: str, deep: int = MAX_CALLERS_OF_MASK) -> frozenset[str]:
     """Classes that a mask comes to; where callers hand it in, what those that are at hand say."""
     if kind := gfp.kind(mask):
         return frozenset({kind})
@@ -173,7 +174,7 @@ def _through(program: Program, view: View, made: Made) -> AllocationSite | None:
     site = (inside, made.at.held, made.at.maybe, made.at.dropped)
     name = call.callee or (view.callgraph.through(view.key, call) or "")
     name = name if isinstance(name, str) else ""
-    most: tuple[int, str, str, Effect, str, str] | None = None
+    most: tuple[int, str, str, Effect, FunctionKey, str] | None = None
     if len(targets) <= MAX_POINTER_TARGETS and not program.has_context(view.key, call):
         for target in targets:
             program.does(target)

@@ -8,6 +8,7 @@ from reviewbot.analysis.code.identity import Scope, scope, spoken
 from reviewbot.analysis.code.lines import appended, assigned
 from reviewbot.analysis.events.kinds import Queue, Take, Write
 from reviewbot.analysis.questions.io_dependence import handlers
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
 
@@ -25,11 +26,11 @@ class Offload(NamedTuple):
     work: str
     queue: str
     listed: str
-    handler: str
+    handler: FunctionKey
     """Key of the work item's function."""
 
 
-def offloads(program: Program, key: str) -> list[Offload]:
+def offloads(program: Program, key: FunctionKey) -> list[Offload]:
     """Where a function hands the bios of its own list to a worker that does more than to submit them."""
     if key not in program.names.functions:
         return []
@@ -51,14 +52,14 @@ def offloads(program: Program, key: str) -> list[Offload]:
     return found
 
 
-def others(program: Program, handler: str, listed: str) -> str:
+def others(program: Program, handler: FunctionKey, listed: str) -> str:
     """The bios that a worker handles besides those of a list, in words."""
     takes = (f.object for f in program.own_facts(handler) if isinstance(f, Write) and f.op == "take")
     lists = {object for object in takes if object != listed and scope(object) is Scope.INSTANCE}
     return f"the bios on {spoken(lists.pop())}" if len(lists) == 1 else "other bios of the device"
 
 
-def tries(program: Program, key: str) -> frozenset[str]:
+def tries(program: Program, key: FunctionKey) -> frozenset[str]:
     """Pools that a function tries to take from without sleeping."""
     own = program.own_facts(key) if key in program.names.functions else ()
     takes = [f for f in own if isinstance(f, Take)]
@@ -67,7 +68,7 @@ def tries(program: Program, key: str) -> frozenset[str]:
     )
 
 
-def tried(program: Program, key: str, pool: str) -> list[Place]:
+def tried(program: Program, key: FunctionKey, pool: str) -> list[Place]:
     """The lines of a function at which a mask for a pool is narrowed, and those that take from it."""
     body = program.body(key)
     lines = assigned(body, KERNEL.word("gfp_direct"))
@@ -75,7 +76,7 @@ def tried(program: Program, key: str, pool: str) -> list[Place]:
     return [*(Place(body.file, line, body.name) for line in lines), *takes]
 
 
-def merges(program: Program, key: str) -> dict[tuple[str, str], Place]:
+def merges(program: Program, key: FunctionKey) -> dict[tuple[str, str], Place]:
     """(list in front, list that is put behind it) -> where, for bio_list_merge() of two lists of one array."""
     if key not in program.names.functions:
         return {}

@@ -16,6 +16,7 @@ from reviewbot.analysis.events.kinds import Allocation, Held, Lock, Submit, Take
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.questions.allocation_sites import resolved
 from reviewbot.csource.ir import Const, Name, OpExpr
+from reviewbot.function_key import NO_FUNCTION, FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_LONGER_CONTEXT_CHAIN, MAX_THREAD_TO_IO
 from reviewbot.types import Place
@@ -38,7 +39,7 @@ class Dependence(NamedTuple):
     needs: Literal["IO", "FS"]
     entered: ExecutionContext | None
     held: Held | None = None
-    taker: str = ""
+    taker: FunctionKey = NO_FUNCTION
     """Key of the function that takes the lock."""
     some: bool = False
     """Whether the lock is held on some of the ways in only."""
@@ -50,7 +51,7 @@ class Dependence(NamedTuple):
         return [Place(program.names.file[key], names[key].line, names[key].name) for key in chain]
 
 
-def serves(program: Program, key: str) -> ExecutionContext | None:
+def serves(program: Program, key: FunctionKey) -> ExecutionContext | None:
     """The context in which a function runs for I/O or writeback: theirs, or a work item or thread that I/O waits for."""
     plainest = sorted(program.entered(key), key=lambda e: (_RANK.get(e.context, len(_RANK)), len(e.chain)))
     return next((e for e in plainest if _matters(program, e)), None)
@@ -70,14 +71,14 @@ def _needs(entered: ExecutionContext) -> Literal["IO", "FS"]:
     return "IO" if KERNEL.needs.get(entered.context) == "IO" else "FS"
 
 
-def _ends(program: Program, key: str) -> bool:
+def _ends(program: Program, key: FunctionKey) -> bool:
     """Whether a thread ends bios or requests close by: somebody waits for these."""
     ends = [e for e in program.does(key) if e.kind == "finish" and e.detail in ("bio", "request")]
     return any(len(program.effects.chain(key, e)) < MAX_THREAD_TO_IO for e in ends)
 
 
 def way(
-    program: Program, key: str, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
+    program: Program, key: FunctionKey, held: Iterable[Held] = (), needs: str = "IO", more: tuple[str, str] = ("", "")
 ) -> Dependence | None:
     """The plainest reason why a place of a function must not wait for I/O or filesystems; None without one.
 
@@ -95,7 +96,7 @@ def _covered(scopes: Iterable[str], more: tuple[str, str]) -> bool:
     return bool(now) and gfp.RANK[gfp.scoped(now, scopes)] <= gfp.RANK.get(was, gfp.RANK["noio"])
 
 
-def _around(program: Program, chain: tuple[str, ...]) -> set[str]:
+def _around(program: Program, chain: tuple[FunctionKey, ...]) -> set[str]:
     """The memalloc scopes that all calls of a chain are within."""
     found: set[str] = set()
     for caller, callee in pairwise(chain):
@@ -112,7 +113,7 @@ def _plainness(found: Dependence, needs: str) -> tuple[bool, int, int, int]:
     return found.needs != needs, length, kind, _RANK[found.entered.context]
 
 
-def _runs(program: Program, key: str, more: tuple[str, str]) -> Iterator[Dependence]:
+def _runs(program: Program, key: FunctionKey, more: tuple[str, str]) -> Iterator[Dependence]:
     """The function itself runs for I/O or writeback; reclaim is none: it does not start again within itself."""
     for entered in program.entered(key):
         if entered.context == "reclaim" or not _matters(program, entered):
@@ -121,7 +122,7 @@ def _runs(program: Program, key: str, more: tuple[str, str]) -> Iterator[Depende
             yield Dependence("runs", _needs(entered), entered)
 
 
-def _blocks(program: Program, key: str, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Dependence]:
+def _blocks(program: Program, key: FunctionKey, held: tuple[Held, ...], more: tuple[str, str]) -> Iterator[Dependence]:
     """It holds, or its callers do, what I/O, writeback or reclaim takes, or a queue that is frozen."""
     locks: dict[Held, None] = {}
     always = {h.lock for h in held} | program.surely_held(key)
@@ -143,7 +144,7 @@ def _blocks(program: Program, key: str, held: tuple[Held, ...], more: tuple[str,
                     yield Dependence("lock", _needs(entered), entered, lock, taker, lock.lock not in always)
 
 
-def _by_flag(program: Program, key: str, lock: str) -> bool:
+def _by_flag(program: Program, key: FunctionKey, lock: str) -> bool:
     """Whether a function takes a lock only where a flag of its caller asks for it: who sets that is not told."""
     view = program.view(key)
     lines = {f.at.line for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock}
@@ -157,7 +158,7 @@ def _handed(view: View, masked: OpExpr) -> bool:
     return any(isinstance(arg, Name) and arg.name in view.body.parameters for arg in map(bare, masked.args))
 
 
-def above(program: Program, key: str) -> Iterator[Held]:
+def above(program: Program, key: FunctionKey) -> Iterator[Held]:
     """The locks that some caller holds when a function is entered: those of all its entry locksets."""
     for entry in program.entry(key):
         yield from entry.held
@@ -232,7 +233,7 @@ def stacked(slot: str) -> bool:
     return slot in KERNEL.stacked
 
 
-def handlers(program: Program, work: str) -> tuple[str, ...]:
+def handlers(program: Program, work: str) -> tuple[FunctionKey, ...]:
     """Keys of the functions that a work item runs."""
     return tuple(sorted({bound.handler for bound in program.callgraph.bound if bound.work == work}))
 
@@ -250,7 +251,7 @@ def passes(program: Program, path: str, needs: str = "IO") -> str:
     return ""
 
 
-def drained(program: Program, key: str) -> tuple[str, str] | None:
+def drained(program: Program, key: FunctionKey) -> tuple[str, str] | None:
     """(counter, name of the function that waits) for a counter that a function raises and that somebody in its folder
     waits to see low again; None without one."""
     raised = {f.object for f in program.own_facts(key) if isinstance(f, Write) and f.op == "+" and known(f.object)}

@@ -14,6 +14,7 @@ from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Give, Held, Take
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.questions.allocation_sites import resolved
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import SubmitGroup
 from reviewbot.limits import MAX_POINTER_TARGETS
@@ -47,7 +48,7 @@ class Drain(NamedTuple):
         return frozenset(h.lock for h in (*self.held, *self.maybe) if h.klass in ("mutex", "rwsem", "sem"))
 
 
-def drains(program: Program, key: str) -> tuple[Drain, ...]:
+def drains(program: Program, key: FunctionKey) -> tuple[Drain, ...]:
     """The places where a function takes elements, itself or in a callee, in the order of the text."""
     if program.function(key).unreadable:
         return ()
@@ -89,7 +90,7 @@ def _through(program: Program, view: View, made: Made) -> Iterator[Drain]:
         yield _drain(pool, made, view, every, False)._replace(started=started)
 
 
-def kept(program: Program, key: str, pool: str) -> bool:
+def kept(program: Program, key: FunctionKey, pool: str) -> bool:
     """True when an element that the function takes from `pool` is held over I/O: given back elsewhere, or only after
     I/O."""
     own = program.own_facts(key)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reviewbot.analysis.code.identity import spoken
-from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import Workqueue
 from reviewbot.analysis.questions.io_dependence import serves
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def kworker(program: Program, workqueue: str) -> str:
     return next((name for flag, name in POOLS.items() if flag in flags), KWORKER)
 
 
-def worker(program: Program, key: str, device: str = "") -> str:
+def worker(program: Program, key: FunctionKey, device: str = "") -> str:
     """The name, for a sentence, of who runs a function while I/O waits for it: the worker of its queue, a thread, else
     the worker of `device`."""
     entered = serves(program, key) if key in program.names.functions else None

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.callgraph.contexts import ExecutionContext, ExecutionContexts
 from reviewbot.analysis.code.identity import known
-from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import Queue, Wait
 from reviewbot.analysis.summaries.effect_summary import Effect, EffectSummaries
 from reviewbot.analysis.summaries.event_table import EventTable
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_TO_END_OF_IO
 from reviewbot.types import Place
@@ -40,8 +40,8 @@ class AwaitedWork(NamedTuple):
     queued: Queue
     """Where it is queued."""
     chain: tuple[str, ...]
-    """Functions from the context's root to the one that queues."""
-    handler: str
+    """Names of the functions from the context's root to the one that queues."""
+    handler: FunctionKey
     """Key of the handler."""
     progress: tuple[tuple[Effect, tuple[Place, ...]], ...]
     """What the handler does for the I/O, each with the way down to its line: finish, submit, io, wake, give."""
@@ -57,8 +57,8 @@ def served(
 ) -> Iterator[AwaitedWork]:
     """All work items of a program that I/O waits for, in the order of the code."""
     bound = [b for b in callgraph.bound if b.runner in ("work", "timer")]
-    handlers: dict[str, set[str]] = {}
-    own: dict[tuple[str, str], set[str]] = {}
+    handlers: dict[str, set[FunctionKey]] = {}
+    own: dict[tuple[str, FunctionKey], set[FunctionKey]] = {}
     for b in bound:
         handlers.setdefault(b.work, set()).add(b.handler)
         own.setdefault((b.work, b.key), set()).add(b.handler)
@@ -76,11 +76,11 @@ def served(
     awaited = _awaited(events, contexts)
 
     @cache
-    def progress_of(handler: str) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+    def progress_of(handler: FunctionKey) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
         return _progress(effects, handler, awaited)
 
     waited: set[str] = set()
-    done: set[tuple[str, str, str]] = set()
+    done: set[tuple[str, str, FunctionKey]] = set()
     while True:
         before = len(waited)
         for _, fact, runs, ways in places:
@@ -132,7 +132,7 @@ def _awaited(events: EventTable, contexts: ExecutionContexts) -> frozenset[str]:
 
 
 def _progress(
-    effects: EffectSummaries, handler: str, awaited: frozenset[str]
+    effects: EffectSummaries, handler: FunctionKey, awaited: frozenset[str]
 ) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
     found = [
         effect

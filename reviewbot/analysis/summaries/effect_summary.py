@@ -16,7 +16,6 @@ from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.memo import Before, Given, MemoTable, unknown
-from reviewbot.analysis.code.names import name_of
 from reviewbot.analysis.events.kinds import (
     Allocation,
     Fact,
@@ -35,6 +34,7 @@ from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.producers.allocations import scopes
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.summaries.event_table import EventTable
+from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Contract
 from reviewbot.limits import MAX_EFFECTS_OF_FUNCTION, MAX_POINTER_TARGETS, MAX_ROUNDS_OF_CYCLE
@@ -58,7 +58,7 @@ class Provenance(NamedTuple):
     for a fact of its own)."""
 
     line: int
-    callee: str = ""
+    callee: FunctionKey = NO_FUNCTION
     inner: Effect | None = None
     """The effect in the callee's own terms."""
     dropped: frozenset[str] = frozenset()
@@ -77,7 +77,7 @@ def own(facts: Iterable[Fact]) -> dict[Effect, Provenance]:
             dropped = frozenset(fact.dropped)
             before = found.get(effect)
             if before is None:
-                found[effect] = Provenance(fact.at.line, "", None, dropped, fact.gates)
+                found[effect] = Provenance(fact.at.line, dropped=dropped, gates=fact.gates)
             else:
                 found[effect] = before._replace(
                     dropped=before.dropped & dropped, gates=before.gates if before.gates == fact.gates else ()
@@ -138,16 +138,16 @@ class EffectSummaries:
         locksets: Locksets,
         events: EventTable,
         kept: Before[dict[Effect, Provenance]] = unknown,
-        unsettled: Iterable[str] = (),
+        unsettled: Iterable[FunctionKey] = (),
     ) -> None:
         """`kept` are effects that are known already, `unsettled` the functions among these that ROUNDS has cut."""
         self._callgraph, self._locksets, self._events = callgraph, locksets, events
         self._found = MemoTable(kept)
         self.unsettled = set(unsettled)
         """Functions of cycles of calls in which something was still being added in the last round."""
-        self._given_to: dict[str, list[Given]] = {}
+        self._given_to: dict[FunctionKey, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
-        self._asking: dict[str, bool] = {}
+        self._asking: dict[FunctionKey, bool] = {}
 
     @classmethod
     def after(
@@ -156,12 +156,12 @@ class EffectSummaries:
         locksets: Locksets,
         events: EventTable,
         before: EffectSummaries,
-        moved: Mapping[str, int],
+        moved: Mapping[FunctionKey, int],
     ) -> EffectSummaries:
         """The effects of a program that differs from the one before: those that still hold, and what changes above."""
         had = before._found
 
-        def kept(key: str) -> dict[Given, dict[Effect, Provenance]]:
+        def kept(key: FunctionKey) -> dict[Given, dict[Effect, Provenance]]:
             lines = moved.get(key, 0)
             return {g: _shifted(found, lines) for g, found in had.of(key).items()} if key in callgraph.points_to else {}
 
@@ -183,7 +183,7 @@ class EffectSummaries:
                     agenda.add(c for c in callgraph.callers.get(key, ()) if c not in group)
         return effects
 
-    def _rests(self, before: EffectSummaries, key: str, given: Given) -> bool:
+    def _rests(self, before: EffectSummaries, key: FunctionKey, given: Given) -> bool:
         """Whether a function of a cycle adds to it what it did before, each call of it: then the cycle is as it was.
 
         The lines are those of now.
@@ -196,17 +196,17 @@ class EffectSummaries:
         self._found.put(key, given, self._sum(key, given))
         return True
 
-    def parts(self, key: str) -> list[tuple[Given, list[tuple[Effect, Provenance]]]]:
+    def parts(self, key: FunctionKey) -> list[tuple[Given, list[tuple[Effect, Provenance]]]]:
         """Everything that was found of a function, by the constants that it is called with."""
         return [(given, list(found.items())) for given, found in self._found.of(key).items()]
 
-    def all(self) -> Mapping[str, Mapping[Effect, Provenance]]:
+    def all(self) -> Mapping[FunctionKey, Mapping[Effect, Provenance]]:
         """Effects of all functions, by key."""
         for component in self._callgraph.order:
             self._component(component)
         return {key: self.of(key) for key in self._callgraph.functions()}
 
-    def of(self, key: str, given: Given = ()) -> Mapping[Effect, Provenance]:
+    def of(self, key: FunctionKey, given: Given = ()) -> Mapping[Effect, Provenance]:
         """Effects of a function, as called with these constants; none for one that is not there."""
         found = self._found.get(key, given)
         if found is None:
@@ -221,22 +221,22 @@ class EffectSummaries:
                 found = self._found.of(key)[()]
         return found
 
-    def cut(self, key: str) -> Cut | None:
+    def cut(self, key: FunctionKey) -> Cut | None:
         """The limit that cut the search for the effects of a function, as far as these were asked for."""
         if len(self._found.get(key) or ()) > MAX_EFFECTS_OF_FUNCTION:
             return Cut("effects of a function", MAX_EFFECTS_OF_FUNCTION, key)
         return Cut("rounds through a cycle of calls", MAX_ROUNDS_OF_CYCLE, key) if key in self.unsettled else None
 
-    def _settle(self, key: str) -> None:
+    def _settle(self, key: FunctionKey) -> None:
         """Find the effects of a function and all below it, each cycle of calls until nothing is added."""
         for component in components(self._open, [key]):
             self._component(component)
 
-    def _open(self, key: str) -> list[str]:
+    def _open(self, key: FunctionKey) -> list[FunctionKey]:
         """Callees that have to be looked at first."""
         return [c for c in self._callgraph.callees_of(key) if self._found.get(c) is None]
 
-    def _component(self, component: list[str]) -> None:
+    def _component(self, component: list[FunctionKey]) -> None:
         """The effects of functions that call one another: who calls one that has changed is looked at again."""
         if all(self._found.get(member) is not None for member in component):
             return
@@ -259,17 +259,17 @@ class EffectSummaries:
         else:
             self.unsettled.update(order)
 
-    def _ordered(self, component: list[str]) -> list[str]:
+    def _ordered(self, component: list[FunctionKey]) -> list[FunctionKey]:
         """The functions of a cycle in an order that rests on nothing but who calls whom."""
         if len(component) == 1:
             return component
         inside = frozenset(component)
         return next(components(lambda key: [c for c in self._callgraph.callees_of(key) if c in inside], [min(inside)]))
 
-    def _upset(self, changed: str, inside: frozenset[str]) -> set[str]:
+    def _upset(self, changed: FunctionKey, inside: frozenset[FunctionKey]) -> set[FunctionKey]:
         """Who rests on the effects of a function, within a cycle: its callers, and theirs where they call with
         constants; what these make of a function is forgotten."""
-        found: set[str] = set()
+        found: set[FunctionKey] = set()
         level = [changed]
         while level:
             for caller in self._callgraph.callers.get(level.pop(), ()):
@@ -281,7 +281,7 @@ class EffectSummaries:
                             self._found.forget(caller, constants)
         return found
 
-    def _sum(self, key: str, given: Given) -> dict[Effect, Provenance]:
+    def _sum(self, key: FunctionKey, given: Given) -> dict[Effect, Provenance]:
         found: dict[Effect, Provenance] = {}
         for effect, reason in self._does(key, given, found):
             found.setdefault(effect, reason)
@@ -289,7 +289,9 @@ class EffectSummaries:
                 break
         return found
 
-    def _does(self, key: str, given: Given, but: Collection[Effect] = ()) -> Iterator[tuple[Effect, Provenance]]:
+    def _does(
+        self, key: FunctionKey, given: Given, but: Collection[Effect] = ()
+    ) -> Iterator[tuple[Effect, Provenance]]:
         """The effects of a function: its own, then those of each call."""
         view = self._events.view(key, given)
         missed = view.missed if given and self._asks_otherwise(key) else frozenset()
@@ -317,13 +319,13 @@ class EffectSummaries:
                             Provenance(made.call.line, target, inner, dropped, here or reason.gates, constants),
                         )
 
-    def given(self, view: View, made: Made, target: str) -> Given:
+    def given(self, view: View, made: Made, target: FunctionKey) -> Given:
         """Constants of a call that may decide which locks its target gives up, or what memory it asks for."""
         if not made.call.callee or not (view.locksets.record(target).moves or self._asks_otherwise(target)):
             return ()
         return view.locksets.given(view.body, made.call, target)
 
-    def _asks_otherwise(self, key: str) -> bool:
+    def _asks_otherwise(self, key: FunctionKey) -> bool:
         """Whether a function has several ways to ask for memory itself."""
         found = self._asking.get(key)
         if found is None:
@@ -333,7 +335,7 @@ class EffectSummaries:
         return found
 
     def call(
-        self, view: View, made: Made, target: str, but: Collection[Effect] = ()
+        self, view: View, made: Made, target: FunctionKey, but: Collection[Effect] = ()
     ) -> list[tuple[Effect, Effect, Provenance]]:
         """Effects of one call, bound to the caller: (effect, effect in the callee's terms, the callee's reason).
 
@@ -366,7 +368,7 @@ class EffectSummaries:
             out.append((effect if same else Effect(kind, bound, detail), effect, reason))
         return out
 
-    def chain(self, key: str, effect: Effect, given: Given = (), most: int = 40) -> tuple[Place, ...]:
+    def chain(self, key: FunctionKey, effect: Effect, given: Given = (), most: int = 40) -> tuple[Place, ...]:
         """The calls from a function down to the line that has the effect, the first `most` of them."""
         out: list[Place] = []
         names = self._callgraph.names

@@ -15,6 +15,7 @@ from reviewbot.analysis.callgraph.pointer_flow import is_slot
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.lockset import Locksets
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, lock_words
 from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS
 
@@ -24,7 +25,7 @@ class EntryLockset(NamedTuple):
     function that matters to its caller."""
 
     held: tuple[Held, ...]
-    chain: tuple[str, ...]
+    chain: tuple[FunctionKey, ...]
 
     def locks(self) -> frozenset[str]:
         """Identities of the locks held."""
@@ -36,10 +37,10 @@ class EntryLocksets:
 
     def __init__(self, callgraph: CallGraph, locksets: Locksets) -> None:
         self._callgraph, self._locksets = callgraph, locksets
-        self._found: dict[str, tuple[EntryLockset, ...]] = {}
-        self._sites: dict[str, list[tuple[str, tuple[Held, ...], frozenset[str]]]] = {}
+        self._found: dict[FunctionKey, tuple[EntryLockset, ...]] = {}
+        self._sites: dict[FunctionKey, list[tuple[FunctionKey, tuple[Held, ...], frozenset[str]]]] = {}
 
-    def of(self, key: str) -> tuple[EntryLockset, ...]:
+    def of(self, key: FunctionKey) -> tuple[EntryLockset, ...]:
         """The entry locksets of a function, the shortest chain first; none for an unknown key.
 
         One that holds nothing stands for callers that are not at hand.
@@ -51,7 +52,7 @@ class EntryLocksets:
                 self._settle(component)
         return self._found[key]
 
-    def _settle(self, component: list[str]) -> None:
+    def _settle(self, component: list[FunctionKey]) -> None:
         """The ways into functions that call one another: each time round they are a call longer, so that in the end they
         do not depend on where it began."""
         self._found.update(dict.fromkeys(component, ()))
@@ -68,12 +69,12 @@ class EntryLocksets:
         for member in component:
             self._found[member] = self._found[member] or (EntryLockset((), (member,)),)
 
-    def _open(self, key: str) -> list[str]:
+    def _open(self, key: FunctionKey) -> list[FunctionKey]:
         """Callers that have to be looked at first."""
         return sorted(c for c in self._callgraph.callers.get(key, ()) if c not in self._found)
 
-    def _choose(self, key: str) -> tuple[EntryLockset, ...]:
-        ways: dict[tuple[Held, ...], tuple[str, ...]] = {}
+    def _choose(self, key: FunctionKey) -> tuple[EntryLockset, ...]:
+        ways: dict[tuple[Held, ...], tuple[FunctionKey, ...]] = {}
         for held, above in self._ways(key):
             before = ways.get(held)
             if before is None or (len(above), above) < (len(before), before):
@@ -81,7 +82,7 @@ class EntryLocksets:
         chosen = sorted(ways.items(), key=lambda way: (len(way[1]), way[1])) if len(ways) > 1 else ways.items()
         return tuple(EntryLockset(held, (*above, key)) for held, above in islice(chosen, MAX_ENTRY_LOCKSETS))
 
-    def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...]]]:
+    def _ways(self, key: FunctionKey) -> Iterator[tuple[tuple[Held, ...], tuple[FunctionKey, ...]]]:
         """What is held on each way in, and the functions above."""
         callgraph = self._callgraph
         function = callgraph.names.functions[key]
@@ -108,24 +109,24 @@ class EntryLocksets:
         if outside or (not function.static and not callgraph.callers.get(key)):
             yield (), ()
 
-    def _hand(self, chain: tuple[str, ...], key: str) -> bool:
+    def _hand(self, chain: tuple[FunctionKey, ...], key: FunctionKey) -> bool:
         """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
         callgraph = self._callgraph
         return len(chain) < 2 or any(put == key for above in chain for _, put in callgraph.wiring(above).puts)
 
-    def surely(self, key: str) -> frozenset[str]:
+    def surely(self, key: FunctionKey) -> frozenset[str]:
         """Identities of the locks that are held in every entry lockset."""
         ways = [entry.locks() for entry in self.of(key)]
         return frozenset.intersection(*ways) if ways else frozenset()
 
-    def calls_of(self, key: str) -> list[tuple[str, tuple[Held, ...], frozenset[str]]]:
+    def calls_of(self, key: FunctionKey) -> list[tuple[FunctionKey, tuple[Held, ...], frozenset[str]]]:
         """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
         found = self._sites.get(key)
         if found is None:
             found = self._sites[key] = list(self._calls_of(key))
         return found
 
-    def _calls_of(self, key: str) -> Iterator[tuple[str, tuple[Held, ...], frozenset[str]]]:
+    def _calls_of(self, key: FunctionKey) -> Iterator[tuple[FunctionKey, tuple[Held, ...], frozenset[str]]]:
         callgraph = self._callgraph
         for caller in sorted(callgraph.callers.get(key, ())):
             record, points_to = self._locksets.record(caller), callgraph.wiring(caller)

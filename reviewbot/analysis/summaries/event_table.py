@@ -28,6 +28,7 @@ from reviewbot.analysis.producers import (
     workqueues,
 )
 from reviewbot.analysis.producers.view import View
+from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.types import Place
 
 F = TypeVar("F", bound=Fact)
@@ -45,15 +46,15 @@ class EventTable:
         callgraph: CallGraph,
         locksets: Locksets,
         kept: Before[tuple[Fact, ...]] = unknown,
-        kinds: Callable[[], Mapping[type[Fact], tuple[str, ...]]] | None = None,
+        kinds: Callable[[], Mapping[type[Fact], tuple[FunctionKey, ...]]] | None = None,
     ) -> None:
         self._callgraph, self._locksets = callgraph, locksets
-        self.remade: frozenset[str] = frozenset()
+        self.remade: frozenset[FunctionKey] = frozenset()
         """Functions whose facts are not those of the program before."""
         self._facts = MemoTable(kept)
         self._kinds = kinds
-        self._views: dict[tuple[str, Given], View] = {}
-        self._having: dict[type[Fact], tuple[tuple[str, Fact], ...]] = {}
+        self._views: dict[tuple[FunctionKey, Given], View] = {}
+        self._having: dict[type[Fact], tuple[tuple[FunctionKey, Fact], ...]] = {}
         self._before: EventTable | None = None
         """The facts of the program before."""
 
@@ -63,8 +64,8 @@ class EventTable:
         callgraph: CallGraph,
         locksets: Locksets,
         before: EventTable,
-        dirty: frozenset[str],
-        moved: Mapping[str, int],
+        dirty: frozenset[FunctionKey],
+        moved: Mapping[FunctionKey, int],
     ) -> EventTable:
         """The facts of a program that differs from the one before: those that still hold, moved with their functions.
 
@@ -73,7 +74,7 @@ class EventTable:
         events = cls(callgraph, locksets)
         stale, points_to, had = events._stale(before, dirty), callgraph.points_to, before._facts
 
-        def kept(key: str) -> dict[Given, tuple[Fact, ...]]:
+        def kept(key: FunctionKey) -> dict[Given, tuple[Fact, ...]]:
             if key in stale or key not in points_to:
                 return {}
             lines = moved.get(key, 0)
@@ -83,7 +84,7 @@ class EventTable:
         events._before, events.remade = before, stale
         return events
 
-    def _stale(self, before: EventTable, dirty: frozenset[str]) -> frozenset[str]:
+    def _stale(self, before: EventTable, dirty: frozenset[FunctionKey]) -> frozenset[FunctionKey]:
         """Functions whose facts have to be made again."""
         stale, callers = set(dirty) | self._locksets.redone, self._callgraph.callers
         for key in dirty:  # a predicate is looked at down to the functions that it calls
@@ -91,18 +92,18 @@ class EventTable:
                 stale |= {c for c in (caller, *callers.get(caller, ())) if before.sleeps(c)}
         return frozenset(stale)
 
-    def sleeps(self, key: str) -> bool:
+    def sleeps(self, key: FunctionKey) -> bool:
         """Whether the function has a sleep of its own."""
         return any(isinstance(f, Wait) for f in self._facts.get(key) or ())
 
-    def view(self, key: str, given: Given = ()) -> View:
+    def view(self, key: FunctionKey, given: Given = ()) -> View:
         """A function as producers see it."""
         found = self._views.get((key, given))
         if found is None:
             found = self._views[key, given] = View(self._callgraph, self._locksets, key, given)
         return found
 
-    def of(self, key: str, given: Given = ()) -> tuple[Fact, ...]:
+    def of(self, key: FunctionKey, given: Given = ()) -> tuple[Fact, ...]:
         """Facts of one function, in the order of the text; none for one that is unreadable or not there."""
         found = self._facts.get(key, given)
         if found is None:
@@ -117,11 +118,11 @@ class EventTable:
             found = self._facts.put(key, given, tuple(made))
         return found
 
-    def all(self) -> Mapping[str, tuple[Fact, ...]]:
+    def all(self) -> Mapping[FunctionKey, tuple[Fact, ...]]:
         """Facts of all functions, by key."""
         return {key: self.of(key) for key in self._callgraph.functions()}
 
-    def having(self, kind: type[F]) -> tuple[tuple[str, F], ...]:
+    def having(self, kind: type[F]) -> tuple[tuple[FunctionKey, F], ...]:
         """Every fact of a kind, with the key of its function."""
         found = self._having.get(kind)
         if found is None:
@@ -130,23 +131,23 @@ class EventTable:
         return found  # type: ignore[return-value]
 
     @cached_property
-    def kinds(self) -> Mapping[type[Fact], tuple[str, ...]]:
+    def kinds(self) -> Mapping[type[Fact], tuple[FunctionKey, ...]]:
         """Kind of fact -> the functions that have some, in the order of the program."""
         if self._kinds is not None:
             return self._kinds()
         return self._by_kind(self._callgraph.functions()) if self._before is None else self._kinds_after(self._before)
 
-    def _by_kind(self, keys: Iterable[str]) -> dict[type[Fact], tuple[str, ...]]:
-        found: dict[type[Fact], dict[str, None]] = {}
+    def _by_kind(self, keys: Iterable[FunctionKey]) -> dict[type[Fact], tuple[FunctionKey, ...]]:
+        found: dict[type[Fact], dict[FunctionKey, None]] = {}
         for key in keys:
             for fact in self.of(key):
                 found.setdefault(type(fact), {})[key] = None
         return {kind: tuple(of_kind) for kind, of_kind in found.items()}
 
-    def _kinds_after(self, before: EventTable) -> dict[type[Fact], tuple[str, ...]]:
+    def _kinds_after(self, before: EventTable) -> dict[type[Fact], tuple[FunctionKey, ...]]:
         was, now, stale = before._callgraph.points_to, self._callgraph.points_to, self.remade
         place = {key: number for number, key in enumerate(now)}
-        new = self._by_kind(key for key in now if (key in stale or key not in was) and not key.endswith(":"))
+        new = self._by_kind(key for key in now if (key in stale or key not in was) and is_function(key))
         old = {kind: [k for k in of_kind if k in now and k not in stale] for kind, of_kind in before.kinds.items()}
         return {
             kind: tuple(sorted((*old.get(kind, ()), *new.get(kind, ())), key=place.__getitem__))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from reviewbot.analysis.locks.plan import Values
+from reviewbot.function_key import FunctionKey
 from reviewbot.replay.slicing.lock_calls import Held, LockState
 from reviewbot.replay.slicing.reader import CallAct, Target
 from reviewbot.types import Place
@@ -15,7 +16,7 @@ class Frame(NamedTuple):
     """A call of the function `key`. Per argument: ids (identity), types (struct), bases (instance); held: locks held at
     the call; given: what is known of the parameters' values."""
 
-    key: str
+    key: FunctionKey
     ids: tuple[str, ...]
     types: tuple[str, ...]
     bases: tuple[str, ...]

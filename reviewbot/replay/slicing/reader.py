@@ -14,6 +14,7 @@ from reviewbot.analysis.events.kinds import Flush, Site, Wait, Wake
 from reviewbot.analysis.locks.plan import PreparedCfg, Values
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, OpExpr, Return
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract
 from reviewbot.limits import MAX_CALLS_TO_TEST
@@ -45,7 +46,7 @@ class Target(NamedTuple):
     """A function that a call is followed into: what the text says of its parameters, those that stand for a text of
     the caller's, and the values that are followed there."""
 
-    key: str
+    key: FunctionKey
     given: Values
     texts: tuple[tuple[str, str], ...]
     followed: frozenset[str]
@@ -58,11 +59,11 @@ class Seen(NamedTuple):
     text: str
     place: Place
     acts: tuple[CallAct, ...] | None
-    visit: str | None
+    visit: FunctionKey | None
     ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
-    reached: tuple[str, ...] = ()
+    reached: tuple[FunctionKey, ...] = ()
     apart: bool = False
     """Through a slot that has a context of its own."""
 
@@ -70,7 +71,7 @@ class Seen(NamedTuple):
 class FunctionReader(Component):
     """One function made ready for the walk; `reader` gives it."""
 
-    def __init__(self, program: Program, key: str) -> None:
+    def __init__(self, program: Program, key: FunctionKey) -> None:
         super().__init__(program)
         self.key = key
         self.body: Body = program.body(key)
@@ -129,7 +130,7 @@ class FunctionReader(Component):
             self._seen[id(event)] = found
         return found
 
-    def target(self, call: Call, key: str) -> Target:
+    def target(self, call: Call, key: FunctionKey) -> Target:
         """What a call into a function hands over."""
         found = self._targets.get((id(call), key))
         if found is None:
@@ -177,13 +178,13 @@ class Readers(Component):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.of: dict[str, FunctionReader] = {}
+        self.of: dict[FunctionKey, FunctionReader] = {}
         """By key."""
-        self.tests: dict[tuple[str, int], frozenset[str]] = {}
+        self.tests: dict[tuple[FunctionKey, int], frozenset[str]] = {}
         """By key and number of calls; see `tests`."""
 
 
-def reader(program: Program, key: str) -> FunctionReader:
+def reader(program: Program, key: FunctionKey) -> FunctionReader:
     """A function made ready, once for all that walk it."""
     readers = program.component(Readers).of
     found = readers.get(key)
@@ -192,7 +193,7 @@ def reader(program: Program, key: str) -> FunctionReader:
     return found
 
 
-def handed(program: Program, key: str, call: Call, deep: int) -> list[Expr]:
+def handed(program: Program, key: FunctionKey, call: Call, deep: int) -> list[Expr]:
     """The arguments of a call that a function tests which it reaches, or one that this hands them on to."""
     found = []
     for target in program.callgraph.reached(key, call):
@@ -204,7 +205,7 @@ def handed(program: Program, key: str, call: Call, deep: int) -> list[Expr]:
     return found
 
 
-def tests(program: Program, key: str, deep: int) -> frozenset[str]:
+def tests(program: Program, key: FunctionKey, deep: int) -> frozenset[str]:
     """The parameters that a function tests, or hands to one that does, so many calls deep."""
     known = program.component(Readers).tests
     found = known.get((key, deep))

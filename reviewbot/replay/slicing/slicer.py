@@ -18,6 +18,7 @@ from reviewbot.analysis.locks.flow import VOID, assign, forget_addressed, onward
 from reviewbot.analysis.locks.plan import Values
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Assign, Call, CallEvent, Return
+from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_INLINED_CALLS, MAX_SLICER_STATES, MAX_VALUE_SETS
 from reviewbot.replay.slicing.automaton import RawAutomaton, SlicedOp, TaskAutomaton, alive, reduced
@@ -59,7 +60,7 @@ class Extractor:
         program: Program,
         locks: Iterable[str],
         waits: Iterable[str],
-        chains: Iterable[tuple[str, ...]],
+        chains: Iterable[tuple[FunctionKey, ...]],
         lean: bool = False,
     ) -> None:
         self.program = program
@@ -68,25 +69,27 @@ class Extractor:
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
-        self._known: dict[tuple[str, Held, Values, bool], list[CalleeRead]] = {}
+        self._known: dict[tuple[FunctionKey, Held, Values, bool], list[CalleeRead]] = {}
         self._numbers: dict[Hashable, int] = {}
         self._automata: list[TaskAutomaton] = []
-        self._open: list[str] = []
+        self._open: list[FunctionKey] = []
         self._used: list[set[int]] = [set()]
         """Arguments that made a difference so far, for each open function."""
-        self._touched: dict[tuple[str, tuple[str, ...], bool], tuple[bool, set[int]]] = {}
+        self._touched: dict[tuple[FunctionKey, tuple[str, ...], bool], tuple[bool, set[int]]] = {}
         self._sites: dict[Hashable, dict[int, FrameSite]] = {}
         """Calls by what a function is called with, and by the call."""
         self._here: dict[int, FrameSite] = {}
         """Those of the open function."""
 
-    def automaton(self, root: str, holds: tuple[tuple[str, str], ...] = (), keep: bool = False) -> TaskAutomaton:
+    def automaton(
+        self, root: FunctionKey, holds: tuple[tuple[str, str], ...] = (), keep: bool = False
+    ) -> TaskAutomaton:
         """The program of a task that runs a function, entered with some locks (and modes) held.
 
         `keep`: a return that leaves something held counts as well. Raises Unreadable.
         """
         if root not in self.program.names.functions or self.program.function(root).unreadable:
-            raise Unreadable(f"{root.rpartition(':')[2]}() is not at hand")
+            raise Unreadable(f"{name_of(root)}() is not at hand")
         function = self.program.function(root)
         n = len(function.parameters)
         ids = tuple(f"${i}" for i in range(n))
@@ -294,7 +297,7 @@ class Extractor:
             tuple(map(frozenset.__or__, map(objects.positions, seen.ids), map(objects.positions, seen.bases))),
         )
 
-    def _follows(self, frame: Frame, seen: Seen, target: str) -> bool:
+    def _follows(self, frame: Frame, seen: Seen, target: FunctionKey) -> bool:
         if (frame.key, target) in self.steps:
             return True
         if seen.apart or self.program.function(target).unreadable:
@@ -310,7 +313,7 @@ class Extractor:
                 self._used[-1] |= objects.positions(seen.ids[position])
         return found
 
-    def _touches(self, target: str, ids: tuple[str, ...], types: tuple[str, ...], asked: set[int]) -> bool:
+    def _touches(self, target: FunctionKey, ids: tuple[str, ...], types: tuple[str, ...], asked: set[int]) -> bool:
         """Whether a callee does something to what is followed; its arguments that decide that are put into `asked`."""
         record = self.program.locksets.record(target)
 
