@@ -63,7 +63,7 @@ MAX_CONDITIONS_SHOWN = 3
 """Conditions of a thing that are shown with it: the nearest ones say why it is done."""
 MAX_ORDERED_EVENTS = 400
 """Events of a function whose order is compared: that takes the square of it."""
-MAX_INLINED_CALLS = 4
+MAX_NESTED_HELPERS = 4
 """Helpers of helpers that are read in the place of their calls."""
 MAX_TYPEDEF_CHAIN = 8
 """Typedefs of typedefs that are followed; the kernel has no longer chains, only circles in broken code."""

@@ -18,7 +18,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Name, Return
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
-from reviewbot.limits import MAX_GUARDED_EVENTS, MAX_INLINED_CALLS
+from reviewbot.limits import MAX_GUARDED_EVENTS, MAX_NESTED_HELPERS
 from reviewbot.types import Place
 
 Guard = frozenset[Literal]
@@ -172,7 +172,7 @@ class GuardedEvents:
 
     def _helper(self, key: FunctionKey, call: Call, stack: tuple[FunctionKey, ...]) -> FunctionKey | None:
         """The function that is read in place of a call."""
-        if not call.callee or len(stack) > MAX_INLINED_CALLS:
+        if not call.callee or len(stack) > MAX_NESTED_HELPERS:
             return None
         for target in self.program.callgraph.reached(key, call):
             if target in self.helpers and target not in stack:
