@@ -151,11 +151,12 @@ def _suspects(diff: Diff) -> set[str]:
 
 
 def _waits(side: Version, objects: set[str]) -> list[QueueWait]:
+    """The flushes of some work items or queues, and those that these work items make themselves."""
     found = []
     program = side.program
     for key in program.flushers if objects else ():
         for flush in program.own_facts(key):
-            if not isinstance(flush, Flush) or flush.object not in objects or flush.cancel:
+            if not isinstance(flush, Flush) or flush.cancel:
                 continue
             if flush.of not in ("work", "workqueue") or flush.call in ENDS:
                 continue
@@ -164,10 +165,12 @@ def _waits(side: Version, objects: set[str]) -> list[QueueWait]:
             )
             entered = program.entered(key)
             for e in entered:
+                if flush.object not in objects and not (e.context == "work" and e.runner in objects):
+                    continue
                 own = frozenset(program.callgraph.queued.get(e.runner, ())) if e.context == "work" else frozenset()
                 must = e.context in ("reclaim", "writeback") or any(side.rescuer(q) for q in own)
                 found.append(QueueWait(flush, key, queues, e.runner, own, must))
-            if not entered and not program.function(key).static:
+            if not entered and flush.object in objects and not program.function(key).static:
                 # nobody here calls it: a filesystem's core calls the exported functions of its helpers to write out
                 found.append(QueueWait(flush, key, queues, "", frozenset(), lives(program, flush.at.file) == "FS"))
     return found

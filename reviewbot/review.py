@@ -171,8 +171,7 @@ def examine(
             with clock("rules"):
                 found = [*rule.candidates(diff)]
             with clock("simulate"):
-                judged = [judge.judge(rule, candidate, diff) for candidate in found]
-                verdicts += opaque.agreed(rule, judged, diff)
+                verdicts += opaque.agreed(rule, judge.judged(rule, found, diff), diff)
             if rule.concerns(diff):
                 checked.append(rule.checked)
     return Examined(

@@ -182,6 +182,13 @@ class Candidate(Value, Generic[About], frozen=True):
     finding: Finding
     about: About
 
+    @property
+    def claim(self) -> tuple[object, ...]:
+        """What it claims: which way the patch goes, the place, and the object. Candidates with one claim are ways in which
+        the same can come about, and one that is proven is enough."""
+        finding = self.finding
+        return finding.gives, finding.at, finding.object or finding.message
+
 
 class Scene(Value, frozen=True):
     """A model of one side of a finding: one of `reviewbot simulate --list` by name, or one that was built."""
@@ -301,14 +308,13 @@ class Rule(ABC, Generic[About]):
         yield Candidate(found, about)
 
     def candidates(self, diff: Diff) -> Iterator[Candidate[About]]:
-        """What the change takes away, and what it gives back; of each place and object only the first."""
-        seen = set()
+        """What the change takes away, and what it gives back; of each place and object every way that it can come about."""
+        seen: dict[tuple[object, ...], list[About]] = {}
         for view in (diff, diff.reversed()):
             for candidate in self.check(view):
-                finding = candidate.finding
-                key = (finding.gives, finding.at, finding.object or finding.message)
-                if key not in seen:
-                    seen.add(key)
+                others = seen.setdefault(candidate.claim, [])
+                if candidate.about not in others:
+                    others.append(candidate.about)
                     yield candidate
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import ClassVar
 
 from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Lock
+from reviewbot.detect.provider_side import closed
 from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
-from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.limits import MAX_WAIT_CYCLES
 from reviewbot.replay.cast import Cast, words
 from reviewbot.replay.slicing.slicer import Unreadable
@@ -20,8 +22,9 @@ __all__ = ["Actor", "Circle", "CircleRule", "Diff", "Words", "left", "name", "pa
 
 
 def touched(diff: Diff) -> list[tuple[str, str]]:
-    """Functions (file, name) of which a fact came or went."""
+    """Functions (file, name) of which a fact came or went, or that do something else, or under other conditions."""
     found = {(fact.at.file, fact.function) for fact in (*diff.added, *diff.removed) if fact.function}
+    found |= {(file_of(change.anchor), name_of(change.anchor)) for change in diff.code.changes}
     return sorted(found)
 
 
@@ -30,7 +33,9 @@ def found(diff: Diff) -> list[Circle]:
     have: list[Circle] | None = diff.__dict__.get("circles")
     if have is None:
         have = diff.__dict__["circles"] = []
-        for circle in diff.noting(circles(diff.before.program, diff.after.program, touched(diff))):
+        programs = diff.before.program, diff.after.program
+        both = chain(circles(*programs, touched(diff)), closed(*programs, diff.code.changes))
+        for circle in diff.noting(both):
             if len(have) == MAX_WAIT_CYCLES:
                 diff.cuts[Cut("circles of waits of a change", MAX_WAIT_CYCLES)] = None
                 break
@@ -47,6 +52,12 @@ def taken(program: Program, key: FunctionKey, lock: str, at: Place | None) -> Pl
     """Where a function takes a lock last before a line, by a call of its own."""
     found = [f.at for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock and at and f.at <= at]
     return max(found, default=None)
+
+
+def asking(program: Program, actor: Actor, lock: str) -> tuple[Place, ...]:
+    """The calls from the root of a provider down to where it takes a lock."""
+    effects = (e for e in program.does(actor.root) if e.kind == "lock" and e.object == lock)
+    return next((program.effects.chain(actor.root, effect) for effect in effects), ())
 
 
 def name(actor: Actor) -> str:
@@ -93,6 +104,7 @@ class CircleRule(Rule[Circle]):
                 continue
             lock = taken(diff.after.program, circle.holder.chain[-1], circle.lock, circle.holder.at)
             places = [circle.holder.at, circle.ends, lock, *(a.at for a in circle.providers)]
+            places += [place for a in circle.providers for place in asking(diff.after.program, a, circle.lock)]
             after = [p for p in places if p is not None]
             root = Place(after[0].file, after[0].line, after[0].function)
             yield from self.candidate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Generic
@@ -43,6 +43,24 @@ def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict
     return msgspec.structs.replace(
         verdict, finding=names.finding(finding), trace=told, remedy=names.text(verdict.remedy)
     )
+
+
+def judged(rule: Rule[About], candidates: Iterable[Candidate[About]], diff: Diff) -> list[Verdict]:
+    """One verdict for each claim of some candidates: of the ways in which it can come about the first that is proven, else
+    the one that is most in doubt."""
+    claims: dict[tuple[object, ...], list[Candidate[About]]] = {}
+    for candidate in candidates:
+        claims.setdefault(candidate.claim, []).append(candidate)
+    return [_settled(judge(rule, candidate, diff) for candidate in ways) for ways in claims.values()]
+
+
+def _settled(verdicts: Iterable[Verdict]) -> Verdict:
+    tried: list[Verdict] = []
+    for verdict in verdicts:
+        if verdict.outcome in PROVEN:
+            return verdict
+        tried.append(verdict)
+    return min(tried, key=lambda v: REST.index(v.outcome))
 
 
 class _Trial(Generic[About]):

@@ -24,7 +24,7 @@ from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
 from reviewbot.gittree.source import LaidOver
 from reviewbot.kernel import KERNEL, PoolCall, schema
 from reviewbot.limits import MAX_CALL_PAIRS
-from reviewbot.replay.judge import judge
+from reviewbot.replay.judge import judged
 from reviewbot.rule import About, Rule
 from reviewbot.types import FileChange, Hunk, Outcome, Verdict
 
@@ -100,7 +100,7 @@ def agreed(rule: Rule[About], verdicts: list[Verdict], diff: Diff) -> list[Verdi
     """What a rule says of a change in both readings: what rests on a call that cannot be read is left out."""
     if not any(v.outcome in SAID for v in verdicts) or (other := reading(diff)) is None:
         return verdicts
-    again = {_about(judge(rule, candidate, other)) for candidate in rule.candidates(other)}
+    again = {_about(verdict) for verdict in judged(rule, rule.candidates(other), other)}
     return [v for v in verdicts if v.outcome not in SAID or _about(v) in again]
 
 

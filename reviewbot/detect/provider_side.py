@@ -1,0 +1,110 @@
+"""Wait cycles that close on the side of who ends a wait: a change makes a provider take a lock, take it before it wakes, or
+no longer wake, and somebody else has held that lock over the wait all along.
+
+`reviewbot.detect.waitfor` begins at hold-and-wait edges that are new. Here the edge is old, and that it closes is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+
+from reviewbot.analysis.events.kinds import Flush, Lock, Queue, Site, Wait, Wake
+from reviewbot.analysis.program.program import Program
+from reviewbot.analysis.summaries.effect_summary import Effect
+from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, OTHER, Changed
+from reviewbot.detect.edges import Circle, Edge, edges
+from reviewbot.detect.providers import providers
+from reviewbot.detect.waitfor import close
+from reviewbot.function_key import FunctionKey
+from reviewbot.limits import MAX_EDGES_OF_LOCK
+from reviewbot.types import Cut
+
+
+def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Circle | Cut]:
+    """The circles of a program through old edges, that a change of those who end the wait closes.
+
+    In: both programs, and the difference of the functions that the change touches. Between the circles, what was not
+    looked at.
+    """
+    seen: set[tuple[FunctionKey, tuple[str, str, str, str]]] = set()
+    for edge in _edges(before, after, changes):
+        if isinstance(edge, Cut):
+            yield edge
+        elif (edge.key, edge.pair) not in seen:
+            seen.add((edge.key, edge.pair))
+            circle = close(after, edge)
+            if isinstance(circle, Circle) and not _closed_before(before, edge):
+                yield circle
+
+
+def _edges(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Edge | Cut]:
+    for lock in sorted(requested(before, after, changes)):
+        keys = providers(after).holders.get(lock, [])
+        found = (e for key in keys for e in edges(after, key, _ended_by_others, lock=lock))
+        yield from islice(found, MAX_EDGES_OF_LOCK)
+        if next(found, None) is not None:
+            yield Cut("waits under a lock that a provider takes now", MAX_EDGES_OF_LOCK, lock)
+    for key, object_ in _waiting(after, left_alone(changes)):
+        yield from edges(after, key, partial(_waits_for, object_))
+
+
+def _closed_before(before: Program, edge: Edge) -> bool:
+    """Whether the same edge was closed on the side before."""
+    if edge.key not in before.names.functions:
+        return False
+    return any(close(before, e) is not None for e in providers(before).edges(edge.key) if e.pair == edge.pair)
+
+
+def _ended_by_others(effect: Effect) -> bool:
+    return effect.kind in ("wait", "flush") and bool(effect.object)
+
+
+def _waits_for(object_: str, effect: Effect) -> bool:
+    return _ended_by_others(effect) and effect.object == object_
+
+
+def _waiting(program: Program, objects: set[str]) -> Iterator[tuple[FunctionKey, str]]:
+    """Functions that wait for one of some objects themselves."""
+    waits = [(key, fact.object) for key, fact in program.all(Wait)]
+    flushes = [(key, fact.object) for key, fact in program.all(Flush)]
+    return (found for found in (*waits, *flushes) if found[1] in objects)
+
+
+def requested(before: Program, after: Program, changes: Iterable[Changed]) -> set[str]:
+    """Locks that a changed function takes now, itself or through its calls, and did not take, or takes on other ways or
+    at another time."""
+    found: set[str] = set()
+    for key in dict.fromkeys(change.anchor for change in changes):
+        if key in after.names.functions:
+            found |= _locks(after, key) - _locks(before, key)
+    for change in changes:
+        if change.kind in (NEW, MOVED, GUARD):
+            found |= {fact.lock for fact in _facts(change) if isinstance(fact, Lock) and fact.how != "try"}
+    return found
+
+
+def _locks(program: Program, key: FunctionKey) -> set[str]:
+    if key not in program.names.functions:
+        return set()
+    return {effect.object for effect in program.does(key) if effect.kind == "lock"}
+
+
+def left_alone(changes: Iterable[Changed]) -> set[str]:
+    """What is woken or queued less than it was: not at all, under more conditions, at another time, or another thing in
+    its place."""
+    found: set[str] = set()
+    for change in changes:
+        if change.kind in (GONE, MOVED, OTHER) or (change.kind == GUARD and change.gained):
+            for fact in _facts(change):
+                if isinstance(fact, Wake):
+                    found.add(fact.object)
+                elif isinstance(fact, Queue):
+                    found |= {fact.work, fact.workqueue}
+    return {object_ for object_ in found if object_}
+
+
+def _facts(change: Changed) -> Iterator[Site]:
+    for event in (change.before, change.after, change.past, *change.also):
+        yield from event.facts if event is not None else ()
