@@ -180,7 +180,7 @@ def _faults(side: Version, wait: QueueWait) -> list[str]:
     shared = wait.queues & wait.own
     if shared and wait.flush.of == "workqueue":
         return ["own"]
-    if shared and wait.flush.object != wait.runner and len(wait.own) == 1 == len(wait.queues):
+    if shared and wait.flush.object != wait.runner and len(wait.own) == 1:
         return ["same"]
     if wait.must and wait.queues and any(side.rescuer(q) is False for q in wait.queues):
         return ["rescuer"]

@@ -17,7 +17,10 @@ from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE
 from reviewbot.types import Place, Value
 
 REAL = frozenset(
-    {"mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem", "page", "device", "queue", "superblock", "tree"}
+    {
+        *("mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem"),
+        *("page", "device", "queue", "superblock", "tree", "transaction"),
+    }
 )
 """Classes of locks that others wait for."""
 UNTIMED = frozenset({"event", "completion", "bit", "freeze", "sleep"})

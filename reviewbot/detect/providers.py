@@ -14,7 +14,7 @@ from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.detect.edges import Actor, Edge, edges
 from reviewbot.function_key import FunctionKey, file_of
-from reviewbot.kernel import KERNEL
+from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_TO_KERNEL_LOCK, MAX_CALLS_TO_LOCK
 
 
@@ -58,7 +58,7 @@ class Providers(Component):
     @cached_property
     def takers(self) -> dict[str, list[FunctionKey]]:
         """Lock -> keys of the functions that take it."""
-        return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in ("acquire", "killable"))
+        return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in BLOCKING)
 
     @cached_property
     def wakers(self) -> dict[str, list[FunctionKey]]:

@@ -118,7 +118,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     actors = tuple(actors) if every else (wanting[0],)
     writer = None
     if lock.mode == "r" and all(wants(program, a.root, lock.lock) <= {"r"} for a in actors):
-        if lock.klass != "rwsem":
+        if lock.klass not in ("rwsem", "transaction"):
             return None
         writer = found.writer(lock.lock)
         if writer is None and lock.lock not in KERNEL.written:
@@ -182,7 +182,11 @@ def kept(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> I
                 found.setdefault(lock, (klass, mode, frozenset()))
                 found[lock] = (klass, mode, found[lock][2] | (results - had.get(lock, ("", "", frozenset()))[2]))
         for lock, (klass, mode, new) in found.items():
-            if not new or klass.split("/")[0] not in REAL - {"sem", "queue"} - KERNEL.latches or not known(lock):
+            if (
+                not new
+                or klass.split("/")[0] not in REAL - {"sem", "queue", "transaction"} - KERNEL.latches
+                or not known(lock)
+            ):
                 continue
             if _hands_out(after, key, lock) or _where_there(after, key, lock) or _under_one(after, key, lock):
                 continue

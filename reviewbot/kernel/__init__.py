@@ -49,10 +49,15 @@ G = TypeVar("G", bound=Group)
 
 
 class LockCall(msgspec.Struct, frozen=True):
-    """One lock call: its group, and what it does: acquire, release, try, killable, downgrade or transient."""
+    """One lock call: its group, and what it does: acquire, release, try, killable, pointer, downgrade or
+    transient."""
 
     group: LockGroup
     does: str
+
+
+BLOCKING = ("acquire", "killable", "pointer")
+"""How a lock is taken that is waited for."""
 
 
 class PoolCall(msgspec.Struct, frozen=True):
@@ -323,6 +328,7 @@ def lock_calls(lock: LockGroup) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("release", lock.release),
         ("try", lock.try_),
         ("killable", lock.killable),
+        ("pointer", lock.pointer),
         ("downgrade", lock.downgrade),
         ("transient", lock.transient),
     )

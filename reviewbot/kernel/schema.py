@@ -53,6 +53,7 @@ class LockGroup(Group, frozen=True):
     release: tuple[str, ...] = ()
     try_: tuple[str, ...] = msgspec.field(default=(), name="try")
     killable: tuple[str, ...] = ()
+    pointer: tuple[str, ...] = ()
     downgrade: tuple[str, ...] = ()
     transient: tuple[str, ...] = ()
 

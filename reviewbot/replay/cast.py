@@ -76,6 +76,7 @@ LOCKS: dict[str, Callable[[str], Resource]] = {
     "raw": SpinLock,
     "bit": SpinLock,
     "rwsem": RwSem,
+    "transaction": RwSem,
     "rwspin": RwSem,
     "sem": Semaphore,
     "queue": PercpuRef,

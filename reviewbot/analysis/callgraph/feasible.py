@@ -17,7 +17,7 @@ from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import ANY, ZERO, bare, sign, test
 from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name, OpExpr
 from reviewbot.function_key import FunctionKey
-from reviewbot.kernel import KERNEL, LockCall, PoolCall
+from reviewbot.kernel import BLOCKING, KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, WaitGroup
 
 Given = tuple[tuple[str, int], ...]
@@ -172,7 +172,7 @@ def _sleeps(body: Body, call: Call) -> bool:
     """Whether a call can only be made where sleeping is allowed."""
     for effect in KERNEL.effects.get(call.callee, ()):
         if isinstance(effect, LockCall):
-            if effect.does in ("acquire", "killable") and KERNEL.sleeping(effect.group.klass):
+            if effect.does in BLOCKING and KERNEL.sleeping(effect.group.klass):
                 return True
         elif isinstance(effect, WaitGroup):
             if not effect.announce:

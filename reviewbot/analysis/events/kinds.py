@@ -16,7 +16,7 @@ from reviewbot.kernel import KERNEL
 
 
 class Lock(Site, frozen=True, gc=False):
-    """A lock is taken. how: acquire, try, killable, transient. irq: as in kernel/api.toml. base: the instance."""
+    """A lock is taken. how: acquire, try, killable, pointer, transient. irq: as in kernel/api.toml. base: the instance."""
 
     lock: str = ""
     klass: str = ""

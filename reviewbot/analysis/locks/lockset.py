@@ -286,6 +286,8 @@ class Locksets:
             return (took, not_took)
         if effect.does == "killable":
             return (LockDelta(ZERO, (), (token,)), LockDelta(MINUS | PLUS, (), ()))
+        if effect.does == "pointer":
+            return (LockDelta(ZERO | PLUS, (), (token,)), LockDelta(MINUS, (), ()))
         return (LockDelta(ANY, (), (token,)),)
 
     def arguments(self, body: Body, call: Call) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

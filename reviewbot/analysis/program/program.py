@@ -27,7 +27,7 @@ from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import Call, Function, TranslationUnit
 from reviewbot.function_key import FunctionKey, is_function, key_of, name_of
-from reviewbot.kernel import KERNEL
+from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.types import Place, Source
 
 C = TypeVar("C", bound="Component")
@@ -334,7 +334,7 @@ class Program:
         """Lock -> (function key, mode) of each function that blocks on it in a call of its own; a trylock is none."""
         found: dict[str, dict[tuple[FunctionKey, str], None]] = {}
         for key, fact in self.all(Lock):
-            if fact.how in ("acquire", "killable"):
+            if fact.how in BLOCKING:
                 found.setdefault(fact.lock, {})[key, fact.mode] = None
         return {lock: tuple(places) for lock, places in found.items()}
 

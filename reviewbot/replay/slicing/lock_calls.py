@@ -78,6 +78,8 @@ def locked(
         yield op("fail"), state._replace(values=state.values | {(text, ZERO)})
     elif act.does == "killable":
         yield op("take"), taken._replace(values=taken.values | {(text, ZERO)})
+    elif act.does == "pointer":
+        yield op("take"), taken._replace(values=taken.values | {(text, PLUS)})
     else:
         yield op("take"), taken
 
