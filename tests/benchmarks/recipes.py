@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 from tree_sitter import Node
 
 from reviewbot.csource.parse import Parsed, parse
+from reviewbot.kernel import KERNEL
 
 Edit = tuple[int, int, bytes]
 _SIMPLE = ("expression_statement", "return_statement", "goto_statement", "break_statement", "continue_statement")
 _EXITS = ("return_statement", "goto_statement", "break_statement")
 _LOOPS = ("for_statement", "while_statement", "do_statement")
 _JUMPS = frozenset({*_EXITS, "continue_statement", "labeled_statement", "case_statement"})
-_UNLOCK = frozenset({"unlock", "iunlock", "up"})
-_LOCK = frozenset({"lock", "ilock", "down"})
+_UNLOCK = frozenset({"unlock", "iunlock"})
+_LOCK = frozenset({"lock", "ilock"})
 _WAKE = frozenset({"wake", "wakeup", "complete", "endio", "notify"})
 _WAIT = frozenset({"flush", "cancel", "wait", "drain", "sync", "synchronize", "quiesce"})
 _MASKS = (b"GFP_KERNEL", b"GFP_NOIO", b"GFP_NOFS", b"GFP_ATOMIC", b"GFP_NOWAIT")
+_TEXT = re.compile(r"print|^(pr|trace|seq|mem|str)_?|_(err|warn|info|dbg|debug|notice|trace)$|^[A-Z_]+$")
+"""Calls that only say something, or copy and compare."""
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 
 
@@ -141,9 +144,13 @@ def _callee(f: CFunction, statement: Node) -> str:
 
 def _says(name: str, *kinds: frozenset[str]) -> bool:
     words = set(name.lower().split("_"))
-    if "wake" in words:
-        words -= {"up"}
-    return bool(words & frozenset().union(*kinds)) and not name.startswith(("lockdep", "init_", "DEFINE"))
+    words |= {"unlock" if name.startswith("up_") else "lock" if name.startswith("down_") else ""}
+    return bool(words & frozenset().union(*kinds)) and "init" not in words and not _inert(name)
+
+
+def _inert(name: str) -> bool:
+    """Whether a call does nothing that anybody could wait for."""
+    return name in KERNEL.inert or name.startswith(KERNEL.inert_starts) or bool(_TEXT.search(name))
 
 
 def _calls(f: CFunction, *kinds: frozenset[str]) -> list[Node]:
@@ -252,11 +259,14 @@ def _moved(operator: str, *kinds: frozenset[str]) -> Callable[[CFunction], Itera
 
 def _acts(f: CFunction, statement: Node) -> bool:
     """Whether others can see what a statement does."""
-    return any(
-        n.type == "call_expression"
-        or (n.type == "assignment_expression" and (n.child_by_field_name("left") or n).type == "field_expression")
-        for n in below(statement)
-    )
+    for node in below(statement):
+        if node.type == "call_expression":
+            if not _inert(f.text(node.child_by_field_name("function") or node).decode(errors="replace")):
+                return True
+        elif node.type == "assignment_expression":
+            if (node.child_by_field_name("left") or node).type == "field_expression":
+                return True
+    return False
 
 
 def guarded(f: CFunction) -> Iterator[Recipe]:
@@ -275,7 +285,7 @@ def unguarded(f: CFunction) -> Iterator[Recipe]:
             continue
         if _acts(f, then) and not any(n.type in _EXITS for n in below(then)):
             height = f.source[node.start_byte : then.start_byte].count(b"\n")
-            edit = (node.start_byte, then.start_byte, b"\n" * height)
+            edit = (node.start_byte, then.start_byte, b"\n\t" * height)
             lines = _lines(condition, *([then] if then.type in _SIMPLE else []))
             yield Recipe("guard dropped", f.name, f.source, applied(f.source, [edit]), lines, lines)
 
@@ -306,6 +316,8 @@ def flagged(f: CFunction) -> Iterator[Recipe]:
     """A call gets another flag, number or truth."""
     for call in f.of("call_expression"):
         arguments = call.child_by_field_name("arguments")
+        if not _acts(f, call):
+            continue
         for arg in arguments.named_children if arguments is not None else ():
             text = f.text(arg)
             if arg.type in ("true", "false"):
@@ -355,17 +367,21 @@ def exit_added(f: CFunction) -> Iterator[Recipe]:
 
 
 def exit_turned(f: CFunction) -> Iterator[Recipe]:
-    """A way out leads to another place."""
-    labels = [f.text(n.named_children[0]) for n in f.of("labeled_statement") if n.named_children]
+    """A way out leads to another place, and something is done between the two."""
+    labels = [n for n in f.of("labeled_statement") if n.named_children]
     for node in f.of("goto_statement"):
         above = next((a for a in _ancestors(node) if a.type != "compound_statement"), node)
         guilty = [node]
         condition = above.child_by_field_name("condition") if above.type == "if_statement" else None
         if condition is not None:
             guilty.append(condition)
+        old = next((n for n in labels if f.text(n.named_children[0]) == f.text(node.named_children[0])), None)
         for label in labels:
-            if label != f.text(node.named_children[0]):
-                yield _replaced(f, "exit turned", node, b"goto " + label + b";", *guilty)
+            first, last = sorted((label.start_byte, old.start_byte if old else 0))
+            between = [n for n in f.nodes if first <= n.start_byte and n.end_byte <= last]
+            if any(n.type == "expression_statement" and _acts(f, n) for n in between):
+                new = b"goto " + f.text(label.named_children[0]) + b";"
+                yield _replaced(f, "exit turned", node, new, *guilty)
     for node in f.of("break_statement", "continue_statement"):
         above = next((a for a in _ancestors(node) if a.type in (*_LOOPS, "switch_statement")), node)
         if above.type in _LOOPS:
@@ -432,7 +448,7 @@ def turned(f: CFunction) -> Iterator[Recipe]:
         last = other.named_children[-1]
         if not (_acts(f, then) and _acts(f, last)):
             continue
-        new = b"if (!" + f.text(condition) + b") {\n" + f.text(last) + b"\n} else {\n" + f.text(then) + b"\n}"
+        new = b"if (!" + f.text(condition) + b") { " + f.text(last) + b" } else { " + f.text(then) + b" }"
         after = applied(f.source, [(node.start_byte, node.end_byte, new)])
         yield Recipe("if/else turned", f.name, f.source, after)
 
