@@ -22,8 +22,10 @@ from reviewbot.detect.guarded import (
     CALL,
     LEAVE,
     LOCK,
+    MERGED,
     QUIET,
     RETURN,
+    SET,
     UNLOCK,
     WAIT,
     WAKE,
@@ -37,7 +39,7 @@ from reviewbot.limits import MAX_COMPARED_CONDITIONS, MAX_CONDITIONS_SHOWN, MAX_
 from reviewbot.types import Place
 
 NEW, GONE, GUARD, MOVED, OTHER = "new", "gone", "guard", "moved", "other"
-_WEIGHT = {LOCK: 0, UNLOCK: 0, WAIT: 0, WAKE: 0, BARRIER: 0, WRITE: 3, RETURN: 3, LEAVE: 2, CALL: 2}
+_WEIGHT = {LOCK: 0, UNLOCK: 0, WAIT: 0, WAKE: 0, BARRIER: 0, WRITE: 3, RETURN: 3, SET: 3, LEAVE: 2, CALL: 2}
 _BLOCKING = frozenset({"lock", "wait", "flush", "wake", "queue", "finish", "submit"})
 
 
@@ -71,9 +73,12 @@ class Changed(NamedTuple):
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """The lines that it is about: of the event, then of the conditions that changed."""
+        """The lines that it is about: of the event, then of the conditions that changed; of what came or went, the
+        nearest condition."""
         changed = self.lost | self.gained
         events = [e for e in (self.after, self.before) if e is not None]
+        if self.kind in (NEW, GONE):
+            changed |= {literal for e in events for literal, _ in e.branches[-1:]}
         tests = [Place(e.at.file, line, e.at.function) for e in events for lit, line in e.branches if lit in changed]
         return tuple(dict.fromkeys((*(e.at for e in events), *tests)))
 
@@ -184,8 +189,9 @@ class Difference:
     ) -> list[Changed]:
         if not before or not after:
             return []
+        before, after = _with_same_locals(before, after)
         changes, same = compare(key, before, after)
-        others, words = _own_others(changes)
+        others, words = _own_others([*changes, *_quiet_others(key, before, after, changes)])
         if words:  # what follows from another argument (its result is tested, handed on) is no change of its own
             changes, same = compare(key, [_with(event, words) for event in before], after)
             changes = [*others, *(c for c in changes if c.after not in [other.after for other in others])]
@@ -195,7 +201,35 @@ class Difference:
 
 def _alone(program: Program, key: FunctionKey) -> Iterator[GuardedEvent]:
     """What a function does that the other side has not, and that nobody calls who is compared."""
-    return (e for e in GuardedEvents(program).of(key) if e.op not in (QUIET, RETURN))
+    return (e for e in GuardedEvents(program).of(key) if e.op not in (QUIET, RETURN, SET))
+
+
+def _with_same_locals(
+    before: Sequence[GuardedEvent], after: Sequence[GuardedEvent]
+) -> tuple[list[GuardedEvent], list[GuardedEvent]]:
+    """Both sides without what locals are set to that only one of them sets, or that nothing else is made of; without
+    all of it where helpers are read along, which have other locals."""
+    sides = before, after
+    named = [{e.callee for e in side if e.op == SET} for side in sides]
+    merged = {e.callee for side in sides for e in side if e.op == SET and e.below & MERGED}
+    kept = merged & named[0] & named[1]
+    if any(len(e.way) > 1 for side in sides for e in side):
+        kept = set()
+    first, second = ([e for e in side if e.op != SET or e.callee in kept] for side in sides)
+    return first, second
+
+
+def _quiet_others(
+    anchor: FunctionKey, before: Sequence[GuardedEvent], after: Sequence[GuardedEvent], changes: Sequence[Changed]
+) -> Iterator[Changed]:
+    """Calls that nobody waits for and that have other arguments now, of which the result makes the changes."""
+    was, now = ({e.words: e for e in side if e.op == QUIET} for side in (before, after))
+    texts = [c.before.words for c in changes if c.before] + [lit.value for c in changes for lit in c.lost]
+    gone = [e for words, e in was.items() if words not in now and any(words in text for text in texts)]
+    for event in gone:
+        fresh = [e for words, e in now.items() if words not in was and e.callee == event.callee]
+        if len(fresh) == 1:
+            yield Changed(OTHER, anchor, event, fresh[0])
 
 
 def _own_others(changes: Iterable[Changed]) -> tuple[list[Changed], dict[str, str]]:
@@ -414,13 +448,13 @@ def moved(
     anchor: FunctionKey, pairs: Sequence[tuple[GuardedEvent, GuardedEvent]], before: _Order, after: _Order
 ) -> Iterator[Changed]:
     """What is done before something that it was done after, or after what it was done before, as few events as explain
-    it: the order counts where one of the two is a lock, a wait, a wake-up or the like."""
-    counted = [(b, a) for b, a in pairs if b.op not in (QUIET, RETURN, LEAVE)][:MAX_ORDERED_EVENTS]
+    it: the order counts where one of the two is a lock, a wait, a wake-up or the like, and between calls."""
+    counted = [(b, a) for b, a in pairs if b.op not in (QUIET, RETURN, LEAVE, SET)][:MAX_ORDERED_EVENTS]
     turned: dict[int, set[int]] = {}
     for i, (b1, a1) in enumerate(counted):
         for j in range(i + 1, len(counted)):
             b2, a2 = counted[j]
-            if not (b1.ordered or b2.ordered):
+            if not (b1.ordered or b2.ordered or b1.op == b2.op == CALL):
                 continue
             was, now = (
                 before.precedes(b1, b2) - before.precedes(b2, b1),

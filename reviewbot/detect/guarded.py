@@ -7,15 +7,16 @@ that was moved out of a function, or back into it, compares equal.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from reviewbot.analysis.code.canonical import Canonical, Literal, Spot
-from reviewbot.analysis.code.expr import bare, show
+from reviewbot.analysis.code.expr import MINUS, PLUS, ZERO, bare, show, sign
 from reviewbot.analysis.code.identity import Scope, scope
 from reviewbot.analysis.events.kinds import Site
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.program.program import Program
-from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Name, Return
+from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Const, Deref, Expr, Name, Return
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
 from reviewbot.limits import MAX_GUARDED_EVENTS, MAX_NESTED_HELPERS
@@ -33,12 +34,14 @@ LOCK, UNLOCK, WAIT, WAKE, QUEUE, SUBMIT, END, BARRIER = (
     "end I/O",
     "barrier",
 )
-CALL, WRITE, RETURN, LEAVE, QUIET = "call", "write", "return", "leave", "quiet"
+CALL, WRITE, RETURN, LEAVE, SET, QUIET = "call", "write", "return", "leave", "set", "quiet"
 SEVERAL = "one of several values"
 TESTED = frozenset({"tested"})
 """Said of a write to what a sleeper tests."""
+MERGED = frozenset({"merged"})
+"""Said of a local that is used where several of its values can be."""
 _ORDERED = frozenset({LOCK, UNLOCK, WAIT, WAKE, QUEUE, SUBMIT, END, BARRIER})
-_ORDERED_BELOW = frozenset({"lock", "wait", "flush", "wake", "queue", "finish", "submit", *TESTED})
+_ORDERED_BELOW = frozenset({"lock", "wait", "flush", "wake", "queue", "finish", "submit", "unlock", *TESTED})
 
 
 _TESTS = KERNEL.error_test | KERNEL.error_or_null_test | KERNEL.error_value
@@ -49,13 +52,13 @@ class GuardedEvent(NamedTuple):
     """One thing that a function does.
 
     op: lock, unlock, wait, wake, queue, submit, end I/O, allocate, ... as the kernel's knowledge has it; call for a call
-    of which it says nothing; write to what others see; return; leave (a loop); quiet for what changes nothing that
-    tasks wait for.
+    of which it says nothing; write to what others see; return; leave (a loop); set (a local that other things are made
+    of); quiet for what changes nothing that tasks wait for.
     """
 
     op: str
     callee: str
-    """What is called; what is written to; empty for a return."""
+    """What is called; what is written to, or set; empty for a return."""
     words: str
     """All of it, in canonical words."""
     guard: Guard
@@ -109,30 +112,24 @@ class GuardedEvents:
 
     def of(self, key: FunctionKey) -> tuple[GuardedEvent, ...]:
         """The events of a function, in the order of the text; none for one that cannot be read."""
+        if self.program.function(key).unreadable:
+            return ()
         found: list[GuardedEvent] = []
-        for event in self._of(key, None, frozenset(), (), (key,), ()):
+        reading = _Reading(self, key, None, frozenset(), (key,))
+        for event in self._of(reading, frozenset(), (), ()):
             found.append(event)
             if len(found) > MAX_GUARDED_EVENTS:
                 return ()
-        return tuple(found)
+        merged = {reading.words.name(name) for name in reading.words.merged}
+        return tuple(e._replace(below=MERGED) if e.op == SET and e.callee in merged else e for e in found)
 
     def _of(
-        self,
-        key: FunctionKey,
-        given: Mapping[str, str] | None,
-        guard: Guard,
-        branches: tuple[tuple[Literal, int], ...],
-        stack: tuple[FunctionKey, ...],
-        way: tuple[Spot, ...],
+        self, reading: _Reading, guard: Guard, branches: tuple[tuple[Literal, int], ...], way: tuple[Spot, ...]
     ) -> Iterator[GuardedEvent]:
-        if self.program.function(key).unreadable:
-            return
-        view = self.program.view(key)
-        words = Canonical(view.body, given, self.names.get(key, {}))
-        conditions = _Conditions(view, words)
+        view, words, conditions, stack = reading.view, reading.words, reading.conditions, reading.stack
         calls = iter(view.made)
         sites: dict[tuple[int, str], tuple[Site, ...]] = {}
-        for fact in self.program.own_facts(key):
+        for fact in self.program.own_facts(view.key):
             if isinstance(fact, Site):
                 sites[fact.at.line, fact.call] = (*sites.get((fact.at.line, fact.call), ()), fact)
         for number, block in enumerate(view.body.function.blocks):
@@ -144,12 +141,9 @@ class GuardedEvents:
                 match event:
                     case CallEvent(call):
                         made = next(calls)
-                        helper = self._helper(key, call, stack)
+                        helper = reading.inlined(call, spot)
                         if helper is not None:
-                            parameters = self.program.body(helper).function.parameters
-                            texts = [words.text(arg, spot) for arg in call.args]
-                            inner = {p.name: t for p, t in zip(parameters, texts, strict=False)}
-                            yield from self._of(helper, inner, here, where, (*stack, helper), place)
+                            yield from self._of(helper, here, where, place)
                             continue
                         op, below = self._kind(view, call, made.effects)
                         text = words.text(call, spot)
@@ -158,11 +152,15 @@ class GuardedEvents:
                         facts = sites.get((call.line, made.call.callee or show(made.call.target)), ())
                         yield GuardedEvent(op, callee, text, here, at, place, where, below, facts, call.text, stack)
                     case Assign(left, right, line, op):
-                        target = self._written(view, left)
-                        if target:
+                        at = view.place(line)
+                        if local := words.local(left):
+                            if not way:
+                                name = words.name(local)
+                                text = f"{name} {op} {words.text(right, spot)}"
+                                yield GuardedEvent(SET, name, text, here, at, place, where, stack=stack)
+                        elif target := self._written(view, left):
                             tested = TESTED if target in self.program.events.tested else frozenset[str]()
                             text = f"{words.text(left, spot)} {op} {words.text(right, spot)}"
-                            at = view.place(line)
                             yield GuardedEvent(WRITE, target, text, here, at, place, where, tested, (), "", stack)
                     case Return(value, line) if not way:
                         text = words.text(value, spot) if value is not None else ""
@@ -170,12 +168,12 @@ class GuardedEvents:
                         yield GuardedEvent(RETURN, "", text, here, view.place(line), place, where, stack=stack)
             yield from (e._replace(stack=stack) for e in conditions.leaves(number, here, where, way))
 
-    def _helper(self, key: FunctionKey, call: Call, stack: tuple[FunctionKey, ...]) -> FunctionKey | None:
+    def helper(self, key: FunctionKey, call: Call, stack: tuple[FunctionKey, ...]) -> FunctionKey | None:
         """The function that is read in place of a call."""
-        if not call.callee or len(stack) > MAX_NESTED_HELPERS:
+        if not self.helpers or not call.callee or len(stack) > MAX_NESTED_HELPERS:
             return None
         for target in self.program.callgraph.reached(key, call):
-            if target in self.helpers and target not in stack:
+            if target in self.helpers and target not in stack and not self.program.function(target).unreadable:
                 self.read.add(target)
                 return target
         return None
@@ -190,10 +188,11 @@ class GuardedEvents:
             return BARRIER, frozenset()
         if name in _TESTS or name in KERNEL.inert or name.startswith(KERNEL.inert_starts):
             return QUIET, frozenset()
-        below = frozenset(
-            e.kind for target in self.program.callgraph.reached(view.key, call) for e in self.program.does(target)
-        )
-        return CALL, below
+        reached = self.program.callgraph.reached(view.key, call)
+        below = {e.kind for target in reached for e in self.program.does(target)}
+        if any(delta.drops for target in reached for delta in self.program.locksets.record(target).changes):
+            below.add("unlock")
+        return CALL, frozenset(below)
 
     def _tested(self, view: View, call: Call, effect: schema.WriteGroup) -> bool:
         return view.object(call, effect.argument) in self.program.events.tested
@@ -233,6 +232,85 @@ def kind_of(effect: Effect) -> str:
     return ""
 
 
+class _Reading:
+    """A function as it is read: for itself, or in the place of a call.
+
+    given: text of its parameters, by name. behind: parameters that point to a local of the caller.
+    """
+
+    def __init__(
+        self,
+        events: GuardedEvents,
+        key: FunctionKey,
+        given: Mapping[str, str] | None,
+        behind: frozenset[str],
+        stack: tuple[FunctionKey, ...],
+    ) -> None:
+        self._events, self.stack = events, stack
+        self.view = events.program.view(key)
+        self.words = Canonical(self.view.body, given, events.names.get(key, {}), self.inlined, behind)
+        self.conditions = _Conditions(self.view, self.words)
+        self._inlined: dict[tuple[FunctionKey, tuple[str, ...]], _Reading] = {}
+
+    def inlined(self, call: Call, at: Spot) -> _Reading | None:
+        """The function that is read in place of a call; None for a call that is one."""
+        helper = self._events.helper(self.view.key, call, self.stack)
+        if helper is None:
+            return None
+        texts = tuple(self.words.text(arg, at) for arg in call.args)
+        found = self._inlined.get((helper, texts))
+        if found is None:
+            names = [p.name for p in self._events.program.body(helper).function.parameters]
+            behind = {name for name, arg in zip(names, call.args, strict=False) if self._local(bare(arg))}
+            given = dict(zip(names, texts, strict=False))
+            found = _Reading(self._events, helper, given, frozenset(behind), (*self.stack, helper))
+            self._inlined[helper, texts] = found
+        return found
+
+    def _local(self, arg: Expr) -> bool:
+        return isinstance(arg, AddressOf) and isinstance(arg.base, Name) and bool(self.words.local(arg.base))
+
+    @cached_property
+    def _returns(self) -> tuple[tuple[Expr | None, Spot], ...]:
+        blocks = self.view.body.function.blocks
+        reached = {0, *self.view.body.onward[0]} if blocks else set()
+        return tuple(
+            (event.value, Spot(number, index))
+            for number in sorted(reached)
+            for index, event in enumerate(blocks[number].events)
+            if isinstance(event, Return)
+        )
+
+    def value(self) -> str:
+        """What a call of it is worth; empty where that cannot be said."""
+        said = {self.words.text(value, spot) for value, spot in self._returns if value is not None}
+        return "" if any(text.startswith("~") for text in said) else " | ".join(sorted(said))
+
+    def literals(self, taken: bool) -> frozenset[Literal] | None:
+        """What holds where a call of it is true (or not): what leads to the only return that can say so, or to each of
+        them."""
+        signs = MINUS | PLUS if taken else ZERO
+        ways = [(value, spot) for value, spot in self._returns if value is not None and sign(value) & signs]
+        guards = [self.conditions.of(spot.block)[0] for _, spot in ways]
+        if not ways:
+            return None
+        holds = frozenset.intersection(*guards)
+        value, spot = ways[0]
+        if len(ways) == 1:
+            return holds if isinstance(value, Const | None) else holds | self.words.literals(value, taken, spot)
+        said = self.value()
+        return holds | {Literal(said, signs)} if said else None
+
+    def left(self, position: int) -> str:
+        """What it leaves behind a pointer to a local that it was handed; empty where that cannot be said."""
+        parameters = self.view.body.function.parameters
+        name = Deref(Name(parameters[position].name)) if position < len(parameters) else None
+        if name is None or not self.words.local(name):
+            return ""
+        said = {self.words.text(name, spot) for _, spot in self._returns}
+        return "" if any(text.startswith("~") for text in said) else " | ".join(sorted(said))
+
+
 class _Conditions:
     """The conditions of the blocks of a function, in canonical words."""
 
@@ -263,15 +341,13 @@ class _Conditions:
         self, number: int, guard: Guard, branches: tuple[tuple[Literal, int], ...], way: tuple[Spot, ...]
     ) -> Iterator[GuardedEvent]:
         """The ways out of the loops that a block is in."""
-        onward = self._view.body.onward
-        if number not in onward[number]:
-            return
+        loops = [loop for loop in self._view.dominance.loops if number in loop]
         for edge in self._blocks[number].edges:
-            if number in onward[edge.to] or edge.to == number:
+            if all(edge.to in loop for loop in loops):
                 continue
             literals = self._literals(number, edge.when, edge.taken) if edge.when is not None else frozenset()
             line = edge.line or self._blocks[number].line
             words = " && ".join(sorted(map(str, literals)))
             spot = Spot(number, len(self._blocks[number].events))
             lines = (*branches, *((literal, line) for literal in literals))
-            yield GuardedEvent(LEAVE, "", words, guard, self._view.place(line), (*way, spot), lines)
+            yield GuardedEvent(LEAVE, "", words, guard | literals, self._view.place(line), (*way, spot), lines)

@@ -4,15 +4,17 @@ function are compared by.
     $dm_bufio_client      a parameter, by its type (and ~2, ~3 where the function has several of that type)
     foo($dev)             a local, by the value that reaches the place; `a | b` where one of several can
     foo()'1               what foo() leaves in its second argument
-    ~left                 a local that many values reach, by its name (that of the other version, where it was renamed)
+    ~left                 a local that many values reach, or one made of itself, by its name (that of the other version,
+                          where it was renamed)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import bare, test
@@ -50,9 +52,23 @@ class Literal(NamedTuple):
         return f"{_SIGNS.get(self.signs, '')}{self.value}"
 
 
+class Inlined(Protocol):
+    """A function that is read in the place of a call."""
+
+    def value(self) -> str:
+        """What the call is worth, in the caller's words; empty where that cannot be said."""
+
+    def literals(self, taken: bool) -> frozenset[Literal] | None:
+        """What holds where the call is true (or not), None where that cannot be said."""
+
+    def left(self, position: int) -> str:
+        """What it leaves behind a pointer that it was handed; empty where that cannot be said."""
+
+
 _SIGNS = {1: "!", 2: "<0 ", 3: "<=0 ", 4: ">0 ", 5: ">=0 "}
 _ANY_VALUE = "~"
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_LOGIC = ("!", "&&", "||", "==", "!=", "<", ">", "<=", ">=")
 
 
 class _Definition(NamedTuple):
@@ -61,6 +77,8 @@ class _Definition(NamedTuple):
     spot: Spot
     value: Expr | None
     text: str = ""
+    call: Call | None = None
+    position: int = 0
 
 
 class Canonical:
@@ -68,14 +86,25 @@ class Canonical:
 
     given: text for parameters, by name, where the function stands for its body inside of a caller.
     names: local -> its name in the version that this one is compared with.
+    inlined: what is read in the place of a call, if anything. behind: parameters that point to a local of the caller.
     """
 
     def __init__(
-        self, body: Body, given: Mapping[str, str] | None = None, names: Mapping[str, str] = _NO_NAMES
+        self,
+        body: Body,
+        given: Mapping[str, str] | None = None,
+        names: Mapping[str, str] = _NO_NAMES,
+        inlined: Callable[[Call, Spot], Inlined | None] = lambda call, at: None,
+        behind: frozenset[str] = frozenset(),
     ) -> None:
-        self._body, self._names = body, names
+        self._body, self._names, self._inlined = body, names, inlined
         self._given = dict(given) if given is not None else self._parameters()
+        self._behind = {name: f"*{name}" for name in behind}
+        self._given.update({star: self._given[name].removeprefix("&") for name, star in self._behind.items()})
         self._memo: dict[tuple[int, Spot], str] = {}
+        self._open: set[str] = set()
+        self.merged: set[str] = set()
+        """Locals that were met where several values reach them."""
 
     def _parameters(self) -> dict[str, str]:
         seen: dict[str, int] = {}
@@ -88,25 +117,33 @@ class Canonical:
 
     # --- values that reach a place
 
+    def local(self, left: Expr) -> str:
+        """The local that an assignment sets; behind a pointer parameter, if that points to a local of the caller."""
+        match left:
+            case Name(name) if name in self._body.locals:
+                return name
+            case Deref(Name(name)) if name in self._behind:
+                return self._behind[name]
+        return ""
+
     @cached_property
     def _definitions(self) -> dict[int, list[tuple[int, str, _Definition]]]:
         """Block -> (number of the event, local, value) in the order of the text."""
         found: dict[int, list[tuple[int, str, _Definition]]] = {}
-        names = self._body.locals
         for number, block in enumerate(self._body.function.blocks):
             for index, event in enumerate(block.events):
                 spot = Spot(number, index)
-                if isinstance(event, Assign) and isinstance(event.left, Name) and event.left.name in names:
-                    name = event.left.name
+                if isinstance(event, Assign) and (name := self.local(event.left)):
                     value = event.right if event.op == "=" else None
                     found.setdefault(number, []).append((index, name, _Definition(spot, value, _ANY_VALUE)))
                 elif isinstance(event, CallEvent):
                     for position, arg in enumerate(event.call.args):
                         inner = bare(arg)
-                        if isinstance(inner, AddressOf) and isinstance(inner.base, Name) and inner.base.name in names:
+                        inner = inner.base if isinstance(inner, AddressOf) else Deref(inner)
+                        if name := self.local(inner):
                             text = f"{event.call.callee}()'{position}"
-                            definition = _Definition(spot, None, text)
-                            found.setdefault(number, []).append((index, inner.base.name, definition))
+                            definition = _Definition(spot, None, text, event.call, position)
+                            found.setdefault(number, []).append((index, name, definition))
         return found
 
     @cached_property
@@ -115,6 +152,10 @@ class Canonical:
         blocks = self._body.function.blocks
         into: list[dict[str, frozenset[_Definition]]] = [{} for _ in blocks]
         last = {n: {name: d for _, name, d in made} for n, made in self._definitions.items()}
+        changed = {name for made in last.values() for name in made}
+        if blocks:  # a parameter that is given other values has the caller's at first
+            first = Spot(0, -1)
+            into[0] = {n: frozenset((_Definition(first, None, t),)) for n, t in self._given.items() if n in changed}
         todo, seen = [0] if blocks else [], set[int]()
         while todo:
             number = todo.pop()
@@ -171,6 +212,8 @@ class Canonical:
                 return f"{inner(below).removeprefix('&')}{'.' if not arrow and below is base else '->'}{name}".replace(
                     "->", "."
                 )
+            case Deref(Name(name)) if name in self._behind:
+                return self._name(self._behind[name], at, depth)
             case Deref(base):
                 text = inner(base)
                 return text[1:] if text[:1] == "&" else f"*{text}"
@@ -185,6 +228,9 @@ class Canonical:
                 plain = bare(expr)
                 if plain is not expr:
                     return inner(plain)
+                read = self._inlined(expr, at)
+                if read is not None and (worth := read.value()):
+                    return worth
                 through = callee or (inner(target) if target is not None else "")
                 return f"{through}({', '.join(map(inner, args))})"
             case OpExpr(op, args):
@@ -192,26 +238,40 @@ class Canonical:
         return "?"
 
     def _name(self, name: str, at: Spot, depth: int) -> str:
-        if name not in self._body.locals:
+        if name not in self._body.locals and name not in self._given:
             return self._body.identity(Name(name)) if name in self._body.statics else name
         values = self._values(name, at)
+        own = self._any(name)
         if not values:
-            return self._given.get(name) or self._any(name)
-        if name in self._given and self._may_be_entry(name, at):
-            return self._any(name)
-        if len(values) > MAX_REACHING_VALUES or depth >= MAX_CANONICAL_DEPTH:
-            return self._any(name)
-        said = {d.text if d.value is None else self.text(d.value, d.spot, depth + 1) for d in values}
-        if any(words.startswith(_ANY_VALUE) for words in said):
-            return self._any(name)
+            return self._given.get(name) or own
+        if len(values) > 1:
+            self.merged.add(name)
+        if len(values) > MAX_REACHING_VALUES or depth >= MAX_CANONICAL_DEPTH or name in self._open:
+            self.merged.add(name)
+            return own
+        self._open.add(name)
+        said = {self._said(d, depth) for d in values}
+        self._open.discard(name)
+        itself = re.compile(re.escape(own) + r"(?!\w)")
+        if any(words.startswith(_ANY_VALUE) or itself.search(words) for words in said):
+            self.merged.add(name)
+            return own
         return " | ".join(sorted(said))
 
-    def _any(self, name: str) -> str:
-        return _ANY_VALUE + self._names.get(name, name)
+    def _said(self, definition: _Definition, depth: int) -> str:
+        if definition.value is not None:
+            return self.text(definition.value, definition.spot, depth + 1)
+        if definition.call is not None:
+            read = self._inlined(definition.call, definition.spot)
+            return (read.left(definition.position) if read is not None else "") or definition.text
+        return definition.text
 
-    def _may_be_entry(self, name: str, at: Spot) -> bool:
-        """Whether a parameter that is given other values may still have the caller's here: it is not told apart."""
-        return not any(i < at.event and local == name for i, local, _ in self._definitions.get(at.block, ()))
+    def name(self, local: str) -> str:
+        """The name of a local in the version that this one is compared with."""
+        return self._names.get(local, local)
+
+    def _any(self, name: str) -> str:
+        return _ANY_VALUE + self.name(name)
 
     def literals(self, when: Expr, taken: bool, at: Spot) -> frozenset[Literal]:
         """What holds where a branch on a condition was taken (or not): a literal for each part of `a && b` that is
@@ -222,6 +282,29 @@ class Canonical:
                 return self.literals(arg, not taken, at)
             case OpExpr("&&" | "||" as op, args) if (op == "&&") == taken:
                 return frozenset().union(*(self.literals(arg, taken, at) for arg in args))
+            case Call():
+                read = self._inlined(inner, at)
+                if read is not None and (holds := read.literals(taken)) is not None:
+                    return holds
+            case Name(name) if name in self._body.locals and name not in self._open:
+                holds = self._decided(name, taken, at)
+                if holds is not None:
+                    return holds
         found = test(inner)
         signs = found.yes if taken else found.no
         return frozenset((Literal(self.text(found.value, at), signs),))
+
+    def _decided(self, name: str, taken: bool, at: Spot) -> frozenset[Literal] | None:
+        """What holds where a local is true (or not) that was set to a condition, or to what a helper says."""
+        values = self._values(name, at)
+        if len(values) != 1:
+            return None
+        (definition,) = values
+        value = bare(definition.value) if definition.value is not None else None
+        logic = isinstance(value, OpExpr) and value.op in _LOGIC
+        if value is None or not (logic or (isinstance(value, Call) and self._inlined(value, definition.spot))):
+            return None
+        self._open.add(name)
+        holds = self.literals(value, taken, definition.spot)
+        self._open.discard(name)
+        return holds

@@ -97,6 +97,22 @@ class Dominance:
         while (block := self._above[block]) >= 0:
             yield block
 
+    @cached_property
+    def loops(self) -> tuple[frozenset[int], ...]:
+        """The natural loops: the blocks of each, its head among them."""
+        found: dict[int, set[int]] = {}
+        for block in range(len(self.blocks)):
+            for edge in self.blocks[block].edges:
+                if edge.to == block or edge.to in self.above(block):
+                    loop = found.setdefault(edge.to, {edge.to})
+                    todo = [block]
+                    while todo:
+                        at = todo.pop()
+                        if at not in loop:
+                            loop.add(at)
+                            todo += [source for source, _, _ in self._into[at]]
+        return tuple(frozenset(loop) for loop in found.values())
+
     def conditions(self, block: int) -> list[tuple[Expr, bool]]:
         """The path condition of a block: (expression, whether it was taken), the nearest first."""
         return [(when, taken) for _, when, taken in self.tests(block)]
