@@ -295,7 +295,7 @@ def compare(
     for token in dict.fromkeys((*was, *now)):
         old, here = was.get(token, []), now.get(token, [])
         if old and here and equal([e.guard for e in old], [e.guard for e in here]):
-            same += zip(old, here, strict=False) if len(old) == len(here) else ()
+            same += _matched(old, here)[0] if len(old) == len(here) else ()
             continue
         pairs, old_left, new_left = _matched(old, here)
         same += pairs
@@ -325,6 +325,8 @@ def _matched(
     old: Sequence[GuardedEvent], new: Sequence[GuardedEvent]
 ) -> tuple[list[tuple[GuardedEvent, GuardedEvent]], list[GuardedEvent], list[GuardedEvent]]:
     """Pairs of the same thing, those with the most alike conditions first; what is left of both."""
+    if [e.guard for e in old] == [e.guard for e in new]:
+        return list(zip(old, new, strict=True)), [], []
     near = sorted(
         (len(first.guard ^ second.guard), i, j) for i, first in enumerate(old) for j, second in enumerate(new)
     )

@@ -153,10 +153,11 @@ class GuardedEvents:
                         yield GuardedEvent(op, callee, text, here, at, place, where, below, facts, call.text, stack)
                     case Assign(left, right, line, op):
                         at = view.place(line)
-                        if local := words.local(left):
+                        if local := words.local(left) or words.part_of(left):
                             if not way:
                                 name = words.name(local)
-                                text = f"{name} {op} {words.text(right, spot)}"
+                                whole = name if words.local(left) else words.text(left, spot)
+                                text = f"{whole} {op} {words.text(right, spot)}"
                                 yield GuardedEvent(SET, name, text, here, at, place, where, stack=stack)
                         elif target := self._written(view, left):
                             tested = TESTED if target in self.program.events.tested else frozenset[str]()

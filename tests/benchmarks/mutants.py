@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from recipes import MUTANTS, REFACTORINGS, CFunction, Recipe, functions
+from recipes import MUTANTS, REFACTORINGS, Recipe, functions
 
 from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.program import Program

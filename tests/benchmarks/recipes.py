@@ -7,6 +7,7 @@ mutant have the same line numbers outside of what is changed: the text before ge
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -88,7 +89,7 @@ class CFunction:
 
 
 def functions(source: bytes) -> list[CFunction]:
-    """The functions of a file that can be read and have no conditionals inside."""
+    """The functions of a file that can be read, have no conditionals inside, and stand there once."""
     parsed = parse(source)
     found = []
     for node in below(parsed.tree.root_node, into=lambda n: n.type != "function_definition"):
@@ -98,7 +99,8 @@ def functions(source: bytes) -> list[CFunction]:
             text = parsed.text.source[node.start_byte : node.end_byte]
             if at is not None and at.type == "identifier" and not re.search(rb"^\s*#", text, re.M):
                 found.append(CFunction(parsed, node, parsed.text.source[at.start_byte : at.end_byte].decode()))
-    return found
+    names = Counter(f.name for f in found)
+    return [f for f in found if names[f.name] == 1]
 
 
 def below(node: Node, into: Callable[[Node], bool] = lambda _: True) -> Iterator[Node]:

@@ -126,6 +126,13 @@ class Canonical:
                 return self._behind[name]
         return ""
 
+    def part_of(self, left: Expr) -> str:
+        """The local that an assignment sets a part of: `x.field`, `x[i]`."""
+        while (isinstance(left, Field) and not left.arrow) or isinstance(left, IndexExpr):
+            left = left.base
+        type_ = self._body.locals.get(left.name) if isinstance(left, Name) else None
+        return self.local(left) if type_ is not None and (type_.array or not type_.pointers) else ""
+
     @cached_property
     def _definitions(self) -> dict[int, list[tuple[int, str, _Definition]]]:
         """Block -> (number of the event, local, value) in the order of the text."""
@@ -187,12 +194,13 @@ class Canonical:
     def text(self, expr: Expr, at: Spot, depth: int = 0) -> str:
         """The expression as it is evaluated at a place."""
         name = id(expr), at
-        if depth == 0 and name in self._memo:
+        whole = depth == 0 and not self._open  # inside of a local's value that local is its name
+        if whole and name in self._memo:
             return self._memo[name]
         words = self._text(expr, at, depth)
         if len(words) > MAX_CANONICAL_TEXT:
             words = _ANY_VALUE + self._body.type(expr).name
-        if depth == 0:
+        if whole:
             self._memo[name] = words
         return words
 
@@ -229,8 +237,8 @@ class Canonical:
                 if plain is not expr:
                     return inner(plain)
                 read = self._inlined(expr, at)
-                if read is not None and (worth := read.value()):
-                    return worth
+                if read is not None:
+                    return read.value() or _ANY_VALUE + callee
                 through = callee or (inner(target) if target is not None else "")
                 return f"{through}({', '.join(map(inner, args))})"
             case OpExpr(op, args):
@@ -242,10 +250,10 @@ class Canonical:
             return self._body.identity(Name(name)) if name in self._body.statics else name
         values = self._values(name, at)
         own = self._any(name)
+        if len(values) != 1:
+            self.merged.add(name)
         if not values:
             return self._given.get(name) or own
-        if len(values) > 1:
-            self.merged.add(name)
         if len(values) > MAX_REACHING_VALUES or depth >= MAX_CANONICAL_DEPTH or name in self._open:
             self.merged.add(name)
             return own
