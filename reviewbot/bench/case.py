@@ -38,7 +38,8 @@ FILES = "files"
 FACT = re.compile(r"^#~ fact (?P<text>.+)$")
 HEADER = re.compile(r"^(?P<key>[A-Z]\w+):\s+(?P<value>.*)$")
 SPOKEN = (Outcome.CONFIRMED, Outcome.FIXED)
-"""What a mark can stand for: the other outcomes are told to nobody but the maintainer."""
+"""What a mark can stand for: the other outcomes are told to nobody but the maintainer. In a case with `Verdict:
+inconclusive` those count that nobody could settle."""
 
 
 class Mark(Value, frozen=True):
@@ -159,13 +160,14 @@ def faults(case: Case, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
 
     Marks of facts are no part of a review and not looked at.
     """
-    spoken = [v for v in verdicts if v.outcome in SPOKEN]
+    counted = (*SPOKEN, Outcome.INCONCLUSIVE) if case.header("Verdict") == Outcome.INCONCLUSIVE else SPOKEN
+    spoken = [v for v in verdicts if v.outcome in counted]
     wanted = [m for m in case.marks if m.kind == "finding"]
     stray = [v for v in spoken if not any(_fits(v, m) for m in wanted)]
     lines = []
     for mark in wanted:
         if not any(_fits(v, mark) for v in spoken):
-            near = _nearest(mark, stray) or _nearest(mark, [v for v in verdicts if v.outcome not in SPOKEN])
+            near = _nearest(mark, stray) or _nearest(mark, [v for v in verdicts if v.outcome not in counted])
             stray = [v for v in stray if v is not near]
             lines.append(f"{mark.what}: {_missed(mark, near)}")
     lines += [f'{v.finding.rule}: reported at {v.finding.at} ("{v.finding.message}"), no mark there' for v in stray]

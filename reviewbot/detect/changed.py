@@ -63,6 +63,8 @@ class Changed(NamedTuple):
     """Other events whose guards changed in the same way."""
     past: GuardedEvent | None = None
     """What it was moved past."""
+    later: bool = False
+    """Whether it is done after that now, and was done before."""
 
     @property
     def event(self) -> GuardedEvent:
@@ -98,7 +100,7 @@ class Changed(NamedTuple):
             more = f" (and {len(self.also)} more)" if self.also else ""
             return f"{event}{more}: {', '.join(parts)}"
         if self.kind == MOVED and self.past is not None:
-            return f"{event}: now on the other side of {self.past}"
+            return f"{event}: now {'after' if self.later else 'before'} {self.past}"
         if self.kind == OTHER and self.before is not None:
             return f"{event}: was {self.before}"
         near = [literal for literal, _ in event.branches][-MAX_CONDITIONS_SHOWN:]
@@ -469,7 +471,8 @@ def moved(
         most = max(turned, key=lambda i: (len(turned[i]), counted[i][0].ordered, -i))
         with_ = turned.pop(most)
         other = min(with_, key=lambda i: (_weight(counted[i][1]), i))
-        yield Changed(MOVED, anchor, *counted[most], past=counted[other][1])
+        later = before.precedes(counted[most][0], counted[other][0])
+        yield Changed(MOVED, anchor, *counted[most], past=counted[other][1], later=later)
         for i in with_:
             turned[i].discard(most)
             if not turned[i]:

@@ -40,6 +40,8 @@ TESTED = frozenset({"tested"})
 """Said of a write to what a sleeper tests."""
 MERGED = frozenset({"merged"})
 """Said of a local that is used where several of its values can be."""
+OPAQUE = "opaque"
+"""Said of a call of which nothing is known: neither what it does nor the function that it reaches."""
 _ORDERED = frozenset({LOCK, UNLOCK, WAIT, WAKE, QUEUE, SUBMIT, END, BARRIER})
 _ORDERED_BELOW = frozenset({"lock", "wait", "flush", "wake", "queue", "finish", "submit", "unlock", *TESTED})
 
@@ -191,6 +193,8 @@ class GuardedEvents:
             return QUIET, frozenset()
         reached = self.program.callgraph.reached(view.key, call)
         below = {e.kind for target in reached for e in self.program.does(target)}
+        if not reached:
+            below.add(OPAQUE)
         if any(delta.drops for target in reached for delta in self.program.locksets.record(target).changes):
             below.add("unlock")
         return CALL, frozenset(below)

@@ -137,7 +137,9 @@ def _ancestors(node: Node) -> Iterator[Node]:
 
 def _callee(f: CFunction, statement: Node) -> str:
     """The function that a statement calls, where it does nothing else."""
-    call = statement.named_children[0] if statement.type == "expression_statement" and statement.named_children else None
+    call = (
+        statement.named_children[0] if statement.type == "expression_statement" and statement.named_children else None
+    )
     if call is None or call.type != "call_expression":
         return ""
     name = call.child_by_field_name("function")
@@ -233,9 +235,7 @@ def _neighbours(statement: Node) -> list[Node]:
 def _replaced(f: CFunction, operator: str, node: Node, new: bytes, *guilty: Node) -> Recipe:
     lines = _lines(*(guilty or (node,)))
     new += b"\n" * (f.text(node).count(b"\n") - new.count(b"\n"))
-    return Recipe(
-        operator, f.name, f.source, applied(f.source, [(node.start_byte, node.end_byte, new)]), lines, lines
-    )
+    return Recipe(operator, f.name, f.source, applied(f.source, [(node.start_byte, node.end_byte, new)]), lines, lines)
 
 
 # --- mutants
@@ -476,8 +476,11 @@ def _independent(f: CFunction, one: Node, other: Node) -> bool:
     for i in (0, 1):
         # a local that is given a constant or another local, and anything that does not know of either
         words = set(texts[i])
-        if plain[i] and sets[i] and words <= locals_ | {w for w in words if w.isupper()} and b">" not in f.text(
-            (one, other)[i]
+        if (
+            plain[i]
+            and sets[i]
+            and words <= locals_ | {w for w in words if w.isupper()}
+            and b">" not in f.text((one, other)[i])
         ):
             taken = re.search(rb"&\s*(" + b"|".join(words) + rb")\b", f.text(f.body)) if words else None
             return not words & set(texts[1 - i]) and not taken and b"." not in f.text((one, other)[i])
@@ -615,7 +618,9 @@ def _address(node: Node) -> bool:
 
 def _declares(node: Node) -> bool:
     """Whether a name stands where it is declared, without a value."""
-    above = next((a for a in _ancestors(node) if a.type in ("declaration", "init_declarator", "compound_statement")), node)
+    above = next(
+        (a for a in _ancestors(node) if a.type in ("declaration", "init_declarator", "compound_statement")), node
+    )
     return above.type == "declaration"
 
 

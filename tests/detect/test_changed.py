@@ -128,7 +128,7 @@ def test_the_order_of_a_lock_and_what_it_covers() -> None:
     after = "void run(struct dev *d) { mutex_lock(&d->lock); mutex_unlock(&d->lock); settle(d); }"
     (found,) = changes(before, after)
     assert found.kind == "moved"
-    assert found.says() == "unlock mutex_unlock(&d->lock): now on the other side of call settle(d)"
+    assert found.says() == "unlock mutex_unlock(&d->lock): now before call settle(d)"
 
 
 def test_the_order_of_a_wake_up_and_of_what_the_sleeper_tests() -> None:

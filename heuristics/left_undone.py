@@ -1,0 +1,62 @@
+"""A function leaves undone what others wait for: a wake-up, the end of I/O, work that it queued, a barrier.
+
+Why it hangs
+    Who sleeps goes on when somebody else has done his part: woken him, ended the request, queued the work, written in the
+    order that he reads in. A condition or an exit that is put before that part, a call that is taken away, or a wait in
+    front of it can leave him asleep.
+Reported when
+    such a part is gone from a function that both sides have, is done under more conditions than before, or only after a
+    wait; and nothing that is new in that function does the same. It rests on the difference alone, so it is a comment.
+Not reported
+    Parts that another call does now; functions that call something new that cannot be read; what `lost-wakeup` replays.
+Known gaps
+    Whether the new condition can fail while somebody waits.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.detect.obligations import Obligation, undone
+from reviewbot.replay.circles import words
+from reviewbot.rule import Candidate, Diff, Rule, Scene, Version, Words
+
+UNPROVEN = "no model says whether somebody waits for it then"
+
+
+class LeftUndone(Rule[Obligation]):
+    """See the head of the file."""
+
+    id = "left-undone"
+    guarantee = "nobody sleeps without a waker"
+    checked = "what others wait for"
+
+    def check(self, diff: Diff) -> Iterator[Candidate[Obligation]]:
+        if diff.reverse:
+            return
+        for found in undone(diff.before.program, diff.after.program, diff.code.changes):
+            yield from self.candidate(
+                diff,
+                found,
+                message(found),
+                Words(claim=f"{message(found).capitalize()}."),
+                after=[found.at],
+                before=[found.at],
+                object=found.object or found.what,
+                facts=found.parts,
+                related=[found.sleeper] if found.sleeper else [],
+            )
+
+    def scenes(self, candidate: Candidate[Obligation], side: Version) -> Iterable[Scene]:
+        yield Scene(name="left undone", missing=UNPROVEN)
+
+
+def message(found: Obligation) -> str:
+    """What the patch leaves undone, in one phrase."""
+    function = f"{found.function}()"
+    if found.how == "late":
+        said = f"{function} calls {found.what} only after {found.past} now"
+    elif found.how == "guarded":
+        said = f"{function} calls {found.what} only if {' && '.join(found.gained)} now"
+    else:
+        said = f"{function} does not call {found.what} any more"
+    sleeper = f", for which {found.sleeper.function}() waits" if found.sleeper is not None and found.object else ""
+    return said + (sleeper or (f", which wakes or queues {words(found.object)}" if found.object else ""))

@@ -1,0 +1,138 @@
+"""What a function owes to others and may not do any more: a wake-up, the end of I/O, a work item that is queued, a barrier.
+
+Somebody waits for it without a time limit, or waits for the I/O that it belongs to. What is found here rests on the
+difference of the two versions alone and is not replayed: it is shown to whoever reviews, and never said aloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reviewbot.analysis.events.kinds import Finish, Queue, Wait, Wake
+from reviewbot.analysis.program.program import Program
+from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, Changed
+from reviewbot.detect.guarded import BARRIER, CALL, END, OPAQUE, QUEUE, WAIT, WAKE, GuardedEvent
+from reviewbot.function_key import FunctionKey
+from reviewbot.types import Place, Value
+
+_DISCHARGES = frozenset({"wake", "finish", "queue"})
+"""Kinds of effects that others wait for."""
+_WAITS = frozenset({"wait", "flush"})
+
+
+class Obligation(Value, frozen=True):
+    """Something that a function did for others and may leave undone since a change.
+
+    how: gone, guarded (done under more conditions), late (only after a wait). score: 0 to 1, from what is known of those
+    who wait; parts: what it is made of.
+    """
+
+    key: FunctionKey
+    how: str
+    op: str
+    """wake, end I/O, queue, barrier; call where it is done in a callee."""
+    what: str
+    """The call as it is written."""
+    at: Place
+    object: str = ""
+    """What is woken or queued; empty where it is not known, or all of it is in a callee."""
+    gained: tuple[str, ...] = ()
+    """Conditions under which alone it is done now."""
+    past: str = ""
+    """The wait that it comes after now."""
+    sleeper: Place | None = None
+    score: float = 0.0
+    parts: tuple[str, ...] = ()
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return self.at.function
+
+
+def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Obligation]:
+    """What is owed and may be left undone, by functions that both sides have.
+
+    Nothing is said of a function that calls something new which cannot be read: that may do it.
+    """
+    new = {(c.event.op, c.event.callee) for c in changes if c.kind == NEW}
+    unread = {c.anchor for c in changes if c.kind == NEW and OPAQUE in c.event.below}
+    sleepers = _Sleepers(after)
+    seen: set[tuple[FunctionKey, str, str]] = set()
+    for change in changes:
+        key = change.anchor
+        if key in unread or key not in after.names.functions or key not in before.names.functions:
+            continue
+        for event in (change.event, *change.also):
+            how = _how(change, event)
+            if not how or (how == "gone" and _made_up(before, after, key, event, new)):
+                continue
+            if (key, event.op, event.callee) not in seen:
+                seen.add((key, event.op, event.callee))
+                yield _obligation(change, event, how, sleepers)
+
+
+def _how(change: Changed, event: GuardedEvent) -> str:
+    """In which way something owed is left undone; empty where it is not, or nothing is owed."""
+    direct = event.op in (WAKE, END, QUEUE, BARRIER)
+    below = event.op == CALL and bool(event.below & _DISCHARGES)
+    if not (direct or below):
+        return ""
+    if change.kind == GONE:
+        return "gone"
+    if change.kind == GUARD and change.gained and not change.lost and direct:
+        return "guarded"
+    if change.kind == MOVED and change.later and change.past is not None and below:
+        past = change.past
+        return "late" if past.op == WAIT or past.below & _WAITS else ""
+    return ""
+
+
+def _made_up(before: Program, after: Program, key: FunctionKey, event: GuardedEvent, new: set[tuple[str, str]]) -> bool:
+    """Whether something else does it now: the same call in another place, or another call with the same effects."""
+    if (event.op, event.callee) in new:
+        return True
+    if event.op == BARRIER:
+        return any(op == BARRIER for op, _ in new)
+    was, now = ({(e.kind, e.object) for e in p.does(key) if e.kind in _DISCHARGES} for p in (before, after))
+    return event.op == CALL and was <= now
+
+
+class _Sleepers:
+    """Who sleeps on what, without a time limit."""
+
+    def __init__(self, program: Program) -> None:
+        self._found: dict[str, Wait] = {}
+        for _, wait in program.all(Wait):
+            if not wait.timeout:
+                for object_ in (wait.object, *(read.partition(" & ")[0] for read in wait.reads)):
+                    self._found.setdefault(object_, wait)
+
+    def of(self, object_: str) -> Place | None:
+        """Where somebody sleeps on an object."""
+        wait = self._found.get(object_)
+        return wait.at if wait is not None else None
+
+
+def _obligation(change: Changed, event: GuardedEvent, how: str, sleepers: _Sleepers) -> Obligation:
+    objects = [
+        f.work if isinstance(f, Queue) else f.object for f in event.facts if isinstance(f, Wake | Queue | Finish)
+    ]
+    object_ = objects[0] if objects else ""
+    sleeper = sleepers.of(object_) if object_ else None
+    parts = {"what is owed is known by name": 0.3 if event.op != CALL else 0.2, f"it is {how}": 0.2}
+    if sleeper is not None or event.op in (END, BARRIER):
+        parts["somebody is known to wait for it"] = 0.3
+    return Obligation(
+        key=change.anchor,
+        how=how,
+        op=event.op,
+        what=event.text or event.words,
+        at=change.places[0] if event is change.event else event.at,
+        object=object_,
+        gained=tuple(sorted(map(str, change.gained))),
+        past=change.past.text or change.past.words if change.past is not None else "",
+        sleeper=sleeper,
+        score=round(sum(parts.values()), 2),
+        parts=tuple(parts),
+    )
