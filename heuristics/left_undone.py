@@ -16,7 +16,6 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.detect.obligations import Obligation, undone
-from reviewbot.replay.circles import words
 from reviewbot.rule import Candidate, Diff, Rule, Scene, Version, Words
 
 UNPROVEN = "no model says whether somebody waits for it then"
@@ -33,11 +32,12 @@ class LeftUndone(Rule[Obligation]):
         if diff.reverse:
             return
         for found in undone(diff.before.program, diff.after.program, diff.code.changes):
+            condition = f" if {' && '.join(found.gained)}" if found.gained else ""
             yield from self.candidate(
                 diff,
                 found,
                 message(found),
-                Words(claim=f"{message(found).capitalize()}."),
+                Words(claim=f"{message(found)}: {found.what}{condition}."),
                 after=[found.at],
                 before=[found.at],
                 object=found.object or found.what,
@@ -51,12 +51,18 @@ class LeftUndone(Rule[Obligation]):
 
 def message(found: Obligation) -> str:
     """What the patch leaves undone, in one phrase."""
-    function = f"{found.function}()"
-    if found.how == "late":
-        said = f"{function} calls {found.what} only after {found.past} now"
-    elif found.how == "guarded":
-        said = f"{function} calls {found.what} only if {' && '.join(found.gained)} now"
-    else:
-        said = f"{function} does not call {found.what} any more"
-    sleeper = f", for which {found.sleeper.function}() waits" if found.sleeper is not None and found.object else ""
-    return said + (sleeper or (f", which wakes or queues {words(found.object)}" if found.object else ""))
+    function, call = f"{found.function}()", called(found.what)
+    said = {
+        "late": f"{function} calls {call} only after {called(found.past)} now",
+        "guarded": f"{function} calls {call} under one more condition",
+        "gone": f"{function} does not call {call} any more",
+    }[found.how]
+    return said + (
+        f", for which {found.sleeper.function}() waits" if found.sleeper is not None and found.object else ""
+    )
+
+
+def called(text: str) -> str:
+    """A call in a sentence: without its arguments."""
+    name, opening, _ = text.partition("(")
+    return f"{name}()" if opening else name

@@ -80,8 +80,8 @@ class Changed(NamedTuple):
         changed = self.lost | self.gained
         events = [e for e in (self.after, self.before) if e is not None]
         if self.kind in (NEW, GONE):
-            changed |= {literal for e in events for literal, _ in e.branches[-1:]}
-        tests = [Place(e.at.file, line, e.at.function) for e in events for lit, line in e.branches if lit in changed]
+            changed |= {branch.literal for e in events for branch in e.branches[-1:]}
+        tests = [Place(e.at.file, b.line, e.at.function) for e in events for b in e.branches if b.literal in changed]
         return tuple(dict.fromkeys((*(e.at for e in events), *tests)))
 
     @property
@@ -91,25 +91,26 @@ class Changed(NamedTuple):
         best = min(_weight(e) for e in events)
         return best, {MOVED: 0, GONE: 1, NEW: 1, GUARD: 1, OTHER: 2}[self.kind], self.event.at.line
 
+    def written(self, conditions: Guard) -> tuple[str, ...]:
+        """Conditions that came or went as they are written, the outermost first."""
+        branches = [b for event in (self.before, self.after) if event is not None for b in event.branches]
+        return tuple(dict.fromkeys(b.text for b in branches if b.literal in conditions))
+
     def says(self) -> str:
         """The change as a phrase."""
         event = self.event
         if self.kind == GUARD:
-            parts = [f"only if {_and(self.gained)}"] if self.gained else []
-            parts += [f"no longer only if {_and(self.lost)}"] if self.lost else []
+            parts = [f"only if {' && '.join(self.written(self.gained))}"] if self.gained else []
+            parts += [f"no longer only if {' && '.join(self.written(self.lost))}"] if self.lost else []
             more = f" (and {len(self.also)} more)" if self.also else ""
             return f"{event}{more}: {', '.join(parts)}"
         if self.kind == MOVED and self.past is not None:
             return f"{event}: now {'after' if self.later else 'before'} {self.past}"
         if self.kind == OTHER and self.before is not None:
             return f"{event}: was {self.before}"
-        near = [literal for literal, _ in event.branches][-MAX_CONDITIONS_SHOWN:]
-        under = f" if {_and(near)}" if near else ""
+        near = [branch.text for branch in event.branches][-MAX_CONDITIONS_SHOWN:]
+        under = f" if {' && '.join(dict.fromkeys(near))}" if near else ""
         return f"{event}{under}" + (" && ..." if len(near) < len(event.guard) else "")
-
-
-def _and(literals: Iterable[Literal]) -> str:
-    return " && ".join(sorted(map(str, literals)))
 
 
 def _weight(event: GuardedEvent) -> int:
@@ -256,8 +257,8 @@ def _with(event: GuardedEvent, words: Mapping[str, str]) -> GuardedEvent:
             text = text.replace(old, new)
         return text
 
-    branches = tuple((Literal(put(literal.value), literal.signs), line) for literal, line in event.branches)
-    return event._replace(words=put(event.words), branches=branches, guard=frozenset(lit for lit, _ in branches))
+    branches = tuple(b._replace(literal=Literal(put(b.literal.value), b.literal.signs)) for b in event.branches)
+    return event._replace(words=put(event.words), branches=branches, guard=frozenset(b.literal for b in branches))
 
 
 def _renamed_locals(before: Body, after: Body) -> dict[str, str]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from reviewbot.analysis.code.canonical import Canonical, Literal, Spot
+from reviewbot.analysis.code.dominance import spell
 from reviewbot.analysis.code.expr import MINUS, PLUS, ZERO, bare, show, sign
 from reviewbot.analysis.code.identity import Scope, scope
 from reviewbot.analysis.events.kinds import Site
@@ -50,6 +51,17 @@ _TESTS = KERNEL.error_test | KERNEL.error_or_null_test | KERNEL.error_value
 """Calls that only say what a value is."""
 
 
+class Branch(NamedTuple):
+    """A condition under which something is done: its canonical words, its line, and how it is written there."""
+
+    literal: Literal
+    line: int
+    text: str
+
+
+Branches = tuple[Branch, ...]
+
+
 class GuardedEvent(NamedTuple):
     """One thing that a function does.
 
@@ -67,7 +79,7 @@ class GuardedEvent(NamedTuple):
     at: Place
     way: tuple[Spot, ...]
     """Where it stands: in the function, then in each helper that is read in its place."""
-    branches: tuple[tuple[Literal, int], ...] = ()
+    branches: Branches = ()
     """The conditions of the guard, with the lines where they stand, the nearest last."""
     below: frozenset[str] = frozenset()
     """Kinds of effects that a call has through its callees."""
@@ -125,9 +137,7 @@ class GuardedEvents:
         merged = {reading.words.name(name) for name in reading.words.merged}
         return tuple(e._replace(below=MERGED) if e.op == SET and e.callee in merged else e for e in found)
 
-    def _of(
-        self, reading: _Reading, guard: Guard, branches: tuple[tuple[Literal, int], ...], way: tuple[Spot, ...]
-    ) -> Iterator[GuardedEvent]:
+    def _of(self, reading: _Reading, guard: Guard, branches: Branches, way: tuple[Spot, ...]) -> Iterator[GuardedEvent]:
         view, words, conditions, stack = reading.view, reading.words, reading.conditions, reading.stack
         calls = iter(view.made)
         sites: dict[tuple[int, str], tuple[Site, ...]] = {}
@@ -322,17 +332,17 @@ class _Conditions:
     def __init__(self, view: View, words: Canonical) -> None:
         self._view, self._words = view, words
         self._blocks = view.body.function.blocks
-        self._memo: dict[int, tuple[Guard, tuple[tuple[Literal, int], ...]]] = {}
+        self._memo: dict[int, tuple[Guard, Branches]] = {}
 
-    def of(self, block: int) -> tuple[Guard, tuple[tuple[Literal, int], ...]]:
+    def of(self, block: int) -> tuple[Guard, Branches]:
         """What holds in a block, and the lines where it is tested, the nearest last."""
         found = self._memo.get(block)
         if found is None:
-            lines: dict[Literal, int] = {}
+            branches: dict[Literal, Branch] = {}
             for source, when, taken in self._view.dominance.tests(block):
                 for literal in self._literals(source, when, taken):
-                    lines.setdefault(literal, self._line(source, when))
-            found = self._memo[block] = frozenset(lines), tuple(reversed(lines.items()))
+                    branches.setdefault(literal, Branch(literal, self._line(source, when), _written(when, taken)))
+            found = self._memo[block] = frozenset(branches), tuple(reversed(branches.values()))
         return found
 
     def _literals(self, source: int, when: Expr, taken: bool) -> frozenset[Literal]:
@@ -342,9 +352,7 @@ class _Conditions:
         block = self._blocks[source]
         return next((e.line for e in block.edges if e.when is when and e.line), block.line)
 
-    def leaves(
-        self, number: int, guard: Guard, branches: tuple[tuple[Literal, int], ...], way: tuple[Spot, ...]
-    ) -> Iterator[GuardedEvent]:
+    def leaves(self, number: int, guard: Guard, branches: Branches, way: tuple[Spot, ...]) -> Iterator[GuardedEvent]:
         """The ways out of the loops that a block is in."""
         loops = [loop for loop in self._view.dominance.loops if number in loop]
         for edge in self._blocks[number].edges:
@@ -354,5 +362,13 @@ class _Conditions:
             line = edge.line or self._blocks[number].line
             words = " && ".join(sorted(map(str, literals)))
             spot = Spot(number, len(self._blocks[number].events))
-            lines = (*branches, *((literal, line) for literal in literals))
-            yield GuardedEvent(LEAVE, "", words, guard | literals, self._view.place(line), (*way, spot), lines)
+            text = _written(edge.when, edge.taken) if edge.when is not None else ""
+            lines = (*branches, *(Branch(literal, line, text) for literal in literals))
+            at = self._view.place(line)
+            yield GuardedEvent(LEAVE, "", words, guard | literals, at, (*way, spot), lines, text="the loop")
+
+
+def _written(when: Expr, taken: bool) -> str:
+    """A condition that holds, as it is written: `x->busy`, `!x->busy`, `!(a == b)`."""
+    text = spell(when, taken)
+    return f"!{text[2:-1]}" if text.startswith("!(") and " " not in text else text

@@ -11,12 +11,28 @@ from collections.abc import Iterator, Sequence
 from reviewbot.analysis.events.kinds import Finish, Queue, Wait, Wake
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, Changed
-from reviewbot.detect.guarded import BARRIER, CALL, END, OPAQUE, QUEUE, WAIT, WAKE, GuardedEvent
+from reviewbot.detect.guarded import (
+    BARRIER,
+    CALL,
+    END,
+    LEAVE,
+    OPAQUE,
+    QUEUE,
+    RETURN,
+    SUBMIT,
+    WAIT,
+    WAKE,
+    GuardedEvent,
+    GuardedEvents,
+)
 from reviewbot.function_key import FunctionKey
+from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Value
 
 _DISCHARGES = frozenset({"wake", "finish", "queue"})
 """Kinds of effects that others wait for."""
+_KIN = {END: (END, SUBMIT, QUEUE), QUEUE: (END, QUEUE), WAKE: (WAKE,)}
+"""What discharges the same obligation: I/O that is handed on is ended by others."""
 _WAITS = frozenset({"wait", "flush"})
 
 
@@ -57,7 +73,7 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
     """
     new = {(c.event.op, c.event.callee) for c in changes if c.kind == NEW}
     unread = {c.anchor for c in changes if c.kind == NEW and OPAQUE in c.event.below}
-    sleepers = _Sleepers(after)
+    sleepers, events = _Sleepers(after), GuardedEvents(after)
     seen: set[tuple[FunctionKey, str, str]] = set()
     for change in changes:
         key = change.anchor
@@ -66,6 +82,8 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
         for event in (change.event, *change.also):
             how = _how(change, event)
             if not how or (how == "gone" and _made_up(before, after, key, event, new)):
+                continue
+            if how == "guarded" and _instead(change, event, changes, events.of(key)):
                 continue
             if (key, event.op, event.callee) not in seen:
                 seen.add((key, event.op, event.callee))
@@ -96,6 +114,24 @@ def _made_up(before: Program, after: Program, key: FunctionKey, event: GuardedEv
         return any(op == BARRIER for op, _ in new)
     was, now = ({(e.kind, e.object) for e in p.does(key) if e.kind in _DISCHARGES} for p in (before, after))
     return event.op == CALL and was <= now
+
+
+def _instead(change: Changed, event: GuardedEvent, changes: Sequence[Changed], now: Sequence[GuardedEvent]) -> bool:
+    """Whether something can be done in its place where a new condition does not hold: something that is new there, or
+    another thing of its kind that was done before."""
+    new = {c.event.words for c in changes if c.kind == NEW and c.anchor == change.anchor}
+    for literal in change.gained:
+        if literal.value.partition("(")[0] in KERNEL.words["asks_for_sleepers"]:
+            return True  # done by the last one, or where anybody sleeps
+        where = {lit.value: lit.signs for lit in change.event.guard - change.gained}
+        where[literal.value] = where.get(literal.value, 7) & ~literal.signs
+        for other in now:
+            if other.words == event.words or other.op in (RETURN, LEAVE):
+                continue
+            kin = other.words in new or (other.op in _KIN.get(event.op, ()) or bool(other.below & _DISCHARGES))
+            if kin and all(where.get(lit.value, 7) & lit.signs for lit in other.guard):
+                return True
+    return False
 
 
 class _Sleepers:
@@ -130,7 +166,7 @@ def _obligation(change: Changed, event: GuardedEvent, how: str, sleepers: _Sleep
         what=event.text or event.words,
         at=change.places[0] if event is change.event else event.at,
         object=object_,
-        gained=tuple(sorted(map(str, change.gained))),
+        gained=change.written(change.gained),
         past=change.past.text or change.past.words if change.past is not None else "",
         sleeper=sleeper,
         score=round(sum(parts.values()), 2),

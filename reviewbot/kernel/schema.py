@@ -360,6 +360,7 @@ Role = Literal[
     "gives",
     "known_flags",
     "barrier",
+    "asks_for_sleepers",
 ]
 """What a single name is looked for as."""
 

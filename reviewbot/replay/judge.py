@@ -180,10 +180,19 @@ def _searched(scene: Scene) -> SearchResult:
     return check(scene.model(), LIMITS, confirm=WHOLE)
 
 
+def _function(verdict: Verdict) -> tuple[str, str]:
+    return verdict.finding.at.file, verdict.finding.at.function
+
+
 def settle(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts as they are shown: the proven ones first; a rule that was wrong too often may only comment."""
+    """The verdicts as they are shown: the proven ones first; a rule that was wrong too often may only comment.
+
+    What could not be settled is left out where something is proven of the same function.
+    """
     order = list(Outcome)
     out = []
+    proven = {_function(v) for v in verdicts if v.outcome in PROVEN}
+    verdicts = [v for v in verdicts if v.outcome is not Outcome.INCONCLUSIVE or _function(v) not in proven]
     for verdict in sorted(verdicts, key=lambda v: (order.index(v.outcome), v.finding.patch, v.finding.at)):
         if verdict.outcome is Outcome.CONFIRMED and not precision.may_nack(verdict.finding.rule):
             reason = f"{verdict.finding.rule} was right too seldom to be said aloud"

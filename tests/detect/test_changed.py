@@ -103,7 +103,7 @@ def test_a_condition_is_one_change_of_all_that_stands_under_it() -> None:
     before = "void run(struct dev *d) { settle(d); wake_up(&d->wait); }"
     after = "void run(struct dev *d) {\nif (d->mode)\nreturn;\nsettle(d);\nwake_up(&d->wait); }"
     (guard,) = changes(before, after)
-    assert guard.says() == "wake wake_up(&d->wait) (and 1 more): only if !$dev.mode"
+    assert guard.says() == "wake wake_up(&d->wait) (and 1 more): only if !d->mode"
     first = HEAD.count("\n") + 1
     assert [at.line - first for at in guard.places] == [4, 0, 1]  # the call after, before, and the test
 
@@ -112,15 +112,15 @@ def test_an_exit_with_another_value_is_told_beside_what_it_leaves_out() -> None:
     before = "int run(struct dev *d) { settle(d); return 0; }"
     after = "int run(struct dev *d) { if (d->mode) return -1; settle(d); return 0; }"
     assert told(before, after) == [
-        "guard call settle(d) (and 1 more): only if !$dev.mode",
-        "new return -1 if $dev.mode",
+        "guard call settle(d) (and 1 more): only if !d->mode",
+        "new return -1 if d->mode",
     ]
 
 
 def test_a_condition_that_went_is_seen_the_other_way_round() -> None:
     before = "void run(struct dev *d) { if (d->mode) wake_up(&d->wait); }"
     after = "void run(struct dev *d) { wake_up(&d->wait); }"
-    assert told(before, after) == ["guard wake wake_up(&d->wait): no longer only if $dev.mode"]
+    assert told(before, after) == ["guard wake wake_up(&d->wait): no longer only if d->mode"]
 
 
 def test_the_order_of_a_lock_and_what_it_covers() -> None:
@@ -161,7 +161,7 @@ def test_done_once_where_it_was_done_twice() -> None:
 def test_a_loop_that_ends_under_another_condition() -> None:
     before = "void run(struct dev *d) { while (d->busy) { settle(d); if (d->mode) break; } }"
     after = "void run(struct dev *d) { while (d->busy) { settle(d); } }"
-    assert "gone leave $dev.mode if $dev.busy && $dev.mode" in told(before, after)
+    assert "gone leave the loop if d->busy && d->mode" in told(before, after)
 
 
 def test_a_function_that_cannot_be_read_has_no_difference() -> None:
