@@ -29,7 +29,8 @@ from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Value
 
-_DISCHARGES = frozenset({"wake", "finish", "queue"})
+_EFFECTS = {WAKE: "wake", END: "finish", QUEUE: "queue"}
+_DISCHARGES = frozenset(_EFFECTS.values())
 """Kinds of effects that others wait for."""
 _KIN = {END: (END, SUBMIT, QUEUE), QUEUE: (END, QUEUE), WAKE: (WAKE,)}
 """What discharges the same obligation: I/O that is handed on is ended by others."""
@@ -71,7 +72,6 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
 
     Nothing is said of a function that calls something new which cannot be read: that may do it.
     """
-    new = {(c.event.op, c.event.callee) for c in changes if c.kind == NEW}
     unread = {c.anchor for c in changes if c.kind == NEW and OPAQUE in c.event.below}
     sleepers, events = _Sleepers(after), GuardedEvents(after)
     seen: set[tuple[FunctionKey, str, str]] = set()
@@ -81,7 +81,7 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
             continue
         for event in (change.event, *change.also):
             how = _how(change, event)
-            if not how or (how == "gone" and _made_up(before, after, key, event, new)):
+            if not how or (how == "gone" and _made_up(before, after, key, event, changes)):
                 continue
             if how == "guarded" and _instead(change, event, changes, events.of(key)):
                 continue
@@ -106,14 +106,18 @@ def _how(change: Changed, event: GuardedEvent) -> str:
     return ""
 
 
-def _made_up(before: Program, after: Program, key: FunctionKey, event: GuardedEvent, new: set[tuple[str, str]]) -> bool:
+def _made_up(
+    before: Program, after: Program, key: FunctionKey, event: GuardedEvent, changes: Sequence[Changed]
+) -> bool:
     """Whether something else does it now: the same call in another place, or another call with the same effects."""
-    if (event.op, event.callee) in new:
+    new = [c for c in changes if c.kind == NEW]
+    if any((c.event.op, c.event.callee) == (event.op, event.callee) for c in new):
         return True
-    if event.op == BARRIER:
-        return any(op == BARRIER for op, _ in new)
+    if event.op != CALL:
+        kind = _EFFECTS.get(event.op, "")
+        return any(c.event.op == event.op or kind in c.event.below for c in new if c.anchor == key)
     was, now = ({(e.kind, e.object) for e in p.does(key) if e.kind in _DISCHARGES} for p in (before, after))
-    return event.op == CALL and was <= now
+    return was <= now
 
 
 def _instead(change: Changed, event: GuardedEvent, changes: Sequence[Changed], now: Sequence[GuardedEvent]) -> bool:
