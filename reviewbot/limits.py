@@ -140,6 +140,8 @@ MAX_EDGES_OF_LOCK = 200
 """Waits under one lock that are looked at again where a provider takes that lock now."""
 MAX_PROVIDERS = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
+MAX_ALTERNATIVES = 4
+"""Providers of one thing that are tried one after the other where one is enough: the nearest ones to the lock."""
 MAX_CALLS_ABOVE_WAKE = 6
 """How far above a write or wake-up a function still counts as one that does it."""
 MAX_ANNOUNCER_STATES = 6_000

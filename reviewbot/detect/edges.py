@@ -68,6 +68,8 @@ class Circle(Value, frozen=True):
     """Class of the lock that is waited for, where it is one."""
     holder: Actor
     providers: tuple[Actor, ...]
+    others: tuple[Actor, ...] = ()
+    """Who may be the provider as well, where one is enough."""
     writer: Actor | None = None
     """Who asks for the lock for write, where holder and providers only read."""
     also: tuple[tuple[str, str], ...] = ()

@@ -16,7 +16,7 @@ from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, OTHER, Changed
 from reviewbot.detect.edges import Circle, Edge, edges
 from reviewbot.detect.providers import providers
-from reviewbot.detect.waitfor import close
+from reviewbot.detect.waitfor import close, closings
 from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_EDGES_OF_LOCK
 from reviewbot.types import Cut
@@ -34,9 +34,9 @@ def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
             yield edge
         elif (edge.key, edge.pair) not in seen:
             seen.add((edge.key, edge.pair))
-            circle = close(after, edge)
-            if isinstance(circle, Circle) and not _closed_before(before, edge):
-                yield circle
+            found = [*closings(after, edge)]
+            if found and not _closed_before(before, edge):
+                yield from found
 
 
 def _edges(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Edge | Cut]:

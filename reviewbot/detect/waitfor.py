@@ -25,11 +25,13 @@ from reviewbot.detect.providers import barred, chosen, lock_class, providers, wa
 from reviewbot.detect.sure import doubtful
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
+from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
 from reviewbot.types import Cut, Place
 
 HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
+ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq")
+"""Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
 _WORD = re.compile(r"\w+")
 Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
@@ -65,9 +67,7 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
                 had = _pairs(before, files) if had is None else had
                 if edge.pair in had:
                     continue
-            circle = close(after, edge)
-            if circle is not None:
-                yield circle
+            yield from closings(after, edge)
 
 
 def _meant(program: Program, edge: Edge) -> bool:
@@ -81,9 +81,26 @@ def _pairs(program: Program, files: set[str]) -> set[Pair]:
     return {e.pair for file in files for k in program.functions(file) for e in providers(program).edges(k)}
 
 
+def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
+    """The wait cycles that an edge closes, one for each provider that may be the other half; see `close`."""
+    circle = close(program, edge)
+    if not isinstance(circle, Circle) or not circle.providers or circle.kind not in ONE_IS_ENOUGH:
+        if circle is not None:
+            yield circle
+        return
+    roots: set[tuple[FunctionKey, FunctionKey]] = set()
+    for actor in (*circle.providers, *circle.others):
+        if (actor.root, actor.chain[-1]) not in roots and len(roots) < MAX_ALTERNATIVES:
+            roots.add((actor.root, actor.chain[-1]))
+            yield msgspec.structs.replace(circle, providers=(actor,), others=())
+
+
 def close(program: Program, edge: Edge) -> Circle | Cut | None:
     """The wait cycle that an edge of `program` closes; None where somebody can end the wait without the lock, or where it
-    is too doubtful: each `return None` is one such reason. A cut where too many would have to be asked."""
+    is too doubtful: each `return None` is one such reason. A cut where too many would have to be asked.
+
+    Where one provider is enough, it is the one that is fewest calls from the lock; `others` has the rest.
+    """
     found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
@@ -115,6 +132,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
         return None
     if effect.kind != "lock" and len(wanting) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
+    others = () if every else tuple(wanting[1:])
     actors = tuple(actors) if every else (wanting[0],)
     writer = None
     if lock.mode == "r" and all(wants(program, a.root, lock.lock) <= {"r"} for a in actors):
@@ -133,6 +151,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
         wait_class=lock_class(program, effect.object) if effect.kind == "lock" else "",
         holder=holder,
         providers=actors,
+        others=others,
         writer=writer,
         also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
         reads=edge.reads,

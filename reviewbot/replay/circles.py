@@ -35,8 +35,10 @@ def found(diff: Diff) -> list[Circle]:
         have = diff.__dict__["circles"] = []
         programs = diff.before.program, diff.after.program
         both = chain(circles(*programs, touched(diff)), closed(*programs, diff.code.changes))
+        edges = set()
         for circle in diff.noting(both):
-            if len(have) == MAX_WAIT_CYCLES:
+            edges.add((circle.holder, circle.lock, circle.object))
+            if len(edges) > MAX_WAIT_CYCLES:
                 diff.cuts[Cut("circles of waits of a change", MAX_WAIT_CYCLES)] = None
                 break
             have.append(circle)
