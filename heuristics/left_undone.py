@@ -1,4 +1,4 @@
-"""A function leaves undone what others wait for: a wake-up, the end of I/O, work that it queued, a barrier.
+"""A function leaves undone what others wait for: a wake-up, the end of I/O, queued work, a barrier, an unlock.
 
 Why it hangs
     Who sleeps goes on when somebody else has done his part: woken him, ended the request, queued the work, written in the
@@ -8,7 +8,8 @@ Reported when
     such a part is gone from a function that both sides have, is done under more conditions than before, or only after a
     wait; and nothing that is new in that function does the same. It rests on the difference alone, so it is a comment.
 Not reported
-    Parts that another call does now; functions that call something new that cannot be read; what `lost-wakeup` replays.
+    Parts that another call does now; functions that call something new that cannot be read; what is proven by another
+    rule in the same function.
 Known gaps
     Whether the new condition can fail while somebody waits.
 """

@@ -1,4 +1,4 @@
-"""What a function owes to others and may not do any more: a wake-up, the end of I/O, a work item that is queued, a barrier.
+"""What a function owes to others and may not do any more: a wake-up, the end of I/O, queued work, a barrier, an unlock.
 
 Somebody waits for it without a time limit, or waits for the I/O that it belongs to. What is found here rests on the
 difference of the two versions alone and is not replayed: it is shown to whoever reviews, and never said aloud.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reviewbot.analysis.events.kinds import Finish, Queue, Wait, Wake
+from reviewbot.analysis.events.kinds import Finish, Lock, Queue, Unlock, Wait, Wake
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, Changed
 from reviewbot.detect.guarded import (
@@ -16,10 +16,12 @@ from reviewbot.detect.guarded import (
     CALL,
     END,
     LEAVE,
+    LOCK,
     OPAQUE,
     QUEUE,
     RETURN,
     SUBMIT,
+    UNLOCK,
     WAIT,
     WAKE,
     GuardedEvent,
@@ -32,7 +34,7 @@ from reviewbot.types import Place, Value
 _EFFECTS = {WAKE: "wake", END: "finish", QUEUE: "queue"}
 _DISCHARGES = frozenset(_EFFECTS.values())
 """Kinds of effects that others wait for."""
-_KIN = {END: (END, SUBMIT, QUEUE), QUEUE: (END, QUEUE), WAKE: (WAKE,)}
+_KIN = {END: (END, SUBMIT, QUEUE), QUEUE: (END, QUEUE), WAKE: (WAKE,), UNLOCK: (UNLOCK,)}
 """What discharges the same obligation: I/O that is handed on is ended by others."""
 _WAITS = frozenset({"wait", "flush"})
 
@@ -47,7 +49,7 @@ class Obligation(Value, frozen=True):
     key: FunctionKey
     how: str
     op: str
-    """wake, end I/O, queue, barrier; call where it is done in a callee."""
+    """wake, end I/O, queue, barrier, unlock; call where it is done in a callee."""
     what: str
     """The call as it is written."""
     at: Place
@@ -83,6 +85,8 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
             how = _how(change, event)
             if not how or (how == "gone" and _made_up(before, after, key, event, changes)):
                 continue
+            if how == "guarded" and event.op == UNLOCK and _locked_anew(event, key, changes):
+                continue
             if how == "guarded" and _instead(change, event, changes, events.of(key)):
                 continue
             if (key, event.op, event.callee) not in seen:
@@ -92,7 +96,7 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
 
 def _how(change: Changed, event: GuardedEvent) -> str:
     """In which way something owed is left undone; empty where it is not, or nothing is owed."""
-    direct = event.op in (WAKE, END, QUEUE, BARRIER)
+    direct = event.op in (WAKE, END, QUEUE, BARRIER, UNLOCK)
     below = event.op == CALL and bool(event.below & _DISCHARGES)
     if not (direct or below):
         return ""
@@ -113,11 +117,30 @@ def _made_up(
     new = [c for c in changes if c.kind == NEW]
     if any((c.event.op, c.event.callee) == (event.op, event.callee) for c in new):
         return True
+    if event.op == UNLOCK:
+        return _locked_anew(event, key, changes)
     if event.op != CALL:
         kind = _EFFECTS.get(event.op, "")
         return any(c.event.op == event.op or kind in c.event.below for c in new if c.anchor == key)
     was, now = ({(e.kind, e.object) for e in p.does(key) if e.kind in _DISCHARGES} for p in (before, after))
     return was <= now
+
+
+def _locked_anew(event: GuardedEvent, key: FunctionKey, changes: Sequence[Changed]) -> bool:
+    """Whether the function does something else about the same lock, or of its kind, than to leave it held."""
+    locks = _locks(event)
+    if not locks:
+        return True
+    for change in changes:
+        for other in (change.event, *change.also) if change.anchor == key else ():
+            about = other.op in (LOCK, UNLOCK) and other.words != event.words and _locks(other) & locks
+            if about or (change.kind == NEW and other.below & {"lock", "unlock"}):
+                return True
+    return False
+
+
+def _locks(event: GuardedEvent) -> frozenset[str]:
+    return frozenset(f.lock for f in event.facts if isinstance(f, Lock | Unlock))
 
 
 def _instead(change: Changed, event: GuardedEvent, changes: Sequence[Changed], now: Sequence[GuardedEvent]) -> bool:
@@ -132,10 +155,15 @@ def _instead(change: Changed, event: GuardedEvent, changes: Sequence[Changed], n
         for other in now:
             if other.words == event.words or other.op in (RETURN, LEAVE):
                 continue
-            kin = other.words in new or (other.op in _KIN.get(event.op, ()) or bool(other.below & _DISCHARGES))
+            kin = other.words in new or other.op in _KIN.get(event.op, ()) or bool(other.below & _done_by(event))
             if kin and all(where.get(lit.value, 7) & lit.signs for lit in other.guard):
                 return True
     return False
+
+
+def _done_by(event: GuardedEvent) -> frozenset[str]:
+    """Kinds of effects of a call that may do the same."""
+    return frozenset({"unlock"}) if event.op == UNLOCK else _DISCHARGES
 
 
 class _Sleepers:
@@ -161,7 +189,7 @@ def _obligation(change: Changed, event: GuardedEvent, how: str, sleepers: _Sleep
     object_ = objects[0] if objects else ""
     sleeper = sleepers.of(object_) if object_ else None
     parts = {"what is owed is known by name": 0.3 if event.op != CALL else 0.2, f"it is {how}": 0.2}
-    if sleeper is not None or event.op in (END, BARRIER):
+    if sleeper is not None or event.op in (END, BARRIER, UNLOCK):
         parts["somebody is known to wait for it"] = 0.3
     return Obligation(
         key=change.anchor,
