@@ -121,7 +121,7 @@ def _made_up(
         return _locked_anew(event, key, changes)
     if event.op != CALL:
         kind = _EFFECTS.get(event.op, "")
-        return any(c.event.op == event.op or kind in c.event.below for c in new if c.anchor == key)
+        return any(c.event.op in _KIN.get(event.op, ()) or kind in c.event.below for c in new if c.anchor == key)
     was, now = ({(e.kind, e.object) for e in p.does(key) if e.kind in _DISCHARGES} for p in (before, after))
     return was <= now
 
