@@ -161,21 +161,26 @@ def faults(case: Case, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
     Marks of facts are no part of a review and not looked at.
     """
     counted = (*SPOKEN, Outcome.INCONCLUSIVE) if case.header("Verdict") == Outcome.INCONCLUSIVE else SPOKEN
-    spoken = [v for v in verdicts if v.outcome in counted]
-    wanted = [m for m in case.marks if m.kind == "finding"]
-    stray = [v for v in spoken if not any(_fits(v, m) for m in wanted)]
-    lines = []
-    for mark in wanted:
-        if not any(_fits(v, mark) for v in spoken):
-            near = _nearest(mark, stray) or _nearest(mark, [v for v in verdicts if v.outcome not in counted])
-            stray = [v for v in stray if v is not near]
-            lines.append(f"{mark.what}: {_missed(mark, near)}")
-    lines += [f'{v.finding.rule}: reported at {v.finding.at} ("{v.finding.message}"), no mark there' for v in stray]
-    lines += _unwanted(case, spoken)
+    spoken, silent = ([v for v in verdicts if (v.outcome in counted) is said] for said in (True, False))
+    lines = [*_mismatches(case, spoken, silent), *_unwanted(case, spoken)]
     said, header = {str(v.outcome) for v in spoken} or {"none"}, case.header("Verdict")
     if not lines and said != {header}:
         lines.append(f"the review is {' and '.join(sorted(said))}, the case says `Verdict: {header}`")
     return tuple(lines)
+
+
+def _mismatches(case: Case, spoken: Sequence[Verdict], silent: Sequence[Verdict]) -> Iterator[str]:
+    """The marks that nothing was reported at, each with the verdict that was most likely meant; then what was reported
+    without a mark."""
+    wanted = [m for m in case.marks if m.kind == "finding"]
+    stray = [v for v in spoken if not any(_fits(v, m) for m in wanted)]
+    for mark in wanted:
+        if not any(_fits(v, mark) for v in spoken):
+            near = _nearest(mark, stray) or _nearest(mark, silent)
+            stray = [v for v in stray if v is not near]
+            yield f"{mark.what}: {_missed(mark, near)}"
+    for verdict in stray:
+        yield f'{verdict.finding.rule}: reported at {verdict.finding.at} ("{verdict.finding.message}"), no mark there'
 
 
 def _fits(verdict: Verdict, mark: Mark) -> bool:

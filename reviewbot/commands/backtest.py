@@ -14,6 +14,9 @@ from reviewbot.bench.backtest import Scored
 from reviewbot.precision import On
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from reviewbot.bench.backtest import Row
     from reviewbot.bench.totals import Totals
 
 T = TypeVar("T")
@@ -187,20 +190,12 @@ def _progress(results: Iterable[T], total: int, said: TextIO | None = None) -> l
 
 def _show(results: Sequence[Scored]) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from reviewbot.bench import backtest as tests
 
     console = Console()
-    for title, rows in (("by class", tests.by_class(results)), ("by rule", tests.by_rule(results))):
-        table = Table(title=title, title_justify="left", box=None)
-        table.add_column("name", no_wrap=True)
-        for head in ("cases", "nacks", "wrong", "fixes", "precision"):
-            table.add_column(head, justify="right")
-        for row in rows:
-            share = "-" if row.precision is None or title == "by class" else f"{row.precision:.0%}"
-            table.add_row(row.name, *(str(n) for n in (row.cases, row.found, row.wrong, row.fixes)), share)
-        console.print(table)
+    console.print(_table("by class", tests.by_class(results), precision=False))
+    console.print(_table("by rule", tests.by_rule(results), precision=True))
     for title, wrong in (
         ("NACKed, and should not be", [r for r in results if r.verdict == "nack" and r.label != "deadlock"]),
         ("deadlocks that passed", [r for r in results if r.verdict != "nack" and r.label == "deadlock"]),
@@ -210,12 +205,31 @@ def _show(results: Sequence[Scored]) -> None:
             continue
         console.print(f"\n{title}:", style="bold", highlight=False)
         for r in sorted(wrong, key=lambda r: r.id):
-            print(f"  {r.id} [{r.cls}] {r.verdict} {r.reason}")
-            for s in r.spoken:
-                print(f"      {s.outcome}: {s.at}: {s.message} [{s.rule}] {s.reason}")
-            for note in r.notes:
-                print(f"      note: {note}")
+            _show_case(r)
     nacks = sum(r.verdict == "nack" for r in results)
     seconds = sorted(r.seconds for r in results) or [0.0]
     times = f"median {seconds[len(seconds) // 2]:.2f}, longest {seconds[-1]:.2f}"
     print(f"\n{len(results)} cases, {nacks} NACKs; seconds a case: {times}")
+
+
+def _table(title: str, rows: Iterable[Row], precision: bool) -> Table:
+    """What was found, a line a class or rule."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column("name", no_wrap=True)
+    for head in ("cases", "nacks", "wrong", "fixes", "precision"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        share = f"{row.precision:.0%}" if precision and row.precision is not None else "-"
+        table.add_row(row.name, *(str(n) for n in (row.cases, row.found, row.wrong, row.fixes)), share)
+    return table
+
+
+def _show_case(result: Scored) -> None:
+    """A case whose verdict is wrong, with all that was said of it."""
+    print(f"  {result.id} [{result.cls}] {result.verdict} {result.reason}")
+    for s in result.spoken:
+        print(f"      {s.outcome}: {s.at}: {s.message} [{s.rule}] {s.reason}")
+    for note in result.notes:
+        print(f"      note: {note}")

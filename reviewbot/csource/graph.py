@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from reviewbot.csource.ir import Block, Event, Expr, FlowEdge
@@ -61,25 +62,7 @@ class FlowGraph:
         reached = self._reached()
         for block in reached:
             block.edges = [(_skip(to), when, taken, line) for to, when, taken, line in block.edges]
-        reached = self._reached()
-        entries: dict[int, int] = {}
-        for block in reached:
-            for to, *_ in block.edges:
-                entries[id(to)] = entries.get(id(to), 0) + 1
-        joined: set[int] = set()
-        for block in reached:
-            if id(block) in joined:
-                continue
-            while len(block.edges) == 1 and block.edges[0][1] is None:
-                to = block.edges[0][0]
-                if to.loop or entries[id(to)] > 1 or to is self.entry or to is block:
-                    break
-                if block.loop and to.edges and not block.events:
-                    break
-                block.events.extend(to.events)
-                block.edges = to.edges
-                joined.add(id(to))
-        kept = [block for block in reached if id(block) not in joined]
+        kept = self._joined(self._reached())
         number = {id(block): at for at, block in enumerate(kept)}
         return tuple(
             Block(
@@ -91,6 +74,19 @@ class FlowGraph:
             for block in kept
         )
 
+    def _joined(self, reached: list[Draft]) -> list[Draft]:
+        """The blocks, each with those in it that nothing but it leads to."""
+        entries = Counter(id(to) for block in reached for to, *_ in block.edges)
+        joined: set[int] = set()
+        for block in reached:
+            while id(block) not in joined and (to := _only_way(block)) is not None:
+                if to is self.entry or to is block or entries[id(to)] > 1 or not _joins(block, to):
+                    break
+                block.events.extend(to.events)
+                block.edges = to.edges
+                joined.add(id(to))
+        return [block for block in reached if id(block) not in joined]
+
     def _reached(self) -> list[Draft]:
         seen, stack = {id(self.entry)}, [self.entry]
         while stack:
@@ -101,12 +97,20 @@ class FlowGraph:
         return [block for block in self.placed if id(block) in seen]
 
 
+def _only_way(block: Draft) -> Draft | None:
+    """The block that always comes next, if one does."""
+    return block.edges[0][0] if len(block.edges) == 1 and block.edges[0][1] is None else None
+
+
+def _joins(block: Draft, to: Draft) -> bool:
+    """Whether a block takes in the next: the head of a loop stays one, and takes in no more than what ends there."""
+    return not to.loop and not (block.loop and to.edges and not block.events)
+
+
 def _skip(block: Draft) -> Draft:
     """The block that an empty one only leads to."""
-    seen = set()
-    while not block.events and not block.loop and len(block.edges) == 1 and block.edges[0][1] is None:
-        if id(block) in seen:
-            break
+    seen: set[int] = set()
+    while not block.events and not block.loop and id(block) not in seen and (to := _only_way(block)) is not None:
         seen.add(id(block))
-        block = block.edges[0][0]
+        block = to
     return block

@@ -14,8 +14,9 @@ import msgspec
 
 from reviewbot.drafts import deliver
 from reviewbot.report.gaps import gaps
+from reviewbot.report.reply import PatchLine
 from reviewbot.text import clean, clean_lines
-from reviewbot.types import Decision, FileChange, Outcome, Review, ReviewError, Side, Value, Verdict
+from reviewbot.types import Decision, FileChange, Hunk, Outcome, Review, ReviewError, Value, Verdict
 
 TOOL = "reviewbot"
 IDENTITY = "reviewbot <reviewbot@reviewbot.invalid>"
@@ -196,30 +197,31 @@ def _commented(files: Sequence[FileChange], verdicts: Sequence[Verdict], told: s
     out: list[str] = []
     left = list(verdicts)
     for file in files:
-        old, new = file.old_path or "/dev/null", file.path if file.after else "/dev/null"
-        out.append(f"> diff --git a/{file.old_path or file.path} b/{file.path}")
-        out.append(f"> --- {'a/' if old != '/dev/null' else ''}{old}")
-        out.append(f"> +++ {'b/' if new != '/dev/null' else ''}{new}")
+        out += _file_heads(file)
         for hunk in file.hunks:
-            before = [x.before for x in hunk.lines if x.before]
-            after = [x.after for x in hunk.lines if x.after]
-            place = f"-{min(before, default=0)},{len(before)} +{min(after, default=0)},{len(after)}"
-            out.append(f"> @@ {place} @@ {hunk.section}".rstrip())
+            out.append(_hunk_head(hunk))
             for line in hunk.lines:
                 out.append(f"> {line.sign}{_visible(line.text)}")
-                for verdict in [v for v in left if _is_at(v, file, line)]:
+                here = PatchLine(file, hunk, line)
+                for verdict in [v for v in left if here.stands_on(v.finding.at, v.finding.side)]:
                     out += ["", comments[id(verdict)], ""]
                     left.remove(verdict)
     note = [comments[id(v)] for v in left]  # where the line is not in this patch's diff
     return "\n".join([*note, *([""] if note else []), *out]) + "\n"
 
 
-def _is_at(verdict: Verdict, file: FileChange, line: object) -> bool:
-    finding = verdict.finding
-    path = file.path if finding.side is Side.AFTER else file.old_path or file.path
-    sign = "+" if finding.side is Side.AFTER else "-"
-    number = getattr(line, finding.side.value)
-    return path == finding.at.file and number == finding.at.line and getattr(line, "sign", "") == sign
+def _file_heads(file: FileChange) -> list[str]:
+    """The lines above the hunks of a file."""
+    old = f"a/{file.old_path}" if file.old_path else "/dev/null"
+    new = f"b/{file.path}" if file.after else "/dev/null"
+    return [f"> diff --git a/{file.old_path or file.path} b/{file.path}", f"> --- {old}", f"> +++ {new}"]
+
+
+def _hunk_head(hunk: Hunk) -> str:
+    before = [x.before for x in hunk.lines if x.before]
+    after = [x.after for x in hunk.lines if x.after]
+    place = f"-{min(before, default=0)},{len(before)} +{min(after, default=0)},{len(after)}"
+    return f"> @@ {place} @@ {hunk.section}".rstrip()
 
 
 def _visible(text: str) -> str:

@@ -355,7 +355,14 @@ def _decode(name: str, text: bytes, kind: type[T]) -> T:
 
 
 def _check(api: Api, tables: ContextTable) -> None:
-    """What the types do not say: a call does one thing to one lock, named classes and contexts exist."""
+    """What the types do not say: a call does one thing to one lock, named classes and contexts exist. Raises
+    ValueError."""
+    _check_locks(api)
+    _check_contexts(api, tables)
+    _check_slots(tables)
+
+
+def _check_locks(api: Api) -> None:
     classes = {name for c in api.class_ for name in c.names}
     seen: dict[tuple[str, str], str] = {}
     for lock in api.lock:
@@ -369,6 +376,9 @@ def _check(api: Api, tables: ContextTable) -> None:
                     does in ("acquire", "release") and seen.setdefault((name, does), lock.klass) != lock.klass
                 ):
                     raise ValueError(f"kernel/api.toml: {name} does two things to a lock ({lock.doc})")
+
+
+def _check_contexts(api: Api, tables: ContextTable) -> None:
     contexts = {c.name for c in tables.context} | {"caller", "here"}
     named = [(x.context, x.doc) for x in tables.slot]
     named += [(x.context, x.doc) for x in tables.registered] + [(x.context, x.doc) for x in tables.named]
@@ -376,6 +386,9 @@ def _check(api: Api, tables: ContextTable) -> None:
     for context, doc in named:
         if context not in contexts:
             raise ValueError(f"kernel/contexts.toml: context {context!r} has no [[context]] ({doc})")
+
+
+def _check_slots(tables: ContextTable) -> None:
     slots: set[str] = set()
     for slot in tables.slot:
         if twice := slots & set(slot.slots):

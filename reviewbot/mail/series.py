@@ -173,18 +173,14 @@ def _deduplicated(posts: Iterable[Post]) -> list[Post]:
 
 
 def _series(choice: VersionChoice, thread: MailThread, source: str, partial: bool) -> Series:
-    members, missing = choice.members, choice.missing
+    members = choice.members
+    lead, counted = members[0], members[0].counted
     cover = next((p for p in members if p.cover), None)
-    numbered = sorted((p for p in members if not p.cover), key=lambda p: p.number if p.counted else 0)
-    if faults := [p for p in numbered if p.fault]:
-        which = f": patch {faults[0].number}" if len(thread.posts) > 1 else ""
-        raise Unreviewed(f"{source}{which} {faults[0].fault}")
-    counted = members[0].counted
-    expected = max([members[0].expected, len(numbered), *(p.number for p in numbered)]) if counted else len(numbered)
-    if missing and not (partial and numbered):
-        error = Incomplete(f"{source} is incomplete: {ranges(missing)} of {expected} missing")
-        error.query = _query(members[0])
-        raise error
+    numbered = _in_order(members)
+    _refuse_unreadable(numbered, thread, source)
+    expected = _expected(lead, numbered)
+    if choice.missing and not (partial and numbered):
+        raise _incomplete(choice, expected, source)
     chosen = {p.mail.message_id for p in members}
     hints = [p for p in (cover, *numbered) if p is not None]
     return Series(
@@ -192,9 +188,9 @@ def _series(choice: VersionChoice, thread: MailThread, source: str, partial: boo
             Patch(mail=p.mail, diff=p.diff, number=p.number if counted else n, raw=p.raw)
             for n, p in enumerate(numbered, 1)
         ),
-        version=members[0].version,
+        version=lead.version,
         expected=expected,
-        missing=tuple(missing),
+        missing=tuple(choice.missing),
         chosen=choice.why,
         prerequisites=tuple(dict.fromkeys(prior for p in hints for prior in p.prerequisites)),
         cover=cover.mail if cover else None,
@@ -203,6 +199,33 @@ def _series(choice: VersionChoice, thread: MailThread, source: str, partial: boo
         thread=_replies(thread, chosen),
         source=source,
     )
+
+
+def _in_order(members: Iterable[Post]) -> list[Post]:
+    """The patches, in the order in which they are applied."""
+    return sorted((p for p in members if not p.cover), key=lambda p: p.number if p.counted else 0)
+
+
+def _refuse_unreadable(patches: Iterable[Post], thread: MailThread, source: str) -> None:
+    """Raises Unreviewed for the first patch that could not be read."""
+    for post in patches:
+        if post.fault:
+            which = f": patch {post.number}" if len(thread.posts) > 1 else ""
+            raise Unreviewed(f"{source}{which} {post.fault}")
+
+
+def _expected(lead: Post, patches: Sequence[Post]) -> int:
+    """How many patches the series has: what its subjects say, and no fewer than came."""
+    if not lead.counted:
+        return len(patches)
+    return max(lead.expected, len(patches), *(p.number for p in patches))
+
+
+def _incomplete(choice: VersionChoice, expected: int, source: str) -> Incomplete:
+    """The fault of a version that lacks patches, with what may find them."""
+    error = Incomplete(f"{source} is incomplete: {ranges(choice.missing)} of {expected} missing")
+    error.query = _query(choice.members[0])
+    return error
 
 
 def _replies(thread: MailThread, chosen: set[str]) -> tuple[Mail, ...]:

@@ -66,29 +66,38 @@ class MailThread:
 
     def _postings(self, source: str) -> list[list[Post]]:
         """What was posted together, each with its lead first."""
-        leads = [p for p in self.posts if p.patch or p.cover or _unread(p)] or [p for p in self.posts if p.diff][:1]
-        if not leads:
-            if faults := [p for p in self.posts if p.fault]:
-                which = "" if len(self.posts) == 1 else f": the mail by {name(faults[0])}"
-                raise Unreviewed(f"{source}{which} {faults[0].fault}")
-            subject = next((f" (`{p.mail.subject[:80]}`)" for p in self.posts if p.mail.subject), "")
-            raise NoPatch(f"{source} holds no patch{subject}: give a mail with a diff in it, or its message-id")
+        leads = self._leads(source)
         left = {id(p): p for p in leads}
         found: list[list[Post]] = []
         for lead in leads:
             if id(lead) not in left:
                 continue
-            mine = [lead]
-            if not lead.reply and lead.counted:
-                mine = self._posting(lead, list(left.values()))
-            elif not self.one_sender and lead.patch:
-                mine = self._run(lead, list(left.values()))
+            mine = self._posted_with(lead, list(left.values()))
             for post in mine:
                 left.pop(id(post), None)
             found.append(sorted(mine, key=lambda p: (not p.cover, p.number)))
             if len(found) > MAX_POSTINGS:
                 raise ReviewError(f"{source} holds more than {MAX_POSTINGS} series: give fewer in one file")
         return found
+
+    def _leads(self, source: str) -> list[Post]:
+        """The patches and cover letters; of mails that are neither the first with a diff. Raises where there is none."""
+        leads = [p for p in self.posts if p.patch or p.cover or _unread(p)] or [p for p in self.posts if p.diff][:1]
+        if leads:
+            return leads
+        if faults := [p for p in self.posts if p.fault]:
+            which = "" if len(self.posts) == 1 else f": the mail by {name(faults[0])}"
+            raise Unreviewed(f"{source}{which} {faults[0].fault}")
+        subject = next((f" (`{p.mail.subject[:80]}`)" for p in self.posts if p.mail.subject), "")
+        raise NoPatch(f"{source} holds no patch{subject}: give a mail with a diff in it, or its message-id")
+
+    def _posted_with(self, lead: Post, left: Sequence[Post]) -> list[Post]:
+        """What was posted together with a patch or cover letter, itself included."""
+        if not lead.reply and lead.counted:
+            return self._posting(lead, left)
+        if not self.one_sender and lead.patch:
+            return self._run(lead, left)
+        return [lead]
 
     def _run(self, lead: Post, left: Sequence[Post]) -> list[Post]:
         """The patches that `git format-patch` wrote without n/m (-N, -k) from one branch: [PATCH] mails are that where

@@ -11,7 +11,8 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -198,45 +199,57 @@ def _name(name: str) -> str:
 # --- the body --------------------------------------------------------------------------------------------------------
 
 
+class PatchLine(NamedTuple):
+    """A line of a patch, with where it stands."""
+
+    file: FileChange
+    hunk: Hunk
+    line: Line
+
+    def stands_on(self, at: Place, side: Side) -> bool:
+        """Whether it is the changed line at a place of one side."""
+        number = self.line.after if side is Side.AFTER else self.line.before
+        path = self.file.path if side is Side.AFTER else self.file.old_path or self.file.path
+        return self.line.sign == ("+" if side is Side.AFTER else "-") and path == at.file and number == at.line
+
+
 def quote(files: Sequence[FileChange], finding: Finding) -> str:
     """The lines of the patch that a finding and its related places stand on, as `> ` quotes with `[ ... ]` for cuts.
 
     The line of the finding comes last, so that the answer stands under it; related places that come before it in the
     patch are kept, up to three places in all.
     """
-    rows = [(f, h, i) for f in files for h in f.hunks for i in range(len(h.lines))]
-    hit = [k for k, row in enumerate(rows) if _stands_on(row[0], row[1].lines[row[2]], finding.at, finding.side)]
-    if not hit:
+    rows = [PatchLine(f, h, line) for f in files for h in f.hunks for line in h.lines]
+    main = next((k for k, row in enumerate(rows) if row.stands_on(finding.at, finding.side)), None)
+    if main is None:
         return ""
-    main = hit[0]
-    marks = {main}
-    for place in finding.related:
-        for k in range(main):
-            file, hunk, i = rows[k]
-            if _stands_on(file, hunk.lines[i], place, Side.AFTER) or _stands_on(
-                file, hunk.lines[i], place, Side.BEFORE
-            ):
-                marks.add(k)
-                break
-        if len(marks) == MOST_QUOTED:
-            break
-    keep: list[int] = []
-    for mark in sorted(marks):
-        keep += [k for k in _group(rows, mark, last=main) if k not in keep]
+    keep = {k for mark in _quoted(rows[:main], finding.related) for k in _group(rows, mark, last=False)}
+    keep.update(_group(rows, main, last=True))
     out: list[str] = []
     before = None
     for k in sorted(keep):
-        file, hunk, i = rows[k]
-        if before is None or rows[before][0] is not file:
+        file, hunk, line = rows[k]
+        if before is None or rows[before].file is not file:
             out += [*([CUT] if out else []), f"> +++ b/{clean(file.path)}"]
-        if before is None or rows[before][1] is not hunk:
-            where = _inside(hunk, finding.at.function if hunk is rows[main][1] else "")
+        if before is None or rows[before].hunk is not hunk:
+            where = _inside(hunk, finding.at.function if hunk is rows[main].hunk else "")
             out += [f"> @@ ... @@ {where}"] if where else []
         elif k != before + 1:
             out.append(CUT)
-        out.append(f"> {hunk.lines[i].sign}{_shown(hunk.lines[i].text)}".rstrip())
+        out.append(f"> {line.sign}{_shown(line.text)}".rstrip())
         before = k
     return "\n".join(out)
+
+
+def _quoted(rows: Sequence[PatchLine], related: Iterable[Place]) -> set[int]:
+    """The lines that related places stand on, as many as are quoted besides the one of the finding."""
+    marks: set[int] = set()
+    for place in related:
+        if len(marks) == MOST_QUOTED - 1:
+            break
+        found = (k for k, row in enumerate(rows) if any(row.stands_on(place, side) for side in Side))
+        marks.update(islice(found, 1))
+    return marks
 
 
 def _inside(hunk: Hunk, function: str) -> str:
@@ -246,21 +259,15 @@ def _inside(hunk: Hunk, function: str) -> str:
     return _shown(hunk.section).strip()
 
 
-def _stands_on(file: FileChange, line: Line, at: Place, side: Side) -> bool:
-    number = line.after if side is Side.AFTER else line.before
-    want = file.path if side is Side.AFTER else file.old_path or file.path
-    return line.sign == ("+" if side is Side.AFTER else "-") and want == at.file and number == at.line
-
-
-def _group(rows: Sequence[tuple[FileChange, Hunk, int]], mark: int, last: int) -> list[int]:
+def _group(rows: Sequence[PatchLine], mark: int, last: bool) -> list[int]:
     """The changed lines around a mark within its hunk. The answer stands under the last mark: after that line comes
     nothing but, for a line that went, the one that took its place."""
 
     def sign(k: int) -> str:
-        return rows[k][1].lines[rows[k][2]].sign if rows[k][1] is rows[mark][1] else " "
+        return rows[k].line.sign if rows[k].hunk is rows[mark].hunk else " "
 
     end = min(len(rows), mark + AROUND + 1)
-    if mark == last:
+    if last:
         replaced = sign(mark) == "-" and mark + 1 < len(rows) and sign(mark + 1) == "+"
         end = mark + 1 + replaced
     return [k for k in range(max(0, mark - AROUND), end) if sign(k) != " "]
