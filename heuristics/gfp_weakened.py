@@ -82,8 +82,7 @@ class GfpWeakened(Rule[Weakened]):
             found = [*weaker(before, after), *((None, ask) for ask in _new(diff, key, after))]
             for was, ask in sorted(found, key=lambda pair: (pair[1].guessed, -pair[1].rank)):
                 needs = "FS" if was and was.klass == "nofs" else "IO"
-                more = (was.klass if was else "noio", ask.klass)
-                held = (*ask.held, *ask.maybe)
+                more, held = (was.klass if was else "noio", ask.klass), (*ask.held, *ask.maybe)
                 reason = way(diff.after.program, key, held, "FS" if ask.klass == "full" else "IO", more)
                 if reason and (was or _plain(reason)):
                     yield from self._found(diff, key, was, ask, reason, needs if reason.needs == "IO" else "FS")
@@ -97,12 +96,11 @@ class GfpWeakened(Rule[Weakened]):
         what = f"outside of {KERNEL.scopes[lost[0]]}()" if lost else f"with {_gfp(ask)}"
         lock = short(why.held.lock) if why.held else ""
         under = {"runs": "on the path of I/O", "lock": f"with {lock} held", "stopped": "while I/O is kept out"}
-        file = diff.after.program.names.file[key]
-        named = called(diff.after.program, file)
+        named = called(diff.after.program, file_of(key))
         root = key if why.kind == "runs" or not entered else entered.chain[-1]
         found = Weakened(
             key, ask.call, which(_asks(diff.after, key), ask), why, needs, was.klass if was else "",
-            lost[0] if lost else "", named, passes(diff.after.program, file), worker(diff.after.program, root, named),
+            lost[0] if lost else "", named, passes(diff.after.program, file_of(key)), worker(diff.after.program, root, named),
         )  # fmt: skip
         yield from self.candidate(
             diff,
@@ -156,11 +154,10 @@ def _gfp(ask: AllocationSite) -> str:
 
 
 def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
-    file, function = file_of(found.key), name_of(found.key)
     scope = next((s for s in ("noio", "nofs") if s in scopes), "none")
-    call, device = spoken_call(found.call).removesuffix("()"), found.device or "the device"
-    given = {"gfp": KERNEL.masks.get(raw, NOIO), "scope": scope, "call": call, "function": function, "file": file}
-    given |= {"device": device}
+    call = spoken_call(found.call).removesuffix("()")
+    given = {"gfp": KERNEL.masks.get(raw, NOIO), "scope": scope, "call": call, "function": name_of(found.key)}
+    given |= {"file": file_of(found.key), "device": found.device or "the device"}
     held, entered, kind = found.why.held, found.why.entered, found.why.kind
     where = "worker" if entered and entered.context in ("completion", "work", "thread") else "map"
     if kind == "runs":

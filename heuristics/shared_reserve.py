@@ -129,12 +129,11 @@ def _made(side: Version, pool: str) -> bool:
 
 def _matters(side: Version, take: Take) -> bool:
     """Whether it may wait, on the I/O path of something that can be stacked, with the element kept over I/O."""
-    key = take.key
     return (
         any(k in ("noio", "nofs", "full") for k in take.classes or ("noio",))
         and stacks(side.program, take.at.file)
-        and serves(side.program, key) is not None
-        and kept(side.program, key, take.pool)
+        and serves(side.program, take.key) is not None
+        and kept(side.program, take.key, take.pool)
     )
 
 

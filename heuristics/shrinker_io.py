@@ -74,9 +74,8 @@ class ShrinkerIo(Rule[Starts | Takes]):
         program = diff.after.program
         touched = [e for key in diff.touched for e in program.entered(key) if e.slot in SLOTS]
         for root in dict.fromkeys(e.chain[0] for e in touched):
-            io = _weaker(diff, root, _io(diff.after, root), _io(diff.before, root), ("none", "IO"))
-            if io is not None:
-                yield from self._starts(diff, root, *io)
+            if io := _weaker(diff, root, _io(diff.after, root), _io(diff.before, root), ("none", "IO")):
+                yield from self._starts(diff, *io[:2], Starts(root, io[2]))
                 continue
             for lock in sorted({e.object for e, _ in _effects(diff.after, root) if e.kind == "lock"}):
                 now, was = _locks(diff.after, root, lock), _locks(diff.before, root, lock)
@@ -85,15 +84,13 @@ class ShrinkerIo(Rule[Starts | Takes]):
                 if weaker and found:
                     yield from self._takes(diff, weaker[0], Takes(root, lock, *found))
 
-    def _starts(
-        self, diff: Diff, root: FunctionKey, at: Place, gate: str, was: str
-    ) -> Iterator[Candidate[Starts | Takes]]:
-        name = diff.after.program.function(root).name
+    def _starts(self, diff: Diff, at: Place, gate: str, found: Starts) -> Iterator[Candidate[Starts | Takes]]:
+        name, was = name_of(found.root), found.was
         test = "tests only __GFP_IO" if gate != "none" else "does not test the mask"
         before = "left to a work item" if was == "work" else f"done only with __GFP_{was}"
         yield from self.candidate(
             diff,
-            Starts(root, was),
+            found,
             f"{name}(), a shrinker, waits for I/O and {test}",
             Words(
                 claim=f"{name}() waits for I/O in the allocation that calls it and {test}. GFP_NOFS has __GFP_IO set, and "
@@ -101,14 +98,14 @@ class ShrinkerIo(Rule[Starts | Takes]):
                 setting="Suppose the device is on a loop device, and the backing file on that filesystem:",
                 contrast=f"If it were {before} this could not happen.",
             ),
-            after=[at, *_below(diff.after, root, ("io", "submit", "wait"))],
+            after=[at, *_below(diff.after, found.root, ("io", "submit", "wait"))],
             before=[at],
-            object=root,
+            object=found.root,
             facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
         )
 
     def _takes(self, diff: Diff, at: Place, found: Takes) -> Iterator[Candidate[Starts | Takes]]:
-        name, guard, function = diff.after.program.function(found.root).name, short(found.lock), found.place.function
+        name, guard, function = name_of(found.root), short(found.lock), found.place.function
         does = f"allocates with {found.gfp}" if found.holder == "allocates" else "waits for I/O"
         yield from self.candidate(
             diff,
@@ -185,16 +182,13 @@ def _gate(gates: Iterable[str], least: str) -> str:
     return max({*flags, least}, key=STRENGTH.__getitem__)
 
 
-def _weaker(
-    diff: Diff, root: FunctionKey, now: Gated, was: Gated, bad: tuple[str, ...]
-) -> tuple[Place, str, str] | None:
+def _weaker(diff: Diff, root: FunctionKey, now: Gated, was: Gated, bad: Sequence[str]) -> tuple[Place, str, str] | None:
     """(place, gate now, gate before) when the weakest gate is one of `bad` and weaker than before."""
     before = min((g for _, g in was), key=STRENGTH.__getitem__, default="work")
     found = min(now, key=lambda x: (STRENGTH[x[1]], x[0].line), default=None)
     if found is None or found[1] not in bad or STRENGTH[found[1]] >= STRENGTH[before]:
         return None
-    names = diff.after.program.names
-    return Place(names.file[root], found[0].line, names.functions[root].name), found[1], before
+    return Place(file_of(root), found[0].line, name_of(root)), found[1], before
 
 
 def _scene(found: Starts | Takes, gate: str) -> Scene:
