@@ -27,9 +27,11 @@ class Commands(click.RichGroup):
     """A group that imports a command's module only when that command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands whose modules are installed."""
         return [name for name, module in TABLE.items() if importlib.util.find_spec(f"reviewbot.commands.{module}")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, imported now; None for none."""
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"reviewbot.commands.{TABLE[cmd_name]}")

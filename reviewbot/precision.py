@@ -43,11 +43,16 @@ class Counted(Protocol):
     """A row of a backtest's table by rule."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Id of the rule."""
+
     @property
-    def found(self) -> int: ...
+    def found(self) -> int:
+        """Deadlocks that it NACKed."""
+
     @property
-    def wrong(self) -> int: ...
+    def wrong(self) -> int:
+        """Cases without a deadlock that it NACKed."""
 
 
 Recorded = dict[On, dict[str, Measured]]

@@ -27,6 +27,7 @@ class OneHost(requests.Session):
     """Follows redirects on the host that was asked, and to no other."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where an answer leads on the same host; None where it leads to another, or nowhere."""
         target: str | None = super().get_redirect_target(resp)
         if target and urlsplit(urljoin(resp.url, target)).hostname != urlsplit(resp.url).hostname:
             return None

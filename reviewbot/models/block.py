@@ -44,6 +44,7 @@ class Disk(Part, frozen=True, eq=False):
     interrupt: Interrupt
 
     def bio(self, op: Op, end_io: Routine) -> BoundName:
+        """A request of the disk, which its interrupt ends."""
         return blk_mq_submit_bio(self, end_io)
 
 

@@ -40,6 +40,7 @@ class Loop(Part, frozen=True, eq=False):
     workqueue: WorkQueue
 
     def bio(self, op: Op, end_io: Routine) -> BoundName:
+        """Its ->queue_rq, which hands the bio to a work item."""
         return loop_queue_rq(self, op, end_io)
 
 

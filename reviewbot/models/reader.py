@@ -76,6 +76,7 @@ class Driver(Part, frozen=True, eq=False):
     submit: Callable[[Routine], BoundName]
 
     def bio(self, op: Op, end_io: Routine) -> BoundName:
+        """What `submit` makes of the end_io."""
         return self.submit(end_io)
 
 

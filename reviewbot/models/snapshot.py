@@ -66,6 +66,7 @@ class Snapshot(Part, frozen=True, eq=False):
     """Copies that may run before further writers sleep; 2048 in the kernel, any number holds any number of writers."""
 
     def bio(self, op: Op, end_io: Routine) -> BoundName:
+        """The snapshot's map function."""
         return snapshot_map(self, op, end_io)
 
 

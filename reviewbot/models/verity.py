@@ -44,6 +44,7 @@ class Verity(Part, frozen=True, eq=False):
     rechecks: bool = True
 
     def bio(self, op: Op, end_io: Routine) -> BoundName:
+        """The verity target's map function."""
         return verity_map(self, end_io)
 
 
