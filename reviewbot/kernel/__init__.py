@@ -1,7 +1,8 @@
 """What is known of the kernel, as data: `KERNEL` answers what a call does and what context a slot gives.
 
 The knowledge is in api.toml, contexts.toml, subsystems.toml and words.toml beside this file (their head comments say
-how to add to them); the shape is in schema.py. Nothing here depends on a kernel version: unknown names do no harm.
+how to add to them); the shape of each is in a `*schema.py`. Nothing here depends on a kernel version: unknown names do
+no harm.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import TypeVar, get_args
 
 import msgspec
 
+from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind
+from reviewbot.kernel.folder_schema import Subsystems
 from reviewbot.kernel.schema import (
     AllocateGroup,
     Api,
     BindGroup,
     CallbackGroup,
     ClientGroup,
-    ContextKind,
-    ContextTable,
     Contract,
     FinishGroup,
     FlushGroup,
@@ -33,17 +34,14 @@ from reviewbot.kernel.schema import (
     PoolGroup,
     QueueGroup,
     ReadGroup,
-    Role,
-    SlotKind,
     SubmitGroup,
-    Subsystems,
     ThreadGroup,
     WaitGroup,
     WakeGroup,
-    WordList,
     WorkqueueGroup,
     WriteGroup,
 )
+from reviewbot.kernel.word_schema import Role, WordList
 
 G = TypeVar("G", bound=Group)
 

@@ -10,7 +10,8 @@ from typing import get_args
 import pytest
 
 from reviewbot.kernel import KERNEL, Kernel, LockCall, PoolCall
-from reviewbot.kernel.schema import AllocateGroup, FlushGroup, Role, WaitGroup
+from reviewbot.kernel.schema import AllocateGroup, FlushGroup, WaitGroup
+from reviewbot.kernel.word_schema import Role
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -325,7 +325,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_child_cannot_write_a_file_and_sees_no_profile() -> None:
-    from reviewbot.mail.fetch import _environment
+    from reviewbot.mail.reader import _environment
 
     os.environ["GIT_DIR"] = "/somewhere"
     try:

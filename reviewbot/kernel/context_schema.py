@@ -1,0 +1,69 @@
+"""The shape of kernel/contexts.toml: what functions are entered in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from reviewbot.kernel.schema import Group
+
+
+class ContextKind(Group, frozen=True):
+    """A context that code can run in."""
+
+    name: str
+    path: bool = False
+    """I/O or reclaim itself passes here: what is queued from here, it may wait for."""
+    io: bool = False
+    """I/O waits for what waits here."""
+    atomic: bool = False
+    reclaim: bool = False
+    """An allocation waits for what waits here."""
+    needs: Literal["", "IO", "FS"] = ""
+    """The flag of a mask with which reclaim gets to wait for it; the context that is the plainest reason stands first."""
+    machine: bool = False
+    """It runs by itself: a sleeper may count on it."""
+
+
+class SlotKind(Group, frozen=True):
+    """Slots (`struct.field`) whose functions are entered in a context, with these locks held."""
+
+    context: str
+    slots: tuple[str, ...]
+    holds: tuple[str, ...] = ()
+    """`identity`, or `identity mode class` of what is no mutex."""
+    stacks: tuple[str, ...] = ()
+    """Those of the slots by which a bio goes on to a device below: such drivers can stand on each other."""
+    awaited: bool = False
+    """I/O waits for the function to return, though a task of its own runs it."""
+
+
+class Registered(Group, frozen=True):
+    """Calls at file scope whose argument is a function entered in a context."""
+
+    context: str
+    calls: tuple[str, ...]
+
+
+class NamedGroup(Group, frozen=True):
+    """Functions of the kernel's core that are entered in a context from everywhere, by name."""
+
+    context: str
+    functions: tuple[str, ...]
+
+
+class Service(Group, frozen=True):
+    """Functions that serve everybody: what happens below depends on what they are handed, not on who calls."""
+
+    functions: tuple[str, ...]
+
+
+class ContextTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of contexts.toml."""
+
+    context: tuple[ContextKind, ...]
+    slot: tuple[SlotKind, ...]
+    registered: tuple[Registered, ...]
+    named: tuple[NamedGroup, ...] = ()
+    service: tuple[Service, ...] = ()
