@@ -168,7 +168,7 @@ MAX_SLICER_STATES = 40_000
 MAX_VALUE_SETS = 24
 """Most sets of values that a block is visited with before they are forgotten."""
 MAX_INLINED_CALLS = 16
-"""Longest chain of calls."""
+"""Functions of the longest chain of calls that is read, that of the task included."""
 
 # --- The simulator (sim, models) -------------------------------------------------------------------------------------
 
