@@ -17,7 +17,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.detect.obligations import Obligation, undone
-from reviewbot.rule import Candidate, Diff, Rule, Scene, Version, Words
+from reviewbot.rule import Candidate, Diff, Finish, Queue, Rule, Scene, Unlock, Version, Wake, Words
 
 UNPROVEN = "no model says whether somebody waits for it then"
 
@@ -28,6 +28,7 @@ class LeftUndone(Rule[Obligation]):
     id = "left-undone"
     guarantee = "nobody sleeps without a waker"
     checked = "what others wait for"
+    needs = (Wake, Finish, Queue, Unlock)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Obligation]]:
         if diff.reverse:

@@ -51,7 +51,7 @@ _TESTS = KERNEL.error_test | KERNEL.error_or_null_test | KERNEL.error_value
 """Calls that only say what a value is."""
 
 
-class Branch(NamedTuple):
+class GuardBranch(NamedTuple):
     """A condition under which something is done: its canonical words, its line, and how it is written there."""
 
     literal: Literal
@@ -59,7 +59,7 @@ class Branch(NamedTuple):
     text: str
 
 
-Branches = tuple[Branch, ...]
+Branches = tuple[GuardBranch, ...]
 
 
 class GuardedEvent(NamedTuple):
@@ -338,10 +338,10 @@ class _Conditions:
         """What holds in a block, and the lines where it is tested, the nearest last."""
         found = self._memo.get(block)
         if found is None:
-            branches: dict[Literal, Branch] = {}
+            branches: dict[Literal, GuardBranch] = {}
             for source, when, taken in self._view.dominance.tests(block):
                 for literal in self._literals(source, when, taken):
-                    branches.setdefault(literal, Branch(literal, self._line(source, when), _written(when, taken)))
+                    branches.setdefault(literal, GuardBranch(literal, self._line(source, when), _written(when, taken)))
             found = self._memo[block] = frozenset(branches), tuple(reversed(branches.values()))
         return found
 
@@ -363,7 +363,7 @@ class _Conditions:
             words = " && ".join(sorted(map(str, literals)))
             spot = Spot(number, len(self._blocks[number].events))
             text = _written(edge.when, edge.taken) if edge.when is not None else ""
-            lines = (*branches, *(Branch(literal, line, text) for literal in literals))
+            lines = (*branches, *(GuardBranch(literal, line, text) for literal in literals))
             at = self._view.place(line)
             yield GuardedEvent(LEAVE, "", words, guard | literals, at, (*way, spot), lines, text="the loop")
 
