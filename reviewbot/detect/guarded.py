@@ -103,7 +103,7 @@ class GuardedEvent(NamedTuple):
 
     def __str__(self) -> str:
         """The event for people: as it is written, where it is a call."""
-        return f"{self.op} {self.text or self.words}".strip()
+        return f"{CALL if self.op == QUIET else self.op} {self.text or self.words}".strip()
 
 
 class GuardedEvents:
@@ -267,12 +267,12 @@ class _Reading:
         self.conditions = _Conditions(self.view, self.words)
         self._inlined: dict[tuple[FunctionKey, tuple[str, ...]], _Reading] = {}
 
-    def inlined(self, call: Call, at: Spot) -> _Reading | None:
+    def inlined(self, call: Call, at: Spot, depth: int = 0) -> _Reading | None:
         """The function that is read in place of a call; None for a call that is one."""
         helper = self._events.helper(self.view.key, call, self.stack)
         if helper is None:
             return None
-        texts = tuple(self.words.text(arg, at) for arg in call.args)
+        texts = tuple(self.words.text(arg, at, depth) for arg in call.args)
         found = self._inlined.get((helper, texts))
         if found is None:
             names = [p.name for p in self._events.program.body(helper).function.parameters]

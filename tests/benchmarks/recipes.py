@@ -265,9 +265,8 @@ def _acts(f: CFunction, statement: Node) -> bool:
         if node.type == "call_expression":
             if not _inert(f.text(node.child_by_field_name("function") or node).decode(errors="replace")):
                 return True
-        elif node.type == "assignment_expression":
-            if (node.child_by_field_name("left") or node).type == "field_expression":
-                return True
+        elif node.type == "assignment_expression" and node.named_children[0].type == "field_expression":
+            return True
     return False
 
 

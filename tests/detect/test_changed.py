@@ -87,6 +87,46 @@ def told(before: str, after: str) -> list[str]:
             "void run(struct dev *d) { mutex_lock(&d->lock); give(d); }",
             id="a statement that moved into a helper both sides have",
         ),
+        pytest.param(
+            "int run(struct dev *d) { int r = probe(d, 1); if (r) return r; settle(d); return 0; }",
+            "static int ask(struct dev *x) { int r; r = probe(x, 1); return r; }\n"
+            "int run(struct dev *d) { int r = ask(d); if (r) return r; settle(d); return 0; }",
+            id="a helper that gives a result",
+        ),
+        pytest.param(
+            "int run(struct dev *d, int n) { if (d->mode) n = probe(d, 1); settle(d); return probe(d, n); }",
+            "static int ask(struct dev *x, int n) { if (x->mode) n = probe(x, 1); return n; }\n"
+            "int run(struct dev *d, int n) { n = ask(d, n); settle(d); return probe(d, n); }",
+            id="a helper that gives a parameter another value",
+        ),
+        pytest.param(
+            "void run(struct dev *d) { int a, b; a = probe(d, 1); b = probe(d, 2); if (a) settle(d); probe(d, b); }",
+            "static void both(struct dev *x, int *a, int *b) { *a = probe(x, 1); *b = probe(x, 2); }\n"
+            "void run(struct dev *d) { int a, b; both(d, &a, &b); if (a) settle(d); probe(d, b); }",
+            id="a helper with two results",
+        ),
+        pytest.param(
+            "void run(struct dev *d) { if (d->mode && !d->busy) settle(d); }",
+            "static int may(struct dev *x) { return x->mode && !x->busy; }\n"
+            "void run(struct dev *d) { if (may(d)) settle(d); }",
+            id="a helper that says a condition",
+        ),
+        pytest.param(
+            "void run(struct dev *d) { if (d->mode && !d->busy) settle(d); }",
+            "static int may(struct dev *x) { if (!x->mode) return 0; if (x->busy) return 0; return 1; }\n"
+            "void run(struct dev *d) { if (may(d)) settle(d); }",
+            id="a helper that says it with several returns",
+        ),
+        pytest.param(
+            "void run(struct dev *d) { if (d->mode && !d->busy) settle(d); }",
+            "void run(struct dev *d) { int may = d->mode && !d->busy; if (may) settle(d); }",
+            id="a local that says a condition",
+        ),
+        pytest.param(
+            "void run(struct dev *d) { if (d->mode) { settle(d); probe(d, 0); } else { probe(d, 0); settle(d); } }",
+            "void run(struct dev *d) { if (!d->mode) { probe(d, 0); settle(d); } else { settle(d); probe(d, 0); } }",
+            id="an if that was turned round, with the same calls in another order",
+        ),
     ],
 )
 def test_code_that_does_the_same_is_no_difference(before: str, after: str) -> None:
@@ -180,3 +220,65 @@ def test_what_tasks_wait_for_comes_first() -> None:
     before = "void run(struct dev *d) { d->mode = 1; settle(d); wake_up(&d->wait); }"
     after = "void run(struct dev *d) { d->mode = 2; probe(d, 0); }"
     assert next(c.event.op for c in changes(before, after)) == "wake"
+
+
+def test_the_order_of_two_calls() -> None:
+    before = "void run(struct dev *d) { probe(d, 1); settle(d); }"
+    after = "void run(struct dev *d) { settle(d); probe(d, 1); }"
+    assert [c.kind for c in changes(before, after)] == ["moved"]
+
+
+def test_a_call_that_gives_a_lock_back_has_an_order() -> None:
+    give = "static void give(struct dev *d) { mutex_unlock(&d->lock); }\n"
+    before = give + "void run(struct dev *d) { mutex_lock(&d->lock); d->mode = 1; give(d); }"
+    after = give + "void run(struct dev *d) { mutex_lock(&d->lock); give(d); d->mode = 1; }"
+    assert [c.kind for c in changes(before, after)] == ["moved"]
+
+
+def test_the_way_out_of_an_inner_loop() -> None:
+    loops = "void run(struct dev *d) {{ while (d->mode) {{ while (d->busy) {{ settle(d); if (probe(d, 1)) {}; }} }} }}"
+    found = told(loops.format("break"), loops.format("continue"))
+    assert any(text.startswith("gone leave probe($dev, 1)") for text in found)
+
+
+def test_other_arguments_inside_of_a_loop_are_one_change() -> None:
+    loop = "void run(struct dev *d) {{ while (d->mode) {{ if (probe(d, {})) break; settle(d); }} }}"
+    assert told(loop.format(1), loop.format(2)) == ["other call probe(d, 2): was call probe(d, 1)"]
+
+
+def test_other_arguments_of_a_test_are_told_where_it_is_made() -> None:
+    test = "void run(struct dev *d) {{ if (test_bit({}, &d->mode)) {{ settle(d); wake_up(&d->wait); }} }}"
+    expected = ["other call test_bit(2, &d->mode): was call test_bit(1, &d->mode)"]
+    assert told(test.format(1), test.format(2)) == expected
+
+
+def test_the_condition_under_which_a_local_is_set() -> None:
+    before = "void run(struct dev *d, int n) { int m = n; if (d->mode) m = probe(d, 1); if (n) m = 0; probe(d, m); }"
+    after = "void run(struct dev *d, int n) { int m = n; m = probe(d, 1); if (n) m = 0; probe(d, m); }"
+    (found,) = [c for c in changes(before, after) if "set m = probe($dev, 1)" in (str(c.event), *map(str, c.also))]
+    assert [str(literal) for literal in found.lost] == ["$dev.mode"]
+
+
+def test_the_condition_under_which_a_part_of_a_local_is_set() -> None:
+    before = "void run(struct dev *d) { struct dev x; if (d->mode) x.mode = 1; settle(&x); }"
+    after = "void run(struct dev *d) { struct dev x; x.mode = 1; settle(&x); }"
+    assert told(before, after) == ["guard set ~x.mode = 1: no longer only if $dev.mode"]
+
+
+def test_a_local_that_nothing_else_is_made_of_is_no_change() -> None:
+    before = "void run(struct dev *d) { int n = 0; n = 1; settle(d); }"
+    after = "void run(struct dev *d) { int n = 0; if (d->mode) n = 1; settle(d); }"
+    assert told(before, after) == []
+
+
+def test_a_parameter_that_has_another_value_on_one_way() -> None:
+    before = "void run(struct dev *d, int flags) { if (d->mode) flags = 0; probe(d, flags); }"
+    after = "void run(struct dev *d, int flags) { if (d->mode) flags = 1; probe(d, flags); }"
+    assert "other call probe(d, flags): was call probe(d, flags)" in told(before, after)
+
+
+def test_what_is_gone_from_one_way_is_told_with_the_test_of_that_way() -> None:
+    text = "void run(struct dev *d) {{\nsettle(d);\nif (probe(d, 0)) {{\n{}\n}}\nprobe(d, 1);\nwake_up(&d->wait); }}"
+    (gone,) = changes(text.format("wake_up(&d->wait); return;"), text.format("return;"))
+    first = HEAD.count("\n") + 1
+    assert [at.line - first for at in gone.places] == [3, 2]

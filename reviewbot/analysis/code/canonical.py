@@ -86,7 +86,7 @@ class Canonical:
 
     given: text for parameters, by name, where the function stands for its body inside of a caller.
     names: local -> its name in the version that this one is compared with.
-    inlined: what is read in the place of a call, if anything. behind: parameters that point to a local of the caller.
+    inlined: what is read in the place of a call, if anything, so deep in the values of locals. behind: parameters that point to a local of the caller.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Canonical:
         body: Body,
         given: Mapping[str, str] | None = None,
         names: Mapping[str, str] = _NO_NAMES,
-        inlined: Callable[[Call, Spot], Inlined | None] = lambda call, at: None,
+        inlined: Callable[[Call, Spot, int], Inlined | None] = lambda call, at, depth: None,
         behind: frozenset[str] = frozenset(),
     ) -> None:
         self._body, self._names, self._inlined = body, names, inlined
@@ -102,7 +102,8 @@ class Canonical:
         self._behind = {name: f"*{name}" for name in behind}
         self._given.update({star: self._given[name].removeprefix("&") for name, star in self._behind.items()})
         self._memo: dict[tuple[int, Spot], str] = {}
-        self._open: set[str] = set()
+        self._open: set[tuple[str, Spot]] = set()
+        """Definitions of locals whose words are being made."""
         self.merged: set[str] = set()
         """Locals that were met where several values reach them."""
 
@@ -194,7 +195,7 @@ class Canonical:
     def text(self, expr: Expr, at: Spot, depth: int = 0) -> str:
         """The expression as it is evaluated at a place."""
         name = id(expr), at
-        whole = depth == 0 and not self._open  # inside of a local's value that local is its name
+        whole = depth == 0 and not self._open  # inside of its own value a local is its name
         if whole and name in self._memo:
             return self._memo[name]
         words = self._text(expr, at, depth)
@@ -236,7 +237,7 @@ class Canonical:
                 plain = bare(expr)
                 if plain is not expr:
                     return inner(plain)
-                read = self._inlined(expr, at)
+                read = self._inlined(expr, at, depth + 1)
                 if read is not None:
                     return read.value() or _ANY_VALUE + callee
                 through = callee or (inner(target) if target is not None else "")
@@ -254,12 +255,13 @@ class Canonical:
             self.merged.add(name)
         if not values:
             return self._given.get(name) or own
-        if len(values) > MAX_REACHING_VALUES or depth >= MAX_CANONICAL_DEPTH or name in self._open:
+        made = {(name, d.spot) for d in values}
+        if len(values) > MAX_REACHING_VALUES or depth >= MAX_CANONICAL_DEPTH or made & self._open:
             self.merged.add(name)
             return own
-        self._open.add(name)
+        self._open |= made
         said = {self._said(d, depth) for d in values}
-        self._open.discard(name)
+        self._open -= made
         itself = re.compile(re.escape(own) + r"(?!\w)")
         if any(words.startswith(_ANY_VALUE) or itself.search(words) for words in said):
             self.merged.add(name)
@@ -270,7 +272,7 @@ class Canonical:
         if definition.value is not None:
             return self.text(definition.value, definition.spot, depth + 1)
         if definition.call is not None:
-            read = self._inlined(definition.call, definition.spot)
+            read = self._inlined(definition.call, definition.spot, depth + 1)
             return (read.left(definition.position) if read is not None else "") or definition.text
         return definition.text
 
@@ -291,10 +293,10 @@ class Canonical:
             case OpExpr("&&" | "||" as op, args) if (op == "&&") == taken:
                 return frozenset().union(*(self.literals(arg, taken, at) for arg in args))
             case Call():
-                read = self._inlined(inner, at)
+                read = self._inlined(inner, at, 0)
                 if read is not None and (holds := read.literals(taken)) is not None:
                     return holds
-            case Name(name) if name in self._body.locals and name not in self._open:
+            case Name(name) if name in self._body.locals:
                 holds = self._decided(name, taken, at)
                 if holds is not None:
                     return holds
@@ -308,11 +310,12 @@ class Canonical:
         if len(values) != 1:
             return None
         (definition,) = values
-        value = bare(definition.value) if definition.value is not None else None
+        made = name, definition.spot
+        value = bare(definition.value) if definition.value is not None and made not in self._open else None
         logic = isinstance(value, OpExpr) and value.op in _LOGIC
-        if value is None or not (logic or (isinstance(value, Call) and self._inlined(value, definition.spot))):
+        if value is None or not (logic or (isinstance(value, Call) and self._inlined(value, definition.spot, 0))):
             return None
-        self._open.add(name)
+        self._open.add(made)
         holds = self.literals(value, taken, definition.spot)
-        self._open.discard(name)
+        self._open.discard(made)
         return holds
