@@ -86,7 +86,8 @@ class Canonical:
 
     given: text for parameters, by name, where the function stands for its body inside of a caller.
     names: local -> its name in the version that this one is compared with.
-    inlined: what is read in the place of a call, if anything, so deep in the values of locals. behind: parameters that point to a local of the caller.
+    inlined: what is read in the place of a call, if anything; it is told how deep in values of locals that is asked.
+    behind: parameters that point to a local of the caller.
     """
 
     def __init__(
