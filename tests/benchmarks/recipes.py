@@ -26,7 +26,9 @@ _LOCK = frozenset({"lock", "ilock"})
 _WAKE = frozenset({"wake", "wakeup", "complete", "endio", "notify"})
 _WAIT = frozenset({"flush", "cancel", "wait", "drain", "sync", "synchronize", "quiesce"})
 _MASKS = (b"GFP_KERNEL", b"GFP_NOIO", b"GFP_NOFS", b"GFP_ATOMIC", b"GFP_NOWAIT")
-_TEXT = re.compile(r"print|^(pr|trace|seq|mem|str)_?|_(err|warn|info|dbg|debug|notice|trace)$|^[A-Z_]+$")
+_TEXT = re.compile(
+    r"print|^(pr|trace|seq)_|^(mem|str)n?(cpy|cmp|set|len|chr|str|move|dup)|_(err|warn|info|dbg|debug|notice|trace)$|^[A-Z_]+$"
+)
 """Calls that only say something, or copy and compare."""
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 
