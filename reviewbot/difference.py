@@ -19,7 +19,7 @@ from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.neighbours import Reach
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import TranslationUnit
-from reviewbot.detect.changed import Difference
+from reviewbot.detect.anchors import Difference
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Change, Cut, Place, Progress, Side, Source

@@ -21,7 +21,8 @@ from recipes import MUTANTS, REFACTORINGS, Recipe, functions
 
 from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.program import Program
-from reviewbot.detect.changed import Changed, Difference
+from reviewbot.detect.anchors import Difference
+from reviewbot.detect.changed import Changed
 from reviewbot.gittree.source import FolderSource, LaidOver
 
 FOLDERS = ("block", "drivers/md", "drivers/block", "drivers/nvme", "drivers/scsi", "fs", "mm")

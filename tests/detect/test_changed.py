@@ -6,7 +6,8 @@ import pytest
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
-from reviewbot.detect.changed import Changed, Difference
+from reviewbot.detect.anchors import Difference
+from reviewbot.detect.changed import Changed
 
 HEAD = """
 struct mutex { int x; };

@@ -6,7 +6,7 @@ import pytest
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
-from reviewbot.detect.changed import Difference
+from reviewbot.detect.anchors import Difference
 from reviewbot.detect.obligations import Obligation, undone
 
 HEAD = """
