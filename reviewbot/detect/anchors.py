@@ -15,7 +15,7 @@ from reviewbot.analysis.code.canonical import Literal
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.changed import GONE, NEW, OTHER, Changed
 from reviewbot.detect.compare import compare
-from reviewbot.detect.event_order import Order, moved
+from reviewbot.detect.event_order import EventOrder, moved
 from reviewbot.detect.guarded import (
     MERGED,
     QUIET,
@@ -104,7 +104,7 @@ class Difference:
         if words:  # what follows from another argument (its result is tested, handed on) is no change of its own
             changes, same = compare(key, [_with(event, words) for event in before], after)
             changes = [*others, *(c for c in changes if c.after not in [other.after for other in others])]
-        order = Order(self.before), Order(self.after)
+        order = EventOrder(self.before), EventOrder(self.after)
         return [*changes, *moved(key, same, *order)]
 
 

@@ -19,7 +19,7 @@ from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_ORDERED_EVENTS
 
 
-class Order(Component):
+class EventOrder(Component):
     """Which of two events of a function comes first, within one round of the loops around them."""
 
     def __init__(self, program: Program) -> None:
@@ -70,7 +70,7 @@ def _postorder(blocks: Sequence[Block]) -> Iterator[int]:
 
 
 def moved(
-    anchor: FunctionKey, pairs: Sequence[tuple[GuardedEvent, GuardedEvent]], before: Order, after: Order
+    anchor: FunctionKey, pairs: Sequence[tuple[GuardedEvent, GuardedEvent]], before: EventOrder, after: EventOrder
 ) -> Iterator[Changed]:
     """What is done before something that it was done after, or after what it was done before, as few events as explain
     it: the order counts where one of the two is a lock, a wait, a wake-up or the like, and between calls."""
