@@ -104,7 +104,7 @@ class Difference:
         if words:  # what follows from another argument (its result is tested, handed on) is no change of its own
             changes, same = compare(key, [_with(event, words) for event in before], after)
             changes = [*others, *(c for c in changes if c.after not in [other.after for other in others])]
-        order = EventOrder(self.before), EventOrder(self.after)
+        order = self.before.component(EventOrder), self.after.component(EventOrder)
         return [*changes, *moved(key, same, *order)]
 
 
