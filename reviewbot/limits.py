@@ -174,6 +174,9 @@ MAX_INLINED_CALLS = 16
 
 MAX_CELL = 127
 """The largest content of a cell; the search uses the bit above it to see a cell leave its range."""
+MAX_PASSING_STATES = 10_000
+"""States that are looked at for the schedule by which everybody gets through on the side without the deadlock: it is shown
+beside the other and proves nothing. Those of the corpus take a few hundred."""
 MAX_NESTED_TAKES = 4
 """Nesting of takes that is told apart: a task that holds something this often and takes it once more still holds
 it."""
@@ -225,3 +228,10 @@ MAX_HISTORY_SECONDS = 10
 """Time that one walk of the history may take; then it is given up."""
 MAX_HUNKS_OF_DIFF = 1000
 """Files and hunks of a diff that are looked at."""
+
+# --- What is shown (report) ------------------------------------------------------------------------------------------
+
+MAX_SHOWN_EVENTS = 200
+"""Events that a patch changes, as the page shows them: with more of them nobody would read the list."""
+MAX_SHOWN_FUNCTION_LINES = 60
+"""A function with more lines than a large screen is shown around the steps of its schedule only."""

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from reviewbot.limits import MAX_SHOWN_EVENTS
 from reviewbot.types import (
     Address,
     Change,
+    ChangedEvent,
     Cut,
     Decision,
     Fault,
@@ -24,7 +26,9 @@ from reviewbot.types import (
     Progress,
     Review,
     ReviewError,
+    ScheduleCode,
     Series,
+    Side,
     Source,
     Unread,
     Unreviewed,
@@ -70,6 +74,8 @@ class Examined(Value, frozen=True):
     """The rules that crashed or could not be loaded, or that the program could not be built: what was not checked."""
     faults: tuple[Fault, ...] = ()
     """The crashes among these."""
+    events: tuple[ChangedEvent, ...] = ()
+    code: tuple[ScheduleCode | None, ...] = ()
 
     @property
     def decision(self) -> Decision:
@@ -125,6 +131,8 @@ def review(
         checked=examined.checked,
         notes=(*examined.notes, *(f"the series touches {path}" for path in change.flags)),
         faults=examined.faults,
+        events=examined.events,
+        code=examined.code,
     )
     with clock("reply"):
         replies = draft(result, sender)
@@ -174,14 +182,20 @@ def examine(
                 verdicts += opaque.agreed(rule, judge.judged(rule, found, diff), diff)
             if rule.concerns(diff):
                 checked.append(rule.checked)
+    settled = tuple(judge.settle(verdicts))
+    code: tuple[ScheduleCode | None, ...] = ()
+    with clock("reply"), trouble("", "the code of the schedules could not be gathered"):
+        code = schedule_code(settled, built.diff) if built else ()
     return Examined(
-        verdicts=tuple(judge.settle(verdicts)),
+        verdicts=settled,
         notes=(*trouble.notes, *(left_out(built.diff.cuts) if built else ())),
         checked=tuple(dict.fromkeys(checked)),
         timing=clock.read(total=False),
         unread=built.unread if built else (),
         failed=tuple(trouble.failed),
         faults=tuple(trouble.faults),
+        events=built.events if built else (),
+        code=code,
     )
 
 
@@ -190,6 +204,7 @@ class _Built(NamedTuple):
 
     diff: Diff
     unread: tuple[Unread, ...]
+    events: tuple[ChangedEvent, ...]
 
 
 def _built(change: Change, before: Source, after: Source, progress: Progress | None) -> _Built:
@@ -199,7 +214,27 @@ def _built(change: Change, before: Source, after: Source, progress: Progress | N
 
     diff = Diff.of(change, before, after, progress)
     diff.build()
-    return _Built(diff, unread(change, [(before, diff.before.unit), (after, diff.after.unit)]))
+    not_read = unread(change, [(before, diff.before.unit), (after, diff.after.unit)])
+    return _Built(diff, not_read, tuple(changed_events(diff)))
+
+
+def changed_events(diff: Diff) -> list[ChangedEvent]:
+    """The facts that came or went, by place, MAX_SHOWN_EVENTS at most: what the patch changes as the rules see it."""
+    from heapq import nsmallest
+
+    sides = ((Side.BEFORE, diff.removed), (Side.AFTER, diff.added))
+    found = [(fact.at, side.value, type(fact).__name__, fact) for side, facts in sides for fact in facts]
+    first = nsmallest(MAX_SHOWN_EVENTS, found, key=lambda one: one[:3])
+    return [ChangedEvent(at, Side(side), kind, fact.says()) for at, side, kind, fact in first]
+
+
+def schedule_code(verdicts: Sequence[Verdict], diff: Diff) -> tuple[ScheduleCode | None, ...]:
+    """For each verdict that is told with a schedule the code that this passes, from the side that gets stuck."""
+    from reviewbot.report.explain import code
+
+    sides = {Outcome.CONFIRMED: diff.after, Outcome.FIXED: diff.before}
+    told = ((verdict.trace, sides.get(verdict.outcome)) for verdict in verdicts)
+    return tuple(code(trace.steps, side.source, side.unit) if trace and side else None for trace, side in told)
 
 
 class _Trouble:

@@ -345,6 +345,10 @@ class Step(Value, frozen=True):
     file: str = ""
     line: int = 0
     function: str = ""
+    holds: tuple[str, ...] = ()
+    """What the task has after it: locks, elements of a reserve; in the order in which it took them."""
+    waits: str = ""
+    """What the task waits for from here on and never gets; empty for a step that it gets through."""
 
     @property
     def key(self) -> FunctionKey:
@@ -360,6 +364,8 @@ class KnotEdge(Value, frozen=True):
     held_by: str
     told: str = ""
     """The same as a clause that says what has to be done, and by whom in the knot: `loop0 waits for f() to release x`."""
+    since: int = 0
+    """The step of the schedule, from 1, with which the waiting began; 0 where it is not known."""
 
 
 class Trace(Value, frozen=True):
@@ -388,6 +394,8 @@ class Verdict(Value, frozen=True):
     """The finding's second scene is confirmed as well."""
     remedy: str = ""
     """What would be safe instead; only set when the model with the remedy in place is free of the deadlock."""
+    other: Trace | None = None
+    """The same steps on the side that does not get stuck, as far as it has them, and how all get through there."""
 
 
 class Decision(StrEnum):
@@ -431,6 +439,34 @@ class Unread(Value, frozen=True):
         return f"{self.function}() in {self.file}" if self.function else self.file
 
 
+class ChangedEvent(Value, frozen=True):
+    """Something that code does at a line and that only one side has: a lock, a wait, an allocation ..."""
+
+    at: Place
+    side: Side
+    kind: str
+    """Name of its kind of fact: `Lock`, `Wait` ..."""
+    says: str
+    """What the code does there, a verb and its objects."""
+
+
+class Excerpt(Value, frozen=True):
+    """Lines of a file of one side, in one piece."""
+
+    file: str
+    first: int
+    """Number of the first line."""
+    lines: tuple[str, ...]
+
+
+class ScheduleCode(Value, frozen=True):
+    """The code that the schedule of one verdict passes, on the side that gets stuck."""
+
+    lines: tuple[int, ...]
+    """For each step its line in `Step.file`; 0 where none is known."""
+    excerpts: tuple[Excerpt, ...]
+
+
 class Review(Value, frozen=True):
     """Everything that one run found out about a series."""
 
@@ -451,6 +487,11 @@ class Review(Value, frozen=True):
     """Seconds per stage."""
     faults: tuple[Fault, ...] = ()
     """The crashes of rules that `notes` tell of."""
+    events: tuple[ChangedEvent, ...] = ()
+    """What the changed files do on one side only, by file and line."""
+    code: tuple[ScheduleCode | None, ...] = ()
+    """For each of the verdicts, in their order, the code of its schedule; None for one without. Empty where nobody
+    looked."""
 
     @property
     def prerequisites(self) -> tuple[Prerequisite, ...]:

@@ -29,6 +29,8 @@ def examine_case(case: Case) -> Review:
         verdicts=examined.verdicts,
         checked=examined.checked,
         notes=examined.notes,
+        events=examined.events,
+        code=examined.code,
     )
     if result.decision is Decision.COMMENT:
         return result

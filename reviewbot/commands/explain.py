@@ -83,7 +83,8 @@ def _source(run: StoredRun, tree: Path | None, base: str) -> Source | None:
 
 def _told(trace: Trace) -> object:
     """What two schedules have in common when they are the same: lines are those of the tree, not of the model."""
-    return [(step.task, step.step) for step in trace.steps], trace.knot
+    waits = [(wait.task, wait.waits_for, wait.held_by, wait.told) for wait in trace.knot]
+    return [(step.task, step.step) for step in trace.steps], waits
 
 
 def _again(run: StoredRun) -> int:

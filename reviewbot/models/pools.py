@@ -123,7 +123,8 @@ def pool_elements(
     file: str = "",
 ) -> Model:
     """Requests take several elements of one pool before their I/O starts; `serialised`: under a lock."""
-    memory, below, mutex = Memory("free memory"), disk(), Mutex(lock)
+    memory, below = Memory("free memory"), disk()
+    mutex = Mutex(lock if tasks > 1 else "")  # with one task nobody waits for it, and nothing is told of it
     elements = Mempool(pool, min_nr, memory)
     name = (worker or f"the worker of {device}") if tasks == 1 else "worker"
     threads = WorkQueue(name, threads=tasks)

@@ -14,6 +14,7 @@ from reviewbot.difference import Diff, Version
 from reviewbot.replay.naming import ObjectNames
 from reviewbot.rule import About, Candidate, Rule, Scene
 from reviewbot.sim.check import SearchLimits, SearchResult, check
+from reviewbot.sim.passing import passing
 from reviewbot.types import Cut, Finding, Outcome, Trace, Verdict
 
 PROVEN = (Outcome.CONFIRMED, Outcome.FIXED)
@@ -37,11 +38,11 @@ def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict
     buggy, other = (diff.before, diff.after) if finding.gives else (diff.after, diff.before)
     names = ObjectNames(buggy.program, finding, candidate.about)
     verdict = _Trial(rule, candidate, buggy, other, names, diff.cuts).verdict()
-    told = verdict.trace
-    if told is not None and not verdict.model:
-        told = names.trace(told)  # that of a scene by name has the names already
+    told, other_side = verdict.trace, verdict.other
+    if not verdict.model:  # that of a scene by name has the names already
+        told, other_side = (names.trace(one) if one else None for one in (told, other_side))
     return msgspec.structs.replace(
-        verdict, finding=names.finding(finding), trace=told, remedy=names.text(verdict.remedy)
+        verdict, finding=names.finding(finding), trace=told, other=other_side, remedy=names.text(verdict.remedy)
     )
 
 
@@ -87,7 +88,8 @@ class _Trial(Generic[About]):
             if verdict is None:
                 break
             if verdict.outcome in PROVEN and verdict.trace:
-                verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, self.buggy))
+                other = _located(verdict.other, self.other) if verdict.other else None
+                verdict = msgspec.structs.replace(verdict, trace=_located(verdict.trace, self.buggy), other=other)
                 also = bool(self.finding.words and self.finding.words.also) and self._also(pairs)
                 return msgspec.structs.replace(verdict, also=also, remedy=self._remedy())
             tried.append(verdict)
@@ -160,7 +162,8 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
             return Verdict(finding, Outcome.PRE_EXISTING, patched.trace, patched.states, model=bad.spec)
         patched = further
     outcome = Outcome.FIXED if finding.gives else Outcome.CONFIRMED
-    return Verdict(finding=finding, outcome=outcome, trace=patched.trace, states=patched.states, model=bad.spec)
+    other_side = passing(good.model(), patched.trace) if patched.trace else None
+    return Verdict(finding, outcome, patched.trace, patched.states, model=bad.spec, other=other_side)
 
 
 def _unproven(finding: Finding, scene: Scene, result: SearchResult) -> Verdict:

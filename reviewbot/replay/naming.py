@@ -23,11 +23,14 @@ from reviewbot.csource.ir import Assign, CallEvent, Expr, Field, Return
 from reviewbot.function_key import FunctionKey, keys_in
 from reviewbot.kernel import KERNEL
 from reviewbot.rule import Scene
-from reviewbot.types import Finding, Trace
+from reviewbot.types import Finding, Step, Trace
 
 TOKEN = re.compile(r"(&?)\b([A-Za-z_]\w*)->(\w+(?:\.\w+)*)")
 """A field as rules write it; code in a text has the same form, and a variable there is no struct."""
 PLAIN = re.compile(r"\w+(?:(?:->|\.)\w+)*")
+
+KNOT_TEXTS = ("task", "waits_for", "held_by", "told")
+"""What of an edge of a knot is text."""
 
 
 class ObjectNames:
@@ -68,11 +71,13 @@ class ObjectNames:
     def trace(self, trace: Trace) -> Trace:
         """The schedule of a model that was built from the code."""
         return Trace(
-            tuple(replace(step, task=self.text(step.task), step=self.text(step.step)) for step in trace.steps),
-            tuple(
-                replace(w, **{name: self.text(getattr(w, name)) for name in w.__struct_fields__}) for w in trace.knot
-            ),
+            tuple(self._step(step) for step in trace.steps),
+            tuple(replace(w, **{name: self.text(getattr(w, name)) for name in KNOT_TEXTS}) for w in trace.knot),
         )
+
+    def _step(self, step: Step) -> Step:
+        texts = {name: self.text(getattr(step, name)) for name in ("task", "step", "waits")}
+        return replace(step, **texts, holds=tuple(map(self.text, step.holds)))
 
     def _address(self, sign: str, name: str) -> str:
         return name if name in self._plain else sign + name

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
-from reviewbot.types import ReviewError, Series, Source, Step, Value, Verdict
+from reviewbot.csource.ir import TranslationUnit
+from reviewbot.limits import MAX_SHOWN_FUNCTION_LINES
+from reviewbot.types import Excerpt, ReviewError, ScheduleCode, Series, Source, Step, Value, Verdict
 
 RUN_ID = re.compile(r"[0-9a-f]{8}")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _OBJECT = re.compile(r"\b[A-Za-z]\w*(?:_|->)\w[\w>-]*")
 """What looks like a name of C in a sentence: it has an underscore or an arrow."""
+
+SHOWN_AROUND = 6
+"""Lines of a long function that are shown before and after the line of a step."""
 
 
 class StoredRun(Value, frozen=True):
@@ -62,31 +68,73 @@ def runs(folder: Path) -> list[StoredRun]:
     return found
 
 
-def told(steps: tuple[Step, ...], source: Source | None) -> Iterator[ToldStep]:
-    """The steps with their lines of source, as far as `source` has them.
+Unit = Callable[[str], TranslationUnit | None]
+"""What a file says; None where that is not known."""
+
+
+def told(steps: Sequence[Step], source: Source | None, unit: Unit | None = None) -> Iterator[ToldStep]:
+    """The steps with their lines of source, as far as `source` has them. unit: of a file that was read before.
 
     A step that knows its line is shown that line. One that knows only the function, or the line where that begins, is
     shown the line in there with a call or an object that its words name, else the line where the function begins.
     """
-    files: dict[str, _SourceLines | None] = {}
+    files = _Files(source, unit)
     for step in steps:
-        if step.file and step.file not in files:
-            content = source.read(step.file) if source else None
-            files[step.file] = _SourceLines(content) if content is not None else None
-        file = files.get(step.file)
+        file = files[step.file]
         number = file.find(step) if file else step.line
         yield ToldStep(step, number, file.line(number) if file else "")
 
 
+def code(steps: Sequence[Step], source: Source, unit: Unit | None = None) -> ScheduleCode:
+    """The code that a schedule passes: the functions of its steps, of long ones the lines around the steps."""
+    files = _Files(source, unit)
+    lines = tuple(file.find(step) if (file := files[step.file]) else 0 for step in steps)
+    wanted: dict[str, set[int]] = {}
+    for step, line in zip(steps, lines, strict=True):
+        if line and (file := files[step.file]):
+            wanted.setdefault(step.file, set()).update(file.around(line))
+    excerpts = (
+        piece for path, numbers in wanted.items() if (file := files[path]) for piece in file.pieces(path, numbers)
+    )
+    return ScheduleCode(lines, tuple(excerpts))
+
+
+class _Files(dict[str, "_SourceLines | None"]):
+    """The files of a source, read when they are asked for; None for one that is not there."""
+
+    def __init__(self, source: Source | None, unit: Unit | None) -> None:
+        super().__init__({"": None})
+        self.source, self.unit = source, unit
+
+    def __missing__(self, path: str) -> _SourceLines | None:
+        content = self.source.read(path) if self.source else None
+        known = self.unit(path) if self.unit else None
+        self[path] = _SourceLines(content, known) if content is not None else None
+        return self[path]
+
+
 class _SourceLines:
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, unit: TranslationUnit | None = None) -> None:
         from reviewbot.csource.lower import lower
 
         self.lines = content.decode("utf-8", "replace").split("\n")
-        self.functions = {f.name: (f.line, f.end) for f in lower(content).functions}
+        self.functions = {f.name: (f.line, f.end) for f in (unit or lower(content)).functions}
 
     def line(self, number: int) -> str:
         return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+
+    def around(self, line: int) -> range:
+        """The lines to show with a line: those of its function, of a long one those near by."""
+        for first, last in self.functions.values():
+            if first <= line <= last and last - first < MAX_SHOWN_FUNCTION_LINES:
+                return range(first, last + 1)
+        return range(max(1, line - SHOWN_AROUND), min(len(self.lines), line + SHOWN_AROUND) + 1)
+
+    def pieces(self, path: str, numbers: Iterable[int]) -> Iterator[Excerpt]:
+        """The lines with these numbers, as pieces without a gap."""
+        for _, run in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
+            piece = [number for _, number in run]
+            yield Excerpt(path, piece[0], tuple(self.lines[piece[0] - 1 : piece[-1]]))
 
     def find(self, step: Step) -> int:
         """The line of the step, or 0 where it knows none and the file has no such function."""

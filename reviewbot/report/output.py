@@ -8,7 +8,7 @@ from reviewbot.key import identity
 from reviewbot.report.gaps import gaps
 from reviewbot.report.reply import replay_id
 from reviewbot.text import clean
-from reviewbot.types import Decision, Outcome, Prerequisite, Review, Verdict
+from reviewbot.types import ChangedEvent, Decision, Outcome, Prerequisite, Review, Trace, Verdict
 
 SCHEMA = 1
 STAGES = ("fetch", "apply", "facts", "rules", "simulate", "reply", "total")
@@ -37,6 +37,7 @@ def as_json(review: Review) -> dict[str, Any]:
         "unread": [{"file": one.file, "function": one.function} for one in review.unread],
         "checked": list(review.checked),
         "notes": list(review.notes),
+        "events": [_event(event) for event in review.events],
         "timing": {stage: round(timing.get(stage, 0.0), 4) for stage in STAGES},
     }
 
@@ -64,15 +65,37 @@ def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
         "function": finding.at.function,
         "message": finding.message,
         "facts": list(finding.facts),
-        "trace": [{"task": s.task, "step": s.step, "file": s.file, "line": s.line} for s in trace.steps]
-        if trace
-        else [],
-        "knot": [{"task": w.task, "waits_for": w.waits_for, "held_by": w.held_by} for w in trace.knot] if trace else [],
+        "trace": _steps(trace),
+        "knot": [
+            {"task": w.task, "waits_for": w.waits_for, "held_by": w.held_by, "told": w.told, "since": w.since}
+            for w in (trace.knot if trace else ())
+        ],
+        "other_side": _steps(verdict.other),
         "states": verdict.states,
         "remedy": verdict.remedy or None,
         "model": verdict.model or None,
         "reason": verdict.reason or None,
     }
+
+
+def _steps(trace: Trace | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": s.task,
+            "step": s.step,
+            "file": s.file,
+            "line": s.line,
+            "holds": list(s.holds),
+            "waits": s.waits or None,
+        }
+        for s in (trace.steps if trace else ())
+    ]
+
+
+def _event(event: ChangedEvent) -> dict[str, Any]:
+    at = event.at
+    place = {"file": at.file, "line": at.line, "function": at.function}
+    return {**place, "side": event.side.value, "kind": event.kind, "says": event.says}
 
 
 def summary(review: Review) -> list[str]:

@@ -33,6 +33,9 @@ class Mutex(Resource, frozen=True, eq=False):
     def asked(self, role: str, act: Act) -> str:
         return f"release {self}"
 
+    def held(self, role: str, higher: bool) -> str:
+        return str(self) if higher else ""
+
 
 class SpinLock(Resource, frozen=True, eq=False):
     """spinlock_t (kernel/locking/spinlock.c): one owner; waiting for it is spinning, which is waiting all the same."""
@@ -44,6 +47,9 @@ class SpinLock(Resource, frozen=True, eq=False):
 
     def asked(self, role: str, act: Act) -> str:
         return f"release {self}"
+
+    def held(self, role: str, higher: bool) -> str:
+        return str(self) if higher else ""
 
 
 class Cpu(Resource, frozen=True, eq=False):
@@ -98,6 +104,10 @@ class RwSem(Resource, frozen=True, eq=False):
     def asked(self, role: str, act: Act) -> str:
         return f"get and release {self}" if self.waiting.role == role else f"release {self}"
 
+    def held(self, role: str, higher: bool) -> str:
+        mode = {self.readers.role: "read", self.writer.role: "write"}.get(role, "")
+        return f"{self} for {mode}" if higher and mode else ""
+
 
 class Semaphore(Resource, frozen=True, eq=False):
     """struct semaphore (kernel/locking/semaphore.c) with `count` at the start; whoever likes may call up()."""
@@ -111,6 +121,9 @@ class Semaphore(Resource, frozen=True, eq=False):
 
     def asked(self, role: str, act: Act) -> str:
         return f"release {self}"
+
+    def held(self, role: str, higher: bool) -> str:
+        return "" if higher else str(self)
 
 
 class PercpuRef(Resource, frozen=True, eq=False):
@@ -132,6 +145,11 @@ class PercpuRef(Resource, frozen=True, eq=False):
 
     def asked(self, role: str, act: Act) -> str:
         return f"unfreeze {self}" if self.frozen.role == role else f"leave {self}"
+
+    def held(self, role: str, higher: bool) -> str:
+        if not higher:
+            return ""
+        return f"a reference of {self}" if role == self.users.role else f"the freeze of {self}"
 
 
 def take(resource: Resource, call: str, text: str, waits: str, when: Test, *do: Update) -> Node:

@@ -96,6 +96,9 @@ class Mempool(Resource, frozen=True, eq=False):
     def asked(self, role: str, act: Act) -> str:
         return f"give {self.element} back to {self}"
 
+    def held(self, role: str, higher: bool) -> str:
+        return "" if higher else f"{self.element} of {self}"
+
 
 def effective(gfp: Gfp, me: Locals) -> Gfp:
     """The flags that the open scopes leave of `gfp` (include/linux/sched/mm.h, current_gfp_context())."""

@@ -34,6 +34,10 @@ class Resource(msgspec.Struct, frozen=True, eq=False):
         """What somebody has to do for whoever waits in `act` until the cell of that role changes: an infinitive."""
         return f"change {self}"
 
+    def held(self, role: str, higher: bool) -> str:
+        """What a task has that made the cell of that role higher (or lower), a noun; empty where that is no possession."""
+        return ""
+
 
 def argument(resource: Resource) -> str:
     """A lock or completion as the argument of a call: one in a structure, or a variable, is passed by its address."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
+
 from reviewbot.sim.automaton import Automaton, Class, Work, apply, fire, is_open
 from reviewbot.sim.future import FutureSpot
-from reviewbot.sim.knot import Knot, WaitFor
+from reviewbot.sim.holding import Holdings
+from reviewbot.sim.knot import Knot, Node, WaitFor
 from reviewbot.sim.reduce import Move
 from reviewbot.sim.space import Space
 from reviewbot.sim.waiting import TaskRun, Waiting, WaitingTask
@@ -77,17 +80,25 @@ def trace(space: Space, way: list[bytes], knot: Knot, graph: WaitFor | None = No
     Steps are single; a step that is not worth telling has no text and is left out. Where a task of the knot comes to
     wait for good, that is a step of its own. Errors: ReplayError.
     """
-    return _Teller(space, replay(space, way), knot, graph or WaitFor(space.automaton)).trace()
+    return Teller(space, replay(space, way), knot, graph or WaitFor(space.automaton)).trace()
 
 
-class _Teller:
-    def __init__(self, space: Space, runs: list[TaskRun], knot: Knot, graph: WaitFor) -> None:
-        self.automaton, self.runs, self.knot = space.automaton, runs, knot
-        self.states = [space.automaton.initial, *(run.state for run in runs)]
+class Teller:
+    """A schedule in words, with what each task holds, and a step of its own for who comes to wait for good."""
+
+    def __init__(self, space: Space | Automaton, runs: list[TaskRun], knot: Knot, graph: WaitFor) -> None:
+        self.automaton = space if isinstance(space, Automaton) else space.automaton
+        self.runs, self.knot = runs, knot
+        self.states = [self.automaton.initial, *(run.state for run in runs)]
         self.waiting = Waiting(graph, runs, knot)
+        self.holdings = Holdings(self.automaton, runs)
         self.graph = graph
 
-    def trace(self) -> Trace:
+    def trace(self, everything: bool = False) -> Trace:
+        """The schedule; with `everything` what is taken and given back in one turn is told, too.
+
+        Errors: ReplayError where a task of the knot is not where that has it, or can go on.
+        """
         at = self.waiting.at
         for node in self.knot.nodes:
             if not (self.states[-1][node.pending] if isinstance(node, Work) else at(node)):
@@ -98,15 +109,33 @@ class _Teller:
         for task in stuck:
             blocked.setdefault(self.since(task), []).append(task)
         steps: list[Step] = []
-        idle = self.idle()
+        told: list[int] = []
+        """The number of steps that are told when a state is reached."""
+        waiting: dict[WaitingTask, int] = {}
+        idle = set() if everything else self.idle()
         for number in range(len(self.states)):
             if number and number not in idle:
                 run = self.runs[number - 1]
-                steps += self.step(run.task, self.words(run, self.states[number]), run.edge.act.at)
+                steps += self.step(run.task, number, self.words(run, self.states[number]), run.edge.act.at)
+            told.append(len(steps))
             for task in blocked.get(number, ()):
                 spot = self.waiting.spot(task)
-                steps += self.step(task, self.graph.how(spot, self.states[-1]), self.graph.blocked(spot).at)
-        return Trace(tuple(steps), self.waiting.waits())
+                noun = self.graph.waits_for(spot, self.states[-1])
+                how, at_ = self.graph.how(spot, self.states[-1]), self.graph.blocked(spot).at
+                steps += self.step(task, number, how, at_, noun)
+                waiting[task] = len(steps)
+        since = [self.began(node, told, waiting) for node in self.knot.nodes]
+        waits = self.waiting.waits() if self.knot.nodes else ()
+        return Trace(
+            tuple(steps), tuple(msgspec.structs.replace(w, since=n) for w, n in zip(waits, since, strict=True))
+        )
+
+    def began(self, node: Node, told: list[int], waiting: dict[WaitingTask, int]) -> int:
+        """The step with which the waiting of a node began: that in which a task blocks, or which queues the work."""
+        if isinstance(node, Work):
+            empty = [number for number, state in enumerate(self.states) if not state[node.pending]]
+            return told[empty[-1] + 1] if empty else 0
+        return max(waiting.get(task, 0) for task in self.waiting.at(node))
 
     def idle(self) -> set[int]:
         """Steps of one turn after which all is as it was before them: a lock that was taken and given back."""
@@ -126,11 +155,13 @@ class _Teller:
                 found.update(range(first, last + 1))
         return found
 
-    def step(self, task: WaitingTask, text: str, at: Place | None) -> list[Step]:
+    def step(self, task: WaitingTask, number: int, text: str, at: Place | None, waits: str = "") -> list[Step]:
+        """What a task does on its way to the state of that number, or in it; nothing where there are no words for it."""
         if not text:
             return []
         place = at or Place("", 0)
-        return [Step(self.waiting.name(task), text, place.file, place.line, place.function if place.file else "")]
+        function, holds = place.function if place.file else "", self.holdings.at(number, task)
+        return [Step(self.waiting.name(task), text, place.file, place.line, function, holds, waits)]
 
     def words(self, run: TaskRun, after: bytes) -> str:
         text, last = run.edge.act.text, run.edge.act.last

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import checking
 import msgspec
 import pytest
 
+from reviewbot.bench.demo import examine_case
 from reviewbot.cli import run
 from reviewbot.gittree.source import MemorySource
 from reviewbot.gittree.tree import Tree
 from reviewbot.models.scene import build
-from reviewbot.report.explain import StoredRun, load, runs, told
+from reviewbot.report.explain import StoredRun, code, load, runs, told
 from reviewbot.review import runs_folder
 from reviewbot.sim.check import check
 from reviewbot.types import (
@@ -220,3 +222,40 @@ def test_real_source_lines(kernel_tree: object, capsys: pytest.CaptureFixture[st
         assert trace is not None
         lines = {t.source for t in told(trace.steps, tree.at("HEAD"))}
     assert "page = mempool_alloc(&v->recheck_pool, GFP_NOIO);" in lines
+
+
+LONG = "static void long_one(void)\n{\n" + "\tturn();\n" * 80 + "\tmutex_lock(&x);\n}\n"
+
+
+def test_the_code_of_a_schedule_is_its_functions_and_of_long_ones_the_lines_around() -> None:
+    source = MemorySource({"drivers/md/dm-foo.c": CODE, "long.c": LONG.encode()})
+    steps = (
+        Step("a", "blocks in mutex_lock(&f->lock)", "drivers/md/dm-foo.c", 0, "foo_map"),
+        Step("b", "blocks in mutex_lock(&x)", "long.c", 0, "long_one"),
+        Step("c", "is elsewhere", "gone.c", 3),
+        Step("d", "has no place"),
+    )
+    found = code(steps, source)
+    assert found.lines == (11, 83, 0, 0)
+    assert [(e.file, e.first, len(e.lines)) for e in found.excerpts] == [
+        ("drivers/md/dm-foo.c", 7, 8),
+        ("long.c", 77, 9),
+    ]
+    assert found.excerpts[0].lines[4] == "\tmutex_lock(&f->lock);"
+
+
+def test_a_review_has_the_code_of_its_schedules_and_the_events_that_changed() -> None:
+    result = examine_case(checking.case("flush-under-lock/flush-moved-under-lock"))
+    assert [bool(one) for one in result.code] == [v.trace is not None for v in result.verdicts]
+    shown = result.code[0]
+    assert shown is not None
+    verdict = result.verdicts[0]
+    assert verdict.trace is not None
+    text = {(e.file, e.first + n): line for e in shown.excerpts for n, line in enumerate(e.lines)}
+    steps = zip(verdict.trace.steps, shown.lines, strict=True)
+    lines = {text[step.file, line].strip() for step, line in steps if line}
+    assert "mutex_lock(&d->lock);" in lines
+    assert "flush_work(&d->sort_work);" in lines
+    assert {(event.side.value, event.kind) for event in result.events} >= {("before", "Flush"), ("after", "Flush")}
+    assert verdict.other is not None
+    assert verdict.other.steps

@@ -9,6 +9,7 @@ from reviewbot.report.reply import replay_id
 from reviewbot.types import (
     Address,
     Change,
+    ChangedEvent,
     Decision,
     Finding,
     KnotEdge,
@@ -36,8 +37,11 @@ FINDING = Finding(
     patch=2,
     facts=("a fact",),
 )
-TRACE = Trace((Step("f", "takes lock", "a.c", 3, "f"), Step("g", "runs")), (KnotEdge("f", "lock", "g"),))
-VERDICT = Verdict(FINDING, Outcome.CONFIRMED, TRACE, 17, model="flush held=yes", remedy="Do not.")
+STEPS = (Step("f", "takes lock", "a.c", 3, "f", ("lock",)), Step("g", "runs", waits="a bio"))
+TRACE = Trace(STEPS, (KnotEdge("f", "lock", "g", "f waits", 1),))
+OTHER = Trace((Step("g", "returns"),), ())
+VERDICT = Verdict(FINDING, Outcome.CONFIRMED, TRACE, 17, model="flush held=yes", remedy="Do not.", other=OTHER)
+EVENT = ChangedEvent(Place("a.c", 7, "f"), Side.AFTER, "Wait", "waits for event x")
 DOUBT = Verdict(FINDING, Outcome.INCONCLUSIVE, reason="a limit")
 CHANGE = Change(base="0123456789abcdef", how="blobs", files=())
 
@@ -48,7 +52,8 @@ def review(*verdicts: Verdict, **more: object) -> Review:
 
 def test_the_whole_of_it() -> None:
     timing = tuple((stage, n / 3) for n, stage in enumerate(output.STAGES))
-    made = output.as_json(review(VERDICT, checked=("flushes",), notes=("a note",), timing=timing))
+    more = {"checked": ("flushes",), "notes": ("a note",), "timing": timing, "events": (EVENT,)}
+    made = output.as_json(review(VERDICT, **more))
     assert made == {
         "schema": 1,
         "series": {
@@ -77,10 +82,11 @@ def test_the_whole_of_it() -> None:
                 "message": "flushes under the lock",
                 "facts": ["a fact"],
                 "trace": [
-                    {"task": "f", "step": "takes lock", "file": "a.c", "line": 3},
-                    {"task": "g", "step": "runs", "file": "", "line": 0},
+                    {"task": "f", "step": "takes lock", "file": "a.c", "line": 3, "holds": ["lock"], "waits": None},
+                    {"task": "g", "step": "runs", "file": "", "line": 0, "holds": [], "waits": "a bio"},
                 ],
-                "knot": [{"task": "f", "waits_for": "lock", "held_by": "g"}],
+                "knot": [{"task": "f", "waits_for": "lock", "held_by": "g", "told": "f waits", "since": 1}],
+                "other_side": [{"task": "g", "step": "returns", "file": "", "line": 0, "holds": [], "waits": None}],
                 "states": 17,
                 "remedy": "Do not.",
                 "model": "flush held=yes",
@@ -90,6 +96,9 @@ def test_the_whole_of_it() -> None:
         "unread": [],
         "checked": ["flushes"],
         "notes": ["a note"],
+        "events": [
+            {"file": "a.c", "line": 7, "function": "f", "side": "after", "kind": "Wait", "says": "waits for event x"}
+        ],
         "timing": {
             "fetch": 0.0,
             "apply": 0.3333,
