@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import browsing
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +35,13 @@ def kernel_repository(version: str, small: bool) -> Path | None:
     command = [str(shared / "bin/kernel-tree"), version, *(["--small"] if small else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, or the test is skipped."""
+    with browsing.started() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,12 @@ WORST = (FAULT, 1, 4, 3, 0)
     help="Write the findings there as SARIF 2.1.0, too: for GitHub, GitLab and editors.",
 )
 @click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page with verdict, schedule as a picture, code and draft there, too: one file that needs no other.",
+)
+@click.option(
     "--draft",
     metavar="DEST",
     default="",
@@ -85,6 +91,7 @@ def check(
     as_json: bool,
     terse: bool,
     sarif: Path | None,
+    html: Path | None,
     draft: str,
     sender: str,
     patchwork: bool,
@@ -109,7 +116,7 @@ def check(
     if terse and (as_json or draft == "-"):
         raise click.UsageError("--terse, --json and --draft - all want stdout: choose one of them")
     options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
-    show = Presentation(as_json, terse, sarif, draft, patchwork, color=not no_color and sys.stdout.isatty())
+    show = Presentation(as_json, terse, sarif, html, draft, patchwork, color=not no_color and sys.stdout.isatty())
     asked = Asked(what or "", range_ or "", tree or Path(), inbox)
     return _checked(asked, options, show, Bounds(time_limit, memory_limit))
 
@@ -141,6 +148,7 @@ class Presentation:
     as_json: bool
     terse: bool
     sarif: Path | None
+    html: Path | None
     draft: str
     patchwork: bool
     color: bool
@@ -168,7 +176,7 @@ def _checked(asked: Asked, options: Options, show: Presentation, bounds: Bounds)
             try:
                 result = _reviewed(one, asked, options, fetched, reviewer)
                 results.append(result)
-                _write_sarif(results, show.sarif)  # before anything is shown, which may end here
+                _write_files(results, show)  # before anything is shown, which may end here
                 codes.append(_shown(result, show, alone=len(found) == 1))
             except ReviewError:
                 raise  # wrong use (no such tree or base, no place for the draft): it is so for all of them
@@ -286,11 +294,15 @@ def _print_terse(results: Sequence[Review]) -> None:
         print(line)
 
 
-def _write_sarif(results: Sequence[Review], file: Path | None) -> None:
-    if file is not None:
+def _write_files(results: Sequence[Review], show: Presentation) -> None:
+    if show.sarif is not None:
         from reviewbot.report import sarif
 
-        sarif.write(results, file)
+        sarif.write(results, show.sarif)
+    if show.html is not None:
+        from reviewbot.report import page
+
+        page.write(results, show.html)
 
 
 def _print_text(result: Review, color: bool) -> None:

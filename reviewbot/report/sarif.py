@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -17,11 +15,12 @@ import msgspec
 from reviewbot import rules
 from reviewbot.key import finding_key
 from reviewbot.report import schedule
+from reviewbot.report.files import put
 from reviewbot.report.places import shown_at
 from reviewbot.report.terse import text, title, verb, why
 from reviewbot.rule import Rule
 from reviewbot.text import clean, clean_lines
-from reviewbot.types import Change, Decision, Place, Review, ReviewError, Verdict
+from reviewbot.types import Change, Decision, Place, Review, Verdict
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVEL = {"nack": "error", "comment": "warning"}
@@ -59,30 +58,7 @@ def log(reviews: Sequence[Review]) -> dict[str, Any]:
 def write(reviews: Sequence[Review], path: Path) -> None:
     """Write the log: the file appears whole, or is what it was before. ReviewError when it cannot be written."""
     data = msgspec.json.format(msgspec.json.encode(log(reviews))) + b"\n"
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a pipe or terminal, as /dev/stdout: nothing to put in its place
-            return
-        path = path.resolve()
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.replace(file.name, path)
-            except OSError:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise ReviewError(
-            f"cannot write {path}: {error.strerror or error}: name a file in a folder of yours"
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+    put(path, data)
 
 
 def _rule(name: str, rule: Rule[Any] | None) -> dict[str, Any]:

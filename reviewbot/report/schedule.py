@@ -77,7 +77,7 @@ def _turns(trace: Trace) -> list[Turn]:
     for task, steps in groupby(trace.steps, lambda step: step.task):
         said, new = told.setdefault(task, []), []
         for step in dict.fromkeys(step.step for step in steps):
-            if not _still(step, said):
+            if not still(step, said):
                 new.append(step)
                 said.append(step)
         if new:
@@ -85,7 +85,7 @@ def _turns(trace: Trace) -> list[Turn]:
     return turns
 
 
-def _still(step: str, said: Sequence[str]) -> bool:
+def still(step: str, said: Sequence[str]) -> bool:
     """Whether a step only says that the task sleeps where it was said to sleep."""
     return step.startswith(SLEEPS) and any(other.startswith(f"{step}, ") for other in said)
 

@@ -126,7 +126,7 @@ def test_or_not_at_all(nack: Review, tmp_path: Path, monkeypatch: pytest.MonkeyP
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("reviewbot.report.sarif.os.replace", full)
+    monkeypatch.setattr("reviewbot.report.files.os.replace", full)
     with pytest.raises(ReviewError, match=r"^cannot write .*out.sarif: No space left on device: "):
         sarif.write([nack], file)
     assert file.read_text() == "old\n"
