@@ -17,40 +17,73 @@ if TYPE_CHECKING:
 @click.option("--tree", type=click.Path(path_type=Path), help="Git repository for source lines (default: as reviewed).")
 @click.option("--base", metavar="REV", default="", help="Commit for source lines (default: as reviewed).")
 @click.option("--no-replay", is_flag=True, help="Show what is stored, without running the model again.")
-def explain(name: str | None, tree: Path | None, base: str, no_replay: bool) -> int:
+@click.option("--step", is_flag=True, help="Go through the schedule on the screen: space goes on, b back, q ends.")
+@click.option("--svg", "as_svg", is_flag=True, help="Print the picture of the schedule as SVG, and nothing else.")
+def explain(name: str | None, tree: Path | None, base: str, no_replay: bool, step: bool, as_svg: bool) -> int:
     """Replay the schedule of a finding step by step; without ID list the findings that are kept.
 
     ID is in the last line of a reply. Exit code 0, or 1 when the model does not lead to that schedule any more.
     """
-    from reviewbot.report.explain import load, runs, told
-    from reviewbot.report.reply import fill
-    from reviewbot.report.schedule import columns, knot
+    from reviewbot.report.explain import load, runs
     from reviewbot.review import runs_folder
-    from reviewbot.text import clean, clean_lines
+    from reviewbot.text import clean
+    from reviewbot.types import ReviewError
 
     if not name:
+        if step or as_svg:
+            raise ReviewError("--step and --svg show one finding: name its ID, `reviewbot explain` lists them")
         for run in runs(runs_folder()):
             click.echo(f"{run.id}  {run.verdict.outcome}  {clean(run.verdict.finding.message)}")
         return 0
     run = load(runs_folder(), name)
     verdict = run.verdict
     finding = verdict.finding
-    click.echo(clean(f"{verdict.outcome}: {finding.at}: {finding.message} [{finding.rule}]") + "\n")
+    title = clean(f"{verdict.outcome}: {finding.at}: {finding.message} [{finding.rule}]")
     if verdict.trace is None:
-        click.echo(clean(verdict.reason) or "no schedule is kept for it")
+        if as_svg:
+            raise ReviewError(f"no schedule is kept for {name}, so there is no picture of it")
+        click.echo(f"{title}\n\n{clean(verdict.reason) or 'no schedule is kept for it'}")
         return 0
+    if as_svg:
+        from reviewbot.report.picture import layout
+        from reviewbot.report.svg import svg
+
+        click.echo(svg(layout(verdict.trace), title), nl=False)
+        return 0
+    if step:
+        from reviewbot.report.stepping import through
+
+        return through(verdict.trace, title, _source(run, tree, base))
+    _tell(verdict.trace, title, _source(run, tree, base))
+    return 0 if no_replay else _again(run)
+
+
+def _tell(trace: Trace, title: str, source: Source | None) -> None:
+    """Print the picture, as far as the terminal is wide enough, each step with its line, and who waits for whom."""
+    from rich.console import Console
+
+    from reviewbot.report.explain import told
+    from reviewbot.report.picture import layout
+    from reviewbot.report.reply import fill
+    from reviewbot.report.schedule import knot
+    from reviewbot.report.terminal import circle, drawn
+    from reviewbot.text import clean
+
+    console, picture = Console(highlight=False), layout(trace)
+    unicode = console.encoding.startswith("utf")
+    click.echo(f"{title}\n")
+    if lines := drawn(picture, console.width, unicode=unicode):
+        for line in (*lines, circle(picture, unicode), ""):
+            console.print(line, no_wrap=True, crop=False, overflow="ignore")
     last = ""
-    for number, item in enumerate(told(verdict.trace.steps, _source(run, tree, base)), 1):
+    for number, item in enumerate(told(trace.steps, source), 1):
         if item.step.task != last:
             last = item.step.task
             click.secho(clean(last), bold=True)
         click.echo(f"{number:4}. {clean(item.step.step)}")
         if place := _place(item):
             click.secho(f"      {clean(place)}", dim=True)
-    if aside := columns(verdict.trace):
-        click.echo(f"\n{clean_lines(aside)}")
-    click.echo(f"\n{fill(knot(verdict.trace))}")
-    return 0 if no_replay else _again(run)
+    click.echo(f"\n{fill(knot(trace))}")
 
 
 def _place(item: ToldStep) -> str:
