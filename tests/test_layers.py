@@ -52,6 +52,7 @@ ROOMS = (
     "reviewbot.drafts",
     "reviewbot.watch",
     "reviewbot.bench",
+    "reviewbot.site",
     "reviewbot.commands",
     "reviewbot.cli",
     "reviewbot.__main__",

@@ -86,12 +86,27 @@ def _once(config: Config, review: bool, metrics: Path | None) -> Summary:
             summary = _poll(config, store, review, listed)
             until, read = all_done(config, store, summary, review)
         remember(config, summary, until, read, review)
+        if config.site:
+            _site(config)
     click.echo(f"watch: {summary.line()}")
     if metrics:
         from reviewbot.watch.metrics import write
 
         write(metrics, summary)
     return summary
+
+
+def _site(config: Config) -> None:
+    """Bring the dashboard up to date. It is no part of the poll's work: what goes wrong there is one line."""
+    from reviewbot.site.build import build
+    from reviewbot.types import ReviewError
+    from reviewbot.watch.store import Store
+
+    try:
+        with Store.open(config.database_url()) as store:
+            build(store, Path(config.site).expanduser())
+    except ReviewError as error:
+        click.echo(f"reviewbot: {' '.join(str(error).split())}", err=True)
 
 
 def _look_after(config: Config, retry: str | None, everything: bool) -> int:

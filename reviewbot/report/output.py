@@ -65,12 +65,12 @@ def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
         "function": finding.at.function,
         "message": finding.message,
         "facts": list(finding.facts),
-        "trace": _steps(trace),
+        "trace": steps_json(trace),
         "knot": [
             {"task": w.task, "waits_for": w.waits_for, "held_by": w.held_by, "told": w.told, "since": w.since}
             for w in (trace.knot if trace else ())
         ],
-        "other_side": _steps(verdict.other),
+        "other_side": steps_json(verdict.other),
         "states": verdict.states,
         "remedy": verdict.remedy or None,
         "model": verdict.model or None,
@@ -78,7 +78,8 @@ def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _steps(trace: Trace | None) -> list[dict[str, Any]]:
+def steps_json(trace: Trace | None) -> list[dict[str, Any]]:
+    """The steps of a schedule; none where there is no schedule."""
     return [
         {
             "task": s.task,

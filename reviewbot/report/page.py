@@ -184,14 +184,15 @@ def section(review: Review, verdict: Verdict, code: ScheduleCode | None, ident: 
     )
 
 
-def render(template: str, **values: object) -> str:
-    """A page of a template with style and script in it, and a policy that lets nothing else in."""
+def render(template: str, package: str = "reviewbot.report", **values: object) -> str:
+    """A page of a template (of a package, or one of the report) with style and script in it, and a policy that lets
+    nothing else in."""
     style, script = _file("picture.css") + _file("page.css"), _file("page.js")
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
         "base-uri 'none'; form-action 'none'; img-src data:"
     )
-    found = environment().get_template(template)
+    found = environment(package).get_template(template)
     return found.render(style=Markup(style), script=Markup(script), policy=policy, **values)
 
 

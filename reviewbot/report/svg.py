@@ -421,17 +421,20 @@ def svg(picture: Picture, title: str) -> str:
 
 
 @cache
-def environment() -> Environment:
-    """The templates of pages and pictures: every value in them is escaped, and what cannot be seen is spelled out."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def environment(package: str = "reviewbot.report") -> Environment:
+    """The templates of pages and pictures: every value in them is escaped, and what cannot be seen is spelled out.
+
+    package: whose templates come before those of the report.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     def seen(value: object) -> object:
         return clean_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     return Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "reviewbot.report"))]),
         finalize=seen,
-        loader=PackageLoader("reviewbot.report", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

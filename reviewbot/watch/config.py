@@ -152,6 +152,8 @@ class Config(Table, frozen=True, rename={"lists": "list", "trees": "tree"}):
     """Shell patterns of further addresses that are programs: their mails are not reviewed."""
     metrics: str = ""
     """File for Prometheus' text collector, written after each poll."""
+    site: str = ""
+    """Folder of the dashboard, brought up to date after each poll; empty for none."""
 
     def __post_init__(self) -> None:
         names = [x.name for x in self.lists]

@@ -13,7 +13,24 @@ from reviewbot.key import draft_name, finding_key, is_ours
 from reviewbot.mail.fetch import Incomplete, MailLimits, MailReader, Outage, UnknownMessage
 from reviewbot.process.bounded import Failed
 from reviewbot.review import Options
-from reviewbot.types import Decision, Outcome, Reply, Review, ReviewError, Series, Unreviewed, Value, Verdict
+from reviewbot.types import (
+    Change,
+    ChangedEvent,
+    Decision,
+    FileChange,
+    Finding,
+    Hunk,
+    Outcome,
+    Reply,
+    Review,
+    ReviewError,
+    ScheduleCode,
+    Series,
+    Side,
+    Unreviewed,
+    Value,
+    Verdict,
+)
 from reviewbot.watch.config import Config, TreeRule, address
 from reviewbot.watch.ledger import DraftRow, DraftState, Judged, Ledger
 from reviewbot.watch.lists import ListFolder
@@ -42,6 +59,11 @@ class WorkResult(Value, frozen=True):
     since: str = ""
     """How the findings of the version before fared."""
     attestation: str = ""
+    checked: tuple[str, ...] = ()
+    change: Change | None = None
+    """The hunks that findings with a schedule stand in."""
+    events: tuple[ChangedEvent, ...] = ()
+    code: tuple[ScheduleCode | None, ...] = ()
 
 
 class Worker:
@@ -173,6 +195,10 @@ class Worker:
                 base=review.change.commit if review.change else "",
                 since=since,
                 attestation=done.attestation,
+                checked=review.checked,
+                change=shown_change(review),
+                events=review.events,
+                code=review.code,
             )
             ended = self._end(claimed, SeriesState.DONE, review.reason, result)
             if ended == review.decision:
@@ -209,6 +235,33 @@ class Worker:
             if gone:
                 ledger.judge(row, Judged.FIXED, by=claimed.author, said_in=claimed.lead, only=gone)
         return f"since v{before[0].version}: {progress}"
+
+
+def shown_change(review: Review) -> Change | None:
+    """Of a change what a page of the review shows: the hunks that findings with a schedule stand in."""
+    change = review.change
+    findings = [v.finding for v in review.verdicts if v.trace]
+    if change is None or not findings:
+        return None
+    kept = []
+    for file in change.files:
+        hunks = tuple(hunk for hunk in file.hunks if any(_stands_in(f, file, hunk) for f in findings))
+        if hunks:
+            kept.append(msgspec.structs.replace(file, hunks=hunks))
+    return Change(base=change.commit, how=change.how, files=tuple(kept))
+
+
+def _stands_in(finding: Finding, file: FileChange, hunk: Hunk) -> bool:
+    after = finding.side is Side.AFTER
+    path, lines = (
+        (file.path, [row.after for row in hunk.lines])
+        if after
+        else (
+            file.old_path or file.path,
+            [row.before for row in hunk.lines],
+        )
+    )
+    return path == finding.at.file and finding.at.line in lines
 
 
 def _confirmed(verdicts: tuple[Verdict, ...]) -> dict[str, str]:
