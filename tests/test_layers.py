@@ -52,6 +52,7 @@ ROOMS = (
     "reviewbot.drafts",
     "reviewbot.watch",
     "reviewbot.bench",
+    "reviewbot.docs",
     "reviewbot.site",
     "reviewbot.commands",
     "reviewbot.cli",

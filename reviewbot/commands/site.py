@@ -11,11 +11,13 @@ import rich_click as click
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--config", "path", type=click.Path(path_type=Path), help="Configuration (default: the user's).")
-def site(folder: Path, path: Path | None) -> None:
+@click.option("--no-docs", is_flag=True, help="Leave the documentation as it is.")
+def site(folder: Path, path: Path | None, no_docs: bool) -> None:
     """Make the dashboard of the watcher in DIR, or bring it up to date.
 
     Series by list and verdict, each with its versions, its schedule and its draft; how often each rule fired and was
-    right; an Atom feed and a JSON file a series. Only what changed is made again. `site` in the configuration names a
+    right; an Atom feed and a JSON file a series; the documentation, which needs `pip install 'reviewbot[docs]'`. Only what
+    changed is made again. `site` in the configuration names a
     folder that every poll brings up to date.
     """
     from reviewbot.site.build import build
@@ -23,6 +25,8 @@ def site(folder: Path, path: Path | None) -> None:
     from reviewbot.watch.store import Store
 
     config = configuration.load(path)
+    if not no_docs:
+        _document(folder / "docs")
     with Store.open(config.database_url()) as store:
         if sys.stderr.isatty():
             from rich.console import Console
@@ -34,6 +38,16 @@ def site(folder: Path, path: Path | None) -> None:
         else:
             built = build(store, folder)
     click.echo(f"{folder / 'index.html'}: {built.series} series, {built.made} pages made, {built.removed} removed")
+
+
+def _document(folder: Path) -> None:
+    """The documentation, as far as there is a generator for it."""
+    from reviewbot.site import docs
+
+    if lacks := docs.missing():
+        click.echo(f"no documentation: it needs {lacks} (pip install 'reviewbot[docs]')", err=True)
+    else:
+        docs.build(folder)
 
 
 @click.command()

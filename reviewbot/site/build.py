@@ -90,11 +90,11 @@ class ListedSeries(Value, frozen=True):
         return day(self.outline.arrived)
 
 
-def build(store: Store, folder: Path, docs: bool = False, progress: Report | None = None) -> Built:
-    """Bring the site in a folder up to date. docs: there is documentation beside it. ReviewError where it cannot."""
+def build(store: Store, folder: Path, progress: Report | None = None) -> Built:
+    """Bring the site in a folder up to date. Raises ReviewError where it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _Site(store, folder, docs, progress).build()
+        return _Site(store, folder, progress).build()
     except OSError as error:
         raise ReviewError(
             f"cannot write the site in {folder}: {error.strerror or error}: name a folder of yours"
@@ -114,8 +114,9 @@ def form() -> str:
 
 
 class _Site:
-    def __init__(self, store: Store, folder: Path, docs: bool, progress: Report | None) -> None:
-        self.store, self.folder, self.docs = store, folder, docs
+    def __init__(self, store: Store, folder: Path, progress: Report | None) -> None:
+        self.store, self.folder = store, folder
+        self.docs = (folder / "docs" / "index.html").is_file()
         self.progress = progress or (lambda done, of: None)
         self.outlines = outlines.outlines(store)
         self.drafts = outlines.drafts(store)
@@ -139,8 +140,7 @@ class _Site:
             for suffix in ("html", "json"):
                 (self.folder / "series" / f"{name(key)}.{suffix}").unlink(missing_ok=True)
         lists = self.lists(kept, state.lists if state.form == form() else {})
-        if changed or gone or state.form != form() or not (self.folder / "index.html").exists():
-            self.front(kept)
+        self.front(kept)
         self.rules(kept)
         put(self.folder / STATE, msgspec.json.encode(SiteState(form(), kept, lists)))
         return Built(len(self.outlines), len(changed), len(gone))

@@ -113,7 +113,14 @@ def main() -> None:
         folder = Path(temporary)
         config = folder / "config.toml"
         config.write_text(f'state = "{folder / "state"}"\n')
-        command = [sys.executable, "-c", "from reviewbot.cli import main; main()", "site", str(folder / "site")]
+        command = [
+            sys.executable,
+            "-c",
+            "from reviewbot.cli import main; main()",
+            "site",
+            "--no-docs",
+            str(folder / "site"),
+        ]
         with Store.open(f"sqlite:///{folder / 'state' / 'state.sqlite'}") as store:
             add(store, range(count), of)
             timed(f"{count} series", lambda: build(store, folder / "site"))

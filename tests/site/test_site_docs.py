@@ -1,0 +1,95 @@
+"""The documentation of the site: a page for each rule with its examples and its picture, built by Sphinx."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import browsing
+import pytest
+
+from reviewbot import rules
+from reviewbot.bench import case as cases
+from reviewbot.cli import run
+from reviewbot.site import docs
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("docs") / "source"
+    docs.write_sources(folder, cases.load())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if lacks := docs.missing():
+        pytest.skip(f"no {lacks}: pip install -e '.[dev]'")
+    folder = tmp_path_factory.mktemp("docs") / "site/docs"
+    assert docs.build(folder)
+    return folder
+
+
+def test_each_rule_has_a_page_with_its_cases_and_its_picture(sources: Path) -> None:
+    every = cases.load()
+    for rule in rules.find().rules:
+        text = (sources / "rules" / f"{rule.id}.md").read_text()
+        assert text.startswith(f"# {rule.id}\n")
+        for heading in ("Why it hangs", "Reported when", "Not reported", "Known gaps", "The schedule", "Examples"):
+            assert f"\n## {heading}\n" in text, (rule.id, heading)
+        mine = [case for case in every if case.header("Rule") == rule.id]
+        assert mine
+        assert all(f"`{case.name}`" in text for case in mine)
+        assert "takes" in (sources / "rules" / f"{rule.id}.svg").read_text() or "waits for" in text
+
+
+def test_a_case_is_shown_with_its_patch_and_what_is_said(sources: Path) -> None:
+    text = (sources / "rules/wq-mem-reclaim.md").read_text()
+    assert '-\ts->check_wq = alloc_workqueue("ksieved", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);' in text
+    assert "This can deadlock. I/O waits for sieve_work()" in text
+    assert "#~" not in text
+
+
+def test_what_the_documents_name_exists(sources: Path) -> None:
+    for path in (docs.SOURCES).glob("*.md"):
+        for name in re.findall(r"`((?:reviewbot|corpus|heuristics|tests)/[\w./-]+)`", path.read_text()):
+            assert (ROOT / name).exists(), (path.name, name)
+        for name in re.findall(r"`reviewbot ([a-z0-9-]+)", path.read_text()):
+            assert run([name, "--help"]) == 0, (path.name, name)
+
+
+def test_it_is_built_once(built: Path) -> None:
+    assert (built / "rules/lock-order.html").is_file()
+    assert not docs.build(built)
+    (built / docs.KEY).write_text("another")
+    assert docs.build(built)
+
+
+def test_the_site_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'state = "{tmp_path / "state"}"\n')
+    monkeypatch.setattr(docs, "PACKAGES", ("no_such_generator",))
+    assert run(["site", str(tmp_path / "site"), "--config", str(config)]) == 0
+    assert "it needs no_such_generator (pip install 'reviewbot[docs]')" in capsys.readouterr().err
+    assert "docs/index.html" not in (tmp_path / "site/index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "page", ["index", "verdict", "add-a-rule", "write-a-model", "architecture", "rules/lock-order"]
+)
+def test_it_opens_in_a_browser_and_fetches_nothing_from_outside(browser: Any, built: Path, page: str) -> None:
+    with browsing.opened(browser, (built / f"{page}.html").as_uri()) as shown:
+        assert shown.errors == []
+        for address in shown.asked:
+            parts = urlsplit(address)
+            assert parts.scheme in ("file", "data"), address
+            assert parts.scheme == "data" or Path(unquote(parts.path)).is_relative_to(built), address
+        for image in shown.page.locator("article img").all():
+            assert image.evaluate("image => image.complete && image.naturalWidth > 200")
+            assert "waits for" in (image.get_attribute("alt") or "")
