@@ -225,3 +225,19 @@ MAX_HISTORY_SECONDS = 10
 """Time that one walk of the history may take; then it is given up."""
 MAX_HUNKS_OF_DIFF = 1000
 """Files and hunks of a diff that are looked at."""
+
+# --- On a real kernel (reproduce) ------------------------------------------------------------------------------------
+
+MAX_SANDBOX_PROCESSES = 4096
+"""Processes of the user in a sandbox: a build has a dozen, and User Mode Linux has one for each of the guest's."""
+MAX_CONSOLE_LINES = 200_000
+"""Lines of a console that are read: two scans of some hundred tasks are 20,000."""
+MAX_STACK_FRAMES = 64
+"""Functions of a stack that are kept; a frame takes 16 bytes and more of a stack of 64 kB, and the deepest of block I/O
+under file systems have 50."""
+MAX_SEATED_TASKS = 256
+"""Blocked tasks of a scan that are kept: a driver starts some dozen."""
+MAX_SPLATS = 20
+"""Complaints of lockdep that are kept; after the first it is silent, and the others are few."""
+MAX_SPLAT_LINES = 400
+"""Lines of one complaint: a circle of six locks, each with its trace, has 300."""

@@ -18,5 +18,6 @@ TABLE: dict[str, str] = {
     "b4-review": "b4",
     "demo": "demo",
     "cache": "cache",
+    "reproduce": "reproduce",
 }
 """Command -> module in this package. The click command in it has the same name, with `_` for `-`."""

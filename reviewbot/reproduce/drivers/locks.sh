@@ -1,0 +1,186 @@
+# The ordinary life of what the storage stack has: made, read, written, flushed, suspended, grown, taken away. Nothing is
+# driven into a schedule here; lockdep sees in each single run in which order locks are taken.
+
+# used DEVICE: reads and writes in all ways that there are.
+used() {
+	dd if=/dev/zero of=$1 bs=64k count=16 oflag=direct
+	dd if=/dev/zero of=$1 bs=4k count=64 conv=fsync
+	dd if=$1 of=/dev/null bs=64k count=16 iflag=direct
+	dd if=$1 of=/dev/null bs=4k count=64
+	blkdiscard $1
+	sync
+}
+
+# target NAME TABLE...: the life of one device-mapper device.
+target() {
+	name=$1; shift
+	echo "$*" | dmsetup create $name && dmsetup mknodes || return
+	used /dev/mapper/$name
+	used /dev/mapper/$name &
+	dmsetup suspend $name
+	dmsetup status $name
+	dmsetup table $name
+	dmsetup resume $name
+	wait $!
+	echo "$*" | dmsetup reload $name && dmsetup suspend $name && dmsetup resume $name
+	used /dev/mapper/$name
+	dmsetup suspend --noflush $name && dmsetup resume $name
+}
+gone() { for name; do dmsetup remove --retry $name; done; }
+
+blank() { for n; do dd if=/dev/zero of=/dev/ram$n bs=1M count=2 conv=notrunc; done; }
+
+plain_targets() {
+	target linear 0 16384 linear /dev/ram0 0
+	target striped 0 16384 striped 2 16 /dev/ram1 0 /dev/ram2 0
+	target delayed 0 16384 delay /dev/ram3 0 5 /dev/ram3 0 5
+	target mirrored 0 8192 mirror core 1 64 2 /dev/ram4 0 /dev/ram5 0
+	target flaky 0 16384 flakey /dev/ram6 0 5 1
+	target crypted 0 8192 crypt aes-xts-plain64 $(printf '%064d' 1) 0 /dev/ram7 0
+	gone linear striped delayed mirrored flaky crypted
+}
+
+snapshots() {
+	target origin 0 8192 snapshot-origin /dev/ram0
+	target snap 0 8192 snapshot /dev/ram0 /dev/ram1 P 16
+	dmsetup create second --table "0 8192 snapshot /dev/ram0 /dev/ram2 N 16"
+	used /dev/mapper/origin
+	gone second
+	dmsetup suspend origin
+	dmsetup suspend snap
+	gone snap
+	dmsetup create merged --table "0 8192 snapshot-merge /dev/ram0 /dev/ram1 P 16"
+	dmsetup resume origin
+	sleep 2
+	dmsetup status
+	gone merged origin
+}
+
+caches() {
+	blank 0 1 2 3
+	target cached 0 8192 cache /dev/ram0 /dev/ram1 /dev/ram2 128 1 writeback smq 0
+	dmsetup message cached 0 migration_threshold 1024
+	gone cached
+	blank 0 1
+	target written 0 8192 writecache s /dev/ram0 /dev/ram1 4096 0
+	dmsetup message written 0 flush
+	gone written
+	blank 0 1
+	target buffered 0 8000 integrity /dev/ram0 0 4 J 2 internal_hash:crc32c buffer_sectors:8
+	gone buffered
+	blank 0 1 2
+	target cloned 0 8192 clone /dev/ram0 /dev/ram1 /dev/ram2 8
+	gone cloned
+	blank 0
+	target era 0 8192 era /dev/ram0 /dev/ram1 128
+	dmsetup message era 0 checkpoint
+	gone era
+}
+
+thin_devices() {
+	blank 0
+	dmsetup create pool --table "0 16384 thin-pool /dev/ram0 /dev/ram1 128 64"
+	dmsetup message pool 0 "create_thin 0"
+	target thin 0 8192 thin /dev/mapper/pool 0
+	dmsetup suspend thin
+	dmsetup message pool 0 "create_snap 1 0"
+	dmsetup resume thin
+	target thinner 0 8192 thin /dev/mapper/pool 1
+	used /dev/mapper/thin
+	dmsetup message pool 0 "reserve_metadata_snap"
+	dmsetup message pool 0 "release_metadata_snap"
+	gone thin thinner
+	dmsetup message pool 0 "delete 1"
+	dmsetup suspend pool && dmsetup resume pool
+	gone pool
+}
+
+# The array is put together by sysfs, as mdadm does it.
+array() {
+	level=$1; shift
+	at=/sys/block/md_d$level/md
+	echo md_d$level > /sys/module/md_mod/parameters/new_array
+	echo external:none > $at/metadata_version
+	echo $level > $at/level
+	echo 65536 > $at/chunk_size
+	echo $# > $at/raid_disks
+	slot=0
+	for disk; do
+		cat /sys/block/$disk/dev > $at/new_dev
+		echo 0 > $at/dev-$disk/offset
+		echo 4096 > $at/dev-$disk/size
+		echo $slot > $at/dev-$disk/slot
+		slot=$((slot + 1))
+	done
+	echo 1048576 > $at/sync_speed_max
+	echo active > $at/array_state
+	mdev -s
+	used /dev/md_d$level
+	for action in check idle repair frozen idle; do echo $action > $at/sync_action; sleep 0.2; done
+	echo faulty > $at/dev-$1/state
+	sleep 0.2
+	used /dev/md_d$level
+	echo remove > $at/dev-$1/state
+	cat $at/* > /dev/null
+	echo clear > $at/array_state
+}
+
+arrays() {
+	array raid1 ram0 ram1
+	array raid10 ram2 ram3
+	array raid5 ram4 ram5 ram6
+}
+
+file_system() {
+	mkfs.ext4 -q -F $2 $1 24M
+	mount -t ext4 $1 /mnt
+	for n in $(seq 40); do
+		mkdir -p /mnt/a$n/b
+		dd if=/dev/zero of=/mnt/a$n/file bs=4k count=8
+		for i in 1 2 3 4 5 6; do : > /mnt/a$n/small$i; ln /mnt/a$n/small$i /mnt/a$n/b/long-name-of-a-link-$i; done
+		mv /mnt/a$n/file /mnt/a$n/b/file
+	done
+	dd if=/dev/zero of=/mnt/direct bs=64k count=32 oflag=direct conv=fsync
+	truncate -s 1000 /mnt/direct
+	fallocate -l 1000000 /mnt/direct
+	fsfreeze --freeze /mnt
+	fsfreeze --unfreeze /mnt
+	mount -o remount,ro /mnt
+	mount -o remount,rw /mnt
+	cp -a /mnt/a1 /mnt/copy
+	rm -rf /mnt/a*
+	df /mnt
+	umount /mnt
+}
+
+file_systems() {
+	blank 0
+	file_system /dev/ram0
+	file_system /dev/ram1 "-O inline_data -I 256"
+	mkfs.ext4 -q -F /dev/ram0 24M
+	mount -t ext4 /dev/ram0 /mnt
+	dd if=/dev/zero of=/mnt/image bs=1M count=12
+	losetup /dev/loop0 /mnt/image
+	used /dev/loop0
+	cat /sys/block/loop0/queue/* /sys/block/loop0/loop/*
+	for s in none mq-deadline; do echo $s > /sys/block/loop0/queue/scheduler; used /dev/loop0; done
+	losetup -d /dev/loop0
+	umount /mnt
+}
+
+null_block() {
+	used /dev/nullb0
+	for s in mq-deadline kyber bfq none; do echo $s > /sys/block/nullb0/queue/scheduler; used /dev/nullb0; done
+	echo 64 > /sys/block/nullb0/queue/nr_requests
+	cat /sys/block/nullb0/queue/*
+}
+
+life() {
+	for part in plain_targets snapshots caches thin_devices null_block arrays file_systems; do
+		$part
+		say "lived $part"
+	done
+}
+
+setup() { :; }
+start() { task life life; }
