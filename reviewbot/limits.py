@@ -241,3 +241,5 @@ MAX_SPLATS = 20
 """Complaints of lockdep that are kept; after the first it is silent, and the others are few."""
 MAX_SPLAT_LINES = 400
 """Lines of one complaint: a circle of six locks, each with its trace, has 300."""
+MAX_MARKED_LINES = 400
+"""Lines of a patch that say when they run; a patch with more is no single change, and its report would be no help."""

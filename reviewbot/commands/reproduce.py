@@ -11,7 +11,7 @@ import rich_click as click
 
 if TYPE_CHECKING:
     from reviewbot.report.explain import StoredRun
-    from reviewbot.reproduce.drivers import Driver
+    from reviewbot.reproduce.drivers import ScenarioDriver
     from reviewbot.reproduce.reproduction import Reproduction
 
 
@@ -55,13 +55,13 @@ def reproduce(
     return 0 if any(shown) else 1
 
 
-def _listed(driver: str | None) -> Sequence[Driver]:
+def _listed(driver: str | None) -> Sequence[ScenarioDriver]:
     from reviewbot.reproduce.drivers import drivers, find
 
     return [find(driver)] if driver else list(drivers().values())
 
 
-def _described(driver: Driver) -> str:
+def _described(driver: ScenarioDriver) -> str:
     from reviewbot.reproduce.reproduction import missing
 
     of = f"  plays {', '.join((*driver.scenes, *driver.rules))} in {', '.join(driver.files) or 'any file'}"
@@ -70,7 +70,7 @@ def _described(driver: Driver) -> str:
     return f"{click.style(driver.name, bold=True)}\n  {driver.title}\n{of}{here}"
 
 
-def _chosen(run: StoredRun, name: str | None) -> Sequence[Driver]:
+def _chosen(run: StoredRun, name: str | None) -> Sequence[ScenarioDriver]:
     from reviewbot.reproduce.drivers import find, playing
     from reviewbot.types import ReviewError
 
@@ -84,14 +84,15 @@ def _chosen(run: StoredRun, name: str | None) -> Sequence[Driver]:
     return found
 
 
-def _run(run: StoredRun, driver: Driver, runs: int, tree: Path | None, jobs: int) -> Reproduction:
+def _run(run: StoredRun, driver: ScenarioDriver, runs: int, tree: Path | None, jobs: int) -> Reproduction:
     from reviewbot.gittree.tree import Tree
-    from reviewbot.reproduce.reproduction import guilty_side
+    from reviewbot.reproduce.reproduction import Suspect, guilty_side
     from reviewbot.reproduce.reproduction import reproduce as reproduced
 
     assert run.series is not None
+    suspect = Suspect(run.series, run.base, guilty_side(run.verdict))
     with Tree.open(tree or Path(run.tree)) as repository:
-        return reproduced(repository, run.series, run.base, guilty_side(run.verdict), driver, runs, jobs, _say)
+        return reproduced(repository, suspect, driver, runs, jobs, _say)
 
 
 def _say(words: str) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from reviewbot.reproduce import rootfs, sandbox
 from reviewbot.reproduce.console import ConsoleLog, read
-from reviewbot.reproduce.drivers import Driver
+from reviewbot.reproduce.drivers import ScenarioDriver
 from reviewbot.types import Value
 
 Ending = Literal["hung", "complained", "finished", "failed"]
@@ -33,7 +33,7 @@ class Boot(Value, frozen=True):
 
 
 @contextmanager
-def guest(driver: Driver) -> Iterator[Path]:
+def guest(driver: ScenarioDriver) -> Iterator[Path]:
     """The root file system of the guest with a driver in it, as a file that stays for the body.
 
     Raises ReviewError where a program is missing.
@@ -48,7 +48,7 @@ def guest(driver: Driver) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def boot(kernel: Path, root: Path, driver: Driver, number: int) -> Boot:
+def boot(kernel: Path, root: Path, driver: ScenarioDriver, number: int) -> Boot:
     """Boot a kernel once; `number`, from 1, is the driver's to make one run a little different from the others."""
     began = perf_counter()
     allowance = sandbox.Allowance(
@@ -78,7 +78,7 @@ def boot(kernel: Path, root: Path, driver: Driver, number: int) -> Boot:
     return Boot(ending, log, round(perf_counter() - began, 2), why or _last(result.said, log), result.output)
 
 
-def settings(driver: Driver, number: int) -> list[str]:
+def settings(driver: ScenarioDriver, number: int) -> list[str]:
     """What the guest's init and the driver get from the kernel's command line, as variables."""
     given: Mapping[str, int] = {"RUN": number, "LIMIT": driver.limit, "AGAIN": driver.again}
     return [f"{name}={value}" for name, value in given.items()]

@@ -55,6 +55,8 @@ class ConsoleLog(Value, frozen=True):
     after: int | None = None
     """Those that had not when the fault points were off again; None where nobody looked."""
     scans: tuple[tuple[SleepingTask, ...], ...] = ()
+    reached: tuple[str, ...] = ()
+    """Marked lines that ran, `file:line`."""
     splats: tuple[Splat, ...] = ()
     """What lockdep complained of, where it is in the kernel."""
 
@@ -75,6 +77,7 @@ def read(text: bytes) -> ConsoleLog:
     """A console as it was written, by the kernel and by the guest's init."""
     log: dict[str, object] = {}
     scans: list[tuple[SleepingTask, ...]] = []
+    reached: list[str] = []
     within: list[str] | None = None
     told = list(lines(text))
     for line in told:
@@ -91,13 +94,15 @@ def read(text: bytes) -> ConsoleLog:
         elif word == "scanned" and within is not None:
             scans.append(tuple(_tasks(within)))
             within = None
+        elif word == "reached":
+            reached.append(rest)
         elif word == "failed":
             log["failed"] = rest
         elif word in ("left", "after") and rest.isdecimal():
             log[word] = int(rest)
         elif word in ("start", "finished", "end"):
             log[{"start": "started", "end": "ended"}.get(word, word)] = True
-    return ConsoleLog(scans=tuple(scans), splats=tuple(splats(told)), **log)  # type: ignore[arg-type]  # each word has the type of its field
+    return ConsoleLog(scans=tuple(scans), reached=tuple(dict.fromkeys(reached)), splats=tuple(splats(told)), **log)  # type: ignore[arg-type]  # each word has the type of its field
 
 
 def lines(text: bytes) -> Iterator[str]:

@@ -27,14 +27,16 @@ class Seat(Value, frozen=True):
     doing: str
     """What the task does there: `waits for ...`."""
     stack: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    """None of these is."""
 
     def holds(self, stack: Iterable[str]) -> bool:
         """Whether a stack is that of the seat; the compiler appends `.isra.0` and the like to names."""
         frames = tuple(stack)
-        return all(any(_is(frame, wanted) for frame in frames) for wanted in self.stack)
+        return all(_among(name, frames) for name in self.stack) and not any(_among(n, frames) for n in self.without)
 
 
-class Driver(Value, frozen=True):
+class ScenarioDriver(Value, frozen=True):
     """What `NAME.toml` says, and its name."""
 
     title: str
@@ -55,6 +57,8 @@ class Driver(Value, frozen=True):
     """Edits of the source that it cannot do without."""
     command_line: str = ""
     """More words for the kernel."""
+    short_memory: bool = False
+    """It makes memory short, and gives it back in the end."""
     watched: bool = False
     """What lockdep says counts: the driver plays no schedule, it runs the code."""
     megabytes: int = 256
@@ -78,19 +82,19 @@ class Driver(Value, frozen=True):
 
 
 @cache
-def drivers() -> dict[str, Driver]:
+def drivers() -> dict[str, ScenarioDriver]:
     """All drivers by name. Raises msgspec's error for a file that is none: they are ours."""
     folder = files("reviewbot.reproduce") / FOLDER
     found = {}
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):
         name, dot, kind = entry.name.rpartition(".")
         if dot and kind == "toml":
-            read = msgspec.toml.decode(entry.read_bytes(), type=Driver, strict=True)
+            read = msgspec.toml.decode(entry.read_bytes(), type=ScenarioDriver, strict=True)
             found[name] = msgspec.structs.replace(read, name=name)
     return found
 
 
-def find(name: str) -> Driver:
+def find(name: str) -> ScenarioDriver:
     """The driver of a name. Raises ReviewError for none."""
     known = drivers()
     if name not in known:
@@ -98,9 +102,14 @@ def find(name: str) -> Driver:
     return known[name]
 
 
-def playing(verdict: Verdict) -> list[Driver]:
-    """The drivers for a finding."""
-    return [driver for driver in drivers().values() if driver.plays(verdict)]
+def playing(verdict: Verdict) -> list[ScenarioDriver]:
+    """The drivers for a finding: those that play its schedule, else those that only run the code under lockdep."""
+    found = [driver for driver in drivers().values() if driver.plays(verdict)]
+    return [driver for driver in found if not driver.watched] or found
+
+
+def _among(wanted: str, frames: Iterable[str]) -> bool:
+    return any(_is(frame, wanted) for frame in frames)
 
 
 def _is(frame: str, wanted: str) -> bool:

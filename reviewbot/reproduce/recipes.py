@@ -6,7 +6,7 @@ edit of a file is made where all its places are found once each; else the recipe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -28,6 +28,8 @@ class Recipe(msgspec.Struct, frozen=True):
     file: str
     why: str
     edits: tuple[Edit, ...]
+    host: bool = False
+    """It is for the host and no driver asks for it."""
 
 
 @cache
@@ -59,6 +61,7 @@ def edit(text: str, recipe: Recipe) -> str | None:
     return text
 
 
-def reasons(names: Mapping[str, object] | tuple[str, ...]) -> tuple[str, ...]:
-    """Why some recipes are followed, a phrase each."""
-    return tuple(recipes()[name].why for name in names)
+def reasons(names: Iterable[str], asked: Iterable[str]) -> tuple[str, ...]:
+    """Why recipes were followed, a phrase each: those for the host, and those that a driver asked for."""
+    wanted = set(asked)
+    return tuple(recipes()[name].why for name in names if recipes()[name].host or name in wanted)

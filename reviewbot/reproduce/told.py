@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import defaultdict
 from collections.abc import Iterator
 
 from reviewbot.reproduce.console import SleepingTask
@@ -13,11 +14,15 @@ from reviewbot.types import Verdict
 WIDTH = 72
 FRAMES = 7
 """Functions of a stack that are told."""
+NEVER = 12
+"""Statements that are told to have never run."""
+OTHERS = 3
+"""Sleepers that are told besides those of the schedule."""
 PLUMBING = (
     "__schedule", "schedule", "schedule_timeout", "io_schedule", "io_schedule_timeout", "__switch_to",
     "schedule_preempt_disabled", "wait_for_completion", "wait_for_completion_io", "__wait_for_common",
     "wait_for_common", "_raw_spin_unlock_irq", "new_thread_handler", "kthread", "worker_thread",
-    "userspace", "handle_syscall", "interrupt_end",
+    "process_scheduled_works", "process_one_work", "userspace", "handle_syscall", "interrupt_end",
 )  # fmt: skip
 """How a task falls asleep and where all begin, which says nothing."""
 
@@ -30,6 +35,8 @@ def text(found: Reproduction, verdict: Verdict | None = None) -> str:
     if found.seen:
         parts += ["Who slept at the same place all the time:", "\n".join(_seats(found))]
         parts += [_lifted(found)]
+    if found.marks:
+        parts += [_reached(found)]
     parts += ["This was not a machine as it stands:", "\n".join(_conditions(found))]
     return "\n\n".join(filter(None, parts))
 
@@ -77,11 +84,16 @@ def _seats(found: Reproduction) -> Iterator[str]:
             continue
         taken.append(task)
         yield _item(f"{task.told}: {seat.role}, {seat.doing}\n{stack(task)}")
-    others = [task for task in found.seen if task not in taken]
-    for task in others[:3]:
-        yield _item(f"{task.told}, too\n{stack(task)}")
-    if len(others) > 3:
-        yield _item(f"and {len(others) - 3} more")
+    others: dict[tuple[str, str], list[SleepingTask]] = defaultdict(list)
+    for task in found.seen:
+        if task not in taken:
+            others[task.work or task.name, stack(task)].append(task)
+    groups = sorted(others.values(), key=len, reverse=True)
+    for alike in groups[:OTHERS]:
+        many = f" and {len(alike) - 1} like it" if len(alike) > 1 else ""
+        yield _item(f"{alike[0].told}{many}, too\n{stack(alike[0])}")
+    if rest := sum(map(len, groups[OTHERS:])):
+        yield _item(f"and {rest} more")
 
 
 def stack(task: SleepingTask) -> str:
@@ -90,17 +102,28 @@ def stack(task: SleepingTask) -> str:
     return " <- ".join(told[:FRAMES])
 
 
+def _reached(found: Reproduction) -> str:
+    """Which lines of the patch ran where nothing happened."""
+    never = [mark for mark in found.marks if str(mark) not in found.reached]
+    if len(never) == len(found.marks):
+        return _filled("No line of the patch ran: the scenario does not come to it.")
+    if not never:
+        return _filled(f"All {len(found.marks)} statements of the patch ran.")
+    head = _filled(f"Of the {len(found.marks)} statements of the patch these never ran:")
+    told = [_item(f"{mark.file}:{mark.line}\n{mark.text}") for mark in never[:NEVER]]
+    more = [_item(f"and {len(never) - NEVER} more")] if len(never) > NEVER else []
+    return "\n".join([head, *told, *more])
+
+
 def _lifted(found: Reproduction) -> str:
-    """What came of it when the fault points were off again."""
+    """What came of it when memory could be had again, where a driver makes it short."""
     looked = [b.log.after for b in found.guilty.boots if b.ending == "hung" and b.log.after is not None]
-    if not looked:
+    if not looked or not found.driver.short_memory:
         return ""
     still = sum(after > 0 for after in looked)
-    if still == len(looked):
-        return _filled("It stays so when the artificial shortage of memory (if any) is over.")
     return _filled(
-        f"When the artificial shortage of memory was over, {len(looked) - still} of {len(looked)} went on; without other "
-        "memory than what this I/O would free it is not over."
+        f"Memory was given back in the end, which on a machine is what this I/O would have to do: {still} of {len(looked)} "
+        "runs hung on all the same."
     )
 
 

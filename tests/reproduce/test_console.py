@@ -119,5 +119,11 @@ def test_a_seat_is_that_of_a_stack_with_all_its_functions() -> None:
     assert not seat.holds(("mempool_allocate", "do_check"))
 
 
+def test_a_seat_may_say_what_is_not_on_its_stack() -> None:
+    seat = Seat("the holder", "has one", ("do_check",), without=("mempool_alloc",))
+    assert seat.holds(("schedule", "do_check"))
+    assert not seat.holds(("schedule", "mempool_alloc_noprof", "do_check"))
+
+
 def test_an_empty_log_is_of_a_guest_that_never_spoke() -> None:
     assert read(b"no such line\n") == ConsoleLog()
