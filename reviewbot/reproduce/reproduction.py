@@ -44,6 +44,17 @@ class SideRuns(Value, frozen=True):
         """How many of them hung."""
         return self.count("hung")
 
+    @property
+    def told(self) -> str:
+        """How many ended how, in words."""
+        whys = sorted({one.why for one in self.boots if one.ending == "failed" and one.why})
+        parts = [f"{self.hung} of {len(self.boots)} runs hung"]
+        if self.count("complained"):
+            parts.append(f"lockdep complained in {self.count('complained')}")
+        if self.count("failed"):
+            parts.append(f"{self.count('failed')} came to nothing ({'; '.join(whys) or 'no reason given'})")
+        return ", ".join(parts)
+
 
 class Reproduction(Value, frozen=True):
     """What two kernels did under one driver."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from reviewbot.reproduce.console import SleepingTask
-from reviewbot.reproduce.reproduction import Reproduction, SideRuns, label, seated
+from reviewbot.reproduce.reproduction import Reproduction, label, seated
 from reviewbot.reproduce.splats import agreed
 from reviewbot.types import Verdict
 
@@ -57,14 +57,7 @@ def _head(found: Reproduction) -> str:
 
 
 def _counts(found: Reproduction) -> str:
-    return "\n".join(f"  {label(side.side):<15} {_count(side)}" for side in (found.guilty, found.control))
-
-
-def _count(side: SideRuns) -> str:
-    whys = sorted({one.why for one in side.boots if one.ending == "failed" and one.why})
-    failed = f", {side.count('failed')} came to nothing ({'; '.join(whys)})" if side.count("failed") else ""
-    complained = f", lockdep complained in {side.count('complained')}" if side.count("complained") else ""
-    return f"{side.hung} of {len(side.boots)} runs hung{complained}{failed}"
+    return "\n".join(f"  {label(side.side):<15} {side.told}" for side in (found.guilty, found.control))
 
 
 def _complaints(found: Reproduction, verdict: Verdict | None) -> Iterator[str]:
