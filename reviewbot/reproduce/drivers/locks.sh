@@ -95,6 +95,52 @@ thin_devices() {
 	gone pool
 }
 
+# What takes away the metadata in the middle makes a target give up its transaction.
+broken_metadata() {
+	blank 0 1 2
+	dmsetup create metadata --table "0 16384 linear /dev/ram0 0"
+	dmsetup create pool --table "0 16384 thin-pool /dev/mapper/metadata /dev/ram1 128 64"
+	dmsetup message pool 0 "create_thin 0"
+	dmsetup create thin --table "0 8192 thin /dev/mapper/pool 0"
+	broken pool /dev/mapper/thin
+	gone thin pool metadata
+	blank 0
+	dmsetup create metadata --table "0 16384 linear /dev/ram0 0"
+	dmsetup create cached --table "0 8192 cache /dev/mapper/metadata /dev/ram1 /dev/ram2 128 1 writeback smq 0"
+	broken cached /dev/mapper/cached
+	gone cached metadata
+}
+
+# broken NAME DEVICE: a target that lives on while its metadata is an error.
+broken() {
+	used $2
+	dmsetup reload metadata --table "0 16384 error" && dmsetup suspend --noflush metadata && dmsetup resume metadata
+	dd if=/dev/zero of=$2 bs=64k count=16 oflag=direct conv=fsync
+	dmsetup message $1 0 "create_thin 7"
+	dmsetup status $1
+	dmsetup suspend --noflush $1 && dmsetup resume $1
+	dmsetup status $1
+}
+
+verified() {
+	. /lib/driver/verity
+	hashed
+	READONLY=-r mapped checked 0 4096 verity 1 /dev/ram0 /dev/ram1 4096 4096 512 1 sha256 $ROOT 00112233 1 try_verify_in_tasklet
+	dd if=/dev/mapper/checked of=/dev/null bs=64k iflag=direct
+	echo 2 > /proc/sys/vm/drop_caches
+	dd if=/dev/mapper/checked of=/dev/null bs=64k iflag=direct
+	gone checked
+}
+
+# Caches are emptied all the time, by the shrinkers of all that is there.
+shrinking() {
+	echo 0 > /sys/module/dm_bufio/parameters/retain_bytes
+	for n in $(seq 60); do
+		sleep 0.5
+		echo 2 > /proc/sys/vm/drop_caches
+	done
+}
+
 # The array is put together by sysfs, as mdadm does it.
 array() {
 	level=$1; shift
@@ -133,7 +179,7 @@ arrays() {
 
 file_system() {
 	mkfs.ext4 -q -F $2 $1 24M
-	mount -t ext4 $1 /mnt
+	mount -t ext4 -o ${3:-rw} $1 /mnt
 	for n in $(seq 40); do
 		mkdir -p /mnt/a$n/b
 		dd if=/dev/zero of=/mnt/a$n/file bs=4k count=8
@@ -157,6 +203,8 @@ file_systems() {
 	blank 0
 	file_system /dev/ram0
 	file_system /dev/ram1 "-O inline_data -I 256"
+	file_system /dev/ram2 "-O inline_data,^has_journal -I 256"
+	file_system /dev/ram2 "-O inline_data,^has_journal -I 256" dirsync
 	mkfs.ext4 -q -F /dev/ram0 24M
 	mount -t ext4 /dev/ram0 /mnt
 	dd if=/dev/zero of=/mnt/image bs=1M count=12
@@ -176,11 +224,14 @@ null_block() {
 }
 
 life() {
-	for part in plain_targets snapshots caches thin_devices null_block arrays file_systems; do
+	for part in plain_targets snapshots caches thin_devices broken_metadata verified null_block arrays file_systems; do
 		$part
 		say "lived $part"
 	done
 }
 
 setup() { :; }
-start() { task life life; }
+start() {
+	task life life
+	task shrinker shrinking
+}
