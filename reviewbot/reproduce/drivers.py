@@ -63,6 +63,8 @@ class ScenarioDriver(Value, frozen=True):
     """What lockdep says counts: the driver plays no schedule, it runs the code."""
     megabytes: int = 256
     """Memory of the guest."""
+    clock: str = "inf-cpu"
+    """How time passes in the guest: `inf-cpu` only while all tasks sleep, `basic` also while they run."""
     limit: int = 120
     """Seconds of the guest after which who still works is looked at."""
     again: int = 60

@@ -90,12 +90,12 @@ def run(
             start_new_session=True,
             env={"PATH": PATH, "HOME": "/work", "TMPDIR": "/work", "LC_ALL": "C"},
         )
-        late = threading.Event()
+        late, faults = threading.Event(), list[Exception]()
         timer = threading.Timer(allowance.seconds, _end, (process, late))
         timer.start()
         try:
             if fed:
-                threading.Thread(target=_feed, args=(process, fed), daemon=True).start()
+                threading.Thread(target=_feed, args=(process, fed, faults), daemon=True).start()
             output, full = _read(process, allowance.output_megabytes << 20)
             if full:
                 _end(process)
@@ -105,6 +105,8 @@ def run(
             _end(process)
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _CHUNK))
         said = errors.read().decode("utf-8", "replace")
+    if faults:
+        raise faults[0]
     return SandboxResult(code, output, said, "time" if late.is_set() else "output" if full else "")
 
 
@@ -144,10 +146,14 @@ def _lower(name: str, most: int) -> int:
     return most if hard == resource.RLIM_INFINITY else min(most, hard)
 
 
-def _feed(process: subprocess.Popen[bytes], fed: Callable[[BinaryIO], None]) -> None:
+def _feed(process: subprocess.Popen[bytes], fed: Callable[[BinaryIO], None], faults: list[Exception]) -> None:
+    """Write the standard input; what goes wrong with that is for who waits, but that the command has ended before."""
     assert process.stdin is not None
-    with suppress(OSError, ValueError), process.stdin as stdin:  # it may end before it has read all
-        fed(stdin)  # type: ignore[arg-type]  # a buffered writer, typed as IO[bytes]
+    try:
+        with suppress(BrokenPipeError), process.stdin as stdin:
+            fed(stdin)  # type: ignore[arg-type]  # a buffered writer, typed as IO[bytes]
+    except Exception as error:
+        faults.append(error)
 
 
 def _read(process: subprocess.Popen[bytes], most: int) -> tuple[bytes, bool]:

@@ -12,6 +12,7 @@ from reviewbot.reproduce.splats import agreed
 from reviewbot.types import Verdict
 
 WIDTH = 72
+CLOCKS = {"inf-cpu": "passes only when all tasks sleep", "basic": "leaps ahead when all tasks sleep"}
 FRAMES = 7
 """Functions of a stack that are told."""
 NEVER = 12
@@ -123,7 +124,7 @@ def _lifted(found: Reproduction) -> str:
 def _conditions(found: Reproduction) -> Iterator[str]:
     for condition in (*found.driver.conditions, *(f"both kernels have {why}" for why in found.recipes)):
         yield _item(condition)
-    yield _item("one processor, and time that passes only when all tasks sleep")
+    yield _item(f"one processor, and time that {CLOCKS[found.driver.clock]}")
 
 
 def _item(words: str) -> str:

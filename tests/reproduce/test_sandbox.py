@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from reviewbot.reproduce import sandbox
 from reviewbot.reproduce.sandbox import Allowance, SandboxResult
+from reviewbot.types import ReviewError
 
 ROOT = Path(__file__).parent.parent.parent
 LITTLE = Allowance(seconds=60, cpu_seconds=20, process_megabytes=256, disk_megabytes=16, output_megabytes=1)
@@ -38,6 +40,20 @@ def test_input_and_output_are_all_that_goes_in_and_out(tmp_path: Path) -> None:
     )
     assert result == SandboxResult(0, b"shown fed\nkept\n", "")
     assert sorted(tmp_path.iterdir()) == [shown]
+
+
+def test_what_goes_wrong_with_the_input_is_raised() -> None:
+    def fails(stdin: BinaryIO) -> None:
+        stdin.write(b"half of it\n")
+        raise ReviewError("an object is missing")
+
+    with pytest.raises(ReviewError, match="an object is missing"):
+        sandbox.run(["cat"], LITTLE, fed=fails)
+
+
+def test_a_command_may_end_before_it_has_read_its_input() -> None:
+    result = sandbox.run(["true"], LITTLE, fed=lambda stdin: [stdin.write(b"x" * 1000) for _ in range(10_000)] and None)
+    assert result.code == 0
 
 
 def test_nothing_of_the_host_can_be_written_and_no_home_is_there(tmp_path: Path) -> None:

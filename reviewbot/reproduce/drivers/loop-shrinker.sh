@@ -13,23 +13,23 @@ setup() {
 }
 
 writing() {
-	for n in $(seq 12); do
+	for n in $(seq 4); do
 		dd if=/dev/zero of=/dev/mapper/buffered bs=64k count=60 oflag=direct
 		sleep 0.3
 	done
 }
 
 syncing() {
-	for n in $(seq 600); do
-		sleep 0.03
+	for n in $(seq 150); do
+		sleep 0.08
 		dd if=/dev/zero of=/mnt/file bs=512 count=1 conv=fsync
 	done
 }
 
 making() {
-	for n in $(seq 60); do
+	for n in $(seq 30); do
 		mkdir /mnt/folder$n
-		sleep 0.25
+		sleep 0.3
 	done
 }
 
