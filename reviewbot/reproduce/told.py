@@ -85,7 +85,7 @@ def _seats(found: Reproduction) -> Iterator[str]:
     groups = sorted(others.values(), key=len, reverse=True)
     for alike in groups[:OTHERS]:
         many = f" and {len(alike) - 1} like it" if len(alike) > 1 else ""
-        yield _item(f"{alike[0].told}{many}, too\n{stack(alike[0])}")
+        yield _item(f"{alike[0].told}{many}{', too' if taken else ''}\n{stack(alike[0])}")
     if rest := sum(map(len, groups[OTHERS:])):
         yield _item(f"and {rest} more")
 

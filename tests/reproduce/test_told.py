@@ -84,6 +84,10 @@ def test_tasks_that_sit_alike_are_told_once() -> None:
     assert "- dd and 6 like it, too\n    io_wait <- vfs_read" in text(found((hung(WRITER, *others),), (FINISHED,)))
 
 
+def test_where_nobody_was_expected_nobody_is_told_to_be_there_too() -> None:
+    assert "- dd\n    wait_for_copy" in text(found((hung(WRITER),), (FINISHED,), ScenarioDriver("x", (), ())))
+
+
 def test_what_came_of_it_with_memory_is_told_where_it_was_short() -> None:
     short = ScenarioDriver(name="x", title="x", config=(), conditions=("no memory",), short_memory=True)
     boots = (hung(WRITER, after=0), hung(WRITER, after=2))
