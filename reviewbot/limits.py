@@ -235,3 +235,21 @@ MAX_SHOWN_EVENTS = 200
 """Events that a patch changes, as the page shows them: with more of them nobody would read the list."""
 MAX_SHOWN_FUNCTION_LINES = 60
 """A function with more lines than a large screen is shown around the steps of its schedule only."""
+
+# --- On a real kernel (reproduce) ------------------------------------------------------------------------------------
+
+MAX_SANDBOX_PROCESSES = 4096
+"""Processes of the user in a sandbox: a build has a dozen, and User Mode Linux has one for each of the guest's."""
+MAX_CONSOLE_LINES = 200_000
+"""Lines of a console that are read: two scans of some hundred tasks are 20,000."""
+MAX_STACK_FRAMES = 64
+"""Functions of a stack that are kept; a frame takes 16 bytes and more of a stack of 64 kB, and the deepest of block I/O
+under file systems have 50."""
+MAX_SEATED_TASKS = 256
+"""Blocked tasks of a scan that are kept: a driver starts some dozen."""
+MAX_SPLATS = 20
+"""Complaints of lockdep that are kept; after the first it is silent, and the others are few."""
+MAX_SPLAT_LINES = 400
+"""Lines of one complaint: a circle of six locks, each with its trace, has 300."""
+MAX_MARKED_LINES = 400
+"""Lines of a patch that say when they run; a patch with more is no single change, and its report would be no help."""

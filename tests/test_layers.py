@@ -51,6 +51,7 @@ ROOMS = (
     "reviewbot.review",
     "reviewbot.drafts",
     "reviewbot.watch",
+    "reviewbot.reproduce",
     "reviewbot.bench",
     "reviewbot.docs",
     "reviewbot.site",

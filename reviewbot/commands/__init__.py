@@ -20,5 +20,6 @@ TABLE: dict[str, str] = {
     "cache": "cache",
     "site": "site",
     "serve": "site",
+    "reproduce": "reproduce",
 }
 """Command -> module in this package. The click command in it has the same name, with `_` for `-`."""

@@ -54,6 +54,11 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
     help="Print and write nothing but counts and seconds, for cases that nobody may look at.",
 )
 @click.option(
+    "--reproduced",
+    is_flag=True,
+    help="Compare the simulator with a real kernel instead, for every finding that `reviewbot reproduce` has a driver for.",
+)
+@click.option(
     "--record",
     type=click.Choice(get_args(On)),
     help="Keep the measured precision of each rule for `reviewbot rules` and the verdicts: were the rules developed with "
@@ -68,11 +73,12 @@ def backtest(
     paths: Sequence[str],
     workers: int,
     totals: bool,
+    reproduced: bool,
     record: On | None,
 ) -> int:
     """Score the rules on INDEX, a file of labelled patches, and list every wrong answer with its reason.
 
-    Exit code 0 when no innocent patch was NACKed, else 1.
+    Exit code 0 when no innocent patch was NACKed (with --reproduced: when the kernels agree with the simulator), else 1.
     """
     from reviewbot.bench import backtest as tests
 
@@ -80,9 +86,15 @@ def backtest(
         raise click.UsageError("--only and --totals: the totals of cases that are picked out tell what they are")
     if record and flood:
         raise click.UsageError("--record and --flood: of merged changes it is not known which NACKs are right")
+    if reproduced and (totals or flood or record):
+        raise click.UsageError(
+            "--reproduced compares labelled cases, one by one: not with --totals, --flood or --record"
+        )
     workers = workers or tests.WORKERS
     if json_file and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
+    if reproduced:
+        return _reproduced(index, dict(_bind(text) for text in trees), _pattern(only), json_file)
     if totals:
         return _totals(index, dict(_bind(text) for text in trees), flood, paths, workers, json_file, record)
     if flood:
@@ -103,6 +115,33 @@ def backtest(
 
         print(f"\nrecorded in {precision.record(tests.by_rule(results), record)}")
     return int(any(r.verdict == "nack" for r in results if r.label in ("clean", "fix")))
+
+
+def _reproduced(index: Path | None, trees: dict[str, Path], only: re.Pattern[str], json_file: Path | None) -> int:
+    """The verdicts of the simulator against real kernels."""
+    import os
+
+    import msgspec
+
+    from reviewbot.bench import backtest as tests
+    from reviewbot.bench import reproduced
+
+    if index is None:
+        raise click.UsageError("--reproduced needs an index of labelled cases")
+    cases = [c for c in tests.read_index(index) if only.search(f"{c.id} {c.label} {c.cls}")]
+    missing = sorted({c.tree for c in cases} - set(trees))
+    if missing:
+        raise click.UsageError(f"no repository for tree {missing[0]}: name it with --tree {missing[0]}=PATH")
+    found = []
+    for one in reproduced.compare(cases, index.parent, trees, os.cpu_count() or 1, lambda t: click.echo(t, err=True)):
+        found.append(one)
+        click.echo("\n".join(reproduced.table([one])))
+    if json_file:
+        rows = [{**msgspec.to_builtins(one), "agrees": one.agrees} for one in found]
+        _write(json_file, {"schema": 1, "compared": rows})
+    agreed, against = sum(c.agrees is True for c in found), sum(c.agrees is False for c in found)
+    click.echo(f"\n{len(cases)} cases, {len(found)} findings with a driver: {agreed} agree, {against} do not")
+    return int(against > 0)
 
 
 def _totals(

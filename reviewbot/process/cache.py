@@ -31,6 +31,7 @@ PARTS = {
     "csource": "files as they were read",
     "threads": "fetched threads, for ten minutes",
     "b4": "reviews, while b4 asks for one patch after another",
+    "kernels": "built kernels, for `reviewbot reproduce`",
 }
 """What is in the folders."""
 _LEDGER = ".written"

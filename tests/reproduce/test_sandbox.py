@@ -1,0 +1,119 @@
+"""What is run in the sandbox sees no network and no file of its own of the host, is nobody, and takes no more than it may."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from reviewbot.reproduce import sandbox
+from reviewbot.reproduce.sandbox import Allowance, SandboxResult
+from reviewbot.types import ReviewError
+
+ROOT = Path(__file__).parent.parent.parent
+LITTLE = Allowance(seconds=60, cpu_seconds=20, process_megabytes=256, disk_megabytes=16, output_megabytes=1)
+
+
+@pytest.fixture(autouse=True)
+def _there_is_one() -> None:
+    lacking = sandbox.needed()
+    if lacking:
+        pytest.skip(f"no sandbox here: this needs {lacking}")
+
+
+def run(script: str, allowance: Allowance = LITTLE) -> SandboxResult:
+    return sandbox.run(["sh", "-c", script], allowance)
+
+
+def test_input_and_output_are_all_that_goes_in_and_out(tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    shown.write_text("shown")
+    shown.chmod(0o644)
+    result = sandbox.run(
+        ["sh", "-c", "cat /given -; echo x > kept; ls"],
+        LITTLE,
+        shown={"/given": shown},
+        fed=lambda f: f.write(b" fed\n") and None,
+    )
+    assert result == SandboxResult(0, b"shown fed\nkept\n", "")
+    assert sorted(tmp_path.iterdir()) == [shown]
+
+
+def test_what_goes_wrong_with_the_input_is_raised() -> None:
+    def fails(stdin: BinaryIO) -> None:
+        stdin.write(b"half of it\n")
+        raise ReviewError("an object is missing")
+
+    with pytest.raises(ReviewError, match="an object is missing"):
+        sandbox.run(["cat"], LITTLE, fed=fails)
+
+
+def test_a_command_may_end_before_it_has_read_its_input() -> None:
+    result = sandbox.run(["true"], LITTLE, fed=lambda stdin: [stdin.write(b"x" * 1000) for _ in range(10_000)] and None)
+    assert result.code == 0
+
+
+def test_nothing_of_the_host_can_be_written_and_no_home_is_there(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("secret")
+    result = run(
+        f"cat {mine}; touch /usr/bin/new /new /bin/new; ls {Path.home()} /home /root; cat /etc/shadow; echo done"
+    )
+    assert result.output == b"done\n"
+
+
+def test_there_is_no_network() -> None:
+    assert run("cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '").output == b"lo\n"
+
+
+def test_root_is_given_up_and_no_capability_is_left() -> None:
+    result = run("id -u; grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status")
+    uid, capabilities, fresh = result.output.decode().split("\n")[:3]
+    assert int(uid) == (os.geteuid() or sandbox.NOBODY)
+    assert capabilities.split()[1].strip("0") == ""
+    assert fresh.split()[1] == "1"
+
+
+def test_it_does_not_see_the_processes_of_the_host() -> None:
+    assert f"/proc/{os.getpid()}/" not in run("ls -d /proc/[0-9]*/").output.decode() or os.getpid() < 50
+
+
+def test_time_is_bounded_and_nothing_stays_behind() -> None:
+    result = run("sleep 7654321 & sleep 7654321", Allowance(1, 20, 256, 16, 1))
+    assert result.cut == "time"
+    told = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
+    assert not any(b"7654321" in words for words in told)
+
+
+def test_disk_is_bounded() -> None:
+    result = run("for n in 1 2 3 4; do head -c 9000000 /dev/zero > file$n || break; done; du -s -B1 . | cut -f1")
+    assert int(result.output) <= LITTLE.disk_megabytes << 20
+
+
+def test_output_is_bounded() -> None:
+    result = run("yes")
+    assert result.cut == "output"
+    assert len(result.output) == LITTLE.output_megabytes << 20
+
+
+def test_memory_is_bounded() -> None:
+    result = run("""python3 -c 'x = bytearray(1 << 30); print(len(x))'""")
+    assert result.output == b""
+    assert result.code != 0
+
+
+def test_no_review_and_no_watcher_comes_here() -> None:
+    """Only the command that somebody types, and the backtest that somebody asks for, import what runs a patch."""
+    may = {"reviewbot/commands/reproduce.py", "reviewbot/commands/backtest.py", "reviewbot/bench/reproduced.py"}
+    for path in sorted(ROOT.glob("reviewbot/**/*.py")):
+        name = str(path.relative_to(ROOT))
+        if name.startswith("reviewbot/reproduce/") or name in may:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            told = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            told += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(module.startswith("reviewbot.reproduce") for module in told), name
+            assert "reviewbot.bench.reproduced" not in told, name
