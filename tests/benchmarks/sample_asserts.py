@@ -69,7 +69,9 @@ def main() -> None:
                     if verdict == "disagrees":
                         print(f"{title}: {path}:{place.call.line} {place.key.rpartition(':')[2]}(): {why}", flush=True)
             programs.forget()
-        print(f"{title}: {sum(verdicts.values())} places, " + ", ".join(f"{n} {v}" for v, n in sorted(verdicts.items())))
+        print(
+            f"{title}: {sum(verdicts.values())} places, " + ", ".join(f"{n} {v}" for v, n in sorted(verdicts.items()))
+        )
 
 
 def _files(source: FolderSource, folders: list[str], names: frozenset[str]) -> dict[str, int]:

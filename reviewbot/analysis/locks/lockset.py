@@ -15,10 +15,20 @@ from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
 from reviewbot.analysis.code.lines import sets
 from reviewbot.analysis.code.memo import Before, Given, MemoTable
-from reviewbot.analysis.events.kinds import Held as HeldLock
 from reviewbot.analysis.locks.flow import walk
-from reviewbot.analysis.locks.lockset_summary import EMPTY, NOTHING, At, LockSummary, at_call, left_by, net
-from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg
+from reviewbot.analysis.locks.lockset_summary import (
+    EMPTY,
+    NOTHING,
+    At,
+    LockSummary,
+    Under,
+    at_call,
+    left_by,
+    locks_of,
+    net,
+    with_names,
+)
+from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks
 from reviewbot.csource.ir import AddressOf, Call, Name
 from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import KERNEL, LockCall
@@ -79,7 +89,7 @@ class Locksets:
             if not self.callgraph.names.functions[key].unreadable and self._chooses(key):
                 paths = walk(self.plan(key), {}, correlate=False)
                 self._plans.pop(key)
-                ends = {held for states in paths.exits.values() for held in states}
+                ends = {held for states in paths.exits.values() for held in locks_of(states)}
                 if len(ends) < 2 or any(len(held) != 1 for held in ends) or len({held[0].mine for held in ends}) != 1:
                     continue
                 found = {held[0].lock: held[0].klass for held in ends}
@@ -207,19 +217,18 @@ class Locksets:
         }
         left = left_by(paths.exits)
         changes = () if paths.cut else net(left)
-        somewhere = [h for states in (*paths.at.values(), *paths.exits.values()) for h in states]
+        left = with_names(left)
+        somewhere = [h for states in (*paths.at.values(), *paths.exits.values()) for h in locks_of(states)]
         moves = any(x.takes for x in left) or any(not t.mine for held in somewhere for t in held)
         escapes: tuple[LockDelta, ...] = ()
         if paths.escapes:
             escapes = net(left_by(paths.escapes), keep=True)
         return LockSummary(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
 
-    def _under(
-        self, key: FunctionKey, at: Mapping[int, At]
-    ) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
+    def _under(self, key: str, at: Mapping[int, At]) -> tuple[Under, ...]:
         """The calls of a function with what is held there."""
         body = self.callgraph.body(key)
-        out: dict[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], None] = {}
+        out: dict[Under, None] = {}
         for number, call in enumerate(body.calls):
             here = at.get(number, NOTHING)
             if call.callee and call.callee not in body.locals:
@@ -228,7 +237,7 @@ class Locksets:
             else:
                 name = self.callgraph.through(key, call)
             if name is not None:
-                out[name, here.held, here.dropped] = None
+                out[Under(name, here.held, here.dropped, here.off, here.on)] = None
         return tuple(out)
 
     # --- calls
@@ -272,23 +281,23 @@ class Locksets:
 
     def _api(self, body: Body, call: Call, effect: LockCall) -> tuple[LockDelta, ...]:
         group = effect.group
+        if effect.does in ("transient", "downgrade") or (group.unless and sets(body, group.unless)):
+            return ()
         lock = self.lock_of(body, call, effect)
-        if lock.startswith(objects.UNKNOWN) or effect.does in ("transient", "downgrade"):
+        tokens = masks(group.irq, KERNEL.atomic(group.klass))
+        if not lock.startswith(objects.UNKNOWN):
+            base = body.base(call.args[group.argument]) if group.argument is not None else ""
+            tokens = (LockToken(lock, group.mode, self.faces.get(lock, group.klass), base), *tokens)
+        if not tokens:
             return ()
-        if group.unless and sets(body, group.unless):
-            return ()
-        base = body.base(call.args[group.argument]) if group.argument is not None else ""
-        token = LockToken(lock, group.mode, self.faces.get(lock, group.klass), base)
-        took, not_took = LockDelta(PLUS, (), (token,)), LockDelta(ZERO, (), ())
+        took, not_took = LockDelta(PLUS, (), tokens), LockDelta(ZERO, (), ())
         if effect.does == "release":
-            return (LockDelta(ANY, (token,), ()),)
+            return (LockDelta(ANY, tokens, ()),)
         if effect.does == "try":
             return (took, not_took)
         if effect.does == "killable":
-            return (LockDelta(ZERO, (), (token,)), LockDelta(MINUS | PLUS, (), ()))
-        if effect.does == "pointer":
-            return (LockDelta(ZERO | PLUS, (), (token,)), LockDelta(MINUS, (), ()))
-        return (LockDelta(ANY, (), (token,)),)
+            return (LockDelta(ZERO, (), tokens), LockDelta(MINUS | PLUS, (), ()))
+        return (LockDelta(ANY, (), tokens),)
 
     def arguments(self, body: Body, call: Call) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """Identities, struct types and instances of the arguments of a call."""

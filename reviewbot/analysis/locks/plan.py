@@ -22,6 +22,18 @@ class LockToken(NamedTuple):
     mine: bool = True
 
 
+MASK = "mask"
+"""Class of what keeps interrupts, softirqs or the scheduler away, whatever lock it is for: it is counted beside the lock."""
+IRQ_OFF, BH_OFF, ATOMIC = "irq off", "bh off", "atomic"
+"""What is kept so: interrupts are off, softirqs are, the task may not sleep."""
+
+
+def masks(irq: str, atomic: bool) -> tuple[LockToken, ...]:
+    """What a lock call keeps away, from what kernel/api.toml says that it does to interrupts, and of its lock's class."""
+    off = {"off": (IRQ_OFF,), "save": (IRQ_OFF,), "bh": (BH_OFF,)}.get(irq, ())
+    return tuple(LockToken(name, "x", MASK, "") for name in (*off, *((ATOMIC,) if atomic else ())))
+
+
 class LockDelta(NamedTuple):
     """The lock delta of a call, for the case that its result has one of `signs`: first `drops` are released, then
     `takes` acquired."""
