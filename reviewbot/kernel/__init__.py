@@ -37,6 +37,7 @@ from reviewbot.kernel.schema import (
     SlotKind,
     SubmitGroup,
     Subsystems,
+    TaskFlag,
     ThreadGroup,
     WaitGroup,
     WakeGroup,
@@ -188,6 +189,15 @@ class Kernel:
     def scopes(self) -> Mapping[str, str]:
         """Scope over allocations (noio, nofs, memalloc) -> the call that begins it."""
         return {group.object: group.acquire[0] for group in self.api.lock if group.klass == "scope"}
+
+    @cached_property
+    def task_flags(self) -> Mapping[str, TaskFlag]:
+        """Field of a task, and call that sets or clears its flags -> which of these are scopes."""
+        return {
+            name: group
+            for group in self.api.task_flag
+            for name in (group.field, *group.set, *group.restore, *group.clear)
+        }
 
     @cached_property
     def reserved(self) -> frozenset[str]:
@@ -369,6 +379,12 @@ def _check(api: Api, tables: ContextTable) -> None:
                     does in ("acquire", "release") and seen.setdefault((name, does), lock.klass) != lock.klass
                 ):
                     raise ValueError(f"kernel/api.toml: {name} does two things to a lock ({lock.doc})")
+    scopes = {lock.object for lock in api.lock if lock.klass == "scope"}
+    for group in api.task_flag:
+        if unknown := set(group.scopes.values()) - scopes:
+            raise ValueError(
+                f"kernel/api.toml: no [[lock]] of class scope has the object {min(unknown)!r} ({group.doc})"
+            )
     contexts = {c.name for c in tables.context} | {"caller", "here"}
     named = [(x.context, x.doc) for x in tables.slot]
     named += [(x.context, x.doc) for x in tables.registered] + [(x.context, x.doc) for x in tables.named]

@@ -28,7 +28,8 @@ from reviewbot.analysis.locks.lockset_summary import (
     net,
     with_names,
 )
-from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks
+from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks, scoped
+from reviewbot.analysis.locks.task_flags import called
 from reviewbot.csource.ir import AddressOf, Call, Name
 from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import KERNEL, LockCall
@@ -245,6 +246,8 @@ class Locksets:
     def outcome(self, body: Body, call: Call) -> tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]:
         """What a call does to locks: from the kernel's API, else from the callee's own record; and how it escapes."""
         if call.callee and call.callee not in body.locals:
+            if (scopes := called(call)) is not None:
+                return (scoped(scopes),) if any(scopes) else (), ()
             effects = KERNEL.effects.get(call.callee)
             if effects is not None:
                 for effect in effects:

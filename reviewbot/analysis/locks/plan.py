@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, WORD, ConditionTest, bare, show, sign, test
+from reviewbot.analysis.locks import task_flags
+from reviewbot.analysis.locks.task_flags import ScopeChange
 from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Field, Name, OpExpr, Return
 
 
@@ -50,6 +52,12 @@ Outcome = Callable[[Call], tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]]
 function that makes it, when it is a macro."""
 
 
+def scoped(change: ScopeChange) -> LockDelta:
+    """Entering and leaving scopes, as taking and giving back."""
+    enters, leaves = ([LockToken(scope, "x", "scope", "") for scope in scopes] for scopes in change)
+    return LockDelta(ANY, tuple(leaves), tuple(enters))
+
+
 class Assignment(NamedTuple):
     """An assignment. left: what is set, as text; name: the local, if it is one; plain: by `=` and no other operator;
     signs: those that the right side can have, from its text alone."""
@@ -83,6 +91,8 @@ class PreparedCfg:
         """Index of a call -> what it does to locks."""
         self.escapes: dict[int, tuple[LockDelta, ...]] = {}
         """Index of a call of a macro that can return from this function -> how it leaves, by the returned value."""
+        self.scopes: dict[int, LockDelta] = {}
+        """id of an assignment -> the scopes that it enters or leaves."""
         self.wanted: set[int] = set()
         index = 0
         for block in self.blocks:
@@ -97,6 +107,8 @@ class PreparedCfg:
                     if changes or interesting(event.call):
                         self.wanted.add(index)
                     index += 1
+                elif isinstance(event, Assign) and any(change := task_flags.assigned(body, event)):
+                    self.scopes[id(event)] = scoped(change)
         self._tests: dict[int, ConditionTest] = {}
         self._words: dict[str, frozenset[str]] = {}
         self._texts: dict[int, str] = {}
@@ -113,7 +125,7 @@ class PreparedCfg:
     @property
     def plain(self) -> bool:
         """Whether nothing in the function touches locks: then nothing is held anywhere."""
-        return not self.changes and not self.escapes
+        return not self.changes and not self.escapes and not self.scopes
 
     def test(self, when: Expr) -> ConditionTest:
         """The condition of an edge, read once."""
