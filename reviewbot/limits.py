@@ -88,6 +88,9 @@ MAX_PATHS_OF_BLOCK = 40
 MAX_CALLS_OF_RECORDS = 60
 """A record is asked for while that many others are being made: only in a cycle of more functions, as callees come
 first. It is guessed then, as where a cycle closes, and looked at a second time."""
+MAX_CALLS_OF_CONSTANT = 3
+"""Calls that a constant is handed on through to where it is tested: helpers of a family stand on one another two or three
+deep."""
 MAX_ENTRY_LOCKSETS = 6
 """Most alternatives of one function; beyond, the ones with the longest chains are left out."""
 MAX_ENTRY_CHAIN = 12

@@ -6,7 +6,7 @@ takes and another gives back (throttles) are never part of it, nor a function's 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import visited
@@ -33,7 +33,7 @@ from reviewbot.analysis.locks.task_flags import called
 from reviewbot.csource.ir import AddressOf, Call, Name
 from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import KERNEL, LockCall
-from reviewbot.limits import MAX_CALLS_OF_RECORDS
+from reviewbot.limits import MAX_CALLS_OF_CONSTANT, MAX_CALLS_OF_RECORDS
 
 
 class Locksets:
@@ -53,9 +53,10 @@ class Locksets:
         """Lock with several faces -> their classes joined by `/`."""
         self.redone: set[FunctionKey] = set()
         """Functions whose record had to be made again."""
-        self._plans: dict[FunctionKey, PreparedCfg] = {}
-        self._busy: set[FunctionKey] = set()
-        self._guessed: dict[FunctionKey, set[FunctionKey]] = {}
+        self._plans: dict[str, PreparedCfg] = {}
+        self._busy: set[str] = set()
+        self._deciding: dict[tuple[str, str, int, int], bool] = {}
+        self._guessed: dict[str, set[str]] = {}
         """Function that was asked for while its record was being made -> who asked."""
         self._choose(before, dirty)
         if before is None or before.alternatives != self.alternatives:
@@ -75,6 +76,7 @@ class Locksets:
         locksets.callgraph = callgraph
         locksets.records, locksets.choices = MemoTable(records), dict(choices)
         locksets.alternatives, locksets.faces = {}, {}
+        locksets._deciding = {}
         locksets.redone, locksets._plans, locksets._busy, locksets._guessed = set(), {}, set(), {}
         locksets._unify()
         return locksets
@@ -319,6 +321,42 @@ class Locksets:
             if signs != ANY and not isinstance(bare(arg), AddressOf) and parameter.name not in callee.values:
                 out.append((parameter.name, signs))
         return tuple(sorted(out))
+
+    def decided(self, body: Body, call: Call, target: str, known: Mapping[str, int]) -> Given:
+        """What a call says of the parameters that decide which of its calls the callee makes: constants, addresses (they
+        are not NULL), and what is `known` of the caller's own parameters that it hands on."""
+        out = []
+        for parameter, arg in zip(self.callgraph.names.functions[target].parameters, call.args, strict=False):
+            e = bare(arg)
+            signs = sign(e)
+            if known and isinstance(e, Name) and e.name not in body.values:
+                signs &= known.get(e.name, ANY)
+            if signs != ANY and self._rules_out(target, parameter.name, signs):
+                out.append((parameter.name, signs))
+        return tuple(sorted(out))
+
+    def _rules_out(self, key: str, name: str, signs: int, deep: int = MAX_CALLS_OF_CONSTANT) -> bool:
+        """Whether a function makes some call that matters only where a parameter, which it never sets, has other signs
+        than these; it, or one that it hands the parameter on to, so many calls deep."""
+        found = self._deciding.get((key, name, signs, deep))
+        if found is None:
+            self._deciding[key, name, signs, deep] = False  # should it call itself
+            body = self.callgraph.body(key)
+            found = name not in body.values and (
+                not self.plan(key).wanted.isdisjoint(self.plan(key).unreached({name: signs}))
+                or (deep > 0 and any(self._rules_out(*to, signs, deep - 1) for to in self._handed_on(body, name)))
+            )
+            self._deciding[key, name, signs, deep] = found
+        return found
+
+    def _handed_on(self, body: Body, name: str) -> Iterator[tuple[str, str]]:
+        """Functions, with the parameter, that a function hands one of its own on to."""
+        for call in body.calls:
+            for position, arg in enumerate(call.args):
+                if isinstance(e := bare(arg), Name) and e.name == name and call.callee not in body.locals:
+                    target = self.callgraph.names.function(call.callee, body.file)
+                    if target is not None and position < len(self.callgraph.names.functions[target].parameters):
+                        yield target, self.callgraph.names.functions[target].parameters[position].name
 
 
 def _untyped(body: Body, arg: object) -> str:

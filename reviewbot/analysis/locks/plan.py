@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -176,6 +176,17 @@ class PreparedCfg:
                     out.append(Lead(edge.to, t.key, t.yes if edge.taken else t.no, sign(t.value)))
             found = self._leads[id(block)] = tuple(out)
         return found
+
+    def unreached(self, given: Mapping[str, int]) -> frozenset[int]:
+        """Numbers of the calls that no way comes to when some parameters, which are never set, have these signs."""
+        seen, todo = {0}, [0] if self.blocks else []
+        while todo:
+            for to, key, signs, _ in self.leads(self.blocks[todo.pop()]):
+                if to not in seen and given.get(key, signs) & signs:
+                    seen.add(to)
+                    todo.append(to)
+        dead = (event for n, block in enumerate(self.blocks) if n not in seen for event in block.events)
+        return frozenset(self.number[id(event)] for event in dead if isinstance(event, CallEvent))
 
     def words(self, key: str) -> frozenset[str]:
         """Identifiers that a value's text mentions."""
