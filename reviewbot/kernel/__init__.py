@@ -150,6 +150,12 @@ class Kernel:
         return {name: tuple(effects) for name, effects in found.items()}
 
     @cached_property
+    def cuts(self) -> frozenset[str]:
+        """Calls at which a search ends: what is said of them stands for all that their bodies do (taking a lock, asking
+        for memory, handing on I/O, sleeping, waking). The body of any other name adds to what is said of it."""
+        return frozenset(name for name, effects in self.effects.items() if any(map(_cuts, effects)))
+
+    @cached_property
     def classes(self) -> Mapping[str, LockClass]:
         """Lock class -> what holding one means."""
         return {name: c for c in self.api.class_ for name in c.names}
@@ -323,6 +329,23 @@ class Kernel:
     def sleeping(self, klass: str) -> bool:
         """Whether taking a lock of this class may sleep; of `mutex/spin`, when one of them does."""
         return any(c in self.classes and self.classes[c].sleeps for c in klass.split("/"))
+
+
+_ALL = (
+    LockCall,
+    WaitGroup,
+    FlushGroup,
+    WakeGroup,
+    FinishGroup,
+    SubmitGroup,
+    AllocateGroup,
+    QueueGroup,
+    ThreadGroup,
+)
+
+
+def _cuts(effect: Effect) -> bool:
+    return isinstance(effect, _ALL) or (isinstance(effect, PoolCall) and effect.does in ("take", "give"))
 
 
 def lock_words(text: str) -> tuple[str, str, str]:

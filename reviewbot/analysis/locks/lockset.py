@@ -250,11 +250,10 @@ class Locksets:
         if call.callee and call.callee not in body.locals:
             if (scopes := called(call)) is not None:
                 return (scoped(scopes),) if any(scopes) else (), ()
-            effects = KERNEL.effects.get(call.callee)
-            if effects is not None:
-                for effect in effects:
-                    if isinstance(effect, LockCall):
-                        return self._api(body, call, effect), ()
+            for effect in KERNEL.effects.get(call.callee, ()):
+                if isinstance(effect, LockCall):
+                    return self._api(body, call, effect), ()
+            if call.callee in KERNEL.cuts:
                 return (), ()
         targets = self.callgraph.reached(body.key, call)
         if len(targets) != 1 or (not call.callee or call.callee in body.locals):

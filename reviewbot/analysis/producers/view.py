@@ -33,6 +33,11 @@ class Made(NamedTuple):
     at: At
     guard: str
 
+    @property
+    def cut(self) -> bool:
+        """Whether a search ends at the call: what is known of it stands for what its body does."""
+        return any(self.effects) and self.call.callee in KERNEL.cuts
+
 
 class View:
     """One function of a program, for the producers."""

@@ -302,7 +302,7 @@ class EffectSummaries:
         for made in view.made:
             if made.number in missed:
                 continue
-            if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
+            if made.cut and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
             targets = view.callgraph.reached(key, made.call)
             if not targets or len(targets) > MAX_POINTER_TARGETS or self._callgraph.has_context(key, made.call):
