@@ -116,11 +116,11 @@ class ExecutionContexts:
             found = self._roots[key] = frozenset(root for roots in known for root in roots)
         return found
 
-    def _open(self, key: str) -> bool:
+    def _open(self, key: FunctionKey) -> bool:
         """Whether nobody at hand is seen to call a function: then somebody else does."""
         return key in self.callgraph.callees and not self.callgraph.callers.get(key)
 
-    def _handed_by(self, key: str) -> Collection[str]:
+    def _handed_by(self, key: FunctionKey) -> Collection[FunctionKey]:
         """Who may hand its context on to a function; of one that is entered by itself those that call it by name."""
         callers = self.callgraph.callers.get(key, ())
         return [c for c in callers if self.callgraph.names_it(c, key)] if key in self._rooted else callers

@@ -53,10 +53,10 @@ class Locksets:
         """Lock with several faces -> their classes joined by `/`."""
         self.redone: set[FunctionKey] = set()
         """Functions whose record had to be made again."""
-        self._plans: dict[str, PreparedCfg] = {}
-        self._busy: set[str] = set()
-        self._deciding: dict[tuple[str, str, int, int], bool] = {}
-        self._guessed: dict[str, set[str]] = {}
+        self._plans: dict[FunctionKey, PreparedCfg] = {}
+        self._busy: set[FunctionKey] = set()
+        self._deciding: dict[tuple[FunctionKey, str, int, int], bool] = {}
+        self._guessed: dict[FunctionKey, set[FunctionKey]] = {}
         """Function that was asked for while its record was being made -> who asked."""
         self._choose(before, dirty)
         if before is None or before.alternatives != self.alternatives:
@@ -200,7 +200,11 @@ class Locksets:
 
     def _interesting(self, body: Body, call: Call) -> bool:
         if call.callee and call.callee not in body.locals:
-            return call.callee in KERNEL.effects or self.callgraph.names.function(call.callee, body.file) is not None
+            return (
+                call.callee in KERNEL.effects
+                or KERNEL.untold(call.callee)
+                or self.callgraph.names.function(call.callee, body.file) is not None
+            )
         return True
 
     def _record(self, key: FunctionKey, given: Given) -> LockSummary:
@@ -228,7 +232,7 @@ class Locksets:
             escapes = net(left_by(paths.escapes), keep=True)
         return LockSummary(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
 
-    def _under(self, key: str, at: Mapping[int, At]) -> tuple[Under, ...]:
+    def _under(self, key: FunctionKey, at: Mapping[int, At]) -> tuple[Under, ...]:
         """The calls of a function with what is held there."""
         body = self.callgraph.body(key)
         out: dict[Under, None] = {}
@@ -301,6 +305,8 @@ class Locksets:
             return (took, not_took)
         if effect.does == "killable":
             return (LockDelta(ZERO, (), tokens), LockDelta(MINUS | PLUS, (), ()))
+        if effect.does == "pointer":
+            return (LockDelta(ZERO | PLUS, (), tokens), LockDelta(MINUS, (), ()))
         return (LockDelta(ANY, (), tokens),)
 
     def arguments(self, body: Body, call: Call) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -321,7 +327,7 @@ class Locksets:
                 out.append((parameter.name, signs))
         return tuple(sorted(out))
 
-    def decided(self, body: Body, call: Call, target: str, known: Mapping[str, int]) -> Given:
+    def decided(self, body: Body, call: Call, target: FunctionKey, known: Mapping[str, int]) -> Given:
         """What a call says of the parameters that decide which of its calls the callee makes: constants, addresses (they
         are not NULL), and what is `known` of the caller's own parameters that it hands on."""
         out = []
@@ -334,7 +340,7 @@ class Locksets:
                 out.append((parameter.name, signs))
         return tuple(sorted(out))
 
-    def _rules_out(self, key: str, name: str, signs: int, deep: int = MAX_CALLS_OF_CONSTANT) -> bool:
+    def _rules_out(self, key: FunctionKey, name: str, signs: int, deep: int = MAX_CALLS_OF_CONSTANT) -> bool:
         """Whether a function makes some call that matters only where a parameter, which it never sets, has other signs
         than these; it, or one that it hands the parameter on to, so many calls deep."""
         found = self._deciding.get((key, name, signs, deep))
@@ -348,7 +354,7 @@ class Locksets:
             self._deciding[key, name, signs, deep] = found
         return found
 
-    def _handed_on(self, body: Body, name: str) -> Iterator[tuple[str, str]]:
+    def _handed_on(self, body: Body, name: str) -> Iterator[tuple[FunctionKey, str]]:
         """Functions, with the parameter, that a function hands one of its own on to."""
         for call in body.calls:
             for position, arg in enumerate(call.args):

@@ -17,6 +17,7 @@ from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.locks.lockset_summary import Under
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, lock_words
 from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS, MAX_POINTER_TARGETS
 
@@ -26,7 +27,7 @@ class EntryLockset(NamedTuple):
     function that matters to its caller."""
 
     held: tuple[Held, ...]
-    chain: tuple[str, ...]
+    chain: tuple[FunctionKey, ...]
     off: tuple[str, ...] = ()
     """What is kept away on all ways with these locks: see `plan.MASK`."""
 
@@ -40,8 +41,8 @@ class EntryLocksets:
 
     def __init__(self, callgraph: CallGraph, locksets: Locksets) -> None:
         self._callgraph, self._locksets = callgraph, locksets
-        self._found: dict[str, tuple[EntryLockset, ...]] = {}
-        self._sites: dict[str, list[tuple[str, Under]]] = {}
+        self._found: dict[FunctionKey, tuple[EntryLockset, ...]] = {}
+        self._sites: dict[FunctionKey, list[tuple[FunctionKey, Under]]] = {}
 
     def of(self, key: FunctionKey) -> tuple[EntryLockset, ...]:
         """The entry locksets of a function, the shortest chain first; none for an unknown key.
@@ -72,15 +73,15 @@ class EntryLocksets:
         for member in component:
             self._found[member] = self._found[member] or (EntryLockset((), (member,)),)
 
-    def _open(self, key: str) -> list[str]:
+    def _open(self, key: FunctionKey) -> list[FunctionKey]:
         """Callers that have to be looked at first, and who may hand the function down to them."""
         callgraph = self._callgraph
         callers = callgraph.callers.get(key, set())
         handing = (callgraph.callers.get(c, set()) for c in callers if not callgraph.names_it(c, key))
         return sorted(c for c in callers.union(*handing) if c not in self._found)
 
-    def _choose(self, key: str) -> tuple[EntryLockset, ...]:
-        ways: dict[tuple[Held, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    def _choose(self, key: FunctionKey) -> tuple[EntryLockset, ...]:
+        ways: dict[tuple[Held, ...], tuple[tuple[FunctionKey, ...], tuple[str, ...]]] = {}
         for held, above, off in self._ways(key):
             before, kept = ways.get(held, ((), off))
             if held not in ways or (len(above), above) < (len(before), before):
@@ -91,7 +92,7 @@ class EntryLocksets:
             EntryLockset(held, (*above, key), off) for held, (above, off) in islice(chosen, MAX_ENTRY_LOCKSETS)
         )
 
-    def _ways(self, key: str) -> Iterator[tuple[tuple[Held, ...], tuple[str, ...], tuple[str, ...]]]:
+    def _ways(self, key: FunctionKey) -> Iterator[tuple[tuple[Held, ...], tuple[FunctionKey, ...], tuple[str, ...]]]:
         """What is held on each way in, the functions above, and what is kept away."""
         callgraph = self._callgraph
         function = callgraph.names.functions[key]
@@ -110,7 +111,7 @@ class EntryLocksets:
         if outside or (not function.static and not callgraph.callers.get(key)):
             yield (), (), ()
 
-    def _above(self, caller: str, key: str) -> Iterator[EntryLockset]:
+    def _above(self, caller: FunctionKey, key: FunctionKey) -> Iterator[EntryLockset]:
         """The ways into a caller on which it calls a function: those of whoever hands the function down to it, where it
         calls an argument."""
         callgraph = self._callgraph
@@ -126,7 +127,7 @@ class EntryLocksets:
         if not handing:
             yield from (e for e in self._found[caller] if len(e.chain) < 2 or self._hands(e.chain, key))
 
-    def _hands(self, chain: tuple[str, ...], key: str) -> bool:
+    def _hands(self, chain: tuple[FunctionKey, ...], key: FunctionKey) -> bool:
         """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
         return any(put == key for above in chain for _, put in self._callgraph.wiring(above).puts)
 
@@ -150,13 +151,13 @@ class EntryLocksets:
         """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
         return [(caller, site.held, frozenset(site.dropped)) for caller, site in self._called_from(key)]
 
-    def _called_from(self, key: str) -> list[tuple[str, Under]]:
+    def _called_from(self, key: FunctionKey) -> list[tuple[FunctionKey, Under]]:
         found = self._sites.get(key)
         if found is None:
             found = self._sites[key] = list(self._calls_of(key))
         return found
 
-    def _calls_of(self, key: str) -> Iterator[tuple[str, Under]]:
+    def _calls_of(self, key: FunctionKey) -> Iterator[tuple[FunctionKey, Under]]:
         callgraph = self._callgraph
         for caller in sorted(callgraph.callers.get(key, ())):
             record, points_to = self._locksets.record(caller), callgraph.wiring(caller)
