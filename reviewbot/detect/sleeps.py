@@ -8,9 +8,9 @@ from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Lock, Site, Unlock, Wait
+from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
-from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
@@ -22,6 +22,8 @@ from reviewbot.types import Place, Value
 ATOMIC = frozenset(filter(KERNEL.atomic, REAL | {"rcu"}))
 """Classes of locks whose holder may not sleep."""
 Names = Iterable[tuple[str, str]]
+_OFF = {BH_OFF: 1, IRQ_OFF: 2}
+"""How much is off: nothing < softirqs < interrupts."""
 INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 """Contexts that come in between whatever runs on a processor; whether they are softirqs."""
 
@@ -40,6 +42,15 @@ class Atomic(Value, frozen=True):
     """What sleeps, as it is called."""
     other: str
     """Name of another function that takes the lock."""
+    beyond: Place | None = None
+    """The line that sleeps, of a function that is not in the program."""
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What it rests on, besides what the change does to the facts of the function."""
+        return (
+            (f"{self.at}: {self.function}: calls {self.call}, which may sleep at {self.beyond}",) if self.beyond else ()
+        )
 
     @property
     def function(self) -> str:
@@ -67,7 +78,7 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 continue
             there.add((edge.name, edge.lock.lock, edge.effect.kind))
             takers = [k for k in providers(after).takers.get(edge.lock.lock, ()) if k != key] or [key]
-            ends = edge.down[-1] if edge.down else edge.place
+            ends, call, beyond = _sleeper(after, (edge.place, *edge.down))
             yield Atomic(
                 key=key,
                 lock=edge.lock.lock,
@@ -76,8 +87,9 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 object=edge.effect.object,
                 at=edge.place,
                 ends=ends,
-                call=_call(after, ends),
+                call=call,
                 other=name_of(takers[0]),
+                beyond=beyond,
             )
 
 
@@ -92,9 +104,8 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
         for kind, down in _asleep(after, key):
             if kind not in slept:
                 slept.add(kind)
-                at, ends = down[0], down[-1]
-                call = _call(after, ends)
-                yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
+                ends, call, beyond = _sleeper(after, down)
+                yield Atomic(key, which, "interrupt", kind, "", down[0], ends, call, "", beyond)
 
 
 def _interrupt(program: Program, key: FunctionKey) -> str:
@@ -121,7 +132,7 @@ def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Pla
 
 def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
-    for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC):
+    for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC, outside=True):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 
@@ -180,6 +191,15 @@ def _stands_off(program: Program, last: Place, lock: str) -> bool:
     return lock not in taken and on_request(program, last)
 
 
+def _sleeper(program: Program, down: tuple[Place, ...]) -> tuple[Place, str, Place | None]:
+    """The last line of a chain of calls that is in the program, the call there that sleeps, and where it does beyond."""
+    outside = next((n for n, at in enumerate(down) if at.key not in program.names.functions), len(down))
+    ends = down[max(outside - 1, 0)]
+    if outside < len(down):
+        return ends, f"{down[outside].function}()", down[-1]
+    return ends, _call(program, ends), None
+
+
 def _call(program: Program, at: Place) -> str:
     """The call at a line that sleeps, by its name."""
     key = at.key
@@ -210,7 +230,9 @@ class Interrupted(Value, frozen=True):
 
     def guarded(self, program: Program) -> bool:
         """Whether a side keeps the interrupt away."""
-        return self.key in program.names.functions and bool(_irqs(program, self.key).get(self.lock, {""}) - {""})
+        return self.key in program.names.functions and _levels(program, self.key).get(self.lock, 0) >= _needed(
+            self.soft
+        )
 
 
 def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
@@ -219,18 +241,18 @@ def interrupted(before: Program, after: Program, names: Names) -> Iterator[Inter
     for key in changed(after, names):
         if key not in before.names.functions:
             continue
-        was, now = _irqs(before, key), _irqs(after, key)
-        for lock, hows in now.items():
-            if "" not in hows or "" in was.get(lock, {""}) or not known(lock) or scope(lock) is Scope.STACK:
+        was, now = _levels(before, key), _levels(after, key)
+        for lock, level in now.items():
+            if level >= was.get(lock, 0) or not known(lock) or scope(lock) is Scope.STACK:
                 continue
             if _only_in_interrupts(after, key):
                 break
             for handler in providers(after).takers.get(lock, ()):
                 contexts = interrupts(after, handler)
-                if contexts:
-                    soft = all(INTERRUPTS[c] for c in contexts)
+                soft = all(INTERRUPTS[c] for c in contexts)
+                if contexts and level < _needed(soft) <= was[lock]:
                     taken = [f for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock]
-                    at = next(f.at for f in taken if not _interrupts(after, key, f))
+                    at = next(f.at for f in taken if _level(after, key, f) == level)
                     yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
                     break
 
@@ -250,35 +272,35 @@ def _only_in_interrupts(program: Program, key: FunctionKey) -> bool:
     return bool(found) and all(map(_comes_between, found))
 
 
-def _irqs(program: Program, key: FunctionKey) -> dict[str, set[str]]:
-    """Spinlock -> what its calls in a function do to interrupts."""
-    found: dict[str, set[str]] = {}
+def _needed(soft: bool) -> int:
+    """How much has to be off where a lock is taken that a softirq (or an interrupt) takes: see `_OFF`."""
+    return _OFF[BH_OFF if soft else IRQ_OFF]
+
+
+def _levels(program: Program, key: FunctionKey) -> dict[str, int]:
+    """Spinlock -> how much is off at least where a function takes it."""
+    found: dict[str, int] = {}
     for fact in program.own_facts(key):
         if isinstance(fact, Lock) and fact.klass == "spin":
-            found.setdefault(fact.lock, set()).add(_interrupts(program, key, fact))
+            found[fact.lock] = min(_level(program, key, fact), found.get(fact.lock, _OFF[IRQ_OFF]))
     return found
 
 
-def _interrupts(program: Program, key: FunctionKey, taken: Lock) -> str:
-    """What is done to interrupts where a lock is taken: by its call, by what is held there, or on every way in."""
-    if taken.irq:
-        return taken.irq
-    held = {h.lock for h in taken.held}
-    for fact in program.own_facts(key):
-        if isinstance(fact, Lock) and fact.irq and fact.lock in held:
-            return fact.irq
-    ways = [_masked(program, way) for way in program.entry(key) if not _only_in_interrupts(program, way.chain[0])]
-    return ways[0] if ways and all(ways) else ""
-
-
-def _masked(program: Program, way: EntryLockset) -> str:
-    """What the callers on a way in do to interrupts before the call."""
-    held = {h.lock for h in way.held}
-    for caller in way.chain[:-1]:
-        for fact in program.own_facts(caller):
-            if isinstance(fact, Lock) and fact.irq and fact.lock in held:
-                return fact.irq
-    return ""
+def _level(program: Program, key: FunctionKey, taken: Lock) -> int:
+    """How much is off where a lock is taken: by its call, by what came before it, and on every way into the function
+    (on those from interrupts no other one comes)."""
+    own = {t.lock for t in masks(taken.irq, atomic=False)}
+    sites = [m.at for m in program.view(key).made if (m.call.line, m.call.callee) == (taken.at.line, taken.call)]
+    ways = [way for way in program.entry(key) if not _only_in_interrupts(program, way.chain[0])]
+    above = [{name for name in way.off if not any(name in at.on for at in sites)} for way in ways]
+    return min(
+        (
+            max((_OFF[n] for n in (*own, *at.off, *outside) if n in _OFF), default=0)
+            for at in sites
+            for outside in above
+        ),
+        default=max((_OFF[n] for n in (*own, *(n for at in sites for n in at.off)) if n in _OFF), default=0),
+    )
 
 
 __all__ = ["Atomic", "Interrupted", "interrupted", "interrupting", "sleeping"]
