@@ -8,7 +8,7 @@ from tree_sitter import Node
 
 from reviewbot.csource.graph import Draft, FlowGraph
 from reviewbot.csource.guards import Leave
-from reviewbot.csource.ir import Assign, CallEvent, Expr, Jump, Name, OpExpr, Return, Type, Unknown, Variable
+from reviewbot.csource.ir import CallEvent, Expr, Jump, Name, OpExpr, Return, Type, Unknown, Variable
 from reviewbot.csource.loops import Loops
 from reviewbot.csource.parse import parse
 from reviewbot.csource.text import SourceText
@@ -204,18 +204,21 @@ class Statements(Loops):
                 continue
             literal = value is not None and value.type in ("initializer_list", "compound_literal_expression")
             unique = self.declare(said.name, typed, line)
-            right = None if value is None or literal else self.expr(value)
             if literal and value is not None:
                 inner = value if value.type == "initializer_list" else value.child_by_field_name("value")
                 self.fill(Name(unique), inner, line)
-            elif right is not None:
-                self.graph.emit(Assign(Name(unique), right, line))
+            elif value is not None:
+                self.store(Name(unique), value, line)
             if said.at is not None:
                 self.scoped_variable(unique, said.at)
 
     def _return(self, node: Node) -> None:
-        inner = node.named_children
-        value = self.expr(inner[0]) if inner else None
+        if inner := node.named_children:
+            self.choose(inner[0], lambda value: self._leave(value, node))
+        else:
+            self._leave(None, node)
+
+    def _leave(self, value: Expr | None, node: Node) -> None:
         self.leave_to(())
         self.graph.emit(Return(value, self.line(node)))
         self.graph.leave(self.line(node))
@@ -240,10 +243,7 @@ class Statements(Loops):
             self._continue(node)
         else:
             bare = node.type == "identifier" and self.read(node) == "return"
-            value = None if bare else self.expr(node)
-            self.leave_to(())
-            self.graph.emit(Return(value, self.line(node)))
-            self.graph.leave(self.line(node))
+            self._leave(None if bare else self.expr(node), node)
 
     # --- jumps -------------------------------------------------------------------------------------------------------
 

@@ -24,14 +24,19 @@ def test_else_if() -> None:
     }
 
 
-def test_a_condition_without_calls_stays_whole() -> None:
+def test_each_branch_tests_one_thing() -> None:
     assert ways("if (n && s->a || s->b) a();") == {
-        "[((n && s->a) || s->b)] a() return",
-        "[!((n && s->a) || s->b)] return",
+        "[n] [s->a] a() return",
+        "[n] [!s->a] [s->b] a() return",
+        "[n] [!s->a] [!s->b] return",
+        "[!n] [s->b] a() return",
+        "[!n] [!s->b] return",
     }
+    assert ways("if (!(n && !s->a)) a();") == {"[n] [!s->a] return", "[n] [s->a] a() return", "[!n] a() return"}
+    assert ways("while (n && s->a) a();") == {"[n] [s->a] a() again", "[n] [!s->a] return", "[!n] return"}
 
 
-def test_a_condition_with_calls_is_taken_apart() -> None:
+def test_what_a_condition_calls_is_called_where_it_is_asked_for() -> None:
     assert ways("if (n && b(n)) a();") == {"[n] b(n) [b(n)] a() return", "[n] b(n) [!b(n)] return", "[!n] return"}
     assert ways("if (!a() || b()) c();") == {
         "a() [!a()] c() return",
@@ -58,16 +63,28 @@ def test_assignment_as_condition() -> None:
 
 
 def test_short_circuit_as_value() -> None:
-    assert ways("n = s && a();") == {"[s] a() n = (s && a()) return", "[!s] n = (s && a()) return"}
-    assert ways("n = s ? a() : b();") == {
-        "[s] a() n = (s ? a() : b()) return",
-        "[!s] b() n = (s ? a() : b()) return",
+    assert ways("n = s && a();") == {"[s] a() [a()] n = 1 return", "[s] a() [!a()] n = 0 return", "[!s] n = 0 return"}
+    assert ways("n = s ? a() : b();") == {"[s] a() n = a() return", "[!s] b() n = b() return"}
+    assert ways("int x = (s && n) ? a() : 0;") == {
+        "[s] [n] a() x = a() return",
+        "[s] [!n] x = 0 return",
+        "[!s] x = 0 return",
     }
     assert ways("n = s ? 1 : 2;") == {"n = (s ? 1 : 2) return"}
     assert ways("n = a() ?: b();") == {
         "a() [a()] n = (a() ? a() : b()) return",
         "a() [!a()] b() n = (a() ? a() : b()) return",
     }
+
+
+def test_short_circuit_as_result() -> None:
+    assert ways("return s && a(n);") == {
+        "[s] a(n) [a(n)] return 1",
+        "[s] a(n) [!a(n)] return 0",
+        "[!s] return 0",
+    }
+    assert ways("return s ? a() : b();") == {"[s] a() return a()", "[!s] b() return b()"}
+    assert ways("return s && n;") == {"return (s && n)"}
 
 
 def test_conditional_expression_as_condition() -> None:
