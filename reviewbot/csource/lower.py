@@ -9,6 +9,7 @@ from tree_sitter import Node
 
 from reviewbot.csource.classes import class_functions
 from reviewbot.csource.declare import Declarations
+from reviewbot.csource.definitions import written
 from reviewbot.csource.expressions import Expressions
 from reviewbot.csource.initialisers import Initialisers
 from reviewbot.csource.ir import Call, CallEvent, Function, Name, TranslationUnit, Type, Variable
@@ -16,7 +17,7 @@ from reviewbot.csource.macros import defines, macro
 from reviewbot.csource.parse import Parsed, parse
 from reviewbot.csource.statements import Statements
 from reviewbot.csource.syntax import syntax
-from reviewbot.limits import MAX_FILE_BYTES
+from reviewbot.limits import MAX_FILE_BYTES, MAX_LOST_LINES
 
 
 def lower(source: bytes) -> TranslationUnit:
@@ -29,20 +30,22 @@ def lower(source: bytes) -> TranslationUnit:
     parsed = parse(source)
     reader = FileReader(parsed)
     reader.read_file(parsed.tree.root_node)
+    if parsed.errors:
+        reader.read_lost()
     return reader.unit()
 
 
 class FileReader(Declarations):
     """Collects what a file says."""
 
-    def __init__(self, parsed: Parsed) -> None:
-        super().__init__(parsed.text)
+    def __init__(self, parsed: Parsed, first_line: int = 1) -> None:
+        super().__init__(parsed.text, first_line)
         self.parsed = parsed
         self.functions: dict[str, Function] = {}
         self.typedefs: dict[str, Type] = {}
         self.variables: dict[str, Variable] = {}
         self.prototypes: dict[str, tuple[str, Type, tuple[Variable, ...]]] = {}
-        self.tables = Initialisers(parsed.text)
+        self.tables = Initialisers(parsed.text, first_line)
         self.calls: list[Call] = []
         self.previous_end = 0
 
@@ -86,6 +89,21 @@ class FileReader(Declarations):
             if name == "include" and (found := re.match(rb'\s*[<"]([^>"\n]+)[>"]', self.text.clean[start:end]))
         ]
 
+    def read_lost(self) -> None:
+        """Read functions by themselves that an error nearby has swallowed, going by how the text is laid out."""
+        lines = self.text.source.split(b"\n")
+        for lost in written(self.text.clean):
+            if lost.name in self.functions or lost.end - lost.line > MAX_LOST_LINES:
+                continue
+            parsed = parse(b"\n".join(lines[lost.line - 1 : lost.end]))
+            alone = FileReader(parsed, lost.line)
+            alone.read_file(parsed.tree.root_node)
+            if lost.name in alone.functions:
+                self._keep(alone.functions[lost.name])
+                self.structs.extend(alone.structs)
+                self.enumerators.extend(alone.enumerators)
+                self.tables.slots.extend(alone.tables.slots)
+
     # --- file scope --------------------------------------------------------------------------------------------------
 
     def read_file(self, root: Node) -> None:
@@ -116,7 +134,7 @@ class FileReader(Declarations):
             return
         name, by_macro = self._function_name(node, said.at, said.name)
         parameters = () if by_macro else tuple(self.parameters(said.function))
-        reader = Statements(self.text, parameters=parameters, start=self.line(node))
+        reader = Statements(self.text, self.first_line, parameters=parameters, start=self.line(node))
         reader.body(body)
         blocks = () if reader.cut else reader.graph.finish()
         self.structs.extend(reader.structs)
@@ -216,7 +234,7 @@ class FileReader(Declarations):
 
     def _call(self, node: Node) -> None:
         if inner := node.named_children:
-            self._collect(Expressions(self.text), inner[0], self.static_before(node))
+            self._collect(Expressions(self.text, self.first_line), inner[0], self.static_before(node))
 
     def _collect(self, reader: Expressions, node: Node, static: bool) -> None:
         """Keep the calls of a macro call; DEFINE_MUTEX(x) and its like are variables."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tree_sitter import Node
@@ -13,6 +14,9 @@ from reviewbot.csource.loops import Loops
 from reviewbot.csource.parse import parse
 from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_LOCKS_OF_FUNCTION, MAX_LOOSE_CALL_BYTES, MAX_STATEMENT_NESTING
+
+LINE = re.compile(rb"(?:[^\n\\]|\\\r?\n|\\.)*")
+"""The rest of a directive."""
 
 
 class Statements(Loops):
@@ -351,11 +355,18 @@ class Statements(Loops):
             return OpExpr("...", value.args)
         return value
 
+    def _asked(self, named: Node) -> str:
+        """What a directive asks for: the text of the node, or all behind the word where the repair put a name for it."""
+        if self.text.code[named.start_byte : named.end_byte] == self.text.clean[named.start_byte : named.end_byte]:
+            return self.short(named, 200)
+        rest = LINE.match(self.text.clean, named.start_byte)
+        return " ".join((rest[0] if rest else b"").replace(b"\\", b" ").decode("utf-8", "replace").split())[:200]
+
     def _preprocessor(self, node: Node) -> None:
         """Both arms of a conditional, as a branch that nobody can decide but that is the same one everywhere."""
         other = node.child_by_field_name("alternative")
         named = node.child_by_field_name("name") or node.child_by_field_name("condition")
-        condition = OpExpr("#if", (Unknown(self.short(named, 200)) if named is not None else Unknown(),))
+        condition = OpExpr("#if", (Unknown(self._asked(named)) if named is not None else Unknown(),))
         inverted = node.type.endswith("ifdef") and node.children[0].type == "#ifndef"
         yes, no, after = Draft(self.line(node)), Draft(self.line(other or node)), Draft(self.last_line(node))
         self.graph.go(yes, condition, not inverted)

@@ -157,7 +157,14 @@ def test_unknown_macro_with_a_block_is_a_loop() -> None:
 def test_loop_with_its_test_at_the_end() -> None:
     (head,) = [b for b in function("do_each_thing(a, b) {\n g();\n } while_each_thing(a, b);").blocks if b.loop]
     assert head.loop == "while_each_thing"
-    assert ways("do_each_thing(a, b) {\n g();\n } while_each_thing(a, b);") == {"g() again", "g() return"}
+    assert ways("do_each_thing(a, b) {\n g();\n } while_each_thing(a, b);") == {
+        "g() while_each_thing(a, b) again",
+        "g() while_each_thing(a, b) return",
+    }
+    assert ways("do {\n g();\n } for_each_thing(n, b);") == {
+        "g() for_each_thing(n, b) n = for_each_thing(n, b) again",
+        "g() for_each_thing(n, b) n = for_each_thing(n, b) return",
+    }
 
 
 def test_a_macro_call_without_a_semicolon_is_a_statement() -> None:
@@ -284,3 +291,12 @@ def test_deep_nesting_is_no_crash(piece: str, depth: int) -> None:
     close = {"(": ")", "{": "}", "a(": ")", "x ? ": ": y"}.get(piece, "")
     found = unit(f"void f(void) {{ {piece * depth} x {close * depth}; }}")
     assert found.errors >= 0
+
+
+def test_a_condition_of_a_directive_may_be_any_expression() -> None:
+    asked = "defined(A) ? B == C : defined(D)"
+    assert ways(f"\n#if {asked}\na();\n#elif __has_include(<linux/x.h>)\nb();\n#else\nc();\n#endif\n") == {
+        f"[#if<{asked}>] a() return",
+        f"[!#if<{asked}>] [#if<__has_include(<linux/x.h>)>] b() return",
+        f"[!#if<{asked}>] [!#if<__has_include(<linux/x.h>)>] c() return",
+    }
