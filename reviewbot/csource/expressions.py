@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tree_sitter import Node
 
 from reviewbot.csource.declare import Declarations
+from reviewbot.csource.defines import Define
 from reviewbot.csource.graph import Draft, FlowGraph
 from reviewbot.csource.ir import (
     AddressOf,
@@ -47,6 +48,8 @@ class Expressions(Declarations):
         """Names of the scope here that are locals or parameters, with the name they have in the function."""
         self.locals: dict[str, Variable] = {}
         self.parameters_by_name: dict[str, Variable] = {}
+        self.macros: Mapping[str, Define] = {}
+        """Macros of the file that are read where they are used."""
         self.depth = 0
         self.cut = False
         """Something was nested too deep, or there was too much: the function is not read."""
@@ -333,6 +336,8 @@ class Expressions(Declarations):
         name = ""
         if function is not None and function.type == "identifier":
             name = self.read(function)
+            if name in self.macros and (stands := self.expanded(name, node)) is not None:
+                return stands
             if name in self.table.transparent and nodes:
                 values = [self.expr(argument) for argument in nodes]
                 return values[0]
@@ -398,6 +403,9 @@ class Expressions(Declarations):
         if typename.startswith("typeof") or not typename.isidentifier():
             typename = ""
         return CastExpr(typename, 1, base, name, self.short(nodes[member], 60))
+
+    def expanded(self, name: str, node: Node) -> Expr | None:
+        """What a macro of the file stands for, read here; the flow graph's reader knows how."""
 
     def leave_by(self, word: str, node: Node) -> None:
         """A macro's argument was a statement that leaves; the flow graph's reader knows how."""

@@ -9,11 +9,12 @@ from tree_sitter import Node
 
 from reviewbot.csource.classes import class_functions
 from reviewbot.csource.declare import Declarations
+from reviewbot.csource.defines import defines, expandable
 from reviewbot.csource.definitions import written
 from reviewbot.csource.expressions import Expressions
 from reviewbot.csource.initialisers import Initialisers
 from reviewbot.csource.ir import Call, CallEvent, Function, Name, TranslationUnit, Type, Variable
-from reviewbot.csource.macros import defines, macro
+from reviewbot.csource.macros import macro
 from reviewbot.csource.parse import Parsed, parse
 from reviewbot.csource.statements import Statements
 from reviewbot.csource.syntax import syntax
@@ -41,6 +42,8 @@ class FileReader(Declarations):
     def __init__(self, parsed: Parsed, first_line: int = 1) -> None:
         super().__init__(parsed.text, first_line)
         self.parsed = parsed
+        self.defines = defines(parsed.text)
+        self.macros = expandable(self.defines)
         self.functions: dict[str, Function] = {}
         self.typedefs: dict[str, Type] = {}
         self.variables: dict[str, Variable] = {}
@@ -51,9 +54,8 @@ class FileReader(Declarations):
 
     def unit(self) -> TranslationUnit:
         """All of it."""
-        found = defines(self.text)
         self._loose_calls()
-        for define in found:
+        for define in self.defines:
             if (made := macro(define)) is not None:
                 self._keep(made)
         for made in class_functions(self.text, self.calls):
@@ -72,7 +74,7 @@ class FileReader(Declarations):
             typedefs=tuple(self.typedefs.items()),
             variables=tuple(self.variables.values()),
             prototypes=tuple(self.prototypes.values()),
-            defines=tuple({d.name: d.body for d in found if d.parameters is None}.items()),
+            defines=tuple({d.name: d.body for d in self.defines if d.parameters is None}.items()),
             slots=tuple(self.tables.slots),
             enums=tuple(dict.fromkeys(self.enumerators)),
             includes=tuple(self._includes()),
@@ -97,6 +99,7 @@ class FileReader(Declarations):
                 continue
             parsed = parse(b"\n".join(lines[lost.line - 1 : lost.end]))
             alone = FileReader(parsed, lost.line)
+            alone.macros = self.macros
             alone.read_file(parsed.tree.root_node)
             if lost.name in alone.functions:
                 self._keep(alone.functions[lost.name])
@@ -134,7 +137,9 @@ class FileReader(Declarations):
             return
         name, by_macro = self._function_name(node, said.at, said.name)
         parameters = () if by_macro else tuple(self.parameters(said.function))
-        reader = Statements(self.text, self.first_line, parameters=parameters, start=self.line(node))
+        reader = Statements(
+            self.text, self.first_line, parameters=parameters, start=self.line(node), macros=self.macros
+        )
         reader.body(body)
         blocks = () if reader.cut else reader.graph.finish()
         self.structs.extend(reader.structs)

@@ -165,7 +165,7 @@ RULES: tuple[RepairRule, ...] = (
         "empty-arguments",
         "Empty arguments go, an operator becomes a value, statements become expressions.",
         "f(a, ); f(, a); f(a, <=, b); f(a; b;);",
-        "f(a  ); f(  a); f(a,0  , b); f(a, b );",
+        "f(a  ); f(  a); f(a,0  , b); f(a| b );",
         calls.empty_arguments,
     ),
     RepairRule(

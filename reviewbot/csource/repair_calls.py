@@ -218,9 +218,11 @@ def empty_arguments(text: SourceText) -> None:
             elif argument and not argument.strip(b"<=>!+-/&|^%"):
                 text.put(start, end, b"0")
             elif b";" in argument and b"{" not in argument:
-                text.code[start:end] = text.code[start:end].replace(b";", b",")
                 if argument.endswith(b";"):
-                    text.put(bytes(text.code).rindex(b",", start, end), end, b"")
+                    text.put(bytes(text.code).rindex(b";", start, end), end, b"")
+                # one argument still, as long as none of the statements assigns
+                between = b"," if b"=" in argument else b"|"
+                text.code[start:end] = text.code[start:end].replace(b";", between)
 
 
 def struct_groups(text: SourceText) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tree_sitter import Node
 
+from reviewbot.csource.defines import Define, expansion
 from reviewbot.csource.graph import Draft, FlowGraph
 from reviewbot.csource.guards import Leave
 from reviewbot.csource.ir import CallEvent, Expr, Jump, Name, OpExpr, Return, Type, Unknown, Variable
@@ -30,8 +31,12 @@ class Statements(Loops):
         parameters: tuple[Variable, ...] = (),
         start: int = 1,
         macro: bool = False,
+        macros: Mapping[str, Define] | None = None,
     ) -> None:
         super().__init__(text, first_line)
+        self.macros = macros or {}
+        self.expanding: frozenset[str] = frozenset()
+        """Macros that are being read here: they are not read once more inside of themselves."""
         self.graph = FlowGraph(start)
         self.parameters_by_name = {parameter.name: parameter for parameter in parameters if parameter.name}
         self.names = {name: name for name in self.parameters_by_name}
@@ -168,6 +173,38 @@ class Statements(Loops):
                     reader.parameters_by_name = within.parameters_by_name
                     reader.depth, reader.nesting = within.depth + 1, within.nesting + 1
                 yield reader, statement.named_children[0]
+
+    def expanded(self, name: str, node: Node) -> Expr | None:
+        """Read what a macro of the file stands for, as if it stood here; its value is that of an expression."""
+        if name in self.expanding or self.nesting > MAX_STATEMENT_NESTING:
+            return None
+        code = expansion(self.macros[name], self.text.clean[node.start_byte : node.end_byte])
+        if code is None:
+            return None
+        for form in (b"(" + code + b")", code) if not code.endswith((b";", b"}")) else (code,):
+            parsed = parse(b"void f(void) {" + form + b";}")
+            root = parsed.tree.root_node.named_children
+            if len(root) == 1 and not root[0].has_error and (body := root[0].child_by_field_name("body")) is not None:
+                return self._read_here(parsed.text, body, name, self.line(node))
+        return None
+
+    def _read_here(self, text: SourceText, body: Node, name: str, line: int) -> Expr:
+        """Read the statements of a text in the place of a call on a line."""
+        reader = Statements(text, line, macro=self.macro, macros=self.macros)
+        shared = ("graph", "names", "locals", "parameters_by_name", "labels", "gotos", "tables", "switches")
+        for part in (*shared, "breaks", "continues", "guards"):
+            setattr(reader, part, getattr(self, part))
+        reader.depth, reader.nesting = self.depth + 1, self.nesting + 1
+        reader.expanding = self.expanding | {name}
+        value: Expr = Unknown()
+        for statement in body.named_children:
+            inner = statement.named_children
+            if statement.type == "expression_statement" and inner and not reader.guard_statement(inner[0]):
+                value = reader.expr(inner[0])
+            else:
+                reader.stmt(statement)
+        self.guards, self.cut = reader.guards, self.cut or reader.cut
+        return value
 
     def _scope(self, nodes: list[Node]) -> Expr:
         """Read a scope; the value is that of its last statement (of a statement expression)."""

@@ -300,3 +300,36 @@ def test_a_condition_of_a_directive_may_be_any_expression() -> None:
         f"[!#if<{asked}>] [#if<__has_include(<linux/x.h>)>] b() return",
         f"[!#if<{asked}>] [!#if<__has_include(<linux/x.h>)>] c() return",
     }
+
+
+def test_a_wrapper_of_a_sleep_is_read_where_it_is_used() -> None:
+    """Its condition is the sleep's, and what it runs before is run with the lock dropped, in the order of the macro."""
+    wrappers = """
+#define wait_barrier_cmd(c, cond, cmd) \\
+do { \\
+	wait_event_cmd((c)->wait, cond, spin_unlock_irq(&(c)->lock); cmd, spin_lock_irq(&(c)->lock)); \\
+} while (0)
+#define wait_barrier(c, cond) wait_barrier_cmd(c, cond, NULL_CMD)
+"""
+    assert ways("wait_barrier_cmd(s, !s->busy, flush(s));", before=wrappers) == {
+        "spin_unlock_irq(&s->lock) flush(s) wait_event_cmd(s->wait, !s->busy, <>, <>) spin_lock_irq(&s->lock) return"
+    }
+    assert ways("wait_barrier(s, !s->busy);", before=wrappers) == {
+        "spin_unlock_irq(&s->lock) wait_event_cmd(s->wait, !s->busy, <>, <>) spin_lock_irq(&s->lock) return"
+    }
+
+
+def test_a_statement_macro_that_declares_is_read_where_it_is_used() -> None:
+    box = "#define BOX(name, v) struct box name = { .n = v, .s = #name }; box_init(&name)"
+    made = function("BOX(b, n + 1);\nuse(&b);", before=box)
+    assert [(v.name, v.type.name) for v in made.locals] == [("b", "box")]
+    assert ways("BOX(b, n + 1);\nuse(&b);", before=box) == {
+        'b = {} b.n = (n + 1) b.s = "b" box_init(&b) use(&b) return'
+    }
+
+
+def test_a_macro_that_stands_for_itself_or_is_given_too_much_is_a_call() -> None:
+    assert ways("LOOP(n);", before="#define LOOP(x) wait_event(q, LOOP(x))") == {
+        "LOOP(n) wait_event(q, LOOP(n)) return"
+    }
+    assert ways("W(n, 1);", before="#define W(x) wait_event(q, x)") == {"W(n, 1) return"}
