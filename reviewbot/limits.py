@@ -36,6 +36,8 @@ MAX_ARGUMENT_BYTES = 60_000
 """A parenthesis that is further than this from its partner is left alone."""
 MAX_PARENTHESIS_NESTING = 40
 """So is one inside more parentheses than this: rules look through all that is between two of them."""
+MAX_LOST_LINES = 2_000
+"""A function that an error nearby has swallowed is read by itself when it has no more lines."""
 MAX_HEAD_LINES = 25
 """Lines that the head of a function may take."""
 MAX_HEAD_BYTES = 500

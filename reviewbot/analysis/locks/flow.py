@@ -45,7 +45,7 @@ def walk(plan: PreparedCfg, given: Mapping[str, int], correlate: bool) -> Paths:
     result = Paths()
     if plan.plain or not plan.blocks:
         return result
-    keys = plan.followed(correlate, given)
+    keys = plan.followed(correlate, given, deciding=True)
     live = plan.live(keys)
     start: Path = ((), frozenset(given.items()))
     seen: list[set[Path]] = [set() for _ in plan.blocks]

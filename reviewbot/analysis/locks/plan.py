@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.dominance import Dominance, backwards
 from reviewbot.analysis.code.expr import ANY, WORD, ConditionTest, bare, show, sign, test
 from reviewbot.analysis.locks import task_flags
 from reviewbot.analysis.locks.task_flags import ScopeChange
@@ -195,23 +196,20 @@ class PreparedCfg:
             found = self._words[key] = frozenset(WORD.findall(key))
         return found
 
-    def followed(self, correlate: bool, given: Iterable[str]) -> frozenset[str]:
-        """Keys of the values to follow."""
-        tested: dict[str, int] = {}
-        for block in self.blocks:
-            seen = set()
-            for edge in block.edges:
-                if edge.when is not None:
-                    seen.add(self.test(edge.when).key)
-            for key in seen:
-                tested[key] = tested.get(key, 0) + 1
+    def followed(self, correlate: bool, given: Iterable[str], deciding: bool = False) -> frozenset[str]:
+        """Keys of the values to follow: those that locks depend on, and with `correlate` all that are asked for twice,
+        or, if `deciding`, those of them on whose tests it depends what happens to locks."""
+        tested: dict[str, list[int]] = {}
+        for number, block in enumerate(self.blocks):
+            for key in {self.test(edge.when).key for edge in block.edges if edge.when is not None}:
+                tested.setdefault(key, []).append(number)
             for event in block.events:
                 if isinstance(event, Return) and event.value is not None:
                     for key in _asked(event.value):
-                        tested[key] = tested.get(key, 0) + 1
+                        tested.setdefault(key, []).append(-1)
         if self.body.function.value is not None:
             for key in _asked(self.body.function.value):
-                tested[key] = tested.get(key, 0) + 1
+                tested.setdefault(key, []).append(-1)
         keys = set(given)
         for block in self.blocks:
             for event in block.events:
@@ -226,8 +224,43 @@ class PreparedCfg:
                     ):
                         keys.add(left)
         if correlate:
-            keys |= {key for key, times in tested.items() if times > 1 and not key.startswith("?")}
+            twice = {key: tests for key, tests in tested.items() if len(tests) > 1 and not key.startswith("?")}
+            if deciding:
+                decides = self._decides(keys)
+                twice = {k: tests for k, tests in twice.items() if sum(n < 0 or decides(n) for n in tests) > 1}
+            keys |= twice.keys()
         return frozenset(keys)
+
+    def _decides(self, keys: set[str]) -> Callable[[int], bool]:
+        """Says of the number of a block whether it depends on its test what happens to locks, or to values of `keys`."""
+        known: dict[int, bool] = {}
+        after = Dominance(backwards(self.blocks))
+
+        def touches(number: int) -> bool:
+            for event in self.blocks[number].events:
+                if isinstance(event, CallEvent):
+                    index = self.number[id(event)]
+                    if index in self.changes or index in self.escapes:
+                        return True
+                elif isinstance(event, Assign) and self.store(event).left in keys:
+                    return True
+            return False
+
+        def decides(number: int) -> bool:
+            if number not in known:
+                joined = next(after.above(number + 1), 0) - 1
+                seen = {joined}
+                todo = [edge.to for edge in self.blocks[number].edges]
+                known[number] = False
+                while todo and not known[number]:
+                    at = todo.pop()
+                    if at not in seen:
+                        seen.add(at)
+                        known[number] = touches(at)
+                        todo += [edge.to for edge in self.blocks[at].edges]
+            return known[number]
+
+        return decides
 
     def live(self, keys: frozenset[str]) -> list[frozenset[str]]:
         """Per block: the followed values that can still be tested from its start on."""
