@@ -44,7 +44,6 @@ class SleepInAtomic(Rule[Atomic]):
                 before=[found.at],
                 object=found.object or found.lock,
                 related=[found.ends],
-                facts=found.facts,
             )
         for found in sleeping(diff.before.program, diff.after.program, touched(diff)):
             lock = words(found.lock) if found.klass != "rcu" else "rcu_read_lock()"
@@ -59,7 +58,6 @@ class SleepInAtomic(Rule[Atomic]):
                 before=[found.at],
                 object=found.lock,
                 related=[found.ends],
-                facts=found.facts,
             )
 
     def scenes(self, candidate: Candidate[Atomic], side: Version) -> Iterable[Scene]:

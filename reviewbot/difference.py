@@ -16,7 +16,6 @@ from reviewbot.analysis.events.kinds import (
     Workqueue,
 )
 from reviewbot.analysis.program import programs
-from reviewbot.analysis.program.helpers import Helpers
 from reviewbot.analysis.program.neighbours import Reach
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import TranslationUnit
@@ -111,8 +110,6 @@ class Diff:
         self.change, self.before, self.after, self.reverse = change, before, after, reverse
         self.cuts: dict[Cut, None] = {}
         """What searches left out, whichever way the change was read."""
-        self.helpers: Helpers | None = None
-        """What functions outside of the programs do, once that was asked for."""
 
     @classmethod
     def of(cls, change: Change, before: Source, after: Source, progress: Progress | None = None) -> Diff:
@@ -129,21 +126,11 @@ class Diff:
         first = self.before.over(before)
         other = Diff(self.change, first, self.after.over(after, first))
         other.cuts = self.cuts
-        if self.helpers is not None:
-            other._reach_out(self.helpers)
         return other
 
     def build(self) -> None:
         """Make both programs and find the facts of the change, so that no question of a rule has to wait for them."""
         _ = self.before.program, self.after.program, self.added, self.removed, self.touched
-        self._reach_out(Helpers(self.before.source))
-
-    def _reach_out(self, helpers: Helpers) -> None:
-        """Have the changed functions do what the functions do that they call outside of the programs."""
-        for version in (self.before, self.after):
-            version.__dict__["program"] = helpers.called_by(version.program, self.touched)
-        self.helpers = helpers
-        self.cuts.update(helpers.cuts)
 
     def noting(self, search: Iterable[Found | Cut]) -> Iterator[Found]:
         """What a search finds; what it did not look at is noted."""

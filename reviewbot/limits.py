@@ -117,15 +117,6 @@ MAX_USERS_OF_NAME = 6
 """A name that more files beyond the folder use belongs to everybody."""
 MAX_CALLS_WITHIN_FILE = 4
 """Calls within a file that are followed."""
-MAX_CALLS_TO_HELPER = 3
-"""Calls from a changed function down to one that calls something beyond the program: what is asked on a longer way there
-decides more than the call."""
-MAX_NEAR_CHANGE = 200
-"""Functions that are looked at for such calls; a change that reaches more is about everything."""
-MAX_HELPER_CALLS = 2
-"""Calls from file to file beyond the program: two get from a wrapper in the core to what waits or asks for memory."""
-MAX_HELPER_FILES = 12
-"""Files beyond the program that one change has read: each costs up to a second the first time, and a millisecond later."""
 MAX_FAMILIES_IN_MEMORY = 2
 """Scopes of which programs are kept in memory."""
 MAX_PROGRAMS_OF_FAMILY = 3

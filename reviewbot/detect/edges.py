@@ -131,12 +131,11 @@ def edges(
     wanted: Callable[[Effect], bool] | None = None,
     classes: frozenset[str] = REAL,
     lock: str = "",
-    outside: bool = False,
 ) -> Iterator[Edge]:
     """The hold-and-wait edges of one function: each lock held, by it or on one way into it, at each place that waits.
 
     wanted: which effects count as waiting (default: `waits`). classes: of the locks that count. lock: the identity of
-    the only lock that counts; empty for all. outside: whether places count that are not in the program.
+    the only lock that counts; empty for all.
     """
     wanted = wanted or waits
     if program.function(key).unreadable or program.function(key).macro:
@@ -158,10 +157,10 @@ def edges(
                     for held, chain, every in under(here, frozenset(fact.dropped)):
                         yield Edge(held, effect, key, fact.at, (), chain, every, reads)
     view = program.view(key)
-    above = any(way.held for way in ways)
+    outside = any(way.held for way in ways)
     for made in view.made:
         here = _held(made.at.held, made.at.maybe)
-        if not above and not here:
+        if not outside and not here:
             continue  # nothing is held there
         if made.cut and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
             continue
@@ -169,10 +168,6 @@ def edges(
         if not under(here, gone):
             continue
         targets = view.callgraph.reached(key, made.call)
-        for effect, reason in program.effects.beyond(view, made) if outside and not targets else ():
-            if wanted(effect) and _means(effect):
-                for held, chain, every in under(here, gone):
-                    yield Edge(held, effect, key, view.place(made.call.line), reason.beyond, chain, every)
         if not targets or len(targets) > 4 or program.has_context(key, made.call):
             continue
         for target in targets:
@@ -182,8 +177,6 @@ def edges(
                     continue
                 if found := under(here, reason.dropped | gone):
                     down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
-                    if not outside and any(at.key not in program.names.file for at in down):
-                        continue
                     reads = _tested(program, down, effect)
                     for held, chain, every in found:
                         yield Edge(held, effect, key, view.place(made.call.line), down, chain, every, reads)

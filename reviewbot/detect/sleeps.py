@@ -42,15 +42,6 @@ class Atomic(Value, frozen=True):
     """What sleeps, as it is called."""
     other: str
     """Name of another function that takes the lock."""
-    beyond: Place | None = None
-    """The line that sleeps, of a function that is not in the program."""
-
-    @property
-    def facts(self) -> tuple[str, ...]:
-        """What it rests on, besides what the change does to the facts of the function."""
-        return (
-            (f"{self.at}: {self.function}: calls {self.call}, which may sleep at {self.beyond}",) if self.beyond else ()
-        )
 
     @property
     def function(self) -> str:
@@ -78,7 +69,7 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 continue
             there.add((edge.name, edge.lock.lock, edge.effect.kind))
             takers = [k for k in providers(after).takers.get(edge.lock.lock, ()) if k != key] or [key]
-            ends, call, beyond = _sleeper(after, (edge.place, *edge.down))
+            ends = edge.down[-1] if edge.down else edge.place
             yield Atomic(
                 key=key,
                 lock=edge.lock.lock,
@@ -87,9 +78,8 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 object=edge.effect.object,
                 at=edge.place,
                 ends=ends,
-                call=call,
+                call=_call(after, ends),
                 other=name_of(takers[0]),
-                beyond=beyond,
             )
 
 
@@ -104,8 +94,9 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
         for kind, down in _asleep(after, key):
             if kind not in slept:
                 slept.add(kind)
-                ends, call, beyond = _sleeper(after, down)
-                yield Atomic(key, which, "interrupt", kind, "", down[0], ends, call, "", beyond)
+                at, ends = down[0], down[-1]
+                call = _call(after, ends)
+                yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
 
 
 def _interrupt(program: Program, key: FunctionKey) -> str:
@@ -132,7 +123,7 @@ def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Pla
 
 def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
-    for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC, outside=True):
+    for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 
@@ -189,15 +180,6 @@ def _stands_off(program: Program, last: Place, lock: str) -> bool:
             return True
     taken = {f.lock for f in program.own_facts(key) if isinstance(f, Lock)}
     return lock not in taken and on_request(program, last)
-
-
-def _sleeper(program: Program, down: tuple[Place, ...]) -> tuple[Place, str, Place | None]:
-    """The last line of a chain of calls that is in the program, the call there that sleeps, and where it does beyond."""
-    outside = next((n for n, at in enumerate(down) if at.key not in program.names.functions), len(down))
-    ends = down[max(outside - 1, 0)]
-    if outside < len(down):
-        return ends, f"{down[outside].function}()", down[-1]
-    return ends, _call(program, ends), None
 
 
 def _call(program: Program, at: Place) -> str:

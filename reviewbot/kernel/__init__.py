@@ -300,10 +300,6 @@ class Kernel:
         """Newer name of a call that asks for memory -> the name that asks for the same since long ago."""
         return {new: same[0] for group in self.api.allocate for same in group.same for new in same[1:]}
 
-    def untold(self, name: str) -> bool:
-        """Whether nothing is said of a call: what it does, or that it does nothing."""
-        return name not in self.effects and name not in self.inert and not name.startswith(self.inert_starts)
-
     def atomic(self, klass: str) -> bool:
         """Whether a holder of a lock of this class may not sleep, whichever of its classes (`mutex/spin`) it has."""
         return all(c in self.classes and self.classes[c].atomic for c in klass.split("/"))

@@ -28,7 +28,6 @@ MINUTE, HOUR = 60.0, 3600.0
 PARTS = {
     "atlas": "where each name of a tree is defined, called and used",
     "worlds": "what is known of the folders of a tree",
-    "helpers": "what functions of single files do",
     "csource": "files as they were read",
     "threads": "fetched threads, for ten minutes",
     "b4": "reviews, while b4 asks for one patch after another",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from copy import copy
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Protocol, TypeVar
 from weakref import ref
@@ -22,7 +21,7 @@ from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.program.delta import ProgramDelta
 from reviewbot.analysis.summaries.awaited_work import AwaitedWork, served
-from reviewbot.analysis.summaries.effect_summary import Effect, EffectSummaries, Outside, Provenance
+from reviewbot.analysis.summaries.effect_summary import Effect, EffectSummaries, Provenance
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset, EntryLocksets
 from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.csource.cache import Cache
@@ -176,15 +175,6 @@ class Program:
         return EffectSummaries.after(
             self.callgraph, self.locksets, self.events, self._before.effects, self._change.moved
         )
-
-    def reaching(self, near: Collection[FunctionKey] | None, outside: Outside) -> Program:
-        """The same program, in which the functions `near` (None: all) do what those do, too, that they call outside."""
-        program = copy(self)
-        program._components = {}
-        for part in ("_served", "awaited"):
-            program.__dict__.pop(part, None)
-        program.__dict__["effects"] = self.effects.over(near, outside)
-        return program
 
     def component(self, kind: type[C]) -> C:
         """The instance of `kind` that belongs to this program, made on the first call: where others keep what they

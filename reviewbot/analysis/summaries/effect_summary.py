@@ -7,7 +7,7 @@ so that the chain down to the line that has it can be told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -53,23 +53,6 @@ class Effect(NamedTuple):
     detail: str = ""
 
 
-CALL = "call"
-"""Kind of the effect that a call of somebody unknown is, where such calls are told: detail: the arguments."""
-MASKED = ("memory", "pool")
-"""Kinds of effects whose detail is a mask, or the class of one."""
-
-
-class Beyond(NamedTuple):
-    """An effect of a function that is not in the program, in its own terms, with the calls down to the line that has it."""
-
-    effect: Effect
-    places: tuple[Place, ...]
-
-
-Outside = Callable[[str], tuple[Beyond, ...]]
-"""What a function that is not in the program does, by name."""
-
-
 class Provenance(NamedTuple):
     """The provenance of an effect: the line in this function, and the key of the callee that it comes through (empty
     for a fact of its own)."""
@@ -82,8 +65,6 @@ class Provenance(NamedTuple):
     """Locks of the caller that are given up before."""
     gates: tuple[str, ...] = ()
     given: Given = ()
-    beyond: tuple[Place, ...] = ()
-    """The calls below, of one that is not in the program."""
 
 
 def own(facts: Iterable[Fact]) -> dict[Effect, Provenance]:
@@ -166,20 +147,6 @@ class EffectSummaries:
         """Functions of cycles of calls in which something was still being added in the last round."""
         self._given_to: dict[FunctionKey, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
-        self._outside: Outside | None = None
-        self._near: Collection[FunctionKey] | None = None
-        """Functions of which calls to the outside are followed; None for all."""
-
-    def over(self, near: Collection[FunctionKey] | None, outside: Outside) -> EffectSummaries:
-        """The effects of the same program, with what some functions (None: all) do outside of it."""
-        had = self._found
-
-        def kept(key: FunctionKey) -> Mapping[Given, dict[Effect, Provenance]]:
-            return {} if near is None or key in near else had.of(key)
-
-        effects = EffectSummaries(self._callgraph, self._locksets, self._events, kept, self.unsettled)
-        effects._outside, effects._near = outside, near
-        return effects
 
     @classmethod
     def after(
@@ -338,8 +305,6 @@ class EffectSummaries:
             if made.cut and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
             targets = view.callgraph.reached(key, made.call)
-            if not targets:
-                yield from self.beyond(view, made)
             if not targets or len(targets) > MAX_POINTER_TARGETS or self._callgraph.has_context(key, made.call):
                 continue
             here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
@@ -352,28 +317,6 @@ class EffectSummaries:
                             effect,
                             Provenance(made.call.line, target, inner, dropped, here or reason.gates, constants),
                         )
-
-    def beyond(self, view: View, made: Made) -> Iterator[tuple[Effect, Provenance]]:
-        """What a call of a function that is not in the program does, in the words of the caller."""
-        name = made.call.callee
-        near = self._near is None or view.key in self._near
-        if self._outside is None or not near or not name or name in view.body.locals or not KERNEL.untold(name):
-            return
-        args = _Arguments(view.body, made)
-        inside, gates = scopes(made.at), view.dominance.gates(made.block)
-        for (kind, what, detail), places in self._outside(name):
-            bound = args.bind(what)
-            if bound.startswith(objects.UNKNOWN) and kind in (*MASKED, "lock", "wake", "queue", "flush"):
-                continue
-            if kind in MASKED:
-                details = _details(detail, args.masks if "$" in detail else (), inside)
-            else:
-                details = [";".join(map(args.bind, detail.split(";")))]
-            for one in details:
-                yield (
-                    Effect(kind, bound, one),
-                    Provenance(made.call.line, NO_FUNCTION, None, frozenset(made.at.dropped), gates, (), places),
-                )
 
     def given(self, view: View, made: Made, target: FunctionKey) -> Given:
         """Constants of a call that may decide which locks its target gives up, or which of its calls it makes."""
@@ -428,7 +371,6 @@ class EffectSummaries:
                 break
             out.append(Place(names.file[key], reason.line, name_of(key)))
             if not reason.callee or reason.inner is None:
-                out += reason.beyond[: most - len(out)]
                 break
             key, effect, given = reason.callee, reason.inner, reason.given
         return tuple(out)
