@@ -36,6 +36,8 @@ MAX_ARGUMENT_BYTES = 60_000
 """A parenthesis that is further than this from its partner is left alone."""
 MAX_PARENTHESIS_NESTING = 40
 """So is one inside more parentheses than this: rules look through all that is between two of them."""
+MAX_LOST_LINES = 2_000
+"""A function that an error nearby has swallowed is read by itself when it has no more lines."""
 MAX_HEAD_LINES = 25
 """Lines that the head of a function may take."""
 MAX_HEAD_BYTES = 500
@@ -88,6 +90,9 @@ MAX_PATHS_OF_BLOCK = 40
 MAX_CALLS_OF_RECORDS = 60
 """A record is asked for while that many others are being made: only in a cycle of more functions, as callees come
 first. It is guessed then, as where a cycle closes, and looked at a second time."""
+MAX_CALLS_OF_CONSTANT = 3
+"""Calls that a constant is handed on through to where it is tested: helpers of a family stand on one another two or three
+deep."""
 MAX_ENTRY_LOCKSETS = 6
 """Most alternatives of one function; beyond, the ones with the longest chains are left out."""
 MAX_ENTRY_CHAIN = 12

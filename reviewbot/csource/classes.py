@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from reviewbot.csource.defines import Define
 from reviewbot.csource.ir import Call, Function
-from reviewbot.csource.macros import Define, macro
+from reviewbot.csource.macros import macro
 from reviewbot.csource.text import SourceText, arguments, closing
 
 # macro -> positions of what is called on entry and on the way out (-1: nothing), and of the constructor's parameters

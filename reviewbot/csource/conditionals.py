@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from reviewbot.csource.text import SourceText
 
 CONDITIONAL = re.compile(rb"(?m)^[ \t]*#[ \t]*(if|ifdef|ifndef|elif|else|endif)\b((?:[^\n\\]|\\\n|\\.)*)")
+PLAIN = re.compile(rb"(?:[\w\s!&|+*/%,=)-]|\((?!\s*<)|<|>|\\\n)*")
+"""What the parser reads behind #if: names, numbers, calls and binary operators."""
 
 
 @dataclass(slots=True)
@@ -40,6 +42,18 @@ def dead_code(text: SourceText) -> None:
             text.put(end, arms.lines[1][2], b"")
             for _, _, start, stop in arms.lines:
                 text.put(start, stop, b"")
+
+
+def conditions(text: SourceText) -> None:
+    """Put a name in the place of a condition that the parser's grammar of directives has not got (`a ? b : c`)."""
+    for found in CONDITIONAL.finditer(bytes(text.code)):
+        if found[1] in (b"if", b"elif") and found[2].strip() and not _plain(found[2]):
+            start = found.start(2) + len(found[2]) - len(found[2].lstrip())
+            text.put(start, found.end(2), b"C")
+
+
+def _plain(condition: bytes) -> bool:
+    return bool(PLAIN.fullmatch(condition)) and condition.count(b"(") == condition.count(b")")
 
 
 def without_directives(text: SourceText, ranges: list[tuple[int, int]], *, first_arm: bool) -> None:

@@ -14,6 +14,8 @@ from reviewbot.limits import MAX_STRUCT_NESTING
 
 SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
 NAMES = frozenset({"identifier", "field_identifier", "type_identifier", "statement_identifier"})
+INFERRED = frozenset({"auto", "__auto_type"})
+"""Words for the type that the initialiser has; the form says `auto`."""
 
 
 class DeclarationReader:
@@ -92,6 +94,8 @@ class Declarations(DeclarationReader):
         if node.type == "type_identifier":
             word = self.word(node.start_byte)  # of `DECLARE_BITMAP(x, 8) = ...` the repair left a letter
             return "typeof" if word.strip("_") == "typeof" else syntax().variables.get(word, word)
+        if self.word(node.start_byte) in INFERRED:
+            return "auto"
         return " ".join(self.text.code[node.start_byte : node.end_byte].decode("ascii", "replace").split())[:80]
 
     def _enum(self, body: Node) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 from tree_sitter import Node
 
 from reviewbot.csource.declare import Declarations
+from reviewbot.csource.defines import Define
 from reviewbot.csource.graph import Draft, FlowGraph
 from reviewbot.csource.ir import (
     AddressOf,
@@ -46,6 +48,8 @@ class Expressions(Declarations):
         """Names of the scope here that are locals or parameters, with the name they have in the function."""
         self.locals: dict[str, Variable] = {}
         self.parameters_by_name: dict[str, Variable] = {}
+        self.macros: Mapping[str, Define] = {}
+        """Macros of the file that are read where they are used."""
         self.depth = 0
         self.cut = False
         """Something was nested too deep, or there was too much: the function is not read."""
@@ -143,10 +147,51 @@ class Expressions(Declarations):
             left = self.expr(left_node)
             self.fill(left, right.child_by_field_name("value"), self.line(node))
             return left
-        value = self.expr(right)
-        left = self.expr(left_node)
-        self.graph.emit(Assign(left, value, self.line(node), op))
-        return left
+        return self.store(left_node, right, self.line(node), op)
+
+    def store(self, left: Node | Name | None, value: Node | None, line: int, op: str = "=") -> Expr:
+        """Assign a value, in each arm where it is chosen by a test; returns what it is assigned to."""
+        places: list[Expr] = []
+
+        def assign(right: Expr) -> None:
+            places.append(left if isinstance(left, Name) else self.expr(left))
+            self.graph.emit(Assign(places[-1], right, line, op))
+
+        self.choose(value, assign)
+        return places[0]
+
+    def choose(self, node: Node | None, each: Callable[[Expr], None]) -> None:
+        """Evaluate a value and do something with it; where tests that call something choose it, in each arm."""
+        inner = self._bare(node, hints=False)
+        if inner is None or not self.acts(inner) or self.depth > MAX_EXPRESSION_DEPTH:
+            each(self.expr(node))
+            return
+        line = self.line(inner)
+        yes, no, after = Draft(line), Draft(line), Draft(line)
+        self.depth += 1
+        if inner.type == "conditional_expression" and inner.child_by_field_name("consequence") is not None:
+            self.cond(inner.child_by_field_name("condition"), yes, no)
+            self.graph.place(yes)
+            self.choose(inner.child_by_field_name("consequence"), each)
+            self.graph.go(after)
+            self.graph.place(no)
+            self.choose(inner.child_by_field_name("alternative"), each)
+            self.graph.fall(after)
+        elif inner.type == "binary_expression" and self._operator(inner) in ("&&", "||"):
+            self.cond(inner, yes, no)
+            self.graph.place(yes)
+            each(Const("1"))
+            self.graph.go(after)
+            self.graph.place(no)
+            each(Const("0"))
+            self.graph.fall(after)
+        else:
+            each(self.expr(node))
+        self.depth -= 1
+
+    def _operator(self, node: Node) -> str:
+        operator = node.child_by_field_name("operator")
+        return operator.type if operator is not None else "?"
 
     def _update(self, node: Node) -> Expr:
         left = self.expr(node.child_by_field_name("argument"))
@@ -291,6 +336,8 @@ class Expressions(Declarations):
         name = ""
         if function is not None and function.type == "identifier":
             name = self.read(function)
+            if name in self.macros and (stands := self.expanded(name, node)) is not None:
+                return stands
             if name in self.table.transparent and nodes:
                 values = [self.expr(argument) for argument in nodes]
                 return values[0]
@@ -357,6 +404,9 @@ class Expressions(Declarations):
             typename = ""
         return CastExpr(typename, 1, base, name, self.short(nodes[member], 60))
 
+    def expanded(self, name: str, node: Node) -> Expr | None:
+        """What a macro of the file stands for, read here; the flow graph's reader knows how."""
+
     def leave_by(self, word: str, node: Node) -> None:
         """A macro's argument was a statement that leaves; the flow graph's reader knows how."""
 
@@ -376,7 +426,8 @@ class Expressions(Declarations):
     # --- conditions --------------------------------------------------------------------------------------------------
 
     def cond(self, node: Node | None, yes: Draft, no: Draft) -> Expr:
-        """Branch on a condition: `&&`, `||`, `?:` part ways only where what they guard calls something."""
+        """Branch on a condition. `&&`, `||`, `!` and `?:` part ways: each branch tests one thing, and what follows an
+        operator happens only where it is asked for."""
         self.depth += 1
         try:
             return self._cond(self._bare(node) if self.depth <= MAX_EXPRESSION_DEPTH else node, yes, no)
@@ -393,18 +444,14 @@ class Expressions(Declarations):
             left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
             operator = node.child_by_field_name("operator")
             op = operator.type if operator is not None else ""
-            if (
-                op in ("&&", "||")
-                and right is not None
-                and (self.acts(right) or (left is not None and self.acts(left)))
-            ):
+            if op in ("&&", "||") and right is not None:
                 middle = Draft(self.line(right))
                 first = self.cond(left, middle, no) if op == "&&" else self.cond(left, yes, middle)
                 self.graph.place(middle)
                 return OpExpr(op, (first, self.cond(right, yes, no)))
             if op in ("==", "!=") and right is not None and self.read(right) in ZEROS:
                 return self.cond(left, no, yes) if op == "==" else self.cond(left, yes, no)
-        if node is not None and kind == "conditional_expression" and self.acts(node):
+        if node is not None and kind == "conditional_expression":
             first_node = node.child_by_field_name("consequence")
             if first_node is not None:
                 one, two = Draft(self.line(node)), Draft(self.line(node))
@@ -422,15 +469,15 @@ class Expressions(Declarations):
             self.graph.go(no, value, False, line)
         return value
 
-    def _bare(self, node: Node | None) -> Node | None:
-        """A condition without parentheses and hints around it."""
+    def _bare(self, node: Node | None, hints: bool = True) -> Node | None:
+        """A condition without parentheses and, with `hints`, without hints and warnings around it."""
         while node is not None:
             if node.type == "parenthesized_expression":
                 inner = node.named_children
                 if len(inner) != 1 or inner[0].type == "compound_statement":
                     break
                 node = inner[0]
-            elif node.type == "call_expression":
+            elif node.type == "call_expression" and hints:
                 function, listed = node.child_by_field_name("function"), node.child_by_field_name("arguments")
                 if function is None or listed is None or function.type != "identifier" or not listed.named_children:
                     break

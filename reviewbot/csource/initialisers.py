@@ -19,8 +19,8 @@ DULL = frozenset({"number_literal", "string_literal", "char_literal", "concatena
 class Initialisers(Expressions):
     """Reads initialisers; the entries of all lists are in `slots`."""
 
-    def __init__(self, text: SourceText) -> None:
-        super().__init__(text)
+    def __init__(self, text: SourceText, first_line: int = 1) -> None:
+        super().__init__(text, first_line)
         self.slots: list[TableEntry] = []
 
     def read_value(self, kind: Type, variable: str, value: Node) -> Expr | None:

@@ -7,8 +7,9 @@ How C is written in it, where there is a choice:
 
 - Parentheses, likely() and READ_ONCE() are left out, WRITE_ONCE(a, b) is `a = b`, `(*p).a` is `p->a` and `(&s)->a` is
   `s.a`.
-- Conditions: `!x`, `x == 0` and `x != NULL` are a test of `x`; `a && f()` is two branches, `a && b` is one; WARN_ON(x)
-  is `x`.
+- Conditions: `!x`, `x == 0` and `x != NULL` are a test of `x`; `a && b` is two branches, each of one test; WARN_ON(x) is
+  `x`. A value that a test chooses is assigned or returned in each arm where the test or the arms call something
+  (`n = a && f()`: 1 and 0), else it is one expression.
 - `#ifdef A` inside a function is a branch on `OpExpr("#if", (Unknown("A"),))`, the same wherever A is asked for.
 - An initialiser is an assignment of zeros, `OpExpr("{}", ())`, then one for each member that it names. A compound literal
   that nothing names is a local `__literal_1`.
@@ -24,7 +25,7 @@ from typing import ClassVar
 
 import msgspec
 
-VERSION = 3
+VERSION = 4
 """Bumped whenever the form or its making changes: part of the cache key."""
 
 

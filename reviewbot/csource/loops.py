@@ -48,18 +48,23 @@ class Loops(Guards):
         head = Draft(self.line(node), loop=word)
         inside, after = Draft(self.line(node)), Draft(self.last_line(node))
         self.graph.fall(head)
-        values = tuple(self.expr(argument) for argument in self._listed(condition))
-        text = f"{word}{self.short(condition, 150)}" if condition is not None else word
-        call = Call(word, None, values, self.line(node), text)
-        self.graph.emit(CallEvent(call))
-        for position in cursors(word):
-            if position < len(values) and isinstance(values[position], Name):
-                self.graph.emit(Assign(values[position], call, self.line(node)))
+        self._next(word, node, condition)
         self.graph.go(inside)
         self.graph.go(after)
         self._loop(node, inside, head, after)
         self.graph.go(head)
         self.graph.place(after)
+
+    def _next(self, word: str, node: Node, condition: Node | None) -> None:
+        """A loop macro goes one further: its call, and what it sets."""
+        values = tuple(self.expr(argument) for argument in self._listed(condition))
+        text = f"{word}{self.short(condition, 150)}" if condition is not None else word
+        line = self.line(condition if condition is not None and node.type == "do_statement" else node)
+        call = Call(word, None, values, line, text)
+        self.graph.emit(CallEvent(call))
+        for position in cursors(word):
+            if position < len(values) and isinstance(values[position], Name):
+                self.graph.emit(Assign(values[position], call, line))
 
     def do_statement(self, node: Node) -> None:
         """A `do ... while` loop; one that ends in `while (0)` runs once, one that ends in `while_each_foo(x)` any
@@ -74,15 +79,17 @@ class Loops(Guards):
         if once:
             inside.loop = ""
         at = condition.start_byte if condition is not None else node.start_byte
-        each = re.search(rb"(while_each_\w+)\s*\Z", self.text.clean[max(0, at - 60) : at])
+        word = re.search(rb"(\w+)\s*\Z", self.text.clean[max(0, at - 60) : at])
+        each = word[1].decode("ascii", "replace") if word and word[1] not in (b"while", b"__while__") else ""
         if each:
-            inside.loop = each[1].decode("ascii", "replace")
+            inside.loop = each
         self.graph.go(inside)
         self._loop(node, inside, test, after)
         self.graph.fall(test)
         if once:
             self.graph.go(after)
         elif each:
+            self._next(each, node, condition)
             self.graph.go(inside)
             self.graph.go(after)
         else:

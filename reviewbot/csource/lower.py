@@ -9,14 +9,16 @@ from tree_sitter import Node
 
 from reviewbot.csource.classes import class_functions
 from reviewbot.csource.declare import Declarations
+from reviewbot.csource.defines import defines, expandable
+from reviewbot.csource.definitions import written
 from reviewbot.csource.expressions import Expressions
 from reviewbot.csource.initialisers import Initialisers
 from reviewbot.csource.ir import Call, CallEvent, Function, Name, TranslationUnit, Type, Variable
-from reviewbot.csource.macros import defines, macro
+from reviewbot.csource.macros import macro
 from reviewbot.csource.parse import Parsed, parse
 from reviewbot.csource.statements import Statements
 from reviewbot.csource.syntax import syntax
-from reviewbot.limits import MAX_FILE_BYTES
+from reviewbot.limits import MAX_FILE_BYTES, MAX_LOST_LINES
 
 
 def lower(source: bytes) -> TranslationUnit:
@@ -29,28 +31,31 @@ def lower(source: bytes) -> TranslationUnit:
     parsed = parse(source)
     reader = FileReader(parsed)
     reader.read_file(parsed.tree.root_node)
+    if parsed.errors:
+        reader.read_lost()
     return reader.unit()
 
 
 class FileReader(Declarations):
     """Collects what a file says."""
 
-    def __init__(self, parsed: Parsed) -> None:
-        super().__init__(parsed.text)
+    def __init__(self, parsed: Parsed, first_line: int = 1) -> None:
+        super().__init__(parsed.text, first_line)
         self.parsed = parsed
+        self.defines = defines(parsed.text)
+        self.macros = expandable(self.defines)
         self.functions: dict[str, Function] = {}
         self.typedefs: dict[str, Type] = {}
         self.variables: dict[str, Variable] = {}
         self.prototypes: dict[str, tuple[str, Type, tuple[Variable, ...]]] = {}
-        self.tables = Initialisers(parsed.text)
+        self.tables = Initialisers(parsed.text, first_line)
         self.calls: list[Call] = []
         self.previous_end = 0
 
     def unit(self) -> TranslationUnit:
         """All of it."""
-        found = defines(self.text)
         self._loose_calls()
-        for define in found:
+        for define in self.defines:
             if (made := macro(define)) is not None:
                 self._keep(made)
         for made in class_functions(self.text, self.calls):
@@ -69,7 +74,7 @@ class FileReader(Declarations):
             typedefs=tuple(self.typedefs.items()),
             variables=tuple(self.variables.values()),
             prototypes=tuple(self.prototypes.values()),
-            defines=tuple({d.name: d.body for d in found if d.parameters is None}.items()),
+            defines=tuple({d.name: d.body for d in self.defines if d.parameters is None}.items()),
             slots=tuple(self.tables.slots),
             enums=tuple(dict.fromkeys(self.enumerators)),
             includes=tuple(self._includes()),
@@ -85,6 +90,22 @@ class FileReader(Declarations):
             for name, start, end in self.text.directives
             if name == "include" and (found := re.match(rb'\s*[<"]([^>"\n]+)[>"]', self.text.clean[start:end]))
         ]
+
+    def read_lost(self) -> None:
+        """Read functions by themselves that an error nearby has swallowed, going by how the text is laid out."""
+        lines = self.text.source.split(b"\n")
+        for lost in written(self.text.clean):
+            if lost.name in self.functions or lost.end - lost.line > MAX_LOST_LINES:
+                continue
+            parsed = parse(b"\n".join(lines[lost.line - 1 : lost.end]))
+            alone = FileReader(parsed, lost.line)
+            alone.macros = self.macros
+            alone.read_file(parsed.tree.root_node)
+            if lost.name in alone.functions:
+                self._keep(alone.functions[lost.name])
+                self.structs.extend(alone.structs)
+                self.enumerators.extend(alone.enumerators)
+                self.tables.slots.extend(alone.tables.slots)
 
     # --- file scope --------------------------------------------------------------------------------------------------
 
@@ -116,7 +137,9 @@ class FileReader(Declarations):
             return
         name, by_macro = self._function_name(node, said.at, said.name)
         parameters = () if by_macro else tuple(self.parameters(said.function))
-        reader = Statements(self.text, parameters=parameters, start=self.line(node))
+        reader = Statements(
+            self.text, self.first_line, parameters=parameters, start=self.line(node), macros=self.macros
+        )
         reader.body(body)
         blocks = () if reader.cut else reader.graph.finish()
         self.structs.extend(reader.structs)
@@ -216,7 +239,7 @@ class FileReader(Declarations):
 
     def _call(self, node: Node) -> None:
         if inner := node.named_children:
-            self._collect(Expressions(self.text), inner[0], self.static_before(node))
+            self._collect(Expressions(self.text, self.first_line), inner[0], self.static_before(node))
 
     def _collect(self, reader: Expressions, node: Node, static: bool) -> None:
         """Keep the calls of a macro call; DEFINE_MUTEX(x) and its like are variables."""

@@ -1,55 +1,19 @@
-"""#define: constants as text, and function-like macros whose body calls something as pseudo functions."""
+"""Function-like macros whose body calls something as pseudo functions."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from tree_sitter import Node
 
+from reviewbot.csource.defines import STATEMENT, STRINGIFY, Define
 from reviewbot.csource.ir import Block, Expr, Function, Type, Variable
 from reviewbot.csource.parse import parse
 from reviewbot.csource.statements import Statements
 from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_MACRO_BYTES
 
-NAME = re.compile(rb"\s*([A-Za-z_]\w*)(\([^()]*\))?")
 WORTH = re.compile(rb"\w\s*\(|->|\w\s*\.|&|\{|=")
-STRINGIFY = re.compile(rb"(?<!#)#(?=\s*\w)")
-STATEMENT = re.compile(rb"\s*(?:do|if|for|while|switch|return|goto|else)\b|\s*\{")
-
-
-@dataclass(frozen=True, slots=True)
-class Define:
-    """One #define; `parameters` is None for an object-like macro. `raw` is the body with its line breaks."""
-
-    name: str
-    parameters: tuple[str, ...] | None
-    raw: bytes
-    line: int
-
-    @property
-    def body(self) -> str:
-        """The replacement on one line, cut to 200 characters."""
-        return " ".join(self.raw.replace(b"\\\n", b" ").decode("utf-8", "replace").split())[:200]
-
-
-def defines(text: SourceText) -> list[Define]:
-    """All macros that a file defines, in order."""
-    found = []
-    line, counted = 1, 0
-    for name, start, end in text.directives:
-        if name != "define" or not (head := NAME.match(text.clean, start, end)):
-            continue
-        line, counted = line + text.source.count(b"\n", counted, head.end()), head.end()
-        parameters = None
-        if head[2] is not None:
-            parameters = tuple(
-                p.strip() for p in head[2][1:-1].replace(b"\\\n", b"").decode("ascii", "replace").split(",")
-            )
-            parameters = tuple(p for p in parameters if p)
-        found.append(Define(head[1].decode("ascii", "replace"), parameters, text.clean[head.end() : end], line))
-    return found
 
 
 def macro(define: Define) -> Function | None:

@@ -37,6 +37,13 @@ RULES: tuple[RepairRule, ...] = (
         "     \n  \n      \n",
         conditionals.dead_code,
     ),
+    RepairRule(
+        "conditions",
+        "A condition of a directive that a parser has no grammar for is a name.",
+        "#if A ? B : C\nint a;\n#endif\n",
+        "#if C        \nint a;\n#endif\n",
+        conditionals.conditions,
+    ),
     RepairRule("spellings", "Other spellings of C's words.", "STATIC int x;", "static int x;", words.spellings),
     RepairRule(
         "annotations",
@@ -158,7 +165,7 @@ RULES: tuple[RepairRule, ...] = (
         "empty-arguments",
         "Empty arguments go, an operator becomes a value, statements become expressions.",
         "f(a, ); f(, a); f(a, <=, b); f(a; b;);",
-        "f(a  ); f(  a); f(a,0  , b); f(a, b );",
+        "f(a  ); f(  a); f(a,0  , b); f(a| b );",
         calls.empty_arguments,
     ),
     RepairRule(
@@ -170,9 +177,9 @@ RULES: tuple[RepairRule, ...] = (
     ),
     RepairRule(
         "each-macros",
-        "do_each_x() { } while_each_x(); is a loop with its test at the end.",
-        "void f(void)\n{\n\tdo_each_thread(a, b) {\n\t} while_each_thread(a, b);\n}",
-        "void f(void)\n{\n\tdo                   {\n\t} while            (a, b);\n}",
+        "do_each_x() { } while_each_x(); is a loop with its test at the end, do { } for_each_x(); too.",
+        "void f(void)\n{\n\tdo_each_thread(a, b) {\n\t} while_each_thread(a, b);\n\tdo {\n\t} for_each_c(d);\n}",
+        "void f(void)\n{\n\tdo                   {\n\t} while            (a, b);\n\tdo {\n\t} while     (d);\n}",
         calls.each_macros,
     ),
     RepairRule(

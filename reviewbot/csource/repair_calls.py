@@ -6,6 +6,7 @@ import re
 
 from reviewbot.csource.syntax import syntax
 from reviewbot.csource.text import KEYWORDS, Bracket, SourceText, arguments
+from reviewbot.limits import MAX_ARGUMENT_BYTES
 
 TYPE_OPERATORS = frozenset(b"sizeof typeof _Generic".split()) | KEYWORDS
 OPERATORS = tuple(bytes([c]) for c in b"=(,|&+-/<>?:!~")
@@ -109,12 +110,28 @@ def block_macros(text: SourceText) -> None:
 
 
 def each_macros(text: SourceText) -> None:
-    """Reads `do_each_foo(x) { ... } while_each_foo(x)` as a `do ... while` loop."""
+    """Reads `do_each_foo(x) { ... } while_each_foo(x);` and `do { ... } for_each_foo(x);` as `do ... while` loops."""
     for call in text.calls():
         if call.depth and call.name.startswith(b"do_each_") and text.after(call.close + 1)[:1] == b"{":
             text.put(call.start, call.close + 1, b"do")
-        elif call.depth and call.name.startswith(b"while_each_") and text.before(call.start)[-1:] == b"}":
+        elif (call.depth and call.name.startswith(b"while_each_") and text.before(call.start)[-1:] == b"}") or (
+            call.depth and _takes_block(call.name) and text.after(call.close + 1)[:1] == b";" and _ends_do(text, call)
+        ):
             _while(text, call)
+
+
+def _ends_do(text: SourceText, call: Bracket) -> bool:
+    """Whether a call stands behind the block of a `do`."""
+    at = end = text.code.rfind(b"}", 0, call.start)
+    if at < 0 or text.code[at + 1 : call.start].strip():
+        return False
+    depth = 0
+    while at >= 0:
+        depth += {ord("}"): 1, ord("{"): -1}.get(text.code[at], 0)
+        if not depth:
+            return bool(re.search(rb"\bdo\s*\Z", text.code[max(0, at - 20) : at]))
+        at = max(text.code.rfind(b"{", 0, at), text.code.rfind(b"}", 0, at)) if end - at < MAX_ARGUMENT_BYTES else -1
+    return False
 
 
 def _while(text: SourceText, call: Bracket) -> None:
@@ -201,9 +218,11 @@ def empty_arguments(text: SourceText) -> None:
             elif argument and not argument.strip(b"<=>!+-/&|^%"):
                 text.put(start, end, b"0")
             elif b";" in argument and b"{" not in argument:
-                text.code[start:end] = text.code[start:end].replace(b";", b",")
                 if argument.endswith(b";"):
-                    text.put(bytes(text.code).rindex(b",", start, end), end, b"")
+                    text.put(bytes(text.code).rindex(b";", start, end), end, b"")
+                # one argument still, as long as none of the statements assigns
+                between = b"," if b"=" in argument else b"|"
+                text.code[start:end] = text.code[start:end].replace(b";", between)
 
 
 def struct_groups(text: SourceText) -> None:

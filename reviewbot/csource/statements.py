@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from tree_sitter import Node
 
+from reviewbot.csource.defines import Define, expansion
 from reviewbot.csource.graph import Draft, FlowGraph
 from reviewbot.csource.guards import Leave
-from reviewbot.csource.ir import Assign, CallEvent, Expr, Jump, Name, OpExpr, Return, Type, Unknown, Variable
+from reviewbot.csource.ir import CallEvent, Expr, Jump, Name, OpExpr, Return, Type, Unknown, Variable
 from reviewbot.csource.loops import Loops
 from reviewbot.csource.parse import parse
 from reviewbot.csource.text import SourceText
 from reviewbot.limits import MAX_LOCKS_OF_FUNCTION, MAX_LOOSE_CALL_BYTES, MAX_STATEMENT_NESTING
+
+LINE = re.compile(rb"(?:[^\n\\]|\\\r?\n|\\.)*")
+"""The rest of a directive."""
 
 
 class Statements(Loops):
@@ -26,8 +31,12 @@ class Statements(Loops):
         parameters: tuple[Variable, ...] = (),
         start: int = 1,
         macro: bool = False,
+        macros: Mapping[str, Define] | None = None,
     ) -> None:
         super().__init__(text, first_line)
+        self.macros = macros or {}
+        self.expanding: frozenset[str] = frozenset()
+        """Macros that are being read here: they are not read once more inside of themselves."""
         self.graph = FlowGraph(start)
         self.parameters_by_name = {parameter.name: parameter for parameter in parameters if parameter.name}
         self.names = {name: name for name in self.parameters_by_name}
@@ -165,6 +174,38 @@ class Statements(Loops):
                     reader.depth, reader.nesting = within.depth + 1, within.nesting + 1
                 yield reader, statement.named_children[0]
 
+    def expanded(self, name: str, node: Node) -> Expr | None:
+        """Read what a macro of the file stands for, as if it stood here; its value is that of an expression."""
+        if name in self.expanding or self.nesting > MAX_STATEMENT_NESTING:
+            return None
+        code = expansion(self.macros[name], self.text.clean[node.start_byte : node.end_byte])
+        if code is None:
+            return None
+        for form in (b"(" + code + b")", code) if not code.endswith((b";", b"}")) else (code,):
+            parsed = parse(b"void f(void) {" + form + b";}")
+            root = parsed.tree.root_node.named_children
+            if len(root) == 1 and not root[0].has_error and (body := root[0].child_by_field_name("body")) is not None:
+                return self._read_here(parsed.text, body, name, self.line(node))
+        return None
+
+    def _read_here(self, text: SourceText, body: Node, name: str, line: int) -> Expr:
+        """Read the statements of a text in the place of a call on a line."""
+        reader = Statements(text, line, macro=self.macro, macros=self.macros)
+        shared = ("graph", "names", "locals", "parameters_by_name", "labels", "gotos", "tables", "switches")
+        for part in (*shared, "breaks", "continues", "guards"):
+            setattr(reader, part, getattr(self, part))
+        reader.depth, reader.nesting = self.depth + 1, self.nesting + 1
+        reader.expanding = self.expanding | {name}
+        value: Expr = Unknown()
+        for statement in body.named_children:
+            inner = statement.named_children
+            if statement.type == "expression_statement" and inner and not reader.guard_statement(inner[0]):
+                value = reader.expr(inner[0])
+            else:
+                reader.stmt(statement)
+        self.guards, self.cut = reader.guards, self.cut or reader.cut
+        return value
+
     def _scope(self, nodes: list[Node]) -> Expr:
         """Read a scope; the value is that of its last statement (of a statement expression)."""
         guards, names = self.guards, dict(self.names)
@@ -204,18 +245,21 @@ class Statements(Loops):
                 continue
             literal = value is not None and value.type in ("initializer_list", "compound_literal_expression")
             unique = self.declare(said.name, typed, line)
-            right = None if value is None or literal else self.expr(value)
             if literal and value is not None:
                 inner = value if value.type == "initializer_list" else value.child_by_field_name("value")
                 self.fill(Name(unique), inner, line)
-            elif right is not None:
-                self.graph.emit(Assign(Name(unique), right, line))
+            elif value is not None:
+                self.store(Name(unique), value, line)
             if said.at is not None:
                 self.scoped_variable(unique, said.at)
 
     def _return(self, node: Node) -> None:
-        inner = node.named_children
-        value = self.expr(inner[0]) if inner else None
+        if inner := node.named_children:
+            self.choose(inner[0], lambda value: self._leave(value, node))
+        else:
+            self._leave(None, node)
+
+    def _leave(self, value: Expr | None, node: Node) -> None:
         self.leave_to(())
         self.graph.emit(Return(value, self.line(node)))
         self.graph.leave(self.line(node))
@@ -240,10 +284,7 @@ class Statements(Loops):
             self._continue(node)
         else:
             bare = node.type == "identifier" and self.read(node) == "return"
-            value = None if bare else self.expr(node)
-            self.leave_to(())
-            self.graph.emit(Return(value, self.line(node)))
-            self.graph.leave(self.line(node))
+            self._leave(None if bare else self.expr(node), node)
 
     # --- jumps -------------------------------------------------------------------------------------------------------
 
@@ -351,11 +392,18 @@ class Statements(Loops):
             return OpExpr("...", value.args)
         return value
 
+    def _asked(self, named: Node) -> str:
+        """What a directive asks for: the text of the node, or all behind the word where the repair put a name for it."""
+        if self.text.code[named.start_byte : named.end_byte] == self.text.clean[named.start_byte : named.end_byte]:
+            return self.short(named, 200)
+        rest = LINE.match(self.text.clean, named.start_byte)
+        return " ".join((rest[0] if rest else b"").replace(b"\\", b" ").decode("utf-8", "replace").split())[:200]
+
     def _preprocessor(self, node: Node) -> None:
         """Both arms of a conditional, as a branch that nobody can decide but that is the same one everywhere."""
         other = node.child_by_field_name("alternative")
         named = node.child_by_field_name("name") or node.child_by_field_name("condition")
-        condition = OpExpr("#if", (Unknown(self.short(named, 200)) if named is not None else Unknown(),))
+        condition = OpExpr("#if", (Unknown(self._asked(named)) if named is not None else Unknown(),))
         inverted = node.type.endswith("ifdef") and node.children[0].type == "#ifndef"
         yes, no, after = Draft(self.line(node)), Draft(self.line(other or node)), Draft(self.last_line(node))
         self.graph.go(yes, condition, not inverted)

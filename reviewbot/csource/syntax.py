@@ -43,6 +43,7 @@ class Syntax(msgspec.Struct, frozen=True):
     warnings: frozenset[str]
     stores: frozenset[str]
     commands: dict[str, Command]
+    late: tuple[bytes, ...]
     takes: frozenset[str]
     noreturn: frozenset[str]
     containers: dict[str, tuple[int, int, int]]
@@ -84,6 +85,7 @@ def syntax() -> Syntax:
         warnings=_words(raw["warnings"]["names"]),
         stores=_words(raw["stores"]["names"]),
         commands=msgspec.convert(_table(raw["commands"]), dict[str, Command]),
+        late=tuple(raw["late"]["starts"].encode().split()),
         takes=_words(raw["takes"]["words"]),
         noreturn=_words(raw["noreturn"]["names"]),
         containers={key: (value[0], value[1], value[2]) for key, value in _table(raw["containers"]).items()},

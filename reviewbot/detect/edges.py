@@ -162,7 +162,7 @@ def edges(
         here = _held(made.at.held, made.at.maybe)
         if not outside and not here:
             continue  # nothing is held there
-        if made.effects and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
+        if made.cut and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
             continue
         gone = frozenset(made.at.dropped)
         if not under(here, gone):

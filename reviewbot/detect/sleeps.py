@@ -8,9 +8,9 @@ from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Lock, Site, Unlock, Wait
+from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
-from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
@@ -22,6 +22,8 @@ from reviewbot.types import Place, Value
 ATOMIC = frozenset(filter(KERNEL.atomic, REAL | {"rcu"}))
 """Classes of locks whose holder may not sleep."""
 Names = Iterable[tuple[str, str]]
+_OFF = {BH_OFF: 1, IRQ_OFF: 2}
+"""How much is off: nothing < softirqs < interrupts."""
 INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 """Contexts that come in between whatever runs on a processor; whether they are softirqs."""
 
@@ -210,7 +212,9 @@ class Interrupted(Value, frozen=True):
 
     def guarded(self, program: Program) -> bool:
         """Whether a side keeps the interrupt away."""
-        return self.key in program.names.functions and bool(_irqs(program, self.key).get(self.lock, {""}) - {""})
+        return self.key in program.names.functions and _levels(program, self.key).get(self.lock, 0) >= _needed(
+            self.soft
+        )
 
 
 def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
@@ -219,18 +223,18 @@ def interrupted(before: Program, after: Program, names: Names) -> Iterator[Inter
     for key in changed(after, names):
         if key not in before.names.functions:
             continue
-        was, now = _irqs(before, key), _irqs(after, key)
-        for lock, hows in now.items():
-            if "" not in hows or "" in was.get(lock, {""}) or not known(lock) or scope(lock) is Scope.STACK:
+        was, now = _levels(before, key), _levels(after, key)
+        for lock, level in now.items():
+            if level >= was.get(lock, 0) or not known(lock) or scope(lock) is Scope.STACK:
                 continue
             if _only_in_interrupts(after, key):
                 break
             for handler in providers(after).takers.get(lock, ()):
                 contexts = interrupts(after, handler)
-                if contexts:
-                    soft = all(INTERRUPTS[c] for c in contexts)
+                soft = all(INTERRUPTS[c] for c in contexts)
+                if contexts and level < _needed(soft) <= was[lock]:
                     taken = [f for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock]
-                    at = next(f.at for f in taken if not _interrupts(after, key, f))
+                    at = next(f.at for f in taken if _level(after, key, f) == level)
                     yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
                     break
 
@@ -250,35 +254,35 @@ def _only_in_interrupts(program: Program, key: FunctionKey) -> bool:
     return bool(found) and all(map(_comes_between, found))
 
 
-def _irqs(program: Program, key: FunctionKey) -> dict[str, set[str]]:
-    """Spinlock -> what its calls in a function do to interrupts."""
-    found: dict[str, set[str]] = {}
+def _needed(soft: bool) -> int:
+    """How much has to be off where a lock is taken that a softirq (or an interrupt) takes: see `_OFF`."""
+    return _OFF[BH_OFF if soft else IRQ_OFF]
+
+
+def _levels(program: Program, key: FunctionKey) -> dict[str, int]:
+    """Spinlock -> how much is off at least where a function takes it."""
+    found: dict[str, int] = {}
     for fact in program.own_facts(key):
         if isinstance(fact, Lock) and fact.klass == "spin":
-            found.setdefault(fact.lock, set()).add(_interrupts(program, key, fact))
+            found[fact.lock] = min(_level(program, key, fact), found.get(fact.lock, _OFF[IRQ_OFF]))
     return found
 
 
-def _interrupts(program: Program, key: FunctionKey, taken: Lock) -> str:
-    """What is done to interrupts where a lock is taken: by its call, by what is held there, or on every way in."""
-    if taken.irq:
-        return taken.irq
-    held = {h.lock for h in taken.held}
-    for fact in program.own_facts(key):
-        if isinstance(fact, Lock) and fact.irq and fact.lock in held:
-            return fact.irq
-    ways = [_masked(program, way) for way in program.entry(key) if not _only_in_interrupts(program, way.chain[0])]
-    return ways[0] if ways and all(ways) else ""
-
-
-def _masked(program: Program, way: EntryLockset) -> str:
-    """What the callers on a way in do to interrupts before the call."""
-    held = {h.lock for h in way.held}
-    for caller in way.chain[:-1]:
-        for fact in program.own_facts(caller):
-            if isinstance(fact, Lock) and fact.irq and fact.lock in held:
-                return fact.irq
-    return ""
+def _level(program: Program, key: FunctionKey, taken: Lock) -> int:
+    """How much is off where a lock is taken: by its call, by what came before it, and on every way into the function
+    (on those from interrupts no other one comes)."""
+    own = {t.lock for t in masks(taken.irq, atomic=False)}
+    sites = [m.at for m in program.view(key).made if (m.call.line, m.call.callee) == (taken.at.line, taken.call)]
+    ways = [way for way in program.entry(key) if not _only_in_interrupts(program, way.chain[0])]
+    above = [{name for name in way.off if not any(name in at.on for at in sites)} for way in ways]
+    return min(
+        (
+            max((_OFF[n] for n in (*own, *at.off, *outside) if n in _OFF), default=0)
+            for at in sites
+            for outside in above
+        ),
+        default=max((_OFF[n] for n in (*own, *(n for at in sites for n in at.off)) if n in _OFF), default=0),
+    )
 
 
 __all__ = ["Atomic", "Interrupted", "interrupted", "interrupting", "sleeping"]

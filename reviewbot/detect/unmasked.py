@@ -93,10 +93,10 @@ def _around(program: Program, key: FunctionKey) -> Iterator[tuple[tuple[Held, ..
 
 def _calling(program: Program, caller: FunctionKey, slot: str) -> Iterator[EntryLockset]:
     """What is held where a function calls through a slot."""
-    for name, held, dropped in program.locksets.record(caller).under:
-        if name == slot:
+    for site in program.locksets.record(caller).under:
+        if site.callee == slot:
             for way in program.entry(caller):
-                yield EntryLockset((*held, *(h for h in way.held if h.lock not in dropped)), way.chain)
+                yield EntryLockset((*site.held, *(h for h in way.held if h.lock not in site.dropped)), way.chain)
 
 
 def _taking(program: Program, lock: str) -> tuple[FunctionKey, bool] | None:

@@ -18,7 +18,7 @@ from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.locks.flow import walk
-from reviewbot.analysis.locks.lockset_summary import NAMES, left_by
+from reviewbot.analysis.locks.lockset_summary import NAMES, left_by, with_names
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
@@ -297,7 +297,7 @@ def _leaves(program: Program, key: FunctionKey, correlate: bool) -> dict[str, tu
     """
     out: dict[str, tuple[str, str, frozenset[str]]] = {}
     paths = walk(program.locksets.plan(key), {}, correlate=correlate)
-    left = () if paths.cut else left_by(paths.exits)
+    left = () if paths.cut else with_names(left_by(paths.exits))
     dropped = {t.lock: t for x in left for t in x.drops}
     for x in left:
         result = NAMES.get(x.result, "")

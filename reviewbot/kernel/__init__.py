@@ -35,6 +35,7 @@ from reviewbot.kernel.schema import (
     QueueGroup,
     ReadGroup,
     SubmitGroup,
+    TaskFlag,
     ThreadGroup,
     WaitGroup,
     WakeGroup,
@@ -147,6 +148,12 @@ class Kernel:
         return {name: tuple(effects) for name, effects in found.items()}
 
     @cached_property
+    def cuts(self) -> frozenset[str]:
+        """Calls at which a search ends: what is said of them stands for all that their bodies do (taking a lock, asking
+        for memory, handing on I/O, sleeping, waking). The body of any other name adds to what is said of it."""
+        return frozenset(name for name, effects in self.effects.items() if any(map(_cuts, effects)))
+
+    @cached_property
     def classes(self) -> Mapping[str, LockClass]:
         """Lock class -> what holding one means."""
         return {name: c for c in self.api.class_ for name in c.names}
@@ -186,6 +193,15 @@ class Kernel:
     def scopes(self) -> Mapping[str, str]:
         """Scope over allocations (noio, nofs, memalloc) -> the call that begins it."""
         return {group.object: group.acquire[0] for group in self.api.lock if group.klass == "scope"}
+
+    @cached_property
+    def task_flags(self) -> Mapping[str, TaskFlag]:
+        """Field of a task, and call that sets or clears its flags -> which of these are scopes."""
+        return {
+            name: group
+            for group in self.api.task_flag
+            for name in (group.field, *group.set, *group.restore, *group.clear)
+        }
 
     @cached_property
     def reserved(self) -> frozenset[str]:
@@ -313,6 +329,23 @@ class Kernel:
         return any(c in self.classes and self.classes[c].sleeps for c in klass.split("/"))
 
 
+_ALL = (
+    LockCall,
+    WaitGroup,
+    FlushGroup,
+    WakeGroup,
+    FinishGroup,
+    SubmitGroup,
+    AllocateGroup,
+    QueueGroup,
+    ThreadGroup,
+)
+
+
+def _cuts(effect: Effect) -> bool:
+    return isinstance(effect, _ALL) or (isinstance(effect, PoolCall) and effect.does in ("take", "give"))
+
+
 def lock_words(text: str) -> tuple[str, str, str]:
     """Identity, mode and class of a lock, from `identity` (of a mutex) or `identity mode class`."""
     lock, mode, klass = text.split() if " " in text else (text, "x", "mutex")
@@ -374,6 +407,12 @@ def _check_locks(api: Api) -> None:
                     does in ("acquire", "release") and seen.setdefault((name, does), lock.klass) != lock.klass
                 ):
                     raise ValueError(f"kernel/api.toml: {name} does two things to a lock ({lock.doc})")
+    scopes = {lock.object for lock in api.lock if lock.klass == "scope"}
+    for group in api.task_flag:
+        if unknown := set(group.scopes.values()) - scopes:
+            raise ValueError(
+                f"kernel/api.toml: no [[lock]] of class scope has the object {min(unknown)!r} ({group.doc})"
+            )
 
 
 def _check_contexts(api: Api, tables: ContextTable) -> None:

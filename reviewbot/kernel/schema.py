@@ -255,6 +255,18 @@ class Flow(Group, frozen=True):
     """`name*` is every call whose name begins so."""
 
 
+class TaskFlag(Group, frozen=True):
+    """A field of `current` whose flags are scopes over allocations, and the calls that `set` flags (first argument), give
+    back what they were (`restore`), or `clear` those of the last argument where they were clear before."""
+
+    field: str
+    scopes: dict[str, str]
+    """Flag -> the object of a lock group of class `scope`."""
+    set: tuple[str, ...] = ()
+    restore: tuple[str, ...] = ()
+    clear: tuple[str, ...] = ()
+
+
 class Contract(Group, frozen=True):
     """What a call does that no text of its callers shows."""
 
@@ -290,4 +302,5 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     read: tuple[ReadGroup, ...]
     write: tuple[WriteGroup, ...]
     flow: tuple[Flow, ...]
+    task_flag: tuple[TaskFlag, ...]
     contract: tuple[Contract, ...]

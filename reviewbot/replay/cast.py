@@ -132,7 +132,8 @@ class Cast:
         return Extractor(self.program, self.locks, waits, chains, lean)
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
-        """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can."""
+        """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the
+        calls by which its effect summary says that it does."""
         takers = set(providers(self.program).takers.get(self.circle.lock, ()))
         for start in reversed(actor.chain):
             ways: dict[FunctionKey, tuple[FunctionKey, ...]] = {start: (start,)}
@@ -148,7 +149,9 @@ class Cast:
                     if callee not in seen and self.program.callgraph.names_it(end, callee)
                 }
                 seen |= set(ways)
-        return ()
+        effects = (e for e in self.program.does(actor.root) if e.kind == "lock" and e.object == self.circle.lock)
+        calls = next((self.program.effects.chain(actor.root, effect) for effect in effects), ())
+        return tuple(dict.fromkeys(at.key for at in calls))
 
     def model(self) -> Model:
         """The model of this side. Where the whole slice is too large, callees off the chains of the cycle are left out

@@ -532,7 +532,7 @@ static int f(struct dev *d, gfp_t gfp)
     found = facts(text)
     start = found[Lock][0].at.line - 10
     assert {(g.at.line - start, g.condition) for g in found[Gate]} == {
-        (5, "dev.count && ($1 & __GFP_FS)"),
+        (5, "!dev.count || !($1 & __GFP_FS)"),
         (9, "($1 & (__GFP_IO | __GFP_FS)) == __GFP_IO"),
     }
 

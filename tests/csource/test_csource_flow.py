@@ -24,14 +24,19 @@ def test_else_if() -> None:
     }
 
 
-def test_a_condition_without_calls_stays_whole() -> None:
+def test_each_branch_tests_one_thing() -> None:
     assert ways("if (n && s->a || s->b) a();") == {
-        "[((n && s->a) || s->b)] a() return",
-        "[!((n && s->a) || s->b)] return",
+        "[n] [s->a] a() return",
+        "[n] [!s->a] [s->b] a() return",
+        "[n] [!s->a] [!s->b] return",
+        "[!n] [s->b] a() return",
+        "[!n] [!s->b] return",
     }
+    assert ways("if (!(n && !s->a)) a();") == {"[n] [!s->a] return", "[n] [s->a] a() return", "[!n] a() return"}
+    assert ways("while (n && s->a) a();") == {"[n] [s->a] a() again", "[n] [!s->a] return", "[!n] return"}
 
 
-def test_a_condition_with_calls_is_taken_apart() -> None:
+def test_what_a_condition_calls_is_called_where_it_is_asked_for() -> None:
     assert ways("if (n && b(n)) a();") == {"[n] b(n) [b(n)] a() return", "[n] b(n) [!b(n)] return", "[!n] return"}
     assert ways("if (!a() || b()) c();") == {
         "a() [!a()] c() return",
@@ -58,16 +63,28 @@ def test_assignment_as_condition() -> None:
 
 
 def test_short_circuit_as_value() -> None:
-    assert ways("n = s && a();") == {"[s] a() n = (s && a()) return", "[!s] n = (s && a()) return"}
-    assert ways("n = s ? a() : b();") == {
-        "[s] a() n = (s ? a() : b()) return",
-        "[!s] b() n = (s ? a() : b()) return",
+    assert ways("n = s && a();") == {"[s] a() [a()] n = 1 return", "[s] a() [!a()] n = 0 return", "[!s] n = 0 return"}
+    assert ways("n = s ? a() : b();") == {"[s] a() n = a() return", "[!s] b() n = b() return"}
+    assert ways("int x = (s && n) ? a() : 0;") == {
+        "[s] [n] a() x = a() return",
+        "[s] [!n] x = 0 return",
+        "[!s] x = 0 return",
     }
     assert ways("n = s ? 1 : 2;") == {"n = (s ? 1 : 2) return"}
     assert ways("n = a() ?: b();") == {
         "a() [a()] n = (a() ? a() : b()) return",
         "a() [!a()] b() n = (a() ? a() : b()) return",
     }
+
+
+def test_short_circuit_as_result() -> None:
+    assert ways("return s && a(n);") == {
+        "[s] a(n) [a(n)] return 1",
+        "[s] a(n) [!a(n)] return 0",
+        "[!s] return 0",
+    }
+    assert ways("return s ? a() : b();") == {"[s] a() return a()", "[!s] b() return b()"}
+    assert ways("return s && n;") == {"return (s && n)"}
 
 
 def test_conditional_expression_as_condition() -> None:
@@ -140,7 +157,14 @@ def test_unknown_macro_with_a_block_is_a_loop() -> None:
 def test_loop_with_its_test_at_the_end() -> None:
     (head,) = [b for b in function("do_each_thing(a, b) {\n g();\n } while_each_thing(a, b);").blocks if b.loop]
     assert head.loop == "while_each_thing"
-    assert ways("do_each_thing(a, b) {\n g();\n } while_each_thing(a, b);") == {"g() again", "g() return"}
+    assert ways("do_each_thing(a, b) {\n g();\n } while_each_thing(a, b);") == {
+        "g() while_each_thing(a, b) again",
+        "g() while_each_thing(a, b) return",
+    }
+    assert ways("do {\n g();\n } for_each_thing(n, b);") == {
+        "g() for_each_thing(n, b) n = for_each_thing(n, b) again",
+        "g() for_each_thing(n, b) n = for_each_thing(n, b) return",
+    }
 
 
 def test_a_macro_call_without_a_semicolon_is_a_statement() -> None:
@@ -267,3 +291,45 @@ def test_deep_nesting_is_no_crash(piece: str, depth: int) -> None:
     close = {"(": ")", "{": "}", "a(": ")", "x ? ": ": y"}.get(piece, "")
     found = unit(f"void f(void) {{ {piece * depth} x {close * depth}; }}")
     assert found.errors >= 0
+
+
+def test_a_condition_of_a_directive_may_be_any_expression() -> None:
+    asked = "defined(A) ? B == C : defined(D)"
+    assert ways(f"\n#if {asked}\na();\n#elif __has_include(<linux/x.h>)\nb();\n#else\nc();\n#endif\n") == {
+        f"[#if<{asked}>] a() return",
+        f"[!#if<{asked}>] [#if<__has_include(<linux/x.h>)>] b() return",
+        f"[!#if<{asked}>] [!#if<__has_include(<linux/x.h>)>] c() return",
+    }
+
+
+def test_a_wrapper_of_a_sleep_is_read_where_it_is_used() -> None:
+    """Its condition is the sleep's, and what it runs before is run with the lock dropped, in the order of the macro."""
+    wrappers = """
+#define wait_barrier_cmd(c, cond, cmd) \\
+do { \\
+	wait_event_cmd((c)->wait, cond, spin_unlock_irq(&(c)->lock); cmd, spin_lock_irq(&(c)->lock)); \\
+} while (0)
+#define wait_barrier(c, cond) wait_barrier_cmd(c, cond, NULL_CMD)
+"""
+    assert ways("wait_barrier_cmd(s, !s->busy, flush(s));", before=wrappers) == {
+        "spin_unlock_irq(&s->lock) flush(s) wait_event_cmd(s->wait, !s->busy, <>, <>) spin_lock_irq(&s->lock) return"
+    }
+    assert ways("wait_barrier(s, !s->busy);", before=wrappers) == {
+        "spin_unlock_irq(&s->lock) wait_event_cmd(s->wait, !s->busy, <>, <>) spin_lock_irq(&s->lock) return"
+    }
+
+
+def test_a_statement_macro_that_declares_is_read_where_it_is_used() -> None:
+    box = "#define BOX(name, v) struct box name = { .n = v, .s = #name }; box_init(&name)"
+    made = function("BOX(b, n + 1);\nuse(&b);", before=box)
+    assert [(v.name, v.type.name) for v in made.locals] == [("b", "box")]
+    assert ways("BOX(b, n + 1);\nuse(&b);", before=box) == {
+        'b = {} b.n = (n + 1) b.s = "b" box_init(&b) use(&b) return'
+    }
+
+
+def test_a_macro_that_stands_for_itself_or_is_given_too_much_is_a_call() -> None:
+    assert ways("LOOP(n);", before="#define LOOP(x) wait_event(q, LOOP(x))") == {
+        "LOOP(n) wait_event(q, LOOP(n)) return"
+    }
+    assert ways("W(n, 1);", before="#define W(x) wait_event(q, x)") == {"W(n, 1) return"}

@@ -297,3 +297,16 @@ def test_real_files_are_read_whole(kernel_tree: Callable[..., Path], path: str) 
     assert not [f.name for f in found.functions if f.unreadable and not f.macro]
     assert any(isinstance(e, Assign) for f in found.functions for b in f.blocks for e in b.events)
     assert all(isinstance(v, Variable) for v in found.variables)
+
+
+def test_a_function_that_an_error_nearby_swallows_is_read_by_itself() -> None:
+    text = "void a(void)\n{\n\tif (x) {\n\t\tp(;\n}\n\nstatic int b(int n)\n{\n\treturn c(n);\n}\n"
+    found = {f.name: f for f in lower(text.encode()).functions}
+    assert (found["b"].line, found["b"].end, found["b"].unreadable) == (7, 10, False)
+    assert [e.call.line for block in found["b"].blocks for e in block.events if isinstance(e, CallEvent)] == [9]
+
+
+def test_a_local_of_an_inferred_type_says_so() -> None:
+    (made,) = lower(b"void f(struct a *p) { const auto go = p->go; __auto_type n = p->n; go(n); }").functions
+    assert [(v.name, v.type.name) for v in made.locals] == [("go", "auto"), ("n", "auto")]
+    assert not made.unreadable

@@ -126,3 +126,20 @@ def test_a_value_is_forgotten_before_it_is_assigned_anew(between: str, asked: bo
     code = f"int run(struct box *b, int open)\n{{\n{between}\nif (open)\n note(b);\nreturn open ? 1 : 0;\n}}\n"
     small = program(BOX + code)
     assert ("open" in reader(small, f"{FILE}:run").live[0]) is asked
+
+
+def test_a_condition_that_is_asked_in_parts_agrees_with_itself() -> None:
+    code = """
+void run(struct box *b, int late)
+{
+	if (b->open)
+		mutex_lock(&b->lid);
+	if (!late && b->open)
+		mutex_unlock(&b->lid);
+	note(b);
+	if (late && b->open)
+		mutex_unlock(&b->lid);
+}
+"""
+    assert set(steps(code)) == {(), ("take", "give")}
+    assert set(steps(code.replace("note(b);", "if (b->open)\n\t\tnote(b);"))) == {(), ("take", "give")}

@@ -273,10 +273,26 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Measured
     return set_
 
 
+def elsewhere(verdict: Verdict, outcome: Outcome) -> Verdict:
+    """The verdict with another outcome, on a function of its own."""
+    at = msgspec.structs.replace(verdict.finding.at, function=f"mill_{outcome}")
+    return msgspec.structs.replace(verdict, outcome=outcome, finding=msgspec.structs.replace(verdict.finding, at=at))
+
+
+def test_what_is_not_settled_is_left_out_beside_what_is_proven(
+    diff: Diff, measured: Callable[[Mapping[str, Measured]], None]
+) -> None:
+    measured({})
+    one = judged(diff, [(STUCK, FREE)])
+    doubt = msgspec.structs.replace(one, outcome=Outcome.INCONCLUSIVE)
+    assert judge.settle([doubt, one]) == [one]
+    assert judge.settle([doubt]) == [doubt]
+
+
 def test_settled_the_proven_come_first(diff: Diff, measured: Callable[[Mapping[str, Measured]], None]) -> None:
     measured({})
     one = judged(diff, [(STUCK, FREE)])
-    verdicts = [msgspec.structs.replace(one, outcome=outcome) for outcome in reversed(Outcome)]
+    verdicts = [elsewhere(one, outcome) for outcome in reversed(Outcome)]
     assert [v.outcome for v in judge.settle(verdicts)] == list(Outcome)
     late = msgspec.structs.replace(one, finding=msgspec.structs.replace(one.finding, patch=2))
     assert judge.settle([late, one]) == [one, late]

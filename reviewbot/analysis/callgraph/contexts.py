@@ -25,6 +25,11 @@ from reviewbot.limits import MAX_CONTEXT_CHAIN
 from reviewbot.types import Place
 
 INTERRUPTS = frozenset({"hardirq", "softirq"})
+UNKNOWN = "unknown"
+"""The context of a function that nobody at hand is seen to call: any."""
+
+
+_OPEN = EntryPoint(UNKNOWN)
 
 
 class ExecutionContext(NamedTuple):
@@ -103,12 +108,17 @@ class ExecutionContexts:
 
     def roots(self, key: FunctionKey) -> frozenset[EntryPoint]:
         """Every root above a function in the call graph, whether one run can take that chain or not: use it to show
-        that a function does not run in a context."""
+        that a function does not run in a context. One that nobody is seen to call has the root UNKNOWN."""
         found = self._roots.get(key)
         if found is None:
             above = below([key], self._handed_by)
-            found = self._roots[key] = frozenset(r for k in above for r in self.callgraph.roots.get(k, ()))
+            known = [self.callgraph.roots.get(k) or ({_OPEN} if self._open(k) else ()) for k in above]
+            found = self._roots[key] = frozenset(root for roots in known for root in roots)
         return found
+
+    def _open(self, key: FunctionKey) -> bool:
+        """Whether nobody at hand is seen to call a function: then somebody else does."""
+        return key in self.callgraph.callees and not self.callgraph.callers.get(key)
 
     def _handed_by(self, key: FunctionKey) -> Collection[FunctionKey]:
         """Who may hand its context on to a function; of one that is entered by itself those that call it by name."""

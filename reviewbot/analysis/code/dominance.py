@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from reviewbot.analysis.code.expr import parts, show, test
-from reviewbot.csource.ir import Assign, Block, Call, Expr, Name, OpExpr
+from reviewbot.csource.ir import Assign, Block, Call, CallEvent, Expr, FlowEdge, Name, OpExpr
 from reviewbot.kernel import KERNEL
 
 GATE = KERNEL.pattern("gate")
@@ -113,12 +113,38 @@ class Dominance:
                             todo += [source for source, _, _ in self._into[at]]
         return tuple(frozenset(loop) for loop in found.values())
 
+    def either(self, block: int) -> Expr | None:
+        """What holds in a block that the tests of one `a || b` lead to: these, joined by `||`; else None."""
+        into = self._into[block]
+        above = self._above[block]
+        if len(into) < 2 or above < 0 or any(when is None for _, when, _ in into):
+            return None
+        tests = {source for source, _, _ in into} | {above}
+        todo = [source for source in tests if source != above]
+        while todo:
+            source = todo.pop()
+            if len(self._into[source]) != 1 or not self._only_tests(source):
+                return None
+            (higher, _, _) = self._into[source][0]
+            if higher not in tests:
+                tests.add(higher)
+                todo.append(higher)
+        held = sorted(into, key=lambda way: way[0])
+        return OpExpr("||", tuple(w if taken else OpExpr("!", (w,)) for _, w, taken in held if w is not None))
+
+    def _only_tests(self, number: int) -> bool:
+        """Whether all that a block does is to evaluate its condition."""
+        block = self.blocks[number]
+        asked = {id(part) for edge in block.edges if edge.when is not None for part in parts(edge.when)}
+        return all(isinstance(event, CallEvent) and id(event.call) in asked for event in block.events)
+
     def conditions(self, block: int) -> list[tuple[Expr, bool]]:
-        """The path condition of a block: (expression, whether it was taken), the nearest first."""
+        """The path condition of a block: (expression, whether it was taken), the nearest first. One of several tests
+        (`a || b`) is one expression."""
         return [(when, taken) for _, when, taken in self.tests(block)]
 
     def tests(self, block: int) -> list[tuple[int, Expr, bool]]:
-        """As `conditions`, each with the block that ends in the test."""
+        """As `conditions`, each with the block that ends in the test (of several, in the first of them)."""
         out = []
         at = block
         while at > 0:
@@ -129,6 +155,8 @@ class Dominance:
                     out.append((source, when, taken))
                 at = source
             else:
+                if (either := self.either(at)) is not None:
+                    out.append((self._above[at], either, True))
                 at = self._above[at]
         return out
 
@@ -171,3 +199,15 @@ def spell(when: Expr, taken: bool) -> str:
     positive = t.yes != 1
     text = t.key
     return text if positive == taken else f"!({text})"
+
+
+def backwards(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The flow graph read from its ends: block 0 leads to all ends, block n + 1 is block n. What dominates a block there
+    is where its ways meet again."""
+    onward: list[list[FlowEdge]] = [[] for _ in range(len(blocks) + 1)]
+    for number, block in enumerate(blocks, 1):
+        if not block.edges:
+            onward[0].append(FlowEdge(number))
+        for edge in block.edges:
+            onward[edge.to + 1].append(FlowEdge(number))
+    return tuple(Block((), tuple(edges), 0) for edges in onward)

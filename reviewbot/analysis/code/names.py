@@ -14,6 +14,7 @@ from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.tags import Tags
 from reviewbot.csource.ir import (
     AddressOf,
+    Assign,
     Call,
     CastExpr,
     Deref,
@@ -281,6 +282,7 @@ class NameScope:
         self.locals = {v.name: v.type for v in (*self.function.parameters, *self.function.locals)}
         self.statics = {v.name for v in self.function.locals if v.static}
         self._types: dict[int, Type] = {}
+        self._inferring: set[str] = set()
 
     def type(self, expr: Expr) -> Type:
         """Type of the expression with typedefs followed, or NOTYPE."""
@@ -290,11 +292,23 @@ class NameScope:
             self._types[id(expr)] = known
         return known
 
+    def _inferred(self, name: str) -> Type:
+        """The type of a local that is declared `auto`: that of what it is first set to."""
+        events = (event for block in self.function.blocks for event in block.events)
+        sets = (e.right for e in events if isinstance(e, Assign) and isinstance(e.left, Name) and e.left.name == name)
+        right = next(sets, None)
+        if right is None or name in self._inferring:
+            return NOTYPE
+        self._inferring.add(name)
+        found = self.type(right)
+        self._inferring.discard(name)
+        return found
+
     def _type(self, expr: Expr) -> Type:
         match expr:
             case Name(name):
                 if name in self.locals:
-                    return self.locals[name]
+                    return self.locals[name] if self.locals[name].name != "auto" else self._inferred(name)
                 variable = self.names.variable(name, self.file)[1]
                 return variable.type if variable is not None else WELL_KNOWN.get(name, NOTYPE)
             case Field(base, name):

@@ -45,7 +45,7 @@ def walk(plan: PreparedCfg, given: Mapping[str, int], correlate: bool) -> Paths:
     result = Paths()
     if plan.plain or not plan.blocks:
         return result
-    keys = plan.followed(correlate, given)
+    keys = plan.followed(correlate, given, deciding=True)
     live = plan.live(keys)
     start: Path = ((), frozenset(given.items()))
     seen: list[set[Path]] = [set() for _ in plan.blocks]
@@ -107,6 +107,8 @@ def _through(plan: PreparedCfg, block: Block, start: Path, keys: frozenset[str],
             elif keys:
                 paths = [forget_addressed(plan, event.call, path) for path in paths]
         elif isinstance(event, Assign):
+            if (scopes := plan.scopes.get(id(event))) is not None:
+                paths = [(_changed(held, scopes), values) for held, values in paths]
             if keys:
                 paths = [assign(plan, event, path, keys) for path in paths]
         elif isinstance(event, Jump):

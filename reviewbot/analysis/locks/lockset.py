@@ -6,7 +6,7 @@ takes and another gives back (throttles) are never part of it, nor a function's 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import visited
@@ -15,14 +15,25 @@ from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
 from reviewbot.analysis.code.lines import sets
 from reviewbot.analysis.code.memo import Before, Given, MemoTable
-from reviewbot.analysis.events.kinds import Held as HeldLock
 from reviewbot.analysis.locks.flow import walk
-from reviewbot.analysis.locks.lockset_summary import EMPTY, NOTHING, At, LockSummary, at_call, left_by, net
-from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg
+from reviewbot.analysis.locks.lockset_summary import (
+    EMPTY,
+    NOTHING,
+    At,
+    LockSummary,
+    Under,
+    at_call,
+    left_by,
+    locks_of,
+    net,
+    with_names,
+)
+from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks, scoped
+from reviewbot.analysis.locks.task_flags import called
 from reviewbot.csource.ir import AddressOf, Call, Name
 from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import KERNEL, LockCall
-from reviewbot.limits import MAX_CALLS_OF_RECORDS
+from reviewbot.limits import MAX_CALLS_OF_CONSTANT, MAX_CALLS_OF_RECORDS
 
 
 class Locksets:
@@ -44,6 +55,7 @@ class Locksets:
         """Functions whose record had to be made again."""
         self._plans: dict[FunctionKey, PreparedCfg] = {}
         self._busy: set[FunctionKey] = set()
+        self._deciding: dict[tuple[FunctionKey, str, int, int], bool] = {}
         self._guessed: dict[FunctionKey, set[FunctionKey]] = {}
         """Function that was asked for while its record was being made -> who asked."""
         self._choose(before, dirty)
@@ -64,6 +76,7 @@ class Locksets:
         locksets.callgraph = callgraph
         locksets.records, locksets.choices = MemoTable(records), dict(choices)
         locksets.alternatives, locksets.faces = {}, {}
+        locksets._deciding = {}
         locksets.redone, locksets._plans, locksets._busy, locksets._guessed = set(), {}, set(), {}
         locksets._unify()
         return locksets
@@ -79,7 +92,7 @@ class Locksets:
             if not self.callgraph.names.functions[key].unreadable and self._chooses(key):
                 paths = walk(self.plan(key), {}, correlate=False)
                 self._plans.pop(key)
-                ends = {held for states in paths.exits.values() for held in states}
+                ends = {held for states in paths.exits.values() for held in locks_of(states)}
                 if len(ends) < 2 or any(len(held) != 1 for held in ends) or len({held[0].mine for held in ends}) != 1:
                     continue
                 found = {held[0].lock: held[0].klass for held in ends}
@@ -207,19 +220,18 @@ class Locksets:
         }
         left = left_by(paths.exits)
         changes = () if paths.cut else net(left)
-        somewhere = [h for states in (*paths.at.values(), *paths.exits.values()) for h in states]
+        left = with_names(left)
+        somewhere = [h for states in (*paths.at.values(), *paths.exits.values()) for h in locks_of(states)]
         moves = any(x.takes for x in left) or any(not t.mine for held in somewhere for t in held)
         escapes: tuple[LockDelta, ...] = ()
         if paths.escapes:
             escapes = net(left_by(paths.escapes), keep=True)
         return LockSummary(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
 
-    def _under(
-        self, key: FunctionKey, at: Mapping[int, At]
-    ) -> tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...]:
+    def _under(self, key: FunctionKey, at: Mapping[int, At]) -> tuple[Under, ...]:
         """The calls of a function with what is held there."""
         body = self.callgraph.body(key)
-        out: dict[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], None] = {}
+        out: dict[Under, None] = {}
         for number, call in enumerate(body.calls):
             here = at.get(number, NOTHING)
             if call.callee and call.callee not in body.locals:
@@ -228,7 +240,7 @@ class Locksets:
             else:
                 name = self.callgraph.through(key, call)
             if name is not None:
-                out[name, here.held, here.dropped] = None
+                out[Under(name, here.held, here.dropped, here.off, here.on)] = None
         return tuple(out)
 
     # --- calls
@@ -236,11 +248,12 @@ class Locksets:
     def outcome(self, body: Body, call: Call) -> tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]:
         """What a call does to locks: from the kernel's API, else from the callee's own record; and how it escapes."""
         if call.callee and call.callee not in body.locals:
-            effects = KERNEL.effects.get(call.callee)
-            if effects is not None:
-                for effect in effects:
-                    if isinstance(effect, LockCall):
-                        return self._api(body, call, effect), ()
+            if (scopes := called(call)) is not None:
+                return (scoped(scopes),) if any(scopes) else (), ()
+            for effect in KERNEL.effects.get(call.callee, ()):
+                if isinstance(effect, LockCall):
+                    return self._api(body, call, effect), ()
+            if call.callee in KERNEL.cuts:
                 return (), ()
         targets = self.callgraph.reached(body.key, call)
         if len(targets) != 1 or (not call.callee or call.callee in body.locals):
@@ -272,23 +285,25 @@ class Locksets:
 
     def _api(self, body: Body, call: Call, effect: LockCall) -> tuple[LockDelta, ...]:
         group = effect.group
+        if effect.does in ("transient", "downgrade") or (group.unless and sets(body, group.unless)):
+            return ()
         lock = self.lock_of(body, call, effect)
-        if lock.startswith(objects.UNKNOWN) or effect.does in ("transient", "downgrade"):
+        tokens = masks(group.irq, KERNEL.atomic(group.klass))
+        if not lock.startswith(objects.UNKNOWN):
+            base = body.base(call.args[group.argument]) if group.argument is not None else ""
+            tokens = (LockToken(lock, group.mode, self.faces.get(lock, group.klass), base), *tokens)
+        if not tokens:
             return ()
-        if group.unless and sets(body, group.unless):
-            return ()
-        base = body.base(call.args[group.argument]) if group.argument is not None else ""
-        token = LockToken(lock, group.mode, self.faces.get(lock, group.klass), base)
-        took, not_took = LockDelta(PLUS, (), (token,)), LockDelta(ZERO, (), ())
+        took, not_took = LockDelta(PLUS, (), tokens), LockDelta(ZERO, (), ())
         if effect.does == "release":
-            return (LockDelta(ANY, (token,), ()),)
+            return (LockDelta(ANY, tokens, ()),)
         if effect.does == "try":
             return (took, not_took)
         if effect.does == "killable":
-            return (LockDelta(ZERO, (), (token,)), LockDelta(MINUS | PLUS, (), ()))
+            return (LockDelta(ZERO, (), tokens), LockDelta(MINUS | PLUS, (), ()))
         if effect.does == "pointer":
-            return (LockDelta(ZERO | PLUS, (), (token,)), LockDelta(MINUS, (), ()))
-        return (LockDelta(ANY, (), (token,)),)
+            return (LockDelta(ZERO | PLUS, (), tokens), LockDelta(MINUS, (), ()))
+        return (LockDelta(ANY, (), tokens),)
 
     def arguments(self, body: Body, call: Call) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """Identities, struct types and instances of the arguments of a call."""
@@ -307,6 +322,42 @@ class Locksets:
             if signs != ANY and not isinstance(bare(arg), AddressOf) and parameter.name not in callee.values:
                 out.append((parameter.name, signs))
         return tuple(sorted(out))
+
+    def decided(self, body: Body, call: Call, target: FunctionKey, known: Mapping[str, int]) -> Given:
+        """What a call says of the parameters that decide which of its calls the callee makes: constants, addresses (they
+        are not NULL), and what is `known` of the caller's own parameters that it hands on."""
+        out = []
+        for parameter, arg in zip(self.callgraph.names.functions[target].parameters, call.args, strict=False):
+            e = bare(arg)
+            signs = sign(e)
+            if known and isinstance(e, Name) and e.name not in body.values:
+                signs &= known.get(e.name, ANY)
+            if signs != ANY and self._rules_out(target, parameter.name, signs):
+                out.append((parameter.name, signs))
+        return tuple(sorted(out))
+
+    def _rules_out(self, key: FunctionKey, name: str, signs: int, deep: int = MAX_CALLS_OF_CONSTANT) -> bool:
+        """Whether a function makes some call that matters only where a parameter, which it never sets, has other signs
+        than these; it, or one that it hands the parameter on to, so many calls deep."""
+        found = self._deciding.get((key, name, signs, deep))
+        if found is None:
+            self._deciding[key, name, signs, deep] = False  # should it call itself
+            body = self.callgraph.body(key)
+            found = name not in body.values and (
+                not self.plan(key).wanted.isdisjoint(self.plan(key).unreached({name: signs}))
+                or (deep > 0 and any(self._rules_out(*to, signs, deep - 1) for to in self._handed_on(body, name)))
+            )
+            self._deciding[key, name, signs, deep] = found
+        return found
+
+    def _handed_on(self, body: Body, name: str) -> Iterator[tuple[FunctionKey, str]]:
+        """Functions, with the parameter, that a function hands one of its own on to."""
+        for call in body.calls:
+            for position, arg in enumerate(call.args):
+                if isinstance(e := bare(arg), Name) and e.name == name and call.callee not in body.locals:
+                    target = self.callgraph.names.function(call.callee, body.file)
+                    if target is not None and position < len(self.callgraph.names.functions[target].parameters):
+                        yield target, self.callgraph.names.functions[target].parameters[position].name
 
 
 def _untyped(body: Body, arg: object) -> str:

@@ -9,7 +9,7 @@ from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO
 from reviewbot.analysis.events.kinds import Held as HeldLock
 from reviewbot.analysis.locks.flow import VOID
-from reviewbot.analysis.locks.plan import Held, LockDelta, LockToken
+from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, MASK, Held, LockDelta, LockToken
 from reviewbot.kernel import KERNEL
 
 NAMES = {ZERO: "zero", MINUS: "negative", PLUS: "positive", VOID: "void"}
@@ -22,6 +22,10 @@ class At(NamedTuple):
     maybe: tuple[HeldLock, ...] = ()
     coarse: tuple[HeldLock, ...] = ()
     dropped: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    """What is kept away on every path, whatever lock it is for: interrupts, softirqs, the scheduler (`plan.MASK`)."""
+    on: tuple[str, ...] = ()
+    """What of that the caller kept away, and some path lets come again."""
 
     @property
     def faultless(self) -> bool:
@@ -41,6 +45,17 @@ class ExitState(NamedTuple):
     agreed: bool
 
 
+class Under(NamedTuple):
+    """A call: the callee's key (or the node called through), with what is held and kept away there."""
+
+    callee: str
+    held: tuple[HeldLock, ...]
+    dropped: tuple[str, ...]
+    """Locks of the caller's own callers that it has given up."""
+    off: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+
+
 class LockSummary(NamedTuple):
     """The locks of one function: at each call (by its index), and at its returns."""
 
@@ -53,8 +68,7 @@ class LockSummary(NamedTuple):
     escapes: tuple[LockDelta, ...] = ()
     """For a macro: the same for returns from the function that uses it."""
     cut: bool = False
-    under: tuple[tuple[str, tuple[HeldLock, ...], tuple[str, ...]], ...] = ()
-    """Calls: the callee's key (or the node called through), what is held, what is dropped of the caller's."""
+    under: tuple[Under, ...] = ()
 
     @property
     def outward(self) -> tuple[object, ...]:
@@ -70,12 +84,29 @@ def at_call(paths: set[Held], coarse: set[Held]) -> At:
     condition by itself, which sees more paths."""
     if paths == {()} == coarse:
         return NOTHING
+    off, on = _kept_away(paths)
+    paths, coarse = locks_of(paths), locks_of(coarse)
     held = _must(paths)
     maybe = _may(paths) - set(_names(held))
     some = _may(coarse) - maybe - set(_names(held))
     gone = ({t.lock for t in p if not t.mine and _leaves(t)} for p in paths)
     dropped = set.intersection(*gone) if paths else set()
-    return At(held, _some(paths, maybe), _some(coarse, some), tuple(sorted(dropped)))
+    return At(held, _some(paths, maybe), _some(coarse, some), tuple(sorted(dropped)), off, on)
+
+
+def locks_of(paths: set[Held]) -> set[Held]:
+    """The locks alone, without what is kept away meanwhile."""
+    return {tuple(t for t in path if t.klass != MASK) for path in paths}
+
+
+def _kept_away(paths: set[Held]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What every path keeps away, and what of its caller's some path lets come again."""
+    mine = [{t.lock for t in path if t.klass == MASK and t.mine} for path in paths]
+    for names in mine:
+        if IRQ_OFF in names:
+            names.add(BH_OFF)  # softirqs run when interrupts are over
+    on = {t.lock for path in paths for t in path if t.klass == MASK and not t.mine}
+    return tuple(sorted(set.intersection(*mine))) if mine else (), tuple(sorted(on))
 
 
 def _names(held: tuple[HeldLock, ...]) -> list[str]:
@@ -123,13 +154,13 @@ def left_by(exits: Mapping[int, set[Held]]) -> tuple[ExitState, ...]:
             if signs & one:
                 for state in states:
                     left = [t for t in state if _leaves(t)]
-                    for kind in (LOCK, LATCH, THROTTLE, SCOPE):
+                    for kind in KINDS:
                         by_class.setdefault((one, kind), set()).add(tuple(t for t in left if _kind(t) == kind))
     out = []
     for (result, kind), states in sorted(by_class.items()):
         if kind != LOCK and states == {()}:
             continue
-        if kind == SCOPE:
+        if kind in (SCOPE, KEPT):
             states = {_scopes(states)}
             if states == {()}:
                 continue
@@ -149,6 +180,11 @@ def left_by(exits: Mapping[int, set[Held]]) -> tuple[ExitState, ...]:
     return tuple(out)
 
 
+def with_names(left: tuple[ExitState, ...]) -> tuple[ExitState, ...]:
+    """What returns leave of locks alone, without what is kept away meanwhile."""
+    return tuple(x for x in left if not any(t.klass == MASK for t in (*x.takes, *x.drops)))
+
+
 def _scopes(states: set[Held]) -> Held:
     """The scopes that are entered on all paths, and those that are left on some: who leaves one under a condition is
     only called by who is inside."""
@@ -166,12 +202,14 @@ def _leaves(token: LockToken) -> bool:
 _THROTTLES = frozenset((group.klass, group.mode) for group in KERNEL.api.lock if group.throttle)
 
 
-LOCK, LATCH, THROTTLE, SCOPE = range(4)
+KINDS = LOCK, LATCH, THROTTLE, SCOPE, KEPT = range(5)
 
 
 def _kind(token: LockToken) -> int:
     if throttles(token):
         return THROTTLE
+    if token.klass == MASK:
+        return KEPT
     return LATCH if token.klass in KERNEL.latches else SCOPE if token.klass == "scope" else LOCK
 
 
@@ -184,7 +222,8 @@ def net(left: tuple[ExitState, ...], keep: bool = False) -> tuple[LockDelta, ...
     """What callers see: per return class what all paths agree on, classes that do the same taken together."""
     merged: dict[tuple[tuple[LockToken, ...], tuple[LockToken, ...]], int] = {}
     apart = [
-        {x.result: x for x in left if any(_kind(t) == kind for t in (*x.takes, *x.drops))} for kind in (LATCH, SCOPE)
+        {x.result: x for x in left if any(_kind(t) == kind for t in (*x.takes, *x.drops))}
+        for kind in (LATCH, SCOPE, KEPT)
     ]
     for x in left:
         if any(_kind(t) != LOCK for t in (*x.takes, *x.drops)):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
 from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.dominance import Dominance, backwards
 from reviewbot.analysis.code.expr import ANY, WORD, ConditionTest, bare, show, sign, test
+from reviewbot.analysis.locks import task_flags
+from reviewbot.analysis.locks.task_flags import ScopeChange
 from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Field, Name, OpExpr, Return
 
 
@@ -20,6 +23,18 @@ class LockToken(NamedTuple):
     klass: str
     base: str
     mine: bool = True
+
+
+MASK = "mask"
+"""Class of what keeps interrupts, softirqs or the scheduler away, whatever lock it is for: it is counted beside the lock."""
+IRQ_OFF, BH_OFF, ATOMIC = "irq off", "bh off", "atomic"
+"""What is kept so: interrupts are off, softirqs are, the task may not sleep."""
+
+
+def masks(irq: str, atomic: bool) -> tuple[LockToken, ...]:
+    """What a lock call keeps away, from what kernel/api.toml says that it does to interrupts, and of its lock's class."""
+    off = {"off": (IRQ_OFF,), "save": (IRQ_OFF,), "bh": (BH_OFF,)}.get(irq, ())
+    return tuple(LockToken(name, "x", MASK, "") for name in (*off, *((ATOMIC,) if atomic else ())))
 
 
 class LockDelta(NamedTuple):
@@ -36,6 +51,12 @@ Values = frozenset[tuple[str, int]]
 Outcome = Callable[[Call], tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]]
 """What a call does to locks, by the sign of its result (empty when it does nothing to them), and how it can leave the
 function that makes it, when it is a macro."""
+
+
+def scoped(change: ScopeChange) -> LockDelta:
+    """Entering and leaving scopes, as taking and giving back."""
+    enters, leaves = ([LockToken(scope, "x", "scope", "") for scope in scopes] for scopes in change)
+    return LockDelta(ANY, tuple(leaves), tuple(enters))
 
 
 class Assignment(NamedTuple):
@@ -71,6 +92,8 @@ class PreparedCfg:
         """Index of a call -> what it does to locks."""
         self.escapes: dict[int, tuple[LockDelta, ...]] = {}
         """Index of a call of a macro that can return from this function -> how it leaves, by the returned value."""
+        self.scopes: dict[int, LockDelta] = {}
+        """id of an assignment -> the scopes that it enters or leaves."""
         self.wanted: set[int] = set()
         index = 0
         for block in self.blocks:
@@ -85,6 +108,8 @@ class PreparedCfg:
                     if changes or interesting(event.call):
                         self.wanted.add(index)
                     index += 1
+                elif isinstance(event, Assign) and any(change := task_flags.assigned(body, event)):
+                    self.scopes[id(event)] = scoped(change)
         self._tests: dict[int, ConditionTest] = {}
         self._words: dict[str, frozenset[str]] = {}
         self._texts: dict[int, str] = {}
@@ -101,7 +126,7 @@ class PreparedCfg:
     @property
     def plain(self) -> bool:
         """Whether nothing in the function touches locks: then nothing is held anywhere."""
-        return not self.changes and not self.escapes
+        return not self.changes and not self.escapes and not self.scopes
 
     def test(self, when: Expr) -> ConditionTest:
         """The condition of an edge, read once."""
@@ -153,6 +178,17 @@ class PreparedCfg:
             found = self._leads[id(block)] = tuple(out)
         return found
 
+    def unreached(self, given: Mapping[str, int]) -> frozenset[int]:
+        """Numbers of the calls that no way comes to when some parameters, which are never set, have these signs."""
+        seen, todo = {0}, [0] if self.blocks else []
+        while todo:
+            for to, key, signs, _ in self.leads(self.blocks[todo.pop()]):
+                if to not in seen and given.get(key, signs) & signs:
+                    seen.add(to)
+                    todo.append(to)
+        dead = (event for n, block in enumerate(self.blocks) if n not in seen for event in block.events)
+        return frozenset(self.number[id(event)] for event in dead if isinstance(event, CallEvent))
+
     def words(self, key: str) -> frozenset[str]:
         """Identifiers that a value's text mentions."""
         found = self._words.get(key)
@@ -160,23 +196,20 @@ class PreparedCfg:
             found = self._words[key] = frozenset(WORD.findall(key))
         return found
 
-    def followed(self, correlate: bool, given: Iterable[str]) -> frozenset[str]:
-        """Keys of the values to follow."""
-        tested: dict[str, int] = {}
-        for block in self.blocks:
-            seen = set()
-            for edge in block.edges:
-                if edge.when is not None:
-                    seen.add(self.test(edge.when).key)
-            for key in seen:
-                tested[key] = tested.get(key, 0) + 1
+    def followed(self, correlate: bool, given: Iterable[str], deciding: bool = False) -> frozenset[str]:
+        """Keys of the values to follow: those that locks depend on, and with `correlate` all that are asked for twice,
+        or, if `deciding`, those of them on whose tests it depends what happens to locks."""
+        tested: dict[str, list[int]] = {}
+        for number, block in enumerate(self.blocks):
+            for key in {self.test(edge.when).key for edge in block.edges if edge.when is not None}:
+                tested.setdefault(key, []).append(number)
             for event in block.events:
                 if isinstance(event, Return) and event.value is not None:
                     for key in _asked(event.value):
-                        tested[key] = tested.get(key, 0) + 1
+                        tested.setdefault(key, []).append(-1)
         if self.body.function.value is not None:
             for key in _asked(self.body.function.value):
-                tested[key] = tested.get(key, 0) + 1
+                tested.setdefault(key, []).append(-1)
         keys = set(given)
         for block in self.blocks:
             for event in block.events:
@@ -191,8 +224,43 @@ class PreparedCfg:
                     ):
                         keys.add(left)
         if correlate:
-            keys |= {key for key, times in tested.items() if times > 1 and not key.startswith("?")}
+            twice = {key: tests for key, tests in tested.items() if len(tests) > 1 and not key.startswith("?")}
+            if deciding:
+                decides = self._decides(keys)
+                twice = {k: tests for k, tests in twice.items() if sum(n < 0 or decides(n) for n in tests) > 1}
+            keys |= twice.keys()
         return frozenset(keys)
+
+    def _decides(self, keys: set[str]) -> Callable[[int], bool]:
+        """Says of the number of a block whether it depends on its test what happens to locks, or to values of `keys`."""
+        known: dict[int, bool] = {}
+        after = Dominance(backwards(self.blocks))
+
+        def touches(number: int) -> bool:
+            for event in self.blocks[number].events:
+                if isinstance(event, CallEvent):
+                    index = self.number[id(event)]
+                    if index in self.changes or index in self.escapes:
+                        return True
+                elif isinstance(event, Assign) and self.store(event).left in keys:
+                    return True
+            return False
+
+        def decides(number: int) -> bool:
+            if number not in known:
+                joined = next(after.above(number + 1), 0) - 1
+                seen = {joined}
+                todo = [edge.to for edge in self.blocks[number].edges]
+                known[number] = False
+                while todo and not known[number]:
+                    at = todo.pop()
+                    if at not in seen:
+                        seen.add(at)
+                        known[number] = touches(at)
+                        todo += [edge.to for edge in self.blocks[at].edges]
+            return known[number]
+
+        return decides
 
     def live(self, keys: frozenset[str]) -> list[frozenset[str]]:
         """Per block: the followed values that can still be tested from its start on."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.dominance import is_gate, spell
-from reviewbot.analysis.code.expr import bare, show, test
+from reviewbot.analysis.code.expr import bare, parts, show, test
 from reviewbot.analysis.code.identity import UNKNOWN, short
 from reviewbot.analysis.events.kinds import Allocation, CallTo, Fact, Flush, Gate, Lock, Queue, Site, Submit, Take, Wait
 from reviewbot.analysis.producers.view import View
@@ -23,14 +23,10 @@ def facts(view: View, found: Iterable[Fact]) -> Iterator[Fact]:
             for gate in fact.gates:
                 under.setdefault(gate, []).append(fact)
     seen: dict[tuple[str, bool], list[tuple[int, list[Site]]]] = {}
-    for block in view.body.function.blocks:
-        for edge in block.edges:
-            if edge.when is None or not is_gate(edge.when):
-                continue
-            gate = spell(edge.when, edge.taken)
-            condition = canonical(view.body, test(edge.when).value)
-            line = edge.line or _line(view, block)
-            seen.setdefault((condition, not gate.startswith("!(")), []).append((line, under.get(gate, [])))
+    for when, is_taken, line in _tests(view, under):
+        gate = spell(when, is_taken)
+        condition = canonical(view.body, test(when).value)
+        seen.setdefault((condition, not gate.startswith("!(")), []).append((line, under.get(gate, [])))
     for (condition, taken), tested in sorted(seen.items()):
         guarded = [fact for _, facts_ in tested for fact in facts_]
         other = seen.get((condition, not taken), [])
@@ -38,6 +34,23 @@ def facts(view: View, found: Iterable[Fact]) -> Iterator[Fact]:
             at = view.place(_nearest([line for line, _ in tested], guarded))
             guards = tuple(sorted({_names(f) for f in guarded}))
             yield Gate(view.name, at, condition=condition, taken=taken, guards=guards)
+
+
+def _tests(view: View, under: Container[str]) -> Iterator[tuple[Expr, bool, int]]:
+    """The gates of a function: (condition, whether it is taken, line); several of which one lets in (`a || b`) are one,
+    where there is something that is `under` it."""
+    joined: dict[int, int] = {}
+    for number in range(len(view.body.function.blocks)):
+        either = view.dominance.either(number)
+        if either is not None and is_gate(either) and spell(either, True) in under:
+            inside = {id(part) for part in parts(either)}
+            lines = {id(e.when): e.line for block in view.body.function.blocks for e in block.edges}
+            joined.update({part: lines[part] for part in inside & lines.keys()})
+            yield either, True, min(lines[part] for part in inside & lines.keys())
+    for block in view.body.function.blocks:
+        for edge in block.edges:
+            if edge.when is not None and is_gate(edge.when) and id(edge.when) not in joined:
+                yield edge.when, edge.taken, edge.line or _line(view, block)
 
 
 def _nearest(lines: list[int], guarded: list[Site]) -> int:

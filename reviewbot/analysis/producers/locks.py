@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.expr import MINUS, PLUS, ZERO
+from reviewbot.analysis.code.expr import MINUS, PLUS, ZERO, show
 from reviewbot.analysis.events.kinds import Exit, Fact, Held, Lock, Unlock
+from reviewbot.analysis.locks import task_flags
 from reviewbot.analysis.locks.flow import VOID
 from reviewbot.analysis.locks.lockset_summary import NAMES
 from reviewbot.analysis.locks.plan import LockToken
+from reviewbot.analysis.locks.task_flags import ScopeChange
 from reviewbot.analysis.producers.view import View
+from reviewbot.csource.ir import Assign
 from reviewbot.kernel import KERNEL, lock_words, schema
 
 Tokens = tuple[LockToken, ...]
@@ -35,6 +38,7 @@ def facts(view: View) -> Iterator[Fact]:
     for made, contract in view.having(schema.Contract):
         for lock, mode, klass in map(lock_words, contract.takes):
             yield Lock(**view.site(made), lock=lock, klass=klass, mode=mode, how="transient")
+    yield from _scopes(view)
     for (takes, drops), results in _exits(view).items():
         for result in results:
             yield Exit(
@@ -44,6 +48,19 @@ def facts(view: View) -> Iterator[Fact]:
                 takes=_held(takes),
                 drops=_held(drops),
             )
+
+
+def _scopes(view: View) -> Iterator[Fact]:
+    """Scopes over allocations that are entered and left by the flags of the task."""
+    calls = ((made.call.callee, made.call.line, task_flags.called(made.call)) for made in view.made)
+    sets = (e for e in view.body.events() if isinstance(e, Assign))
+    changes = ((show(e.left), e.line, task_flags.assigned(view.body, e)) for e in sets)
+    for name, line, change in (*calls, *changes):
+        enters, leaves = change or ScopeChange()
+        for scope in enters:
+            yield Lock(view.name, view.place(line), name, lock=scope, klass="scope")
+        for scope in leaves:
+            yield Unlock(view.name, view.place(line), name, lock=scope, klass="scope")
 
 
 def _exits(view: View) -> dict[tuple[Tokens, Tokens], list[str]]:

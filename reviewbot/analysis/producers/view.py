@@ -33,6 +33,11 @@ class Made(NamedTuple):
     at: At
     guard: str
 
+    @property
+    def cut(self) -> bool:
+        """Whether a search ends at the call: what is known of it stands for what its body does."""
+        return any(self.effects) and self.call.callee in KERNEL.cuts
+
 
 class View:
     """One function of a program, for the producers."""
@@ -41,7 +46,7 @@ class View:
         self.callgraph, self.locksets, self.key = callgraph, locksets, key
         self.body: Body = callgraph.body(key)
         self.record: LockSummary = locksets.record(key, given)
-        self._given = given
+        self.given = given
 
     @property
     def name(self) -> str:
@@ -67,11 +72,14 @@ class View:
     @cached_property
     def missed(self) -> frozenset[int]:
         """Numbers of the calls that cannot be reached when the function is called with these constants."""
-        plan = self.locksets.plan(self.key)
-        if not self._given or plan.plain:
+        if not self.given:
             return frozenset()
-        paths = walk(plan, dict(self._given), correlate=False)
-        return frozenset() if paths.cut else frozenset(n for n in plan.wanted if not paths.at.get(n))
+        plan = self.locksets.plan(self.key)
+        found = plan.unreached(dict(self.given))
+        if plan.plain:
+            return found
+        paths = walk(plan, dict(self.given), correlate=False)
+        return found if paths.cut else found.union(n for n in plan.wanted if not paths.at.get(n))
 
     @cached_property
     def dominance(self) -> Dominance:

@@ -147,7 +147,6 @@ class EffectSummaries:
         """Functions of cycles of calls in which something was still being added in the last round."""
         self._given_to: dict[FunctionKey, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
-        self._asking: dict[FunctionKey, bool] = {}
 
     @classmethod
     def after(
@@ -294,7 +293,7 @@ class EffectSummaries:
     ) -> Iterator[tuple[Effect, Provenance]]:
         """The effects of a function: its own, then those of each call."""
         view = self._events.view(key, given)
-        missed = view.missed if given and self._asks_otherwise(key) else frozenset()
+        missed = view.missed
         facts: Iterable[Fact] = self._events.of(key, given)
         if missed:
             elsewhere = {(m.call.line, m.call.callee) for m in view.made if m.number in missed}
@@ -303,7 +302,7 @@ class EffectSummaries:
         for made in view.made:
             if made.number in missed:
                 continue
-            if made.effects and not any(isinstance(e, Contract) and e.runs for e in made.effects):
+            if made.cut and not any(isinstance(e, Contract) and e.runs for e in made.effects):
                 continue
             targets = view.callgraph.reached(key, made.call)
             if not targets or len(targets) > MAX_POINTER_TARGETS or self._callgraph.has_context(key, made.call):
@@ -320,19 +319,13 @@ class EffectSummaries:
                         )
 
     def given(self, view: View, made: Made, target: FunctionKey) -> Given:
-        """Constants of a call that may decide which locks its target gives up, or what memory it asks for."""
-        if not made.call.callee or not (view.locksets.record(target).moves or self._asks_otherwise(target)):
+        """Constants of a call that may decide which locks its target gives up, or which of its calls it makes."""
+        if not made.call.callee:
             return ()
-        return view.locksets.given(view.body, made.call, target)
-
-    def _asks_otherwise(self, key: FunctionKey) -> bool:
-        """Whether a function has several ways to ask for memory itself."""
-        found = self._asking.get(key)
-        if found is None:
-            known = key in self._callgraph.points_to and not self._locksets.plan(key).plain
-            ways = {e for e in own(self._events.of(key)) if e.kind == "memory"} if known else set()
-            found = self._asking[key] = len(ways) > 1
-        return found
+        decided = view.locksets.decided(view.body, made.call, target, dict(view.given))
+        if not view.locksets.record(target).moves:
+            return decided
+        return tuple(sorted({**dict(view.locksets.given(view.body, made.call, target)), **dict(decided)}.items()))
 
     def call(
         self, view: View, made: Made, target: FunctionKey, but: Collection[Effect] = ()

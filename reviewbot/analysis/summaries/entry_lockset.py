@@ -1,7 +1,8 @@
 """Which locks callers hold when they call a function: one alternative for each way in that holds something else.
 
-Ways in are direct calls, callbacks that a callee was handed as an argument, and operations tables whose callers are
-known to hold a lock (kernel/contexts.toml). A call through any other slot says nothing.
+Ways in are direct calls, callbacks that a callee was handed as an argument, and operations tables: those whose callers are
+known to hold a lock (kernel/contexts.toml), and those that are called at hand. A slot that many functions were put into
+says nothing. With the locks goes what the callers keep away: interrupts, softirqs, the scheduler.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from reviewbot.analysis.callgraph.pointer_flow import is_slot
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.lockset import Locksets
+from reviewbot.analysis.locks.lockset_summary import Under
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, lock_words
-from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS
+from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS, MAX_POINTER_TARGETS
 
 
 class EntryLockset(NamedTuple):
@@ -26,6 +28,8 @@ class EntryLockset(NamedTuple):
 
     held: tuple[Held, ...]
     chain: tuple[FunctionKey, ...]
+    off: tuple[str, ...] = ()
+    """What is kept away on all ways with these locks: see `plan.MASK`."""
 
     def locks(self) -> frozenset[str]:
         """Identities of the locks held."""
@@ -38,7 +42,7 @@ class EntryLocksets:
     def __init__(self, callgraph: CallGraph, locksets: Locksets) -> None:
         self._callgraph, self._locksets = callgraph, locksets
         self._found: dict[FunctionKey, tuple[EntryLockset, ...]] = {}
-        self._sites: dict[FunctionKey, list[tuple[FunctionKey, tuple[Held, ...], frozenset[str]]]] = {}
+        self._sites: dict[FunctionKey, list[tuple[FunctionKey, Under]]] = {}
 
     def of(self, key: FunctionKey) -> tuple[EntryLockset, ...]:
         """The entry locksets of a function, the shortest chain first; none for an unknown key.
@@ -70,49 +74,73 @@ class EntryLocksets:
             self._found[member] = self._found[member] or (EntryLockset((), (member,)),)
 
     def _open(self, key: FunctionKey) -> list[FunctionKey]:
-        """Callers that have to be looked at first."""
-        return sorted(c for c in self._callgraph.callers.get(key, ()) if c not in self._found)
+        """Callers that have to be looked at first, and who may hand the function down to them."""
+        callgraph = self._callgraph
+        callers = callgraph.callers.get(key, set())
+        handing = (callgraph.callers.get(c, set()) for c in callers if not callgraph.names_it(c, key))
+        return sorted(c for c in callers.union(*handing) if c not in self._found)
 
     def _choose(self, key: FunctionKey) -> tuple[EntryLockset, ...]:
-        ways: dict[tuple[Held, ...], tuple[FunctionKey, ...]] = {}
-        for held, above in self._ways(key):
-            before = ways.get(held)
-            if before is None or (len(above), above) < (len(before), before):
-                ways[held] = above
-        chosen = sorted(ways.items(), key=lambda way: (len(way[1]), way[1])) if len(ways) > 1 else ways.items()
-        return tuple(EntryLockset(held, (*above, key)) for held, above in islice(chosen, MAX_ENTRY_LOCKSETS))
+        ways: dict[tuple[Held, ...], tuple[tuple[FunctionKey, ...], tuple[str, ...]]] = {}
+        for held, above, off in self._ways(key):
+            before, kept = ways.get(held, ((), off))
+            if held not in ways or (len(above), above) < (len(before), before):
+                before = above
+            ways[held] = before, kept if kept == off else tuple(name for name in kept if name in off)
+        chosen = sorted(ways.items(), key=lambda way: (len(way[1][0]), way[1])) if len(ways) > 1 else ways.items()
+        return tuple(
+            EntryLockset(held, (*above, key), off) for held, (above, off) in islice(chosen, MAX_ENTRY_LOCKSETS)
+        )
 
-    def _ways(self, key: FunctionKey) -> Iterator[tuple[tuple[Held, ...], tuple[FunctionKey, ...]]]:
-        """What is held on each way in, and the functions above."""
+    def _ways(self, key: FunctionKey) -> Iterator[tuple[tuple[Held, ...], tuple[FunctionKey, ...], tuple[str, ...]]]:
+        """What is held on each way in, the functions above, and what is kept away."""
         callgraph = self._callgraph
         function = callgraph.names.functions[key]
         outside = True
         for root in sorted(callgraph.roots.get(key, ())):
             slot = KERNEL.slots.get(root.slot)
             holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
-            yield holds, ()
+            yield holds, (), ()
             outside = False
-        for caller, held, dropped in self.calls_of(key):
+        for caller, site in self._called_from(key):
             outside = False
-            own = tuple(sorted(h for h in held if known(h.lock))) if held else ()
-            calls = callgraph.names_it(caller, key) or any(map(is_slot, callgraph.wiring(caller).nodes))
-            for entry in self._found[caller]:
-                above = entry.chain
-                if key in above or len(above) > MAX_ENTRY_CHAIN or not (calls or self._hand(above, key)):
-                    continue
-                if not entry.held:
-                    yield own, above
-                    continue
-                gone = dropped.union(h.lock for h in held) if held else dropped
-                more = [h for h in entry.held if h.lock not in gone and known(h.lock)]
-                yield tuple(sorted((*own, *more))) if more else own, above
+            for entry in self._above(caller, key):
+                if key not in entry.chain and len(entry.chain) <= MAX_ENTRY_CHAIN:
+                    held, off = self._on(entry, site)
+                    yield held, entry.chain, off
         if outside or (not function.static and not callgraph.callers.get(key)):
-            yield (), ()
+            yield (), (), ()
 
-    def _hand(self, chain: tuple[FunctionKey, ...], key: FunctionKey) -> bool:
-        """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
+    def _above(self, caller: FunctionKey, key: FunctionKey) -> Iterator[EntryLockset]:
+        """The ways into a caller on which it calls a function: those of whoever hands the function down to it, where it
+        calls an argument."""
         callgraph = self._callgraph
-        return len(chain) < 2 or any(put == key for above in chain for _, put in callgraph.wiring(above).puts)
+        if callgraph.names_it(caller, key) or any(map(is_slot, callgraph.wiring(caller).nodes)):
+            yield from self._found[caller]
+            return
+        handing = [(one, site) for one, site in self._called_from(caller) if self._hands((one,), key)]
+        for one, site in handing:
+            for entry in self._found.get(one, ()):
+                if caller not in entry.chain:
+                    held, off = self._on(entry, site)
+                    yield EntryLockset(held, (*entry.chain, caller), off)
+        if not handing:
+            yield from (e for e in self._found[caller] if len(e.chain) < 2 or self._hands(e.chain, key))
+
+    def _hands(self, chain: tuple[FunctionKey, ...], key: FunctionKey) -> bool:
+        """Whether somebody on a chain of calls hands a function down to its end, which calls what it is handed."""
+        return any(put == key for above in chain for _, put in self._callgraph.wiring(above).puts)
+
+    @staticmethod
+    def _on(entry: EntryLockset, site: Under) -> tuple[tuple[Held, ...], tuple[str, ...]]:
+        """What is held, and kept away, at a call of a function that was entered so."""
+        own = tuple(sorted(h for h in site.held if known(h.lock))) if site.held else ()
+        off = tuple(sorted({*site.off, *(name for name in entry.off if name not in site.on)}))
+        if not entry.held:
+            return own, off
+        gone = {*site.dropped, *(h.lock for h in site.held)}
+        more = [h for h in entry.held if h.lock not in gone and known(h.lock)]
+        return tuple(sorted((*own, *more))) if more else own, off
 
     def surely(self, key: FunctionKey) -> frozenset[str]:
         """Identities of the locks that are held in every entry lockset."""
@@ -121,21 +149,29 @@ class EntryLocksets:
 
     def calls_of(self, key: FunctionKey) -> list[tuple[FunctionKey, tuple[Held, ...], frozenset[str]]]:
         """Calls that name a function: caller, what it holds, what it has dropped of its own caller's locks."""
+        return [(caller, site.held, frozenset(site.dropped)) for caller, site in self._called_from(key)]
+
+    def _called_from(self, key: FunctionKey) -> list[tuple[FunctionKey, Under]]:
         found = self._sites.get(key)
         if found is None:
             found = self._sites[key] = list(self._calls_of(key))
         return found
 
-    def _calls_of(self, key: FunctionKey) -> Iterator[tuple[FunctionKey, tuple[Held, ...], frozenset[str]]]:
+    def _calls_of(self, key: FunctionKey) -> Iterator[tuple[FunctionKey, Under]]:
         callgraph = self._callgraph
         for caller in sorted(callgraph.callers.get(key, ())):
             record, points_to = self._locksets.record(caller), callgraph.wiring(caller)
-            arguments = [node for node in points_to.nodes if not is_slot(node)] if points_to.nodes else []
-            handed = [node for node in arguments if key in callgraph.targets.get(node, ())] if arguments else []
+            through = [node for node in points_to.nodes if key in callgraph.targets.get(node, ())]
+            through = [node for node in through if not is_slot(node) or self._tells(node)]
             if not record.at:
-                for _ in range(points_to.direct.count(key) + len(handed)):
-                    yield caller, (), frozenset()
+                for name in (*[key] * points_to.direct.count(key), *through):
+                    yield caller, Under(name, (), ())
                 continue
-            for name, held, dropped in record.under:
-                if name == key or name in handed:
-                    yield caller, held, frozenset(dropped)
+            for site in record.under:
+                if site.callee == key or site.callee in through:
+                    yield caller, site
+
+    def _tells(self, slot: str) -> bool:
+        """Whether a call through a slot says what its functions are entered with: few are in it, and it has no context
+        of its own."""
+        return slot not in KERNEL.slots and len(self._callgraph.targets[slot]) <= MAX_POINTER_TARGETS
