@@ -151,7 +151,12 @@ class Kernel:
     def cuts(self) -> frozenset[str]:
         """Calls at which a search ends: what is said of them stands for all that their bodies do (taking a lock, asking
         for memory, handing on I/O, sleeping, waking). The body of any other name adds to what is said of it."""
-        return frozenset(name for name, effects in self.effects.items() if any(map(_cuts, effects)))
+        more = {name for c in self.api.class_ for name in c.names if c.body}
+        return frozenset(
+            name
+            for name, effects in self.effects.items()
+            if any(_cuts(e) and not (isinstance(e, LockCall) and e.group.klass in more) for e in effects)
+        )
 
     @cached_property
     def classes(self) -> Mapping[str, LockClass]:

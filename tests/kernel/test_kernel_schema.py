@@ -92,8 +92,8 @@ def test_the_newer_spelling_of_a_request_is_the_older_one() -> None:
     assert (asks.gfp, asks.default) == (3, "GFP_KERNEL")
 
 
-APART = ("kernel", "models", "sim", "report", "csource")
-"""Rooms that speak of the kernel by its own names: the data, the scenes, what is told; macros have syntax.toml."""
+APART = ("kernel", "models", "sim", "report", "csource", "reproduce")
+"""Rooms that speak of the kernel by its own names: the data, the scenes, what is told, real stacks; macros have syntax.toml."""
 
 
 def test_kernel_names_stay_in_the_data() -> None:

@@ -113,13 +113,13 @@ class FunctionReader(Component):
             call, body, program = event.call, self.body, self.program
             acts, visit = self._acts(event), visited(program.names, body, call)
             text, place = self.plan.text(call), Place(body.file, call.line, body.name)
-            if acts is not None and not runs(call.callee):
+            if acts is not None and call.callee in KERNEL.cuts and not runs(call.callee):
                 found = Seen(text, place, acts, visit)
             else:
                 found = Seen(
                     text,
                     place,
-                    None,
+                    None if runs(call.callee) else acts,
                     visit,
                     tuple(body.identity(arg) for arg in call.args),
                     tuple(body.type(arg).name for arg in call.args),

@@ -280,7 +280,7 @@ class Extractor:
             unknown = (objects.UNKNOWN,) * n  # what it is given is the iterator's
             target = Target(seen.visit, frozenset(), (), made_ready(self.program, seen.visit).live[0])
             return FrameSite(seen.text, seen.place, None, unknown, ("",) * n, unknown, (target,), True)
-        if seen.acts is not None:
+        if seen.acts is not None and (not seen.reached or self._concerned(frame, seen.acts)):
             return FrameSite(seen.text, seen.place, seen.acts)
         self._used.append(set())
         targets = tuple(reader.target(event.call, t) for t in seen.reached if self._follows(frame, seen, t))
@@ -296,6 +296,10 @@ class Extractor:
             frozenset(self._used.pop()),
             tuple(map(frozenset.__or__, map(objects.positions, seen.ids), map(objects.positions, seen.bases))),
         )
+
+    def _concerned(self, frame: Frame, acts: tuple[CallAct, ...]) -> bool:
+        """Whether a call of the kernel does something to what is followed by itself, whatever else its body does."""
+        return any(self._bind(act.object, frame) in (*self.locks, *self.waits) for act in acts)
 
     def _follows(self, frame: Frame, seen: Seen, target: FunctionKey) -> bool:
         if (frame.key, target) in self.steps:
