@@ -280,7 +280,7 @@ class Extractor:
             unknown = (objects.UNKNOWN,) * n  # what it is given is the iterator's
             target = Target(seen.visit, frozenset(), (), made_ready(self.program, seen.visit).live[0])
             return FrameSite(seen.text, seen.place, None, unknown, ("",) * n, unknown, (target,), True)
-        if seen.acts is not None and (not seen.reached or self._concerned(frame, seen.acts)):
+        if seen.acts is not None and (not (seen.acts and seen.reached) or self._concerned(frame, seen.acts)):
             return FrameSite(seen.text, seen.place, seen.acts)
         self._used.append(set())
         targets = tuple(reader.target(event.call, t) for t in seen.reached if self._follows(frame, seen, t))
