@@ -96,9 +96,8 @@ def test_a_rule_without_memory_is_no_fault_of_the_rule(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(rules, "find", Found)
     side = SimpleNamespace(unit=lambda path: None)
-    monkeypatch.setattr(
-        "reviewbot.rule.Diff.of", lambda *_: SimpleNamespace(before=side, after=side, build=lambda: None, cuts=())
-    )
+    diff = SimpleNamespace(before=side, after=side, build=lambda: None, cuts=(), added=(), removed=())
+    monkeypatch.setattr("reviewbot.rule.Diff.of", lambda *_: diff)
     with pytest.raises(MemoryError):
         review.examine(Change(base="", how="", files=(), patches=(), flags=()), None, None)  # type: ignore[arg-type]
 
