@@ -24,6 +24,7 @@ from reviewbot.detect.guarded import (
     UNLOCK,
     WAIT,
     WAKE,
+    WRITE,
     GuardedEvent,
     GuardedEvents,
 )
@@ -119,6 +120,8 @@ def _made_up(
         return True
     if event.op == UNLOCK:
         return _locked_anew(event, key, changes)
+    if event.op in (WAKE, QUEUE) and any(c.kind == GONE and c.event.op == WRITE and c.anchor == key for c in changes):
+        return True  # what it told of is gone, too
     if event.op != CALL:
         kind = _EFFECTS.get(event.op, "")
         return any(c.event.op in _KIN.get(event.op, ()) or kind in c.event.below for c in new if c.anchor == key)

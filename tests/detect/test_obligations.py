@@ -86,3 +86,8 @@ def test_io_that_is_handed_on_is_ended_by_others() -> None:
     before = "void run(struct dev *d, struct bio *b) { if (d->busy) bio_endio(b); else submit_bio(b); }"
     after = "void run(struct dev *d, struct bio *b) { if (d->busy && d->wq) bio_endio(b); else submit_bio(b); }"
     assert found(before, after) == []
+
+
+def test_a_wake_up_goes_with_what_it_told_of() -> None:
+    before = "void run(struct dev *d) { d->busy = 0; wake_up(&d->wait); }"
+    assert found(before, "void run(struct dev *d) { }") == []
