@@ -43,7 +43,7 @@ class LeftUndone(Rule[Obligation]):
                 after=[found.at],
                 before=[found.at],
                 object=found.object or found.what,
-                facts=found.parts,
+                facts=[found.rests],
                 related=[found.sleeper] if found.sleeper else [],
             )
 
@@ -56,7 +56,7 @@ def message(found: Obligation) -> str:
     function, call = f"{found.function}()", called(found.what)
     said = {
         "late": f"{function} calls {call} only after {called(found.past)} now",
-        "guarded": f"{function} calls {call} under one more condition",
+        "guarded": f"{function} calls {call} only under more conditions than before",
         "gone": f"{function} does not call {call} any more",
     }[found.how]
     return said + (

@@ -43,8 +43,7 @@ _WAITS = frozenset({"wait", "flush"})
 class Obligation(Value, frozen=True):
     """Something that a function did for others and may leave undone since a change.
 
-    how: gone, guarded (done under more conditions), late (only after a wait). score: 0 to 1, from what is known of those
-    who wait; parts: what it is made of.
+    how: gone, guarded (done under more conditions), late (only after a wait).
     """
 
     key: FunctionKey
@@ -61,8 +60,9 @@ class Obligation(Value, frozen=True):
     past: str = ""
     """The wait that it comes after now."""
     sleeper: Place | None = None
-    score: float = 0.0
-    parts: tuple[str, ...] = ()
+    """Somebody who waits for it without a time limit, where one is known."""
+    rests: str = ""
+    """The change of the code that it rests on, as a phrase with its place."""
 
     @property
     def function(self) -> str:
@@ -190,10 +190,6 @@ def _obligation(change: Changed, event: GuardedEvent, how: str, sleepers: _Sleep
         f.work if isinstance(f, Queue) else f.object for f in event.facts if isinstance(f, Wake | Queue | Finish)
     ]
     object_ = objects[0] if objects else ""
-    sleeper = sleepers.of(object_) if object_ else None
-    parts = {"what is owed is known by name": 0.3 if event.op != CALL else 0.2, f"it is {how}": 0.2}
-    if sleeper is not None or event.op in (END, BARRIER, UNLOCK):
-        parts["somebody is known to wait for it"] = 0.3
     return Obligation(
         key=change.anchor,
         how=how,
@@ -203,7 +199,6 @@ def _obligation(change: Changed, event: GuardedEvent, how: str, sleepers: _Sleep
         object=object_,
         gained=change.written(change.gained),
         past=change.past.text or change.past.words if change.past is not None else "",
-        sleeper=sleeper,
-        score=round(sum(parts.values()), 2),
-        parts=tuple(parts),
+        sleeper=sleepers.of(object_) if object_ else None,
+        rests=f"{event.at}: {event.at.function}: {change.kind} {change.says()}",
     )

@@ -38,7 +38,6 @@ def test_a_wake_up_that_is_gone_and_who_waits_for_it() -> None:
     assert (one.how, one.op, one.object) == ("gone", "wake", "dev.wait")
     assert one.sleeper is not None
     assert one.sleeper.function == "sleeper"
-    assert one.score == 0.8
 
 
 def test_a_wake_up_under_a_condition() -> None:
