@@ -1,8 +1,8 @@
 """What is known of the kernel, as data: `KERNEL` answers what a call does and what context a slot gives.
 
-The knowledge is in api.toml, contexts.toml, subsystems.toml and words.toml beside this file (their head comments say
-how to add to them); the shape of each is in a `*schema.py`. Nothing here depends on a kernel version: unknown names do
-no harm.
+The knowledge is in api.toml, contexts.toml, subsystems.toml, words.toml and derived.toml beside this file (their head
+comments say how to add to them); the shape of each is in a `*schema.py`. Nothing here depends on a kernel version:
+unknown names do no harm.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TypeVar, get_args
 import msgspec
 
 from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind
+from reviewbot.kernel.derived_schema import Derived
 from reviewbot.kernel.folder_schema import Subsystems
 from reviewbot.kernel.schema import (
     AllocateGroup,
@@ -103,7 +104,12 @@ class Kernel:
     """
 
     def __init__(
-        self, api: bytes, contexts: bytes, subsystems: bytes = b"family = []", words: bytes = b"word = []"
+        self,
+        api: bytes,
+        contexts: bytes,
+        subsystems: bytes = b"family = []",
+        words: bytes = b"word = []",
+        derived: bytes = b"",
     ) -> None:
         self.api = _decode("api.toml", api, Api)
         self.tables = _decode("contexts.toml", contexts, ContextTable)
@@ -112,7 +118,10 @@ class Kernel:
         self.indexed = tuple(dict.fromkeys(folder for group in known.indexed for folder in group.folders))
         self.lists = _decode("words.toml", words, WordList)
         self.words: Mapping[Role, tuple[str, ...]] = {word.role: word.names for word in self.lists.word}
-        self.digest = hashlib.sha1(api + contexts + subsystems + words).hexdigest()
+        self.sleepers = frozenset(_decode("derived.toml", derived, Derived).sleepers.split())
+        """Functions outside of the files at hand that sleep whatever their caller asks for. Nothing else is known of
+        them."""
+        self.digest = hashlib.sha1(api + contexts + subsystems + words + derived).hexdigest()
         _check(self.api, self.tables)
         if words and len(self.words) < len(self.lists.word):
             raise ValueError("kernel/words.toml: a role stands there twice")
@@ -441,7 +450,7 @@ def _check_slots(tables: ContextTable) -> None:
 def load() -> Kernel:
     """Read the files that lie beside this module."""
     here = resources.files(__package__)
-    files = ("api.toml", "contexts.toml", "subsystems.toml", "words.toml")
+    files = ("api.toml", "contexts.toml", "subsystems.toml", "words.toml", "derived.toml")
     kernel = Kernel(*((here / name).read_bytes() for name in files))
     if missing := set(get_args(Role)) - set(kernel.words):
         raise ValueError(f"kernel/words.toml: no [[word]] has the role {min(missing)!r}")

@@ -17,9 +17,11 @@ from reviewbot.limits import MAX_INDEXED_FILE_BYTES, MAX_INDEXED_HEAD_BYTES
 VERSION = 1
 """Bumped whenever the reading changes: what is kept of other versions is not used."""
 
-_NOISE = re.compile(rb'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.DOTALL)
-_BODY = re.compile(rb"^\{.*?^\}", re.DOTALL | re.MULTILINE)
-_DIRECTIVE = re.compile(rb"^[ \t]*#(?:[^\n\\]|\\.)*", re.DOTALL | re.MULTILINE)
+NOISE = re.compile(rb'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.DOTALL)
+"""Comments, strings and characters."""
+BODY = re.compile(rb"^\{.*?^\}", re.DOTALL | re.MULTILINE)
+"""A function's body, by the kernel's layout."""
+DIRECTIVE = re.compile(rb"^[ \t]*#(?:[^\n\\]|\\.)*", re.DOTALL | re.MULTILINE)
 _CALL = re.compile(rb"\b([A-Za-z_]\w*)[ \t]*\(")
 _ARGUMENT = re.compile(rb"[(,]\s*&?([A-Za-z_]\w*)\s*(?=[,)])")
 _FILLED = re.compile(rb"\.(\w+)\s*=\s*&?([A-Za-z_]\w*)\s*(?=[,}])")
@@ -59,18 +61,18 @@ def read(text: bytes) -> FileWords:
     """The words of a file; nothing for one that is no text or too long."""
     if len(text) > MAX_INDEXED_FILE_BYTES or b"\0" in text:
         return FileWords()
-    text = _DIRECTIVE.sub(_blank, _NOISE.sub(_blank, text))
+    text = DIRECTIVE.sub(blank, NOISE.sub(blank, text))
     functions: list[Defined] = []
     outside: list[bytes] = []
     end, line = 0, 1
-    for body in _BODY.finditer(text):
+    for body in BODY.finditer(text):
         start = body.start()
         before = text[end:start]
         outside.append(before)
         line += before.count(b"\n")
         inside = body[0]
         head = re.split(rb"[;}]", before[-MAX_INDEXED_HEAD_BYTES:])[-1]
-        name = _name(head)
+        name = function_name(head)
         last = line + inside.count(b"\n")
         if name is not None:
             words = head.split(b"(", 1)[0].split()
@@ -87,11 +89,12 @@ def read(text: bytes) -> FileWords:
     )
 
 
-def _blank(match: re.Match[bytes]) -> bytes:
+def blank(match: re.Match[bytes]) -> bytes:
+    """The line ends of what is taken out."""
     return b"\n" * match[0].count(b"\n") or b" "
 
 
-def _name(head: bytes) -> str | None:
+def function_name(head: bytes) -> str | None:
     """Name of the function that a brace belongs to; None where the brace is none of a function's."""
     annotations = syntax().annotation_calls
     for match in _CALL.finditer(head):

@@ -200,7 +200,8 @@ class Locksets:
 
     def _interesting(self, body: Body, call: Call) -> bool:
         if call.callee and call.callee not in body.locals:
-            return call.callee in KERNEL.effects or self.callgraph.names.function(call.callee, body.file) is not None
+            known = call.callee in KERNEL.effects or call.callee in KERNEL.sleepers
+            return known or self.callgraph.names.function(call.callee, body.file) is not None
         return True
 
     def _record(self, key: FunctionKey, given: Given) -> LockSummary:

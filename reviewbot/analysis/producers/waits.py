@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from reviewbot.analysis.events.kinds import Fact, Flush, Wait
 from reviewbot.analysis.producers.predicates import loop_reads, reads
-from reviewbot.analysis.producers.view import View
-from reviewbot.kernel import schema
+from reviewbot.analysis.producers.view import Made, View
+from reviewbot.kernel import KERNEL, schema
 
 
 def facts(view: View) -> Iterator[Fact]:
@@ -38,9 +38,18 @@ def facts(view: View) -> Iterator[Fact]:
             yield Wait(**view.site(made), klass="io", object="", io=True)
         elif contract.sleeps and not any(other.call.callee in contract.got for other in view.made):
             yield Wait(**view.site(made), klass="reschedule")
+    for made in view.made:
+        if made.call.callee in KERNEL.sleepers and not made.effects and _elsewhere(view, made):
+            yield Wait(**view.site(made), klass="reschedule")
     for made, flush in view.having(schema.FlushGroup):
         identity = view.object(made.call, flush.argument, flush.object)
         yield Flush(**view.site(made), of=flush.of, object=identity, cancel=flush.cancel)
+
+
+def _elsewhere(view: View, made: Made) -> bool:
+    """Whether a call goes to a function whose body is not at hand."""
+    name = made.call.callee
+    return name not in view.body.locals and view.callgraph.names.function(name, view.body.file) is None
 
 
 def _announced(view: View, index: int) -> str:
