@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from small import program
 
+from reviewbot.analysis.events.kinds import Wait
+
 FILE = "drivers/md/small.c"
 
 
@@ -27,3 +29,20 @@ void flush_work(struct dev *d) { mutex_lock(&d->lock); mutex_unlock(&d->lock); }
 void f(struct dev *d) { flush_work(d); }
 """)
     assert {e.kind for e in found.does(f"{FILE}:f")} == {"flush"}
+
+
+def test_a_function_elsewhere_that_sleeps_is_known_by_name() -> None:
+    found = program("""
+void f(struct dev *d) { spin_lock(&d->fast); usb_kill_urb(0); spin_unlock(&d->fast); }
+""")
+    assert {(e.kind, e.detail) for e in found.does(f"{FILE}:f")} >= {("wait", "reschedule")}
+    (wait,) = (fact for fact in found.own_facts(f"{FILE}:f") if isinstance(fact, Wait))
+    assert [held.lock for held in wait.held] == ["dev.fast"]
+
+
+def test_the_body_at_hand_says_whether_it_sleeps() -> None:
+    found = program("""
+static void usb_kill_urb(struct dev *d) { d->count = 0; }
+void f(struct dev *d) { spin_lock(&d->fast); usb_kill_urb(d); spin_unlock(&d->fast); }
+""")
+    assert not any(isinstance(fact, Wait) for fact in found.own_facts(f"{FILE}:f"))

@@ -32,8 +32,8 @@ _STATEMENT = re.compile(r"[^;{}]*[;{}]")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 _LEAVES = re.compile(r"\b(return|goto|break|continue)\b")
 _MISSING = re.compile(
-    r"if\s*\((?P<asked>[^;{}]*)\)\s*return\b\s*(?P<given>[^;{}]*);|if\s*\((?P<asked_block>[^;{}]*)\)\s*\{\s*return\b\s*"
-    r"(?P<given_block>[^;{}]*);\s*\}"
+    r"if\s*\((?P<asked>[^;{}]*)\)\s*return\b\s*(?P<given>[^;{}]*);|if\s*\((?P<asked_block>[^;{}]*)\)\s*\{\s*"
+    r"(?:return\b\s*(?P<given_block>[^;{}]*);|\w+\s*=\s*(?P<set>-E\w+)\s*;\s*goto\s+\w+\s*;)\s*\}"
 )
 _ABSENT = re.compile(
     r"\s*(?:(?:un)?likely\s*\()?\s*(?:!\s*\w+|IS_ERR(?:_OR_NULL)?\s*\(\s*\w+\s*\)|\w+\s*==\s*NULL)\s*\)?\s*"
@@ -44,7 +44,7 @@ _RESULT = re.compile(
 )
 _CONTEXT = re.compile(r"atomic|interrupt|irqs_|preempt|nowait|NOWAIT|\bblock|\btry|TRY")
 _DECLARED = re.compile(rb"\b([a-z_]\w*)\s*\(")
-_KEYWORDS = ("if", "for", "while", "switch", "do", "else", "case", "default", "return", "goto", "list_for_each_entry")
+_KEYWORDS = ("if", "for", "while", "switch", "do", "else", "case", "default", "goto", "list_for_each_entry")
 
 
 class Begins(NamedTuple):
@@ -61,8 +61,9 @@ def statements(body: str) -> Iterator[str]:
     while rest:
         rest = rest.lstrip()
         exits = _MISSING.match(rest)
-        if exits is not None and failed(exits["asked"] or exits["asked_block"], exits["given"] or exits["given_block"]):
-            yield _condition(exits["asked"] or exits["asked_block"])
+        asked = (exits["asked"] or exits["asked_block"]) if exits is not None else ""
+        if exits is not None and failed(asked, exits["given"] or exits["given_block"] or exits["set"]):
+            yield _condition(asked)
             rest = rest[exits.end() :]
             continue
         found = _STATEMENT.match(rest)
@@ -74,7 +75,11 @@ def statements(body: str) -> Iterator[str]:
             if word[0] == "if":
                 yield _condition(text)
             return
-        if re.match(r"\w+\s*:[^:]", text) or text.endswith(("{", "}")) or _LEAVES.search(text):
+        if re.match(r"\w+\s*:[^:]", text) or text.endswith(("{", "}")):
+            return
+        if word is not None and word[0] == "return":
+            yield re.split(r"&&|\|\||\?", text)[0]
+        if _LEAVES.search(text):
             return
         yield re.split(r"&&|\|\||\?", text)[0]
         rest = rest[found.end() :]
@@ -165,7 +170,9 @@ class TreeOfFunctions:
             for name, found in self.outward.items():
                 if name in sure:
                     continue
-                acting = [(path, f) for path, f in found if not f.empty]
+                # a static function beside one that is not is what there is with an option off
+                outside = any(not f.static for _, f in found)
+                acting = [(path, f) for path, f in found if not f.empty and not (f.static and outside)]
                 whys = [self._why(path, f, sure, inside) for path, f in acting]
                 if whys and all(whys):
                     sure[name] = whys[0]

@@ -82,8 +82,9 @@ def types() -> set[str]:
 
 
 def plain() -> set[str]:
-    """Flags and variables: words that stand somewhere."""
-    return {name for word in KERNEL.lists.word if word.kind in ("flag", "variable") for name in word.names}
+    """Flags, variables and functions without arguments to count: words that stand somewhere."""
+    found = {name for word in KERNEL.lists.word if word.kind in ("flag", "variable") for name in word.names}
+    return found | KERNEL.sleepers
 
 
 def missing(trees: list[Path]) -> list[str]:
