@@ -46,3 +46,10 @@ static void usb_kill_urb(struct dev *d) { d->count = 0; }
 void f(struct dev *d) { spin_lock(&d->fast); usb_kill_urb(d); spin_unlock(&d->fast); }
 """)
     assert not any(isinstance(fact, Wait) for fact in found.own_facts(f"{FILE}:f"))
+
+
+def test_what_a_header_has_with_an_option_off_is_not_the_body() -> None:
+    header = "static inline void usb_kill_urb(void *urb) { }"
+    text = "#include <linux/usb.h>\nvoid f(void) { usb_kill_urb(0); }"
+    found = program(text, **{"include/linux/usb.h": header})
+    assert [fact.klass for fact in found.own_facts(f"{FILE}:f") if isinstance(fact, Wait)] == ["reschedule"]

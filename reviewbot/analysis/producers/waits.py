@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from reviewbot.analysis.events.kinds import Fact, Flush, Wait
 from reviewbot.analysis.producers.predicates import loop_reads, reads
 from reviewbot.analysis.producers.view import Made, View
+from reviewbot.function_key import file_of
 from reviewbot.kernel import KERNEL, schema
 
 
@@ -47,9 +48,10 @@ def facts(view: View) -> Iterator[Fact]:
 
 
 def _elsewhere(view: View, made: Made) -> bool:
-    """Whether a call goes to a function whose body is not at hand."""
+    """Whether a call goes to a function whose body is not at hand; a header has what there is with an option off."""
     name = made.call.callee
-    return name not in view.body.locals and view.callgraph.names.function(name, view.body.file) is None
+    found = view.callgraph.names.function(name, view.body.file)
+    return name not in view.body.locals and (found is None or file_of(found).endswith(".h"))
 
 
 def _announced(view: View, index: int) -> str:
