@@ -10,7 +10,17 @@ from pathlib import Path
 
 HEADERS = ("include",)
 """Where nearly everything is declared."""
-SOURCES = ("block", "drivers/base", "drivers/md", "drivers/nvme", "fs", "kernel", "mm")
+SOURCES = (
+    "block",
+    "drivers/base",
+    "drivers/md",
+    "drivers/mmc/core",
+    "drivers/nvme",
+    "fs",
+    "kernel",
+    "mm",
+    "net/devlink",
+)
 """Where the rest is: what a folder keeps to itself, and what is only defined there."""
 ANY = 99
 """As many arguments as somebody likes: `...`, or a macro that stands for another name."""
