@@ -53,3 +53,14 @@ def test_what_a_header_has_with_an_option_off_is_not_the_body() -> None:
     text = "#include <linux/usb.h>\nvoid f(void) { usb_kill_urb(0); }"
     found = program(text, **{"include/linux/usb.h": header})
     assert [fact.klass for fact in found.own_facts(f"{FILE}:f") if isinstance(fact, Wait)] == ["reschedule"]
+
+
+def test_a_mask_that_is_handed_on_lets_the_callee_sleep() -> None:
+    found = program("""
+void f(struct dev *d) { quill_send(d, GFP_KERNEL | __GFP_NOWARN); }
+void g(struct dev *d) { quill_send(d, GFP_ATOMIC); }
+static void quill_mask(struct dev *d, int mask) { d->flag = mask; }
+void h(struct dev *d) { quill_mask(d, GFP_KERNEL); }
+""")
+    waits = {n: [w.klass for w in found.own_facts(f"{FILE}:{n}") if isinstance(w, Wait)] for n in "fgh"}
+    assert waits == {"f": ["reschedule"], "g": [], "h": []}

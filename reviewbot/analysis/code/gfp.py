@@ -53,6 +53,21 @@ def masks(body: Body, expr: Expr) -> tuple[str, ...]:
     return tuple(sorted(found)) if len(found) <= MAX_MASK_ALTERNATIVES else (UNKNOWN,)
 
 
+def lets_wait(call: Call) -> bool:
+    """Whether a call is handed a mask, by name, with which whoever allocates may wait."""
+    return any(_waiting(bare(arg)) for arg in call.args)
+
+
+def _waiting(expr: Expr) -> bool:
+    match expr:
+        case Name(name):
+            return name in _FULL or name in _NOFS or name in _NOIO
+        case OpExpr("|", (left, right)):
+            return _waiting(bare(left)) or _waiting(bare(right))
+        case _:
+            return False
+
+
 def _unknown() -> list[SymbolicMask]:
     return [SymbolicMask(frozenset(), frozenset(), UNKNOWN)]
 

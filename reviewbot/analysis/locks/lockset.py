@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import visited
+from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
@@ -200,7 +201,7 @@ class Locksets:
 
     def _interesting(self, body: Body, call: Call) -> bool:
         if call.callee and call.callee not in body.locals:
-            known = call.callee in KERNEL.effects or call.callee in KERNEL.sleepers
+            known = call.callee in KERNEL.effects or call.callee in KERNEL.sleepers or gfp.lets_wait(call)
             return known or self.callgraph.names.function(call.callee, body.file) is not None
         return True
 

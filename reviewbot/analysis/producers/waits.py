@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reviewbot.analysis.code import gfp
 from reviewbot.analysis.events.kinds import Fact, Flush, Wait
 from reviewbot.analysis.producers.predicates import loop_reads, reads
-from reviewbot.analysis.producers.view import Made, View
+from reviewbot.analysis.producers.view import View
+from reviewbot.csource.ir import Call
 from reviewbot.function_key import file_of
 from reviewbot.kernel import KERNEL, schema
 
@@ -40,18 +42,24 @@ def facts(view: View) -> Iterator[Fact]:
         elif contract.sleeps and not any(other.call.callee in contract.got for other in view.made):
             yield Wait(**view.site(made), klass="reschedule")
     for made in view.made:
-        if made.call.callee in KERNEL.sleepers and not made.effects and _elsewhere(view, made):
+        if not made.effects and _sleeps_elsewhere(view, made.call):
             yield Wait(**view.site(made), klass="reschedule")
     for made, flush in view.having(schema.FlushGroup):
         identity = view.object(made.call, flush.argument, flush.object)
         yield Flush(**view.site(made), of=flush.of, object=identity, cancel=flush.cancel)
 
 
-def _elsewhere(view: View, made: Made) -> bool:
-    """Whether a call goes to a function whose body is not at hand; a header has what there is with an option off."""
-    name = made.call.callee
-    found = view.callgraph.names.function(name, view.body.file)
-    return name not in view.body.locals and (found is None or file_of(found).endswith(".h"))
+def _sleeps_elsewhere(view: View, call: Call) -> bool:
+    """Whether a call goes to a function whose body is not at hand, and which always sleeps or gets a mask that lets it.
+
+    A header has what there is with an option off: that is not the body of a function that always sleeps.
+    """
+    if call.callee in view.body.locals:
+        return False
+    found = view.callgraph.names.function(call.callee, view.body.file)
+    if call.callee in KERNEL.sleepers:
+        return found is None or file_of(found).endswith(".h")
+    return found is None and bool(call.callee) and gfp.lets_wait(call)
 
 
 def _announced(view: View, index: int) -> str:
