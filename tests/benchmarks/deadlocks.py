@@ -158,7 +158,8 @@ def exit_added(file: SourceFile) -> Iterator[Planted]:
     """The function returns early with the lock held; twin: before it is taken."""
     for f in file.functions:
         for s in sections(f):
-            if text := _exit(f, s.lock):
+            alone = b"lock" not in f.source[f.body.start_byte : s.lock.start_byte]  # else the twin leaves another one
+            if alone and (text := _exit(f, s.lock)):
                 yield file.planted("exit added", f, [_before(s.unlock, text)], [_before(s.lock, text)])
 
 
