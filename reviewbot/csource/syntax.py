@@ -18,13 +18,20 @@ class Guard(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Positions of the statements that a sleeping macro runs, and the lock that it drops around them."""
+    """Positions of the statements that a sleeping macro runs, and the lock that it drops around them and the sleep."""
 
-    before: int
+    before: int | None = None
     after: int | None = None
     lock: int | None = None
+    member: str = ""
+    """Which member of the argument the lock is; empty where it is the argument itself."""
     drop: str = ""
     take: str = ""
+
+    @property
+    def last(self) -> int:
+        """The last position that a call cannot do without."""
+        return max(p for p in (self.before, self.lock) if p is not None)
 
 
 class Syntax(msgspec.Struct, frozen=True):
