@@ -17,6 +17,7 @@ DECLARES = re.compile(rb"(?:[A-Za-z_]\w*[\s*]+)+[A-Za-z_]\w*\s*(?:=|;|\[|\Z)")
 TOKENS = re.compile(rb"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|(?<!#)(#)(?!#)\s*([A-Za-z_]\w*)|\b[A-Za-z_]\w*")
 PASTE = re.compile(rb"\s*##\s*")
 STRINGIFY = re.compile(rb"(?<!#)#(?=\s*\w)")
+ALONE = re.compile(rb";\s*([A-Za-z_]\w*)\s*;")
 STATEMENT = re.compile(rb"\s*(?:do|if|for|while|switch|return|goto|else)\b|\s*\{")
 
 
@@ -55,9 +56,9 @@ def defines(text: SourceText) -> list[Define]:
 
 def expandable(found: list[Define]) -> dict[str, Define]:
     """The macros of a file that have to be read where they are used: what they are given is evaluated inside of a sleep
-    (wrappers of wait_event), or they declare what the code behind them uses."""
+    (wrappers of wait_event) or is a statement among others of theirs, or they declare what the code behind them uses."""
     macros = {d.name: d for d in found if d.parameters is not None and len(d.raw) <= MAX_MACRO_BYTES}
-    chosen = {name for name, define in macros.items() if _late(define) or _declares(define)}
+    chosen = {name for name, define in macros.items() if _late(define) or _states(define) or _declares(define)}
     more = chosen
     while more:  # and those that hand something on to one of these
         calls = re.compile(rb"\b(?:" + b"|".join(name.encode() for name in more) + rb")\s*\(")
@@ -75,6 +76,12 @@ def _late(define: Define) -> bool:
         ):
             return True
     return False
+
+
+def _states(define: Define) -> bool:
+    """Whether a parameter stands as a statement behind others: what it is given does not run before these."""
+    words = {word.encode() for word in define.parameters or ()}
+    return any(found[1] in words for found in ALONE.finditer(define.raw.replace(b"\\\n", b" ")))
 
 
 def _declares(define: Define) -> bool:
