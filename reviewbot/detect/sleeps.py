@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code.identity import Scope, known, scope
-from reviewbot.analysis.events.kinds import Lock, Site, Unlock, Wait
+from reviewbot.analysis.events.kinds import Lock, Site, Unlock
 from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
@@ -131,7 +131,9 @@ def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
 def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
     near = (
-        edge for edge in _under(program, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _on_condition(program, edge)
+        edge
+        for edge in _under(program, key)
+        if len(edge.down) <= MAX_CALLS_TO_LOCK and not _on_condition(program, edge)
     )
     near = (edge for edge in near if not doubtful(program, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
