@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from reviewbot.csource.parse import parse
 from reviewbot.csource.syntax import syntax
@@ -54,6 +55,13 @@ def defines(text: SourceText) -> list[Define]:
     return found
 
 
+@cache
+def declaring() -> dict[str, Define]:
+    """The macros of headers that declare something, and that files use without defining them."""
+    found = defines(layers(b"".join(b"#define " + line + b"\n" for line in syntax().declares)))
+    return {define.name: define for define in found}
+
+
 def expandable(found: list[Define]) -> dict[str, Define]:
     """The macros of a file that have to be read where they are used: what they are given is evaluated inside of a sleep
     (wrappers of wait_event) or is a statement among others of theirs, or they declare what the code behind them uses."""
@@ -64,7 +72,7 @@ def expandable(found: list[Define]) -> dict[str, Define]:
         calls = re.compile(rb"\b(?:" + b"|".join(name.encode() for name in more) + rb")\s*\(")
         more = {name for name in macros.keys() - chosen if calls.search(macros[name].raw)}
         chosen |= more
-    return {name: macros[name] for name in macros if name in chosen}
+    return {**declaring(), **{name: macros[name] for name in macros if name in chosen}}
 
 
 def _late(define: Define) -> bool:

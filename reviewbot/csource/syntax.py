@@ -50,6 +50,8 @@ class Syntax(msgspec.Struct, frozen=True):
     warnings: frozenset[str]
     stores: frozenset[str]
     commands: dict[str, Command]
+    declares: tuple[bytes, ...]
+    """Whole #define lines, without that word."""
     late: tuple[bytes, ...]
     takes: frozenset[str]
     noreturn: frozenset[str]
@@ -92,6 +94,7 @@ def syntax() -> Syntax:
         warnings=_words(raw["warnings"]["names"]),
         stores=_words(raw["stores"]["names"]),
         commands=msgspec.convert(_table(raw["commands"]), dict[str, Command]),
+        declares=tuple(line.encode() for line in raw["declares"]["names"].splitlines() if line),
         late=tuple(raw["late"]["starts"].encode().split()),
         takes=_words(raw["takes"]["words"]),
         noreturn=_words(raw["noreturn"]["names"]),
