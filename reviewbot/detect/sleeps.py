@@ -12,7 +12,7 @@ from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.detect.edges import REAL
-from reviewbot.detect.sure import doubtful, named, on_request
+from reviewbot.detect.sure import by_state, doubtful, named, on_request
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
@@ -135,7 +135,7 @@ def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
         for edge in _under(program, key)
         if len(edge.down) <= MAX_CALLS_TO_LOCK and not _on_condition(program, edge)
     )
-    near = (edge for edge in near if not doubtful(program, edge))
+    near = (edge for edge in near if not doubtful(program, edge) and not by_state(program, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
 
 
