@@ -32,6 +32,7 @@ from reviewbot.rule import (
     Value,
     Version,
     Words,
+    alone,
     called,
     drains,
     file_of,
@@ -158,7 +159,7 @@ def _series(side: Version, key: FunctionKey) -> dict[str, list[Drain]]:
 
 
 def _locks(side: Version, key: FunctionKey, drain: Drain) -> frozenset[str]:
-    callers = [{h.lock for h in entry.held} for entry in side.program.entry(key)]
+    callers = [{h.lock for h in entry.held if alone(h)} for entry in side.program.entry(key)]
     return drain.under() | frozenset(set.intersection(*callers) if callers else set())
 
 

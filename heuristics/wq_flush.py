@@ -79,6 +79,8 @@ class WqFlush(Rule[Flushed]):
             for kind in _faults(diff.after, wait):
                 if kind == "same" and not any(w.queues for w in was):
                     continue  # a new pair of works: whether anybody needs the first one for memory is not known
+                if kind == "rescuer" and _instead(diff, wait):
+                    continue  # it waits for another queue than before, which had no rescuer either
                 if not any(kind in _faults(diff.before, w) for w in was):
                     yield from self._found(diff, wait, kind, was)
                     break
@@ -139,6 +141,17 @@ class WqFlush(Rule[Flushed]):
         }[found.kind]
         text = f"Leave {work} on {found.was}." if found.was not in ("", found.queue) else text
         yield Remedy(text, _scene(found, False))
+
+
+def _instead(diff: Diff, wait: QueueWait) -> bool:
+    """Whether the function waited for something else before, which need not have run either, and does not any more."""
+    if wait.key not in diff.before.program.names.functions:
+        return False
+    old, new = (
+        {f.object for f in side.program.own_facts(wait.key) if isinstance(f, Flush)}
+        for side in (diff.before, diff.after)
+    )
+    return any("rescuer" in _faults(diff.before, w) for w in _waits(diff.before, old - new) if w.key == wait.key)
 
 
 def _suspects(diff: Diff) -> set[str]:

@@ -63,7 +63,7 @@ from reviewbot.analysis.questions.io_dependence import (
     stacks,
     way,
 )
-from reviewbot.analysis.questions.reserves import Drain, drains, kept, several
+from reviewbot.analysis.questions.reserves import Drain, alone, drains, kept, several
 from reviewbot.analysis.questions.workers import KWORKER, kworker, queue_name, worker
 from reviewbot.analysis.summaries.awaited_work import AwaitedWork
 from reviewbot.analysis.summaries.effect_summary import Effect, Provenance
@@ -131,6 +131,7 @@ __all__ = [
     "Words",
     "Workqueue",
     "Write",
+    "alone",
     "asks",
     "assigned",
     "called",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from reviewbot.csource.parse import parse
 from reviewbot.csource.syntax import syntax
@@ -17,6 +18,7 @@ DECLARES = re.compile(rb"(?:[A-Za-z_]\w*[\s*]+)+[A-Za-z_]\w*\s*(?:=|;|\[|\Z)")
 TOKENS = re.compile(rb"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|(?<!#)(#)(?!#)\s*([A-Za-z_]\w*)|\b[A-Za-z_]\w*")
 PASTE = re.compile(rb"\s*##\s*")
 STRINGIFY = re.compile(rb"(?<!#)#(?=\s*\w)")
+ALONE = re.compile(rb";\s*([A-Za-z_]\w*)\s*;")
 STATEMENT = re.compile(rb"\s*(?:do|if|for|while|switch|return|goto|else)\b|\s*\{")
 
 
@@ -53,17 +55,24 @@ def defines(text: SourceText) -> list[Define]:
     return found
 
 
+@cache
+def declaring() -> dict[str, Define]:
+    """The macros of headers that declare something, and that files use without defining them."""
+    found = defines(layers(b"".join(b"#define " + line + b"\n" for line in syntax().declares)))
+    return {define.name: define for define in found}
+
+
 def expandable(found: list[Define]) -> dict[str, Define]:
     """The macros of a file that have to be read where they are used: what they are given is evaluated inside of a sleep
-    (wrappers of wait_event), or they declare what the code behind them uses."""
+    (wrappers of wait_event) or is a statement among others of theirs, or they declare what the code behind them uses."""
     macros = {d.name: d for d in found if d.parameters is not None and len(d.raw) <= MAX_MACRO_BYTES}
-    chosen = {name for name, define in macros.items() if _late(define) or _declares(define)}
+    chosen = {name for name, define in macros.items() if _late(define) or _states(define) or _declares(define)}
     more = chosen
     while more:  # and those that hand something on to one of these
         calls = re.compile(rb"\b(?:" + b"|".join(name.encode() for name in more) + rb")\s*\(")
         more = {name for name in macros.keys() - chosen if calls.search(macros[name].raw)}
         chosen |= more
-    return {name: macros[name] for name in macros if name in chosen}
+    return {**declaring(), **{name: macros[name] for name in macros if name in chosen}}
 
 
 def _late(define: Define) -> bool:
@@ -75,6 +84,12 @@ def _late(define: Define) -> bool:
         ):
             return True
     return False
+
+
+def _states(define: Define) -> bool:
+    """Whether a parameter stands as a statement behind others: what it is given does not run before these."""
+    words = {word.encode() for word in define.parameters or ()}
+    return any(found[1] in words for found in ALONE.finditer(define.raw.replace(b"\\\n", b" ")))
 
 
 def _declares(define: Define) -> bool:

@@ -313,20 +313,24 @@ class Expressions(Declarations):
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def _sleep_with(self, name: str, command: Command, node: Node, nodes: list[Node]) -> Expr:
-        """A macro that runs statements of its caller around its sleep: these in the order in which they run."""
+        """A macro that runs statements of its caller around its sleep, or drops a lock for it: in the order in which
+        that happens."""
         line, text = self.line(node), self.short(node, MAX_EXPRESSION_TEXT)
         late = (command.before, command.after)
         values = [Unknown() if i in late else self.expr(argument) for i, argument in enumerate(nodes)]
-        lock = (AddressOf(values[command.lock]),) if command.lock is not None else ()
         sleep = Call(name, None, tuple(values), line, text)
-        if lock:
+        lock: tuple[Expr, ...] = ()
+        if command.lock is not None:
+            given = values[command.lock]
+            lock = (AddressOf(field_of(given, command.member, False) if command.member else given),)
             self.graph.emit(CallEvent(Call(command.drop, None, lock, line, text)))
-        self.expr(nodes[command.before])
-        if lock:
-            self.graph.emit(CallEvent(Call(command.take, None, lock, line, text)))
+        if command.before is not None:
+            self.expr(nodes[command.before])
         self.graph.emit(CallEvent(sleep))
         if command.after is not None and command.after < len(nodes):
             self.expr(nodes[command.after])
+        if lock:
+            self.graph.emit(CallEvent(Call(command.take, None, lock, line, text)))
         return sleep
 
     def call(self, node: Node) -> Expr:
@@ -347,7 +351,7 @@ class Expressions(Declarations):
                 return right
             if name in self.table.containers and (found := self._container(name, nodes)) is not None:
                 return found
-            if name in self.table.commands and len(nodes) > self.table.commands[name].before:
+            if name in self.table.commands and len(nodes) > self.table.commands[name].last:
                 return self._sleep_with(name, self.table.commands[name], node, nodes)
         name, target = self._callee(function, name)
         values = []

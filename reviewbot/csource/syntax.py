@@ -18,13 +18,20 @@ class Guard(msgspec.Struct, frozen=True):
 
 
 class Command(msgspec.Struct, frozen=True):
-    """Positions of the statements that a sleeping macro runs, and the lock that it drops around them."""
+    """Positions of the statements that a sleeping macro runs, and the lock that it drops around them and the sleep."""
 
-    before: int
+    before: int | None = None
     after: int | None = None
     lock: int | None = None
+    member: str = ""
+    """Which member of the argument the lock is; empty where it is the argument itself."""
     drop: str = ""
     take: str = ""
+
+    @property
+    def last(self) -> int:
+        """The last position that a call cannot do without."""
+        return max(p for p in (self.before, self.lock) if p is not None)
 
 
 class Syntax(msgspec.Struct, frozen=True):
@@ -43,6 +50,8 @@ class Syntax(msgspec.Struct, frozen=True):
     warnings: frozenset[str]
     stores: frozenset[str]
     commands: dict[str, Command]
+    declares: tuple[bytes, ...]
+    """Whole #define lines, without that word."""
     late: tuple[bytes, ...]
     takes: frozenset[str]
     noreturn: frozenset[str]
@@ -85,6 +94,7 @@ def syntax() -> Syntax:
         warnings=_words(raw["warnings"]["names"]),
         stores=_words(raw["stores"]["names"]),
         commands=msgspec.convert(_table(raw["commands"]), dict[str, Command]),
+        declares=tuple(line.encode() for line in raw["declares"]["names"].splitlines() if line),
         late=tuple(raw["late"]["starts"].encode().split()),
         takes=_words(raw["takes"]["words"]),
         noreturn=_words(raw["noreturn"]["names"]),

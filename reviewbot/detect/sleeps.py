@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code.identity import Scope, known, scope
-from reviewbot.analysis.events.kinds import Lock, Site, Unlock, Wait
+from reviewbot.analysis.events.kinds import Lock, Site, Unlock
 from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.detect.edges import REAL
-from reviewbot.detect.sure import doubtful, named, on_request
+from reviewbot.detect.sure import by_state, doubtful, named, on_request
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
@@ -131,9 +131,11 @@ def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
 def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
     near = (
-        edge for edge in _under(program, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(program, edge)
+        edge
+        for edge in _under(program, key)
+        if len(edge.down) <= MAX_CALLS_TO_LOCK and not _on_condition(program, edge)
     )
-    near = (edge for edge in near if not doubtful(program, edge))
+    near = (edge for edge in near if not doubtful(program, edge) and not by_state(program, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
 
 
@@ -167,16 +169,15 @@ def _sleeps(program: Program, effect: Effect) -> bool:
     return False
 
 
-def _released(program: Program, edge: Edge) -> bool:
-    """Whether the sleep gives a lock back by itself, or stands under a condition on who may sleep."""
+def _on_condition(program: Program, edge: Edge) -> bool:
+    """Whether the sleep stands under a condition on who may sleep."""
     return _stands_off(program, edge.down[-1] if edge.down else edge.place, edge.lock.lock)
 
 
 def _stands_off(program: Program, last: Place, lock: str) -> bool:
     key = last.key
     for fact in program.own_facts(key):
-        drops = isinstance(fact, Wait) and fact.releases
-        if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
+        if isinstance(fact, Site) and fact.at.line == last.line and fact.gates:
             return True
     taken = {f.lock for f in program.own_facts(key) if isinstance(f, Lock)}
     return lock not in taken and on_request(program, last)

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from reviewbot.analysis.code.expr import ZERO, bare, parts, sign, test
 from reviewbot.analysis.program.program import Program
-from reviewbot.csource.ir import Call, Expr, Name
+from reviewbot.csource.ir import Call, Expr, Field, Name
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import KERNEL, LockCall
@@ -55,13 +55,20 @@ def _is_flag(value: Expr, flags: set[str]) -> bool:
     return bool(names & flags) and all(name in flags or name.isupper() for name in names)
 
 
+def one_run(program: Program, edge: Edge) -> bool:
+    """Whether a run can go down the calls of an edge, as far as a look at who hands what down them shows."""
+    return program.contexts.goes((*edge.chain, *(at.key for at in edge.down)))
+
+
 def doubtful(program: Program, edge: Edge) -> bool:
     """True where a run may not get from the lock of an edge to its wait, or may not block there.
 
-    That is so where they are many calls apart, where the last reference to an object has to be given back in between
-    (who holds a lock usually has one of his own, or the object is in a list that has one), and where the lock's object
-    was made on the way.
+    That is so where no single run goes down these calls, where they are many calls apart, where the last reference to an
+    object has to be given back in between (who holds a lock usually has one of his own, or the object is in a list that
+    has one), and where the lock's object was made on the way.
     """
+    if not one_run(program, edge):
+        return True
     chain = edge.chain[_taker(program, edge) :]
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT or (
         edge.effect.kind == "lock" and _made_here(program, edge)
@@ -74,6 +81,38 @@ def doubtful(program: Program, edge: Edge) -> bool:
         for asked in (*above, *below)
         for value, signs in asked
     )
+
+
+def by_state(program: Program, edge: Edge) -> bool:
+    """True where only some callers have the lock of an edge, and what waits stands under a condition on the state of
+    objects: whether it holds for these callers is not told.
+
+    Below a caller without the lock the condition may well hold, and be known not to where the lock is held: an object
+    that is not there yet, a flag that only the others set.
+    """
+    first = _taker(program, edge)
+    below = edge.chain[first + 1 :]
+    if not below or all(edge.lock.lock in program.surely_held(key) for key in below):
+        return False
+    asked = [_asked(program, caller, callee=callee) for caller, callee in pairwise(below)]
+    asked.append(_asked(program, edge.key, line=edge.place.line))
+    return any(_of_state(program, key, value) for key, found in zip(below, asked, strict=True) for value, _ in found)
+
+
+def _of_state(program: Program, key: FunctionKey, value: Expr) -> bool:
+    """Whether a condition asks for a member of an object, by itself or by a local that was read from one: what calls
+    return is of this run."""
+    body = program.body(key)
+    for part in parts(value):
+        if isinstance(part, Call):
+            return False
+        if isinstance(part, Field):
+            return True
+        if isinstance(part, Name) and part.name in body.values:
+            read = [bare(v) for op, v in body.values[part.name] if op == "="]
+            if read and all(isinstance(v, Field) for v in read):
+                return True
+    return False
 
 
 def _made_here(program: Program, edge: Edge) -> bool:

@@ -22,7 +22,7 @@ from reviewbot.analysis.locks.lockset_summary import NAMES, left_by, with_names
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import doubtful
+from reviewbot.detect.sure import doubtful, one_run
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
@@ -71,10 +71,11 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
 
 
 def _meant(program: Program, edge: Edge) -> bool:
-    """Whether the lock of an edge can be the very instance that is meant: one that is taken many calls further down is
-    another."""
+    """Whether a run goes down an edge, and its lock can be the very instance that is meant: one that is taken many calls
+    further down is another."""
     far = providers(program).far(edge.effect.object)
-    return edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
+    near = edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
+    return near and one_run(program, edge)
 
 
 def _pairs(program: Program, files: set[str]) -> set[Pair]:

@@ -37,6 +37,8 @@ class SlotKind(Group, frozen=True):
     """Those of the slots by which a bio goes on to a device below: such drivers can stand on each other."""
     awaited: bool = False
     """I/O waits for the function to return, though a task of its own runs it."""
+    evicts: str = ""
+    """The struct of the object to which the caller has the last reference."""
 
 
 class Registered(Group, frozen=True):

@@ -68,8 +68,6 @@ class WaitGroup(Group, frozen=True):
     argument: int | None = None
     object: str = ""
     condition: int | None = None
-    drops: int | None = None
-    releases: str = ""
     timeout: bool = False
     io: bool = False
     announce: bool = False
@@ -118,6 +116,9 @@ class AllocateGroup(Group, frozen=True):
     flags: str = ""
     default: str = ""
     """The mask where the argument is left out; one that is given and cannot be read stays unknown."""
+    narrowed: int | None = None
+    """Position of an argument of other flags, some of which (`nofs`) take __GFP_FS from the mask."""
+    nofs: tuple[str, ...] = ()
     same: tuple[tuple[str, ...], ...] = ()
     """Names of one and the same request, the oldest first."""
 

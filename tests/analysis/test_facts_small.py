@@ -563,8 +563,43 @@ def test_a_command_of_a_wait_runs_with_the_lock_dropped(wait: str) -> None:
     assert call.held == ()
     (slept,) = found[Wait]
     assert slept.reads == ("dev.flag",)
-    assert slept.held == () or slept.releases == "dev.fast"
+    assert slept.held == ()
     assert not [e for e in found[Exit] if e.function == "f"]
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "wait_event_lock_irq(q->x, d->flag, d->fast)",
+        "wait_event_lock_irq_timeout(q->x, d->flag, d->fast, 10)",
+        "wait_event_interruptible_lock_irq(q->x, d->flag, d->fast)",
+    ],
+)
+def test_the_lock_that_a_wait_drops_is_not_held_in_its_sleep(wait: str) -> None:
+    found = facts(COMMAND.replace("mutex_lock(&d->lock); mutex_unlock(&d->lock);", "") % wait)
+    (slept,) = found[Wait]
+    assert (slept.reads, slept.held, slept.maybe) == (("dev.flag",), (), ())
+    (write,) = [w for w in found[Write] if w.object == "dev.flag"]
+    assert [h.lock for h in write.held] == ["dev.fast"]
+    assert not found[Exit]
+
+
+def test_a_wait_that_drops_its_queues_lock_sleeps_without_that() -> None:
+    text = """
+struct wait_queue_head { spinlock_t lock; };
+struct box { struct wait_queue_head wait; int ready; };
+static void f(struct box *b)
+{
+	spin_lock_irq(&b->wait.lock);
+	wait_event_interruptible_locked_irq(b->wait, b->ready);
+	b->ready = 0;
+	spin_unlock_irq(&b->wait.lock);
+}
+"""
+    found = facts(text)
+    (slept,) = found[Wait]
+    (write,) = found[Write]
+    assert (slept.held, len(write.held)) == ((), 1)
 
 
 def test_a_static_variable_of_a_function_is_one_for_all_calls() -> None:

@@ -319,6 +319,22 @@ do { \\
     }
 
 
+def test_a_statement_that_a_macro_is_given_runs_where_the_macro_has_it() -> None:
+    before = """
+#define apart(s, what) do { spin_unlock(&(s)->lock); what; spin_lock(&(s)->lock); } while (0)
+#define twice(v) do { push(v); push(v); } while (0)
+"""
+    assert ways("apart(s, flush(s));", before=before) == {"spin_unlock(&s->lock) flush(s) spin_lock(&s->lock) return"}
+    assert ways("twice(take(s));", before=before) == {"take(s) twice(take(s)) return"}
+
+
+def test_a_macro_of_a_header_that_declares_gives_back_what_it_declared() -> None:
+    assert ways("BTRFS_PATH_AUTO_FREE(path);\npath = s->path;\nif (look(path)) return;\nuse(path);") == {
+        "path = NULL path = s->path look(path) [look(path)] leave btrfs_free_path(path) return",
+        "path = NULL path = s->path look(path) [!look(path)] use(path) leave btrfs_free_path(path) return",
+    }
+
+
 def test_a_statement_macro_that_declares_is_read_where_it_is_used() -> None:
     box = "#define BOX(name, v) struct box name = { .n = v, .s = #name }; box_init(&name)"
     made = function("BOX(b, n + 1);\nuse(&b);", before=box)

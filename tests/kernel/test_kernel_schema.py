@@ -39,7 +39,7 @@ def test_a_call_has_all_its_effects() -> None:
     (take,) = (e for e in KERNEL.effects["bio_alloc_bioset"] if isinstance(e, PoolCall))
     assert (take.does, take.group.pool, take.group.gfp) == ("take", 4, 3)
     (wait,) = (e for e in KERNEL.effects["wait_event_lock_irq"] if isinstance(e, WaitGroup))
-    assert (wait.condition, wait.drops) == (1, 2)
+    assert (wait.argument, wait.condition) == (0, 1)
 
 
 def test_classes_and_contexts_say_who_may_sleep() -> None:

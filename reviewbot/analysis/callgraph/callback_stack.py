@@ -63,7 +63,7 @@ class Handing:
             yield CallWay((caller,))
             return
         mine = frozenset(n.partition(".")[0] for n in nodes)
-        up, putters = self._reaching(caller), self._handing(handler)
+        up, putters = self.reaching(caller), self._handing(handler)
         above = [key for key in up if key in putters and not self._another(up[key], handler, mine)]
         if not above:
             files = {file_of(p) for p in (*putters, handler)}
@@ -89,7 +89,7 @@ class Handing:
             others |= self._down[node]
         return CallWay((caller,), self.callgraph.names.file[caller], frozenset(others) - {caller})
 
-    def _reaching(self, key: FunctionKey) -> dict[FunctionKey, tuple[FunctionKey, ...]]:
+    def reaching(self, key: FunctionKey) -> dict[FunctionKey, tuple[FunctionKey, ...]]:
         """Functions that reach one by few calls of names, the nearest first -> the shortest chain, ends included."""
         found = self._up.get(key)
         if found is None:

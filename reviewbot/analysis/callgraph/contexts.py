@@ -186,6 +186,27 @@ class ExecutionContexts:
         """Whether a context can get to the end of a chain."""
         return not (root.context in INTERRUPTS and self._feasible.sleeps(chain)) and self._feasible.goes(chain)
 
+    def goes(self, chain: tuple[FunctionKey, ...]) -> bool:
+        """Whether one run can go down a chain of calls (keys, outermost first): no constant that is handed down rules a
+        call out, and a pointer does not stand for what somebody else hands down."""
+        if not all(key in self.callgraph.callees for key in chain):
+            return True
+        steps = ((chain[: n + 1], callee) for n, callee in enumerate(chain[1:]))
+        through = (step for step in steps if not self.callgraph.names_it(step[0][-1], step[1]))
+        return self._feasible.goes(chain) and all(self._handed(above, callee) for above, callee in through)
+
+    def _handed(self, above: tuple[FunctionKey, ...], handler: FunctionKey) -> bool:
+        """Whether a stack can be above a call through a pointer (its last function makes it) that runs a handler."""
+        for way in self._handing.ways(above[-1], handler):
+            first = way.chain[0]
+            if first not in above and first not in self._handing.reaching(above[0]):
+                continue  # who hands it down is nowhere on this stack
+            further = above[: above.index(first)] if first in above else ()
+            files = {self.callgraph.names.file[key] for key in further} if way.inside else set()
+            if way.others.isdisjoint(further) and files <= {way.inside}:
+                return True
+        return False
+
     def facts(self, key: FunctionKey) -> Iterator[Fact]:
         """Context facts of one function."""
         names = self.callgraph.names

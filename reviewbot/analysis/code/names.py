@@ -216,6 +216,15 @@ class Names:
         variable = self.members(struct, file).get(name)
         return variable.type if variable is not None else NOTYPE
 
+    def part(self, one: str, other: str) -> bool:
+        """Whether two structs are the same object: equal, or one of them a member of the other."""
+        inside = ((one, other), (other, one))
+        return one == other or any(
+            m.type.name == inner and not m.type.pointers
+            for outer, inner in inside
+            for m in self.members(outer, "").values()
+        )
+
     def has_struct(self, name: str) -> bool:
         """Whether the struct's members are at hand."""
         return self.tags.has("structs", name)

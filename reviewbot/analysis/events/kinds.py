@@ -66,13 +66,12 @@ class Wait(Site, frozen=True, gc=False):
     """The task sleeps until something has happened.
 
     klass: event, completion, io, bit, freeze, rcu, sleep, fault, sysfs, reschedule. reads: what the predicate tests, as
-    `object` or `object & bit`. releases: a lock that the call drops meanwhile. announce: a later schedule() sleeps.
+    `object` or `object & bit`. announce: a later schedule() sleeps.
     """
 
     klass: str = ""
     object: str = ""
     reads: tuple[str, ...] = ()
-    releases: str = ""
     timeout: bool = False
     io: bool = False
     announce: bool = False
@@ -80,7 +79,6 @@ class Wait(Site, frozen=True, gc=False):
     def says(self) -> str:
         until = f" until {', '.join(map(short, self.reads))}" if self.reads else ""
         extra = " with a time limit" if self.timeout else ""
-        extra += f" dropping {short(self.releases)}" if self.releases else ""
         verb = "queues itself for" if self.announce else "waits for"
         return f"{verb} {self.klass} {short(self.object)} ({self.call}){until}{extra}{self.locks()}"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewbot.analysis.code import gfp
+from reviewbot.analysis.code.expr import parts
 from reviewbot.analysis.code.identity import UNKNOWN
 from reviewbot.analysis.events.kinds import Allocation, Fact
 from reviewbot.analysis.locks.lockset_summary import At
 from reviewbot.analysis.producers.view import View
-from reviewbot.csource.ir import Call
+from reviewbot.csource.ir import Call, Name
 from reviewbot.kernel import schema
 
 
@@ -22,7 +23,15 @@ def facts(view: View) -> Iterator[Fact]:
         alternatives = mask(view, made.call, effect.gfp) if given else (implied,)
         if effect.flags:
             alternatives = tuple(effect.flags if a.startswith(UNKNOWN) else a for a in alternatives)
+        if _narrowed(view, made.call, effect):
+            alternatives = tuple(gfp.within(a, ("nofs",)) for a in alternatives)
         yield Allocation(**view.site(made), gfp=alternatives, classes=gfp.classes(alternatives, scopes(made.at)))
+
+
+def _narrowed(view: View, call: Call, effect: schema.AllocateGroup) -> bool:
+    """Whether another argument keeps filesystems out of what the mask allows."""
+    arg = view.arg(call, effect.narrowed)
+    return arg is not None and any(isinstance(part, Name) and part.name in effect.nofs for part in parts(arg))
 
 
 def mask(view: View, call: Call, position: int | None) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Sleeps: what the task waits for, what its predicate tests, which lock the call drops meanwhile; flushes of work."""
+"""Sleeps: what the task waits for, what its predicate tests; flushes of work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ def facts(view: View) -> Iterator[Fact]:
             klass=effect.klass,
             object=identity,
             reads=tested,
-            releases=view.object(made.call, effect.drops) if effect.drops is not None else effect.releases,
             timeout=effect.timeout,
             io=effect.io,
             announce=effect.announce,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code.expr import bare, parts
-from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.identity import Scope, known, owner, scope
 from reviewbot.analysis.events.kinds import Allocation, Held, Lock, Submit, Take, Wait, Write
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.questions.allocation_sites import resolved
@@ -140,8 +140,27 @@ def _blocks(program: Program, key: FunctionKey, held: tuple[Held, ...], more: tu
             if (mode == "r" and lock.mode == "r") or _by_flag(program, taker, lock.lock):
                 continue  # readers do not keep readers out
             for entered in program.entered(taker):
-                if _matters(program, entered):
+                if _matters(program, entered) and _reached(program, entered, lock.lock, more):
                     yield Dependence("lock", _needs(entered), entered, lock, taker, lock.lock not in always)
+
+
+def _reached(program: Program, entered: ExecutionContext, lock: str, more: tuple[str, str]) -> bool:
+    """Whether an allocation that may do more than before gets to wait for who takes a lock in a context, as it did not
+    before.
+
+    Reclaim enters filesystems by their shrinkers, evictions and releases of pages, and writes no file out itself. Who
+    evicts an object has its last reference, so that nobody else holds a lock of that. What only I/O needs was waited for
+    as long as I/O was allowed.
+    """
+    was, _ = more
+    if not was:
+        return True
+    if _needs(entered) == "IO":
+        return gfp.RANK[was] <= gfp.RANK["noio"]
+    if entered.context != "reclaim":
+        return not entered.slot  # what writers wait for in the end, as those do whom reclaim enters
+    last = KERNEL.slots[entered.slot].evicts if entered.slot in KERNEL.slots else ""
+    return not last or not program.names.part(owner(lock), last)
 
 
 def _by_flag(program: Program, key: FunctionKey, lock: str) -> bool:

@@ -44,8 +44,13 @@ class Drain(NamedTuple):
     """The call that takes it starts I/O as well, whose end gives it back whatever the caller does next."""
 
     def under(self) -> frozenset[str]:
-        """Sleeping locks that are held there, on some path at least."""
-        return frozenset(h.lock for h in (*self.held, *self.maybe) if h.klass in ("mutex", "rwsem", "sem"))
+        """Locks that only one task can hold there, on some path at least."""
+        return frozenset(h.lock for h in (*self.held, *self.maybe) if alone(h))
+
+
+def alone(held: Held) -> bool:
+    """Whether a lock lets one task at a time sleep with it: readers share theirs."""
+    return held.klass in ("mutex", "rwsem", "sem") and held.mode != "r"
 
 
 def drains(program: Program, key: FunctionKey) -> tuple[Drain, ...]:
@@ -118,4 +123,4 @@ def several(body: Body, first: Drain, second: Drain) -> bool:
     return second.block in body.onward[first.block]
 
 
-__all__ = ["Drain", "drains", "kept", "several"]
+__all__ = ["Drain", "alone", "drains", "kept", "several"]
