@@ -207,7 +207,8 @@ class _Walk:
                 index = plan.number[id(event)]
                 if event.call.callee in KERNEL.noreturn:
                     return []
-                handed = plan.handed(event.call)
+                types = plan.body.locals
+                handed = frozenset(n for n in plan.handed(event.call) if n in types and types[n].pointers)
                 paths = [self._renamed(forgotten, handed) for forgotten in self._forget(event, paths)]
                 if index in self.unknown:
                     paths = [(state._replace(spent=frozenset()), values) for state, values in paths]

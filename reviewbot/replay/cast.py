@@ -63,6 +63,7 @@ from reviewbot.sim import (
     up_write,
     wait_for_completion,
 )
+from reviewbot.sim.locks import give
 from reviewbot.sim.program import Act, Attempt, address, argument
 from reviewbot.types import Cut, Place
 
@@ -87,7 +88,7 @@ Held = tuple[tuple[str, str], ...]
 FLUSHED = ("work", "workqueue", "timer", "irq")
 RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
 """What runs a handler, where that is not a queue's worker."""
-LEAN = ("lock", "self", "kept")
+LEAN = ("lock", "self", "kept", "twice")
 """Kinds of circles in which other ways than those of the circle do not matter."""
 
 
@@ -129,7 +130,7 @@ class Cast:
         if lean and circle.kind not in LEAN:
             chains += [self._wanting(actor) for actor in circle.providers]
         waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
-        return Extractor(self.program, self.locks, waits, chains, lean)
+        return Extractor(self.program, self.locks, waits, chains, lean, spoils=circle.kind == "twice")
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the
@@ -208,11 +209,15 @@ class Cast:
         return Task(self._name(actor), self._named(actor, ends), 2 if twice else 1)
 
     def _named(self, actor: Actor, ends: bool) -> Named:
+        lock = self.locks[self.circle.lock]
+        if self.circle.kind == "kept" and actor == self.circle.writer and isinstance(lock, RwSem):
+            asks = down_write(lock)  # that it asks is all that matters: not what it holds by then
+            return Named(self._name(actor), Seq((asks.at(actor.at) if actor.at else asks, up_write(lock).says(""))))
         automaton, holds = self._automaton(actor)
         body = self._node(automaton)
-        for lock, mode in holds:
-            call = SlicedOp("take", lock, mode, "", Place("", 0))
-            entered = self._take(call).says(f"has {self.locks[lock]} held")
+        for name, mode in holds:
+            call = SlicedOp("take", name, mode, "", Place("", 0))
+            entered = self._take(call).says(f"has {self.locks[name]} held")
             body = Seq((entered, body, self._give(call).says("")))
         if ends and self.circle.kind != "lock":
             body = Seq((body, complete_all(self.done).says("")))
@@ -327,6 +332,8 @@ class Cast:
                 step = self._give(op)
             case "pass":
                 step = Seq((self._take(op), self._give(op)))
+            case "spoil":
+                step = self._spoil(op)
             case "wait":
                 step = self._around(_called(wait_for_completion(self.done), op, f"waits for {self.done}"), op)
             case "wake":
@@ -380,6 +387,16 @@ class Cast:
             case Semaphore() as lock:
                 return up(lock)
         raise Unreadable(f"nobody gives {op.object}")
+
+
+    def _spoil(self, op: SlicedOp) -> Node:
+        """A lock is given back by who has not got it: its count is wrong from then on."""
+        match self.locks[op.object]:
+            case Mutex() | SpinLock() as lock:
+                return give(lock, f"releases {lock} once more", lock.owned.add())
+            case RwSem() as lock:
+                return give(lock, f"releases {lock} once more", lock.writer.add())
+        raise Unreadable(f"nobody gives {op.object} twice")
 
 
 def _runner(circle: Circle, names: tuple[str, ...]) -> str:
