@@ -148,7 +148,9 @@ class _Walk:
         sure = {number for number, moved in enumerate(first) if moved != "take"}
         changed = True
         while changed:
-            lost = {n for n in sure if not first[n] and not (blocks[n].edges and sure >= {e.to for e in blocks[n].edges})}
+            lost = {
+                n for n in sure if not first[n] and not (blocks[n].edges and sure >= {e.to for e in blocks[n].edges})
+            }
             sure -= lost
             changed = bool(lost)
         return frozenset(sure)

@@ -16,7 +16,7 @@ from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import doubtful
+from reviewbot.detect.sure import doubtful, same_object, taker
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
@@ -66,6 +66,8 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
 def _meant(program: Program, edge: Edge) -> bool:
     """Whether the lock of an edge can be the very instance that is meant: one that is taken many calls further down is
     another."""
+    if edge.effect.kind == "lock" and edge.effect.object == edge.lock.lock and same_object(program, edge):
+        return True
     far = providers(program).far(edge.effect.object)
     return edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
 
@@ -75,8 +77,15 @@ def _pairs(program: Program, files: set[str]) -> set[Pair]:
 
 
 def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
-    """The wait cycles that an edge closes, one for each provider that may be the other half; see `close`."""
+    """The wait cycles that an edge closes, one for each provider that may be the other half; see `close`. A task that
+    waits for itself needs nobody above the function that takes the lock."""
     circle = close(program, edge)
+    if isinstance(circle, Circle) and circle.kind == "self" and (above := taker(program, edge)):
+        yield circle
+        chain = edge.chain[above:]
+        holder = msgspec.structs.replace(circle.holder, chain=chain, context=providers(program).context(chain[0]))
+        yield msgspec.structs.replace(circle, holder=holder)
+        return
     if not isinstance(circle, Circle) or not circle.providers or circle.kind not in ONE_IS_ENOUGH:
         if circle is not None:
             yield circle
@@ -97,6 +106,8 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
+    if effect.kind == "lock" and effect.object == lock.lock and same_object(program, edge):
+        return _again(edge, holder)
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return None  # a page, of whatever file
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
