@@ -15,7 +15,7 @@ import msgspec
 
 from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import show
-from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.identity import Scope, bind, file_with, known, owner, scope
 from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset_summary import NAMES, left_by, with_names
 from reviewbot.analysis.program.program import Program
@@ -25,6 +25,7 @@ from reviewbot.detect.providers import providers
 from reviewbot.detect.waitfor import unread
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_ALTERNATIVES
 from reviewbot.types import Place
 
 OWNED = REAL - {"sem", "queue", "transaction"} - KERNEL.latches
@@ -49,7 +50,9 @@ def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]
     Nothing is said of a function that calls something since the change that is not at hand and may do it.
     """
     found: list[Circle] = []
-    for key in changed(after, names):
+    keys = changed(after, names)
+    given = _given_back(after, keys) - _given_back(before, keys)
+    for key in keys:
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
             continue
         record = after.locksets.record(key)
@@ -57,13 +60,64 @@ def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]
             continue
         found += _twice(before, after, key)
         for lock, leak in _leaks(before, after, key).items():
-            if leak.results and _counts(lock, leak.klass) and not _meant(before, after, key, lock, leak):
-                writer = providers(after).writer(lock) if leak.mode == "r" else None
-                if leak.mode != "r" or writer is not None or lock in KERNEL.written:
-                    found.append(_left(after, key, lock, leak, writer))
+            if leak.results and lock not in given and not _meant(before, after, key, lock, leak):
+                found += _kept(before, after, key, lock, leak, keys)
     twice = {circle.lock for circle in found if circle.kind == "twice"}
     # a second release looks to callers as if one of their locks were given back
     return [circle for circle in found if circle.kind == "twice" or circle.lock not in twice]
+
+
+def _given_back(program: Program, keys: Iterable[FunctionKey]) -> set[str]:
+    """Locks of their callers that some functions give back: another one of them may be there to take it."""
+    left = (way for key in keys if key in program.names.functions for way in program.locksets.record(key).left)
+    return {token.lock for way in left for token in way.drops}
+
+
+def _kept(
+    before: Program, after: Program, key: FunctionKey, lock: str, leak: _Leak, changes: tuple[FunctionKey, ...]
+) -> Iterator[Circle]:
+    """The ways in which a lock that a function leaves held is left for good."""
+    writer = providers(after).writer(lock) if leak.mode == "r" else None
+    if scope(lock) is Scope.ARGUMENT:
+        for caller, bound in _bound(after, key, lock):
+            yield from _kept_by(after, key, bound, leak, (caller, key))
+        return
+    if not _counts(lock, leak.klass) or (leak.mode == "r" and writer is None and not _everybodys(after, lock)):
+        return
+    callers = set(after.callers(key))
+    if leak.line and not balance(before, key, lock).maybe and callers.isdisjoint(changes):
+        yield _left(after, (key,), lock, leak, writer)  # its callers did not give it back before, and do not now
+    ways = [way for way in after.entry(key) if lock in way.locks()] or list(after.entry(key))
+    yield _left(after, _concerned(after, min((way.chain for way in ways), key=len), lock), lock, leak, writer)
+
+
+def _kept_by(
+    program: Program, key: FunctionKey, lock: str, leak: _Leak, chain: tuple[FunctionKey, ...]
+) -> Iterator[Circle]:
+    writer = providers(program).writer(lock) if leak.mode == "r" else None
+    if _counts(lock, leak.klass) and (leak.mode != "r" or writer is not None):
+        yield _left(program, chain, lock, leak, writer)
+
+
+def _bound(program: Program, key: FunctionKey, lock: str) -> Iterator[tuple[FunctionKey, str]]:
+    """Callers of a function that is handed a lock, each with the lock that it hands it."""
+    for caller in program.callers(key)[:MAX_ALTERNATIVES]:
+        body = program.body(caller)
+        for call in body.calls:
+            if key in program.callgraph.reached(caller, call):
+                ids, types, _ = program.locksets.arguments(body, call)
+                if known(bound := bind(lock, ids, types)):
+                    yield caller, bound
+                    break
+
+
+def _everybodys(program: Program, lock: str) -> bool:
+    """Whether somebody asks for write whom nobody at hand need be: a lock that the kernel's headers declare is there for
+    writers, too."""
+    owned = owner(lock)
+    if not owned:
+        return scope(lock) is Scope.GLOBAL and not file_with(lock)
+    return lock in KERNEL.written or all(path.startswith("include/") for path in program.names.declaring(owned))
 
 
 def _counts(lock: str, klass: str) -> bool:
@@ -114,7 +168,7 @@ def _twice(before: Program, after: Program, key: FunctionKey) -> Iterator[Circle
             continue  # one of the caller's, which it holds as well
         at = Place(after.names.file[key], line, after.function(key).name)
         leak = _Leak(token.klass, token.mode, frozenset({"twice"}))
-        yield msgspec.structs.replace(_left(after, key, lock, leak, None), kind="twice", ends=at)
+        yield msgspec.structs.replace(_left(after, (key,), lock, leak, None), kind="twice", ends=at)
 
 
 def _where_there(program: Program, key: FunctionKey, lock: str) -> bool:
@@ -144,10 +198,9 @@ def _hands_out(program: Program, key: FunctionKey, lock: str) -> bool:
     return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
 
 
-def _left(program: Program, key: FunctionKey, lock: str, leak: _Leak, writer: Actor | None) -> Circle:
-    """One lock left held, on the way in that has it where one has."""
-    ways = [way for way in program.entry(key) if lock in way.locks()] or list(program.entry(key))
-    chain = _concerned(program, min((way.chain for way in ways), key=len), lock)
+def _left(program: Program, chain: tuple[FunctionKey, ...], lock: str, leak: _Leak, writer: Actor | None) -> Circle:
+    """One lock left held by the last function of a chain of calls."""
+    key = chain[-1]
     return Circle(
         kind="kept",
         lock=lock,

@@ -185,10 +185,12 @@ class Cast:
 
     def _writing(self) -> list[Task]:
         """Somebody who asks for write, where anybody may at any time."""
+        circle = self.circle
+        read = circle.kind == "kept" and circle.mode == "r" and circle.writer is None
         found = [
             lock
             for name, lock in self.locks.items()
-            if name in KERNEL.written and name in (self.circle.lock, self.circle.object) and isinstance(lock, RwSem)
+            if (read or name in KERNEL.written) and name in (circle.lock, circle.object) and isinstance(lock, RwSem)
         ]
         return [
             Task(name, Named(name, Seq((down_write(lock), up_write(lock).says("")))))
@@ -273,6 +275,8 @@ class Cast:
         if way is None and ways:
             every = set.intersection(*(set(w.locks()) for w in ways))
             held = {h.lock: h.mode for h in ways[0].held if h.lock in every}
+        if self.circle.kind in ("kept", "twice") and self.circle.ends is not None and len(chain) == 1:
+            held.pop(self.circle.lock, None)  # it takes it itself: what callers hold is another one
         return tuple(sorted((lock, mode) for lock, mode in held.items() if lock in self.locks))
 
     def _name(self, actor: Actor) -> str:
@@ -387,7 +391,6 @@ class Cast:
             case Semaphore() as lock:
                 return up(lock)
         raise Unreadable(f"nobody gives {op.object}")
-
 
     def _spoil(self, op: SlicedOp) -> Node:
         """A lock is given back by who has not got it: its count is wrong from then on."""
