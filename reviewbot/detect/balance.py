@@ -8,6 +8,7 @@ such a path may be one that no run takes, and its leak is a doubtful one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from reviewbot.analysis.code.dominance import Dominance, backwards
@@ -19,7 +20,7 @@ from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Assign, Block, CallEvent, Jump, Name, Return
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_PATHS_OF_BLOCK
+from reviewbot.limits import MAX_CALLS_OF_RELEASE, MAX_PATHS_OF_BLOCK
 
 HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
@@ -48,6 +49,14 @@ class _State(NamedTuple):
     spent: frozenset[str] = frozenset()
     past: bool = False
     gave: bool = False
+
+
+class _Arm(NamedTuple):
+    """What is done between a test and the block where its ways meet again: gives and takes the lock, number of calls."""
+
+    gives: bool
+    takes: bool
+    calls: int
 
 
 Path = tuple[_State, Values]
@@ -111,24 +120,39 @@ class _Walk:
         return through or (call.callee not in KERNEL.effects and bool(HOLDS.search(call.callee)))
 
     def _optional(self) -> dict[int, frozenset[int]]:
-        """Blocks that end in a test of whether to release -> the blocks that come next where that is not done."""
-        blocks = self.plan.blocks
-        after = Dominance(backwards(blocks))
+        """Blocks that end in a test of whether to release -> the blocks that come next where that is not done. An arm that
+        does much besides is no such test: it is the rest of the function."""
         found: dict[int, frozenset[int]] = {}
-        for number, block in enumerate(blocks):
-            if len({edge.to for edge in block.edges}) < 2:
-                continue
-            joined = next(after.above(number + 1), 0) - 1
-            if joined < 0:
-                continue  # each arm has an end of its own
-            arms = {edge.to: self._arm(edge.to, joined) for edge in block.edges}
-            if any(gives and not takes for gives, takes in arms.values()):
-                found[number] = frozenset(to for to, (gives, _) in arms.items() if not gives)
+        for number, arms in self._arms.items():
+            if any(arm.gives and not arm.takes and arm.calls <= MAX_CALLS_OF_RELEASE for arm in arms.values()):
+                found[number] = frozenset(to for to, arm in arms.items() if not arm.gives)
         return found
 
-    def _arm(self, start: int, end: int) -> tuple[bool, bool]:
-        """Whether the lock is given back, and taken, between a block and the one where ways meet again."""
-        seen, todo, gives, takes = {end}, [start], False, False
+    @cached_property
+    def _asked_to_take(self) -> frozenset[str]:
+        """Values that decide whether the lock is taken, where the ways go on together afterwards."""
+        return frozenset(
+            self.plan.test(edge.when).key
+            for number, arms in self._arms.items()
+            if any(arm.takes for arm in arms.values()) and not all(arm.takes for arm in arms.values())
+            for edge in self.plan.blocks[number].edges
+            if edge.when is not None
+        )
+
+    @cached_property
+    def _arms(self) -> dict[int, dict[int, _Arm]]:
+        """Blocks with several ways on that meet again -> what is done on each until then, by its first block."""
+        blocks = self.plan.blocks
+        after = Dominance(backwards(blocks))
+        found: dict[int, dict[int, _Arm]] = {}
+        for number, block in enumerate(blocks):
+            joined = next(after.above(number + 1), 0) - 1
+            if len({edge.to for edge in block.edges}) > 1 and joined >= 0:  # else each arm has an end of its own
+                found[number] = {edge.to: self._arm(edge.to, joined) for edge in block.edges}
+        return found
+
+    def _arm(self, start: int, end: int) -> _Arm:
+        seen, todo, gives, takes, number = {end}, [start], False, False, 0
         while todo:
             at = todo.pop()
             if at in seen:
@@ -136,10 +160,11 @@ class _Walk:
             seen.add(at)
             for event in self.plan.blocks[at].events:
                 if isinstance(event, CallEvent):
+                    number += 1
                     for change in self.moves.get(self.plan.number[id(event)], ()):
                         gives, takes = gives or bool(change.drops), takes or bool(change.takes)
             todo += [edge.to for edge in self.plan.blocks[at].edges]
-        return gives, takes
+        return _Arm(gives, takes, number)
 
     def _surely(self) -> frozenset[int]:
         """Blocks from which every way gives the lock back before it takes it."""
@@ -242,13 +267,20 @@ class _Walk:
         state, values = path
         values = frozenset(v for v in values if v[0] != key)
         for change in moves:
-            now = state
+            now, known = state, values
             for token in change.drops:
                 now = self._release(now, token, event.call.line)
             for token in change.takes:
+                known = self._lasting(values)
                 held = tuple(sorted((*now.held, token.base)))[:2]
                 now = now._replace(held=held, spent=now.spent - {token.base}, past=bool(now.held) and now.past)
-            yield now, values | {(key, change.signs)} if len(moves) > 1 and key in keys else values
+            yield now, known | {(key, change.signs)} if len(moves) > 1 and key in keys else known
+
+    def _lasting(self, values: Values) -> Values:
+        """What is still known after the lock was waited for: what stands in memory may have changed, and is tested again
+        for that reason, but for what says whether the lock was to be taken."""
+        known = self.plan.body.locals.keys() | self._asked_to_take
+        return frozenset(v for v in values if v[0] in known)
 
     def _release(self, state: _State, token: LockToken, line: int) -> _State:
         if not state.held:

@@ -184,18 +184,27 @@ class Cast:
         return Model(f"{self.circle.kind} under {self.circle.lock}", tuple(tasks), reachable=marks)
 
     def _writing(self) -> list[Task]:
-        """Somebody who asks for write, where anybody may at any time."""
+        """Somebody who asks for write, where anybody may at any time; or who asks at all, for a lock that its holder only
+        tries to take."""
         circle = self.circle
-        read = circle.kind == "kept" and circle.mode == "r" and circle.writer is None
+        alone = circle.kind in ("kept", "twice") and circle.writer is None
+        read = alone and circle.mode == "r"
         found = [
             lock
             for name, lock in self.locks.items()
             if (read or name in KERNEL.written) and name in (circle.lock, circle.object) and isinstance(lock, RwSem)
         ]
-        return [
-            Task(name, Named(name, Seq((down_write(lock), up_write(lock).says("")))))
-            for name, lock in zip(("another thread", "a third thread"), found, strict=False)
-        ]
+        asks: list[Node] = [Seq((down_write(lock), up_write(lock).says(""))) for lock in found]
+        if alone and not found and providers(self.program).takers.get(circle.lock) and self._only_tries():
+            call = SlicedOp("take", circle.lock, circle.mode, "", Place("", 0))
+            asks = [Seq((self._take(call), self._give(call).says("")))]
+        names = ("another thread", "a third thread")
+        return [Task(name, Named(name, node)) for name, node in zip(names, asks, strict=False)]
+
+    def _only_tries(self) -> bool:
+        """Whether the holder never waits for the lock of the circle."""
+        automaton, _ = self._automaton(self.circle.holder)
+        return all(op.kind not in ("take", "pass") or op.object != self.circle.lock for op in automaton.ops())
 
     def _queueing(self) -> list[Task]:
         """Whoever queues the work."""
