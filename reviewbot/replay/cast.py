@@ -63,7 +63,7 @@ from reviewbot.sim import (
     up_write,
     wait_for_completion,
 )
-from reviewbot.sim.locks import give
+from reviewbot.sim.locks import Spoilt, give
 from reviewbot.sim.program import Act, Attempt, address, argument
 from reviewbot.types import Cut, Place
 
@@ -116,6 +116,11 @@ class Cast:
         """As if the holder dropped the lock for the wait."""
         names = (*(name for name, _ in circle.locks), circle.object)
         self.locks = {lock: LOCKS[klass.split("/")[0]](words(lock, names)) for lock, klass in circle.locks}
+        if circle.kind == "twice":
+            self.locks = {
+                n: msgspec.structs.replace(k, spoilt=True) if isinstance(k, Spoilt) else k
+                for n, k in self.locks.items()
+            }
         self.done = Completion(words(circle.object, names))
         self.queue = WorkQueue(_runner(circle, names), threads=1)
         self.extractor = self._reads(lean=circle.kind in LEAN)
@@ -405,9 +410,9 @@ class Cast:
         """A lock is given back by who has not got it: its count is wrong from then on."""
         match self.locks[op.object]:
             case Mutex() | SpinLock() as lock:
-                return give(lock, f"releases {lock} once more", lock.owned.add())
+                return give(lock, f"releases {lock} a second time", lock.owned.add())
             case RwSem() as lock:
-                return give(lock, f"releases {lock} once more", lock.writer.add())
+                return give(lock, f"releases {lock} a second time", lock.writer.add())
         raise Unreadable(f"nobody gives {op.object} twice")
 
 
