@@ -1,10 +1,12 @@
-"""A function returns with a lock held that it gave back before.
+"""A function returns with a lock held that it gave back before, or gives back twice what it took once.
 
 Why it hangs
-    Nobody else gives it back: the next one who takes the lock waits for ever, often the same function, called again.
+    Nobody else gives it back: the next one who takes the lock waits for ever, often the same function, called again. A
+    second release takes the lock away from whoever has it by then, or leaves its count wrong.
 Reported when
     since the patch some return leaves a lock held (or does not give back one of the caller's) that no return of that
-    kind (zero, error, positive, void) left before, and the program of the whole way in, callers included, ends with it.
+    kind (zero, error, positive, void) left before, and the program of the whole way in, callers included, ends with it;
+    or some way through a function releases a lock, which it took itself, once more, as guard() and an explicit unlock do.
 Not reported
     Functions whose callers give it back; locks that are meant to be kept, like those of a lock function; throttles and
     references that another task returns; ways that cannot be, as far as conditions agree with each other.
@@ -23,17 +25,26 @@ class MissingUnlock(CircleRule):
     guarantee = "no circle of waits"
     checked = "locks at each return"
     needs = (Lock, Unlock)
-    kinds = frozenset({"kept"})
+    kinds = frozenset({"kept", "twice"})
 
     def circles(self, diff: Diff) -> list[Circle]:
         return left(diff)
 
     def message(self, circle: Circle) -> str:
+        if circle.kind == "twice":
+            return f"{circle.holder.function}() can release {words(circle.lock)} twice"
         return f"{circle.holder.function}() can return with {words(circle.lock)} held"
 
     def words(self, circle: Circle) -> Words:
         lock, function = words(circle.lock), f"{circle.holder.function}()"
         by = f", called by {name(circle.holder)}," if function != name(circle.holder) else ""
+        if circle.kind == "twice":
+            return Words(
+                claim=f"{function} takes {lock} once and can release it twice. The second release takes it away from "
+                f"whoever has it by then, or leaves its count wrong, and the next task that takes it may wait forever.",
+                setting="For example:",
+                contrast=f"Release {lock} once on every way.",
+            )
         return Words(
             claim=f"{function}{by} can return with {lock} held. The next task that takes it waits forever.",
             setting="For example:",

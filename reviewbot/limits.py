@@ -87,6 +87,8 @@ MAX_CONTEXT_CHAIN = 14
 """Most functions of a chain: in a longer one there are conditions that do not go together."""
 MAX_PATHS_OF_BLOCK = 40
 """Most paths that one block is visited with before values are forgotten; twice that and the function is cut."""
+MAX_CALLS_OF_RELEASE = 3
+"""Calls of a branch that is there to give a lock back; one that makes more is the rest of the function."""
 MAX_CALLS_OF_RECORDS = 60
 """A record is asked for while that many others are being made: only in a cycle of more functions, as callees come
 first. It is guessed then, as where a cycle closes, and looked at a second time."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from reviewbot.analysis.code.expr import ZERO, bare, parts, sign, test
+from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, sign, test
+from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, scope
+from reviewbot.analysis.code.identity import positions as identity_positions
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Call, Expr, Field, Name
 from reviewbot.detect.edges import Edge
@@ -69,17 +71,93 @@ def doubtful(program: Program, edge: Edge) -> bool:
     """
     if not one_run(program, edge):
         return True
-    chain = edge.chain[_taker(program, edge) :]
+    chain = edge.chain[taker(program, edge) :]
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT or (
         edge.effect.kind == "lock" and _made_here(program, edge)
     ):
         return True
     above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
     below = (_asked(program, at.key, line=at.line) for at in (edge.place, *edge.down))
+    asked = [[(value, signs) for value, signs in each] for each in (*above, *below)]
+    asked[0] = [found for found in asked[0] if found not in _asked_before(program, chain[0], edge.lock.lock)]
     return any(
         isinstance(value, Call) and value.callee in KERNEL.last and not signs & ZERO
-        for asked in (*above, *below)
-        for value, signs in asked
+        for each in asked
+        for value, signs in each
+    )
+
+
+def _asked_before(program: Program, key: FunctionKey, lock: str) -> list[tuple[Expr, int]]:
+    """What is asked before a function takes a lock: that is no way out of holding it."""
+    takes = [call.line for call in _takes(program, key, lock)]
+    found = [set(_asked(program, key, line=line)) for line in takes]
+    return sorted(set.intersection(*found), key=str) if found else []
+
+
+def _takes(program: Program, key: FunctionKey, lock: str) -> list[Call]:
+    """The calls by which a function takes a lock, by its identity there."""
+    if key not in program.names.functions:
+        return []
+    moves = program.locksets.plan(key).changes
+    taking = [n for n, changes in moves.items() if any(t.lock == lock for c in changes for t in c.takes)]
+    return [program.body(key).calls[n] for n in taking]
+
+
+def same_object(program: Program, edge: Edge) -> bool:
+    """Whether the lock that is taken at the end of an edge is proven to be the very one that is held: a variable, or the
+    same member of the same variable, by the arguments of all calls in between."""
+    lock = edge.lock.lock
+    if scope(lock) is Scope.GLOBAL:
+        return True
+    start = taker(program, edge)
+    key = edge.chain[start]
+    if key not in program.names.functions:
+        return False
+    bases = {
+        t.base for n, cs in program.locksets.plan(key).changes.items() for c in cs for t in c.takes if t.lock == lock
+    }
+    wanted = _base_below(program, edge, start)
+    return len(bases) == 1 and wanted in bases and not _set_anew(program, key, wanted)
+
+
+def _base_below(program: Program, edge: Edge, start: int) -> str:
+    """The instance that is taken at the end of an edge, in the words of the function number `start` of its chain; empty
+    where it is not one."""
+    steps = [*edge.chain[start:], *(at.key for at in edge.down)]
+    lines = [0] * (len(edge.chain) - start - 1) + [edge.place.line, *(at.line for at in edge.down)]
+    if any(key not in program.names.functions for key in steps):
+        return ""
+    last = steps[-1]
+    effects = program.locksets.plan(last).changes
+    calls = program.body(last).calls
+    found = {
+        t.base
+        for n, changes in effects.items()
+        if calls[n].line == lines[-1]
+        for c in changes
+        for t in c.takes
+        if t.lock == edge.lock.lock or "$" in t.base
+    }
+    for (caller, callee), line in zip(reversed([*pairwise(steps)]), reversed(lines[:-1]), strict=True):
+        body = program.body(caller)
+        sites = [c for c in body.calls if line in (0, c.line) and callee in program.callgraph.reached(caller, c)]
+        found = {
+            bind(base, tuple(body.base(a) for a in c.args), ()) if "$" in base else base
+            for c in sites
+            for base in found
+        }
+    only = found.pop() if len(found) == 1 else ""
+    return only if UNKNOWN not in only and "(" not in only and "[" not in only else ""
+
+
+def _set_anew(program: Program, key: FunctionKey, base: str) -> bool:
+    """Whether a variable that names an instance gets more than one value in a function."""
+    body = program.body(key)
+    words = set(WORD.findall(base))
+    positions = {body.parameters[name]: name for name in body.parameters}
+    words |= {positions[n] for n in identity_positions(base) if n in positions}
+    return any(
+        len(body.values.get(word, ())) > (0 if word in body.parameters else 1) for word in words if word in body.locals
     )
 
 
@@ -90,7 +168,7 @@ def by_state(program: Program, edge: Edge) -> bool:
     Below a caller without the lock the condition may well hold, and be known not to where the lock is held: an object
     that is not there yet, a flag that only the others set.
     """
-    first = _taker(program, edge)
+    first = taker(program, edge)
     below = edge.chain[first + 1 :]
     if not below or all(edge.lock.lock in program.surely_held(key) for key in below):
         return False
@@ -143,7 +221,7 @@ def _made_here(program: Program, edge: Edge) -> bool:
     return False
 
 
-def _taker(program: Program, edge: Edge) -> int:
+def taker(program: Program, edge: Edge) -> int:
     """Which function of an edge's chain has its lock over the next call: the last one, or the first of all."""
     lock, at = edge.lock.lock, edge.place.line
     if any(held.lock == lock for m in program.view(edge.key).made if m.call.line == at for held in m.at.held):

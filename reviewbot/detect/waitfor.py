@@ -8,31 +8,24 @@ queue from freezing) and asks whether they want the lock.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 import msgspec
 
-from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import show
-from reviewbot.analysis.code.identity import known
-from reviewbot.analysis.locks.flow import walk
-from reviewbot.analysis.locks.lockset_summary import NAMES, left_by, with_names
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import doubtful, one_run
+from reviewbot.detect.sure import doubtful, one_run, same_object, taker
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
-from reviewbot.types import Cut, Place
+from reviewbot.types import Cut
 
 HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
 ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq")
 """Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
-_WORD = re.compile(r"\w+")
 Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
 
@@ -72,10 +65,13 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
 
 def _meant(program: Program, edge: Edge) -> bool:
     """Whether a run goes down an edge, and its lock can be the very instance that is meant: one that is taken many calls
-    further down is another."""
+    further down is another, unless the arguments prove that it is the same."""
+    if not one_run(program, edge):
+        return False
+    if edge.effect.kind == "lock" and edge.effect.object == edge.lock.lock and same_object(program, edge):
+        return True
     far = providers(program).far(edge.effect.object)
-    near = edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
-    return near and one_run(program, edge)
+    return edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
 
 
 def _pairs(program: Program, files: set[str]) -> set[Pair]:
@@ -83,8 +79,15 @@ def _pairs(program: Program, files: set[str]) -> set[Pair]:
 
 
 def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
-    """The wait cycles that an edge closes, one for each provider that may be the other half; see `close`."""
+    """The wait cycles that an edge closes, one for each provider that may be the other half; see `close`. A task that
+    waits for itself needs nobody above the function that takes the lock."""
     circle = close(program, edge)
+    if isinstance(circle, Circle) and circle.kind == "self" and (above := taker(program, edge)):
+        yield circle
+        chain = edge.chain[above:]
+        holder = msgspec.structs.replace(circle.holder, chain=chain, context=providers(program).context(chain[0]))
+        yield msgspec.structs.replace(circle, holder=holder)
+        return
     if not isinstance(circle, Circle) or not circle.providers or circle.kind not in ONE_IS_ENOUGH:
         if circle is not None:
             yield circle
@@ -105,6 +108,8 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
+    if effect.kind == "lock" and effect.object == lock.lock and same_object(program, edge):
+        return _again(edge, holder)
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return None  # a page, of whatever file
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
@@ -180,69 +185,6 @@ def _again(edge: Edge, holder: Actor) -> Circle | None:
     )
 
 
-def kept(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[tuple[Circle, str]]:
-    """Locks that a function of `names` (file, name) leaves held since the change, each with the function's key; the
-    detail of the circle names the results for which it does.
-
-    Paths are walked twice, with conditions correlated and one by one: the first misses locks that were taken under a
-    changed condition, the second sees paths that no run takes. What is new in either is looked into.
-    """
-    for key in changed(after, names):
-        if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
-            continue
-        locks = after.locksets.record(key)
-        if not (locks.at or locks.left) or unread(after, key) - unread(before, key):
-            continue
-        found: dict[str, tuple[str, str, frozenset[str]]] = {}
-        for correlate in (True, False):
-            had = _leaves(before, key, correlate)
-            for lock, (klass, mode, results) in _leaves(after, key, correlate).items():
-                if not correlate and lock in had:
-                    continue  # taken and given back under one condition, which single ones do not see
-                found.setdefault(lock, (klass, mode, frozenset()))
-                found[lock] = (klass, mode, found[lock][2] | (results - had.get(lock, ("", "", frozenset()))[2]))
-        for lock, (klass, mode, new) in found.items():
-            if (
-                not new
-                or klass.split("/")[0] not in REAL - {"sem", "queue", "transaction"} - KERNEL.latches
-                or not known(lock)
-            ):
-                continue
-            if _hands_out(after, key, lock) or _where_there(after, key, lock) or _under_one(after, key, lock):
-                continue
-            writer = providers(after).writer(lock) if mode == "r" else None
-            if mode == "r" and writer is None and lock not in KERNEL.written:
-                continue
-            yield (_left(after, key, lock, klass, mode, new, writer), key)
-
-
-def _where_there(program: Program, key: FunctionKey, lock: str) -> bool:
-    """Whether a function gives a lock back where its object is there at all: `if (x) unlock(x)` says nothing of when."""
-    plan, calls = program.locksets.plan(key), program.body(key).calls
-    giving = [n for n, changes in plan.changes.items() if any(t.lock == lock for c in changes for t in c.drops)]
-    objects = {show(arg) for n in giving for arg in calls[n].args}
-    tested = {plan.test(edge.when).key for block in plan.blocks for edge in block.edges if edge.when is not None}
-    return bool(objects & tested)
-
-
-def _under_one(program: Program, key: FunctionKey, lock: str) -> bool:
-    """Whether a lock is taken under a condition that is asked again where it is given back: `if (!locked) unlock(x)`."""
-    plan = program.locksets.plan(key)
-    takes, drops = list[int](), list[int]()
-    for number, block in enumerate(plan.blocks):
-        calls = (plan.number[id(event)] for event in block.events if id(event) in plan.number)
-        for change in (c for n in calls for c in plan.changes.get(n, ())):
-            takes += [number for token in change.takes if token.lock == lock]
-            drops += [number for token in change.drops if token.lock == lock]
-    return bool(takes) and Dominance(plan.blocks).asked_again(takes, drops)
-
-
-def _hands_out(program: Program, key: FunctionKey, lock: str) -> bool:
-    """Whether a function says of itself that it returns with a lock held: __acquires(&x->lock)."""
-    said = [text for kind, text in program.function(key).annotations if kind == "acquires"]
-    return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
-
-
 def unread(program: Program, key: FunctionKey) -> set[str]:
     """Names of the functions called that may change what is held and whose bodies are not at hand, calls through
     pointers among them."""
@@ -256,63 +198,6 @@ def unread(program: Program, key: FunctionKey) -> set[str]:
     return found
 
 
-def _left(
-    program: Program, key: FunctionKey, lock: str, klass: str, mode: str, results: frozenset[str], writer: Actor | None
-) -> Circle:
-    """One lock left held, on the way in that has it where one has."""
-    ways = [way for way in program.entry(key) if lock in way.locks()] or list(program.entry(key))
-    chain = _concerned(program, min((way.chain for way in ways), key=len), lock)
-    return Circle(
-        kind="kept",
-        lock=lock,
-        klass=klass,
-        mode=mode,
-        object=lock,
-        detail=", ".join(sorted(results)),
-        wait_class="",
-        holder=Actor(
-            chain=chain,
-            context=providers(program).context(chain[0]),
-            at=Place(program.names.file[key], program.function(key).line, program.function(key).name),
-        ),
-        providers=(),
-        writer=writer and msgspec.structs.replace(writer, chain=writer.chain[-1:]),
-    )
-
-
-def _concerned(program: Program, chain: tuple[FunctionKey, ...], lock: str) -> tuple[FunctionKey, ...]:
-    """The end of a chain of calls, from the outermost function on that does something to a lock."""
-    for number, (key, below) in enumerate(pairwise(chain)):
-        plan, calls = program.locksets.plan(key), program.body(key).calls
-        for index, changes in plan.changes.items():
-            does = {t.lock for change in changes for t in (*change.takes, *change.drops)}
-            if lock in does and calls[index].callee != name_of(below):
-                return chain[number:]
-    return chain[-1:]
-
-
-def _leaves(program: Program, key: FunctionKey, correlate: bool) -> dict[str, tuple[str, str, frozenset[str]]]:
-    """Lock -> class, mode and classes of result with which some return leaves it held (or a caller's not given back).
-
-    correlate: whether conditions agree with each other; what was tested before a lock was taken may have changed since.
-    """
-    out: dict[str, tuple[str, str, frozenset[str]]] = {}
-    paths = walk(program.locksets.plan(key), {}, correlate=correlate)
-    left = () if paths.cut else with_names(left_by(paths.exits))
-    dropped = {t.lock: t for x in left for t in x.drops}
-    for x in left:
-        result = NAMES.get(x.result, "")
-        tokens = [t for t in x.takes if t.mine]
-        if x.agreed:
-            tokens += [t for lock, t in dropped.items() if lock not in {d.lock for d in x.drops}]
-        else:
-            tokens += x.drops
-        for t in tokens:
-            _, _, results = out.get(t.lock, ("", "", frozenset()))
-            out[t.lock] = (t.klass, t.mode, results | {result})
-    return out
-
-
 __all__ = [
     "Actor",
     "Circle",
@@ -320,7 +205,6 @@ __all__ = [
     "changed",
     "circles",
     "edges",
-    "kept",
     "lock_class",
     "providers",
     "unread",

@@ -63,6 +63,7 @@ from reviewbot.sim import (
     up_write,
     wait_for_completion,
 )
+from reviewbot.sim.locks import Spoilt, give
 from reviewbot.sim.program import Act, Attempt, address, argument
 from reviewbot.types import Cut, Place
 
@@ -87,7 +88,7 @@ Held = tuple[tuple[str, str], ...]
 FLUSHED = ("work", "workqueue", "timer", "irq")
 RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
 """What runs a handler, where that is not a queue's worker."""
-LEAN = ("lock", "self", "kept")
+LEAN = ("lock", "self", "kept", "twice")
 """Kinds of circles in which other ways than those of the circle do not matter."""
 
 
@@ -115,6 +116,11 @@ class Cast:
         """As if the holder dropped the lock for the wait."""
         names = (*(name for name, _ in circle.locks), circle.object)
         self.locks = {lock: LOCKS[klass.split("/")[0]](words(lock, names)) for lock, klass in circle.locks}
+        if circle.kind == "twice":
+            self.locks = {
+                n: msgspec.structs.replace(k, spoilt=True) if isinstance(k, Spoilt) else k
+                for n, k in self.locks.items()
+            }
         self.done = Completion(words(circle.object, names))
         self.queue = WorkQueue(_runner(circle, names), threads=1)
         self.extractor = self._reads(lean=circle.kind in LEAN)
@@ -129,7 +135,7 @@ class Cast:
         if lean and circle.kind not in LEAN:
             chains += [self._wanting(actor) for actor in circle.providers]
         waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
-        return Extractor(self.program, self.locks, waits, chains, lean)
+        return Extractor(self.program, self.locks, waits, chains, lean, spoils=circle.kind == "twice")
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the
@@ -183,16 +189,27 @@ class Cast:
         return Model(f"{self.circle.kind} under {self.circle.lock}", tuple(tasks), reachable=marks)
 
     def _writing(self) -> list[Task]:
-        """Somebody who asks for write, where anybody may at any time."""
+        """Somebody who asks for write, where anybody may at any time; or who asks at all, for a lock that its holder only
+        tries to take."""
+        circle = self.circle
+        alone = circle.kind in ("kept", "twice") and circle.writer is None
+        read = alone and circle.mode == "r"
         found = [
             lock
             for name, lock in self.locks.items()
-            if name in KERNEL.written and name in (self.circle.lock, self.circle.object) and isinstance(lock, RwSem)
+            if (read or name in KERNEL.written) and name in (circle.lock, circle.object) and isinstance(lock, RwSem)
         ]
-        return [
-            Task(name, Named(name, Seq((down_write(lock), up_write(lock).says("")))))
-            for name, lock in zip(("another thread", "a third thread"), found, strict=False)
-        ]
+        asks: list[Node] = [Seq((down_write(lock), up_write(lock).says(""))) for lock in found]
+        if alone and not found and providers(self.program).takers.get(circle.lock) and self._only_tries():
+            call = SlicedOp("take", circle.lock, circle.mode, "", Place("", 0))
+            asks = [Seq((self._take(call), self._give(call).says("")))]
+        names = ("another thread", "a third thread")
+        return [Task(name, Named(name, node)) for name, node in zip(names, asks, strict=False)]
+
+    def _only_tries(self) -> bool:
+        """Whether the holder never waits for the lock of the circle."""
+        automaton, _ = self._automaton(self.circle.holder)
+        return all(op.kind not in ("take", "pass") or op.object != self.circle.lock for op in automaton.ops())
 
     def _queueing(self) -> list[Task]:
         """Whoever queues the work."""
@@ -208,11 +225,15 @@ class Cast:
         return Task(self._name(actor), self._named(actor, ends), 2 if twice else 1)
 
     def _named(self, actor: Actor, ends: bool) -> Named:
+        lock = self.locks[self.circle.lock]
+        if self.circle.kind == "kept" and actor == self.circle.writer and isinstance(lock, RwSem):
+            asks = down_write(lock)  # that it asks is all that matters: not what it holds by then
+            return Named(self._name(actor), Seq((asks.at(actor.at) if actor.at else asks, up_write(lock).says(""))))
         automaton, holds = self._automaton(actor)
         body = self._node(automaton)
-        for lock, mode in holds:
-            call = SlicedOp("take", lock, mode, "", Place("", 0))
-            entered = self._take(call).says(f"has {self.locks[lock]} held")
+        for name, mode in holds:
+            call = SlicedOp("take", name, mode, "", Place("", 0))
+            entered = self._take(call).says(f"has {self.locks[name]} held")
             body = Seq((entered, body, self._give(call).says("")))
         if ends and self.circle.kind != "lock":
             body = Seq((body, complete_all(self.done).says("")))
@@ -268,6 +289,8 @@ class Cast:
         if way is None and ways:
             every = set.intersection(*(set(w.locks()) for w in ways))
             held = {h.lock: h.mode for h in ways[0].held if h.lock in every}
+        if self.circle.kind in ("kept", "twice") and self.circle.ends is not None and len(chain) == 1:
+            held.pop(self.circle.lock, None)  # it takes it itself: what callers hold is another one
         return tuple(sorted((lock, mode) for lock, mode in held.items() if lock in self.locks))
 
     def _name(self, actor: Actor) -> str:
@@ -327,6 +350,8 @@ class Cast:
                 step = self._give(op)
             case "pass":
                 step = Seq((self._take(op), self._give(op)))
+            case "spoil":
+                step = self._spoil(op)
             case "wait":
                 step = self._around(_called(wait_for_completion(self.done), op, f"waits for {self.done}"), op)
             case "wake":
@@ -380,6 +405,15 @@ class Cast:
             case Semaphore() as lock:
                 return up(lock)
         raise Unreadable(f"nobody gives {op.object}")
+
+    def _spoil(self, op: SlicedOp) -> Node:
+        """A lock is given back by who has not got it: its count is wrong from then on."""
+        match self.locks[op.object]:
+            case Mutex() | SpinLock() as lock:
+                return give(lock, f"releases {lock} a second time", lock.owned.add())
+            case RwSem() as lock:
+                return give(lock, f"releases {lock} a second time", lock.writer.add())
+        raise Unreadable(f"nobody gives {op.object} twice")
 
 
 def _runner(circle: Circle, names: tuple[str, ...]) -> str:

@@ -10,7 +10,8 @@ from typing import ClassVar
 from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Lock
 from reviewbot.detect.provider_side import closed
-from reviewbot.detect.waitfor import Actor, Circle, circles, kept, wants
+from reviewbot.detect.unbalanced import unbalanced
+from reviewbot.detect.waitfor import Actor, Circle, circles, wants
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.limits import MAX_WAIT_CYCLES
 from reviewbot.replay.cast import Cast, words
@@ -46,8 +47,10 @@ def found(diff: Diff) -> list[Circle]:
 
 
 def left(diff: Diff) -> list[Circle]:
-    """Locks that functions leave held since a change."""
-    return [circle for circle, _ in kept(diff.before.program, diff.after.program, touched(diff))]
+    """Locks that functions leave held, or give back twice, since a change: those that do something else, and those whose
+    text changes, because an exit that leads elsewhere does nothing else by itself."""
+    changed = {(file_of(key), name_of(key)) for key in diff.touched}
+    return unbalanced(diff.before.program, diff.after.program, sorted({*touched(diff), *changed}))
 
 
 def taken(program: Program, key: FunctionKey, lock: str, at: Place | None) -> Place | None:
@@ -129,7 +132,7 @@ class CircleRule(Rule[Circle]):
         here = any(
             wants(side.program, key, circle.lock) for key in circle.holder.chain
         )  # else it cannot be dropped here
-        if text and here and circle.kind not in ("lock", "self", "kept"):
+        if text and here and circle.kind not in ("lock", "self", "kept", "twice"):
             yield Remedy(text=text, scene=scene(circle, side, unlocked=True))
 
 

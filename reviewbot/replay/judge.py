@@ -142,7 +142,7 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
     """Run a scene, and where that gets stuck the other side's as well; None where that side has no such scene."""
     if bad.missing:
         return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=bad.missing)
-    patched = check(bad.model(), LIMITS, bad.through or None)
+    patched = check(bad.model(), LIMITS, bad.through or None, always=True)
     if patched.outcome != "stuck":
         return _unproven(finding, bad, patched)
     good = other()
@@ -157,7 +157,7 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
             finding=finding, outcome=Outcome.INCONCLUSIVE, states=patched.states, reason=reason, model=bad.spec
         )
     if patched.knot is not None and patched.knot.key in base.keys:  # there may be another one behind it
-        further = check(bad.model(), LIMITS, bad.through or None, known=base.keys)
+        further = check(bad.model(), LIMITS, bad.through or None, known=base.keys, always=True)
         if further.outcome != "stuck":
             return Verdict(finding, Outcome.PRE_EXISTING, patched.trace, patched.states, model=bad.spec)
         patched = further

@@ -64,16 +64,18 @@ def check(
     *,
     reduce: bool = True,
     confirm: SearchLimits | None = None,
+    always: bool = False,
 ) -> SearchResult:
     """Search a model for knots.
 
     through: the knot has to pass through one of these, each the name of a resource, of a class of tasks or of a queued
     routine. known: keys of knots that do not count, those of the base model. reduce: False searches without reductions.
     confirm: limits of a second search without reductions, which has to agree before a model counts as free.
+    always: a task of the knot need not be able to finish: whichever way it takes it is stuck.
     Errors: ModelError for a model that cannot be compiled.
     """
     with _no_collections():
-        return _check(model, limits, through, known, reduce, confirm)
+        return _check(model, limits, through, known, reduce, confirm, always)
 
 
 @contextmanager
@@ -95,6 +97,7 @@ def _check(
     known: Collection[Key],
     reduce: bool,
     confirm: SearchLimits | None,
+    always: bool,
 ) -> SearchResult:
     try:
         automaton = compile_model(model)
@@ -104,7 +107,7 @@ def _check(
     until = time.process_time() + limits.seconds
     space = explore(automaton, limits, reduce=reduce)
     try:
-        result = _judge(space, _names(through), known, until)
+        result = _judge(space, _names(through), known, until, always)
     except OutOfTime:
         reason = f"more than {limits.seconds:g} s"
         return SearchResult("inconclusive", len(space.order), reason, edges=len(space.targets), complete=False)
@@ -121,7 +124,7 @@ def _names(through: Resource | str | Iterable[Resource | str] | None) -> frozens
     return frozenset(map(str, through))
 
 
-def _judge(space: Space, through: frozenset[str], known: Collection[Key], until: float) -> SearchResult:
+def _judge(space: Space, through: frozenset[str], known: Collection[Key], until: float, always: bool) -> SearchResult:
     states, edges = len(space.order), len(space.targets)
     if space.broken:
         return SearchResult("inconclusive", states, space.reason, edges=edges, complete=False)
@@ -129,13 +132,18 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
     missing = [mark for mark in required if mark not in space.marks]
     if not required:
         return SearchResult("vacuous", states, "the model says of nothing that it must be reachable", edges=edges)
-    if missing and space.complete:
+    if missing and space.complete and not always:
         return SearchResult("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
     graph = WaitFor(space.automaton)
     found = knots(space, until, graph)
     every = tuple(knot for _, knot in found)
     counting = [(state, knot) for state, knot in found if knot.key not in known]
     wanted = [(state, knot) for state, knot in counting if not through or through & knot.names]
+    if missing and space.complete:
+        wanted = [(state, knot) for state, knot in wanted if {w.task for w in knot.waits}.issuperset(missing)]
+        if not wanted:
+            return SearchResult("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
+        missing = []
     if wanted and not missing:
         state, knot = wanted[0]
         way = space.path(state)

@@ -22,7 +22,16 @@ from reviewbot.sim.program import (
 )
 
 
-class Mutex(Resource, frozen=True, eq=False):
+class Spoilt(Resource, frozen=True, eq=False):
+    """A lock that somebody may give back who has not got it. spoilt: that is what its count shows then."""
+
+    spoilt: bool = False
+
+    def asked(self, role: str, act: Act) -> str:
+        return f"set the count of {self} right" if self.spoilt else f"release {self}"
+
+
+class Mutex(Spoilt, frozen=True, eq=False):
     """struct mutex (kernel/locking/mutex.c): one owner, not recursive."""
 
     @property
@@ -30,23 +39,17 @@ class Mutex(Resource, frozen=True, eq=False):
         """1 while somebody has it."""
         return Cell(self, "owned")
 
-    def asked(self, role: str, act: Act) -> str:
-        return f"release {self}"
-
     def held(self, role: str, higher: bool) -> str:
         return str(self) if higher else ""
 
 
-class SpinLock(Resource, frozen=True, eq=False):
+class SpinLock(Spoilt, frozen=True, eq=False):
     """spinlock_t (kernel/locking/spinlock.c): one owner; waiting for it is spinning, which is waiting all the same."""
 
     @property
     def owned(self) -> Cell:
         """1 while somebody has it."""
         return Cell(self, "owned")
-
-    def asked(self, role: str, act: Act) -> str:
-        return f"release {self}"
 
     def held(self, role: str, higher: bool) -> str:
         return str(self) if higher else ""
@@ -83,7 +86,7 @@ class Cpu(Resource, frozen=True, eq=False):
         return f"leave {self}" if role.startswith("in ") else f"enable interrupts on {self}"
 
 
-class RwSem(Resource, frozen=True, eq=False):
+class RwSem(Spoilt, frozen=True, eq=False):
     """struct rw_semaphore (kernel/locking/rwsem.c): many readers or one writer; a waiting writer stops new readers."""
 
     @property
@@ -102,7 +105,7 @@ class RwSem(Resource, frozen=True, eq=False):
         return Cell(self, "waiting writers")
 
     def asked(self, role: str, act: Act) -> str:
-        return f"get and release {self}" if self.waiting.role == role else f"release {self}"
+        return f"get and release {self}" if self.waiting.role == role else super().asked(role, act)
 
     def held(self, role: str, higher: bool) -> str:
         mode = {self.readers.role: "read", self.writer.role: "write"}.get(role, "")

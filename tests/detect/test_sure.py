@@ -7,7 +7,7 @@ from small import program
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import Edge, edges
-from reviewbot.detect.sure import doubtful, named, on_request
+from reviewbot.detect.sure import doubtful, named, on_request, same_object
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
 from reviewbot.types import Place
 
@@ -119,3 +119,44 @@ void dev_open(struct dev *parent) {{
 """)
     (edge,) = waits(w, "dev_open")
     assert doubtful(w, edge) is doubt
+
+
+@pytest.mark.parametrize(
+    ("call", "same"),
+    [
+        ("dev_empty(d)", True),
+        ("dev_empty(d + 1)", False),
+        ("dev_empty(other)", False),
+        ("dev_empty(next_of(d))", False),
+        ("dev_empty(&d[1])", False),
+    ],
+)
+def test_the_same_object_by_the_arguments_of_calls(call: str, same: bool) -> None:
+    text = f"""
+static void dev_reset(struct dev *dev) {{ mutex_lock(&dev->lock); mutex_unlock(&dev->lock); }}
+static void dev_empty(struct dev *one) {{ dev_reset(one); }}
+void dev_stop(struct dev *d, struct dev *other) {{
+	mutex_lock(&d->lock);
+	{call};
+	mutex_unlock(&d->lock);
+}}
+"""
+    w = program(text)
+    found = [same_object(w, e) for e in waits(w, "dev_stop") if e.effect.object == "dev.lock"]
+    assert found == [same]
+
+
+def test_a_reference_that_is_given_back_before_the_lock_is_taken() -> None:
+    text = """
+static void dev_empty(struct dev *d) { mutex_lock(&d->other); mutex_unlock(&d->other); }
+void dev_stop(struct dev *d) {
+	if (!refcount_dec_and_test(&d->count))
+		return;
+	mutex_lock(&d->lock);
+	dev_empty(d);
+	mutex_unlock(&d->lock);
+}
+"""
+    w = program(text)
+    (edge,) = waits(w, "dev_stop")
+    assert not doubtful(w, edge)

@@ -113,6 +113,15 @@ def test_a_model_that_proves_nothing() -> None:
     assert (result.outcome, result.reason) == ("vacuous", "the model says of nothing that it must be reachable")
 
 
+def test_a_task_that_is_stuck_whichever_way_it_goes() -> None:
+    lock = Mutex("lock")
+    twice = Task("twice", Named("twice", Seq((mutex_lock(lock), mutex_lock(lock)))))
+    assert check(Model("test", (twice,), ("twice",))).outcome == "vacuous"
+    assert check(Model("test", (twice,), ("twice",)), always=True).outcome == "stuck"
+    other = check(Model("test", (twice,), ("twice", "something else")), always=True)
+    assert (other.outcome, other.reason) == ("vacuous", "never reached: twice, something else")
+
+
 def test_an_unbalanced_program_is_inconclusive_and_a_wrong_model_an_error() -> None:
     scoped = Task("scoped", Named("scoped", memalloc_noio_save()))
     result = check(Model("test", (scoped,), ("scoped",)))

@@ -49,7 +49,8 @@ class Extractor:
 
     locks: the locks that are followed. waits: events, completions and flushed objects. chain: functions that are
     followed whether they touch a resource or not. lean: the chains say who waits for a lock; of other callees only
-    those count that leave one held, or drop one.
+    those count that leave one held, or drop one. spoils: who gives back what it does not hold does so, and spoils it;
+    else that is taken for a way that cannot be.
     """
 
     most = MAX_SLICER_STATES
@@ -62,10 +63,11 @@ class Extractor:
         waits: Iterable[str],
         chains: Iterable[tuple[FunctionKey, ...]],
         lean: bool = False,
+        spoils: bool = False,
     ) -> None:
         self.program = program
         self.locks, self.waits = frozenset(locks), frozenset(waits)
-        self.lean = lean
+        self.lean, self.spoils = lean, spoils
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
@@ -362,7 +364,10 @@ class Extractor:
             what = self._bind(act.object, frame)
             if act.kind == "lock" and what in self.locks:
                 self._used[-1] |= objects.positions(act.base)
-                yield from locked(after, act, what, bound(act.base, frame.bases), place, text, self._keep)
+                ways = list(locked(after, act, what, bound(act.base, frame.bases), place, text, self._keep))
+                if not ways and self.spoils and act.does == "release":
+                    ways = [(SlicedOp("spoil", what, act.mode, call.callee, place), after)]
+                yield from ways
                 return
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
                 yield SlicedOp(act.kind, what, act.mode, call.callee, place), after
