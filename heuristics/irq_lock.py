@@ -6,17 +6,20 @@ Why it hangs
 Reported when
     the patch takes a spinlock with interrupts (or softirqs) on that the same function took with them off before, and a
     function that runs in an interrupt, a softirq or at the end of I/O takes the same lock.
+    Also when one of the two is new, and it is known that the task has interrupts on: it is an entry point of tasks, or it
+    sleeps itself.
     Also when the release of an inner lock enables interrupts, where the patch took away their saved state, while an
     outer lock, taken with interrupts off by a caller or the function itself, is one that an interrupt takes.
 Not reported
-    Functions that run in interrupts themselves; locks that no interrupt of the directory takes.
+    Functions that run in interrupts themselves; locks that no interrupt of the directory takes; functions that set up
+    or silence what comes in between.
 Known gaps
     Interrupts that are off because the caller's caller is an interrupt handler itself.
 """
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.detect.sleeps import Interrupted, interrupted
+from reviewbot.detect.interrupts import Interrupted, interrupted
 from reviewbot.detect.unmasked import Unmasked, unmasked
 from reviewbot.replay.circles import touched, words
 from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words, name_of
@@ -73,7 +76,7 @@ class IrqLock(Rule[Interrupted | Unmasked]):
         if isinstance(found, Unmasked):
             how = "enabled early" if found.early(side.program) else "irqsave"
         else:
-            how = "irqsave" if found.guarded(side.program) else "plain"
+            how = "irqsave" if found.guarded(side.program) or not found.comes(side.program) else "plain"
         yield Scene.of(
             "irq_lock",
             how=how,

@@ -155,26 +155,29 @@ def sleep_in_atomic(
 @scene
 def sleep_in_rcu(
     sleeps: bool = False,
+    enters: str = "rcu_read_lock()",
+    section: str = "an RCU read section",
     call: str = "kmalloc(GFP_KERNEL)",
     function: str = "drv_caller",
     file: str = "",
 ) -> Model:
-    """A task `sleeps` in an RCU read section until somebody is done who waits for the end of all such sections."""
-    section, thing = Semaphore("the RCU read section", 1), Mutex(f"what {call} waits for")
+    """A task `sleeps` in a section until somebody is done who waits for the end of all such sections, as a grace period
+    does: for those with preemption, softirqs or interrupts off, too."""
+    inside, thing = Semaphore(section.replace("an RCU", "the RCU"), 1), Mutex(f"what {call} waits for")
 
     @task_of(file, function)
     def reader() -> None:
-        called("rcu_read_lock()", down(section)).says("enters an RCU read section")
+        called(enters, down(inside)).says(f"enters {section}")
         if sleeps:
             called(call, mutex_lock(thing))
             mutex_unlock(thing).says("")
-        up(section).says("")
+        up(inside).says("")
 
     @task(name="another task")
     def updater() -> None:
         mutex_lock(thing).says(f"holds {thing}")
-        called("synchronize_rcu()", down(section)).says("")
-        up(section).says("")
+        called("synchronize_rcu()", down(inside)).says("")
+        up(inside).says("")
         mutex_unlock(thing).says("")
 
     return Model("sleep_in_rcu", (reader, updater), reachable=(named(function),))
