@@ -21,6 +21,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.detect.sleeps import SECTIONS, Atomic, interrupting, sleeping
+from reviewbot.replay import spinning_cast
 from reviewbot.replay.circles import taken, touched, words
 from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words
 
@@ -94,6 +95,9 @@ class SleepInAtomic(Rule[Atomic]):
                 function=found.function,
                 file=found.at.file,
             )
+            return
+        if (read := spinning_cast.sleeping(found, side.program)) is not None:
+            yield read
             return
         yield Scene.of(
             "sleep_in_atomic",

@@ -17,7 +17,7 @@ from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.detect.edges import changed
 from reviewbot.detect.providers import providers
-from reviewbot.detect.sure import named, on_request
+from reviewbot.detect.sure import named, on_request, one_face
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_TO_LOCK, MAX_CALLS_TO_TASK, MAX_TAKERS_OF_LOCK
@@ -91,7 +91,8 @@ class Tasks(Component):
         return self._ways[key, need]
 
     def _search(self, key: FunctionKey, need: int) -> tuple[FunctionKey, ...]:
-        todo, seen = [(key,)], {key}
+        todo: list[tuple[FunctionKey, ...]] = [(key,)]
+        seen = {key}
         for chain in todo:
             if self._quiet(chain[0]):
                 continue
@@ -182,12 +183,12 @@ class Interrupted(Value, frozen=True):
         if not self.way:
             return levels(program, self.key).get(self.lock, 0) >= needed(self.soft)
         return not any(
-            own_level(program, self.key, fact) < needed(self.soft) for fact in _taking(program, self.key, self.lock)
+            own_level(program, self.key, fact) < needed(self.soft) for fact in spins(program, self.key, self.lock)
         )
 
     def comes(self, program: Program) -> bool:
         """Whether on a side an interrupt takes the lock."""
-        takes = self.handler in program.names.functions and any(_taking(program, self.handler, self.lock))
+        takes = self.handler in program.names.functions and any(spins(program, self.handler, self.lock))
         return takes and bool(interrupts(program, self.handler))
 
 
@@ -198,7 +199,7 @@ def interrupted(before: Program, after: Program, names: Names) -> Iterator[Inter
         seen.add(found.lock)
         yield found
     touched = changed(after, names)
-    for lock in dict.fromkeys(lock for key in touched for lock in _locks(after, key)):
+    for lock in dict.fromkeys(lock for key in touched for lock in spinlocks(after, key)):
         if lock not in seen and not any(meets(before, lock)):
             yield from (found for found in meets(after, lock, frozenset(touched)))
 
@@ -214,11 +215,11 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
                 continue
             if only_in_interrupts(after, key):
                 break
-            for handler in providers(after).takers.get(lock, ()):
+            for handler in taking(after, lock):
                 contexts = interrupts(after, handler)
                 soft = all(INTERRUPTS[c] for c in contexts)
                 if contexts and least < needed(soft) <= was[lock]:
-                    at = next(f.at for f in _taking(after, key, lock) if _level(after, key, f) == least)
+                    at = next(f.at for f in spins(after, key, lock) if _level(after, key, f) == least)
                     yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
                     break
 
@@ -228,15 +229,13 @@ def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = 
 
     through: functions of which one has to be on the way of either.
     """
-    takers = providers(program).takers.get(lock, ())
-    if len(takers) > MAX_TAKERS_OF_LOCK:
-        return
+    takers = taking(program, lock)
     coming = [(handler, e) for handler in takers for e in interrupting(program, handler)]
     for handler, e in sorted(coming, key=lambda c: (INTERRUPTS[c[1].context], len(c[1].chain), c[0])):
         soft = INTERRUPTS[e.context]
-        writes = any(f.mode != "r" for f in _taking(program, handler, lock))
+        writes = any(f.mode != "r" for f in spins(program, handler, lock))
         for key in takers:
-            for fact in _taking(program, key, lock):
+            for fact in spins(program, key, lock):
                 if own_level(program, key, fact) >= needed(soft) or not (writes or fact.mode != "r"):
                     continue
                 if key in e.chain or only_in_interrupts(program, key):
@@ -247,21 +246,27 @@ def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = 
                     return
 
 
-def _taking(program: Program, key: FunctionKey, lock: str) -> list[Lock]:
+def taking(program: Program, lock: str) -> list[FunctionKey]:
+    """Who takes a lock, but for what is a lock call by itself; nobody where too many do."""
+    takers = [key for key in providers(program).takers.get(lock, ()) if name_of(key) not in KERNEL.effects]
+    return takers if len(takers) <= MAX_TAKERS_OF_LOCK else []
+
+
+def spins(program: Program, key: FunctionKey, lock: str) -> list[Lock]:
     """Where a function takes a lock by calls of its own that spin for it."""
     if key not in program.names.functions:
         return []
     own = (f for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock)
-    return [f for f in own if f.how in BLOCKING and f.klass in SPINNING]
+    return [f for f in own if f.how in BLOCKING and f.klass in SPINNING and not one_face(program, f.at)]
 
 
-def _locks(program: Program, key: FunctionKey) -> list[str]:
+def spinlocks(program: Program, key: FunctionKey) -> list[str]:
     """Spinlocks that a function takes, by itself or not far below."""
     found = dict.fromkeys(f.lock for f in program.own_facts(key) if isinstance(f, Lock) and f.klass in SPINNING)
     for effect in program.does(key):
         if effect.kind == "lock" and effect.object not in found:
             chain = program.effects.chain(key, effect)
-            if 1 < len(chain) <= MAX_CALLS_TO_LOCK and _taking(program, chain[-1].key, effect.object):
+            if 1 < len(chain) <= MAX_CALLS_TO_LOCK and spins(program, chain[-1].key, effect.object):
                 found[effect.object] = None
     return [lock for lock in found if known(lock) and scope(lock) is not Scope.STACK and lock[:1] != "*"]
 
@@ -300,4 +305,8 @@ __all__ = [
     "levels",
     "meets",
     "needed",
+    "own_level",
+    "spinlocks",
+    "spins",
+    "taking",
 ]

@@ -9,19 +9,22 @@ from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Lock, Site, Unlock, Wait
+from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.interrupts import Names
-from reviewbot.detect.sure import doubtful, named, on_request
+from reviewbot.detect.sure import doubtful, named, on_request, one_face
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_CALLS_FROM_INTERRUPT, MAX_CALLS_TO_LOCK
+from reviewbot.limits import MAX_CALLS_FROM_INTERRUPT, MAX_CALLS_OF_SECTION, MAX_CALLS_TO_LOCK
 from reviewbot.types import Place, Value
 
 SECTIONS = frozenset({"rcu", "preempt", "irq"})
 """Classes of what nobody spins for: a grace period waits for its end."""
+OFF_IN = {"irq": IRQ_OFF, "bh": BH_OFF}
+"""Section -> what is kept away inside of it."""
 ATOMIC = frozenset(filter(KERNEL.atomic, REAL | SECTIONS))
 """Classes of locks, and of sections, in which nobody may sleep."""
 
@@ -75,6 +78,8 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
             what = edge.lock.lock, edge.effect.kind
             if (edge.name, *what) in there or what in old:
                 continue
+            if key not in before.names.functions and len(edge.chain) > 1:
+                continue  # its caller is asked
             there.add((edge.name, *what))
             takers = [k for k in providers(after).takers.get(edge.lock.lock, ()) if k != key] or [key]
             ends = edge.down[-1] if edge.down else edge.place
@@ -109,7 +114,10 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
         if not only and not also:
             continue
         slept = {kind for kind, _ in _asleep(before, key)} if key in before.names.functions else set[str]()
-        if not only and (slept or key not in before.names.functions or _may_sleep(before, key)):
+        new = key not in before.names.functions
+        if new and len(also) != 1:
+            continue  # its caller is asked
+        if not only and (slept or new or _may_sleep(before, key)):
             continue
         for kind, down in _asleep(after, key):
             if kind not in slept and (only or not any(on_request(after, at) for at in down)):
@@ -117,9 +125,7 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
                 at, ends = down[0], down[-1]
                 call = _call(after, ends)
                 chain = also or (key,)
-                yield Atomic(
-                    key, only or _which(after, key), "interrupt", kind, "", at, ends, call, "", (), chain
-                )
+                yield Atomic(key, only or _which(after, key), "interrupt", kind, "", at, ends, call, "", (), chain)
 
 
 def _interrupt(program: Program, key: FunctionKey) -> str:
@@ -134,10 +140,10 @@ def _interrupt(program: Program, key: FunctionKey) -> str:
 def _interrupted(program: Program, key: FunctionKey) -> tuple[FunctionKey, ...]:
     """The few calls by name, none of them under a condition on the context, from an interrupt down to a function."""
     for context in program.entered(key):
-        near = len(context.chain) <= MAX_CALLS_FROM_INTERRUPT + 1
-        if near and _runs_in(context) in ("hardirq", "softirq") and named(program, context.chain):
-            if all(_plainly(program, caller, callee) for caller, callee in pairwise(context.chain)):
-                return context.chain
+        calls = list(pairwise(context.chain))
+        near = len(calls) <= MAX_CALLS_FROM_INTERRUPT and _runs_in(context) in ("hardirq", "softirq")
+        if near and named(program, context.chain) and all(_plainly(program, *call) for call in calls):
+            return context.chain
     return ()
 
 
@@ -157,7 +163,7 @@ def _plainly(program: Program, caller: FunctionKey, callee: FunctionKey) -> bool
 
 def _may_sleep(program: Program, key: FunctionKey) -> bool:
     """Whether a function sleeps anywhere below, under whatever condition."""
-    return any(_sleeps(program, effect) for effect in program.does(key))
+    return any(sleeps(program, effect) for effect in program.does(key))
 
 
 def _runs_in(root: ExecutionContext | EntryPoint) -> str:
@@ -167,7 +173,7 @@ def _runs_in(root: ExecutionContext | EntryPoint) -> str:
 def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Place, ...]]]:
     """What sleeps in a function or not far below: its kind, and the lines down to it."""
     for effect, reason in program.does(key).items():
-        if _sleeps(program, effect) and not reason.gates:
+        if sleeps(program, effect) and not reason.gates:
             down = program.effects.chain(key, effect)
             if down and len(down) <= MAX_CALLS_TO_LOCK + 1 and not _stands_off(program, down[-1], ""):
                 yield effect.kind, down
@@ -175,7 +181,7 @@ def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Pla
 
 def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
-    for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC):
+    for edge in edges(program, key, lambda effect: sleeps(program, effect), ATOMIC):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 
@@ -185,8 +191,31 @@ def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
     near = (
         edge for edge in _under(program, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(program, edge)
     )
-    near = (edge for edge in near if not doubtful(program, edge))
+    near = (edge for edge in near if not doubtful(program, edge) and not _asked_for(program, edge))
+    near = (edge for edge in near if edge.lock.klass not in SECTIONS or _inside(program, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
+
+
+def _inside(program: Program, edge: Edge) -> bool:
+    """Whether it is near enough to the section's begin, and interrupts or softirqs are off: spin_unlock_irq() turns on what
+    local_irq_disable() had turned off."""
+    if len(edge.chain) + len(edge.down) > MAX_CALLS_OF_SECTION:
+        return False
+    if (off := OFF_IN.get(edge.lock.lock)) is None:
+        return True
+    sites = [m.at for m in program.view(edge.key).made if m.call.line == edge.place.line]
+    above = {name for way in program.entry(edge.key) if way.chain == edge.chain for name in way.off}
+    return any(off in at.off or (off in above and off not in at.on) for at in sites)
+
+
+def _asked_for(program: Program, edge: Edge) -> bool:
+    """Whether a function below the one that takes the lock goes on only where its caller asks for it by a flag."""
+    lock = edge.lock.lock
+    return any(
+        on_request(program, at)
+        for at in (edge.place, *edge.down)
+        if not any(isinstance(f, Lock) and f.lock == lock for f in program.own_facts(at.key))
+    )
 
 
 def _drops_what_it_was_handed(program: Program, key: FunctionKey) -> bool:
@@ -194,7 +223,8 @@ def _drops_what_it_was_handed(program: Program, key: FunctionKey) -> bool:
     return any(isinstance(f, Unlock) and not known(f.lock) for f in program.own_facts(key))
 
 
-def _sleeps(program: Program, effect: Effect) -> bool:
+def sleeps(program: Program, effect: Effect) -> bool:
+    """Whether an effect may sleep, whoever is awake."""
     match effect.kind:
         case "lock":
             klass = lock_class(program, effect.object)
@@ -226,6 +256,8 @@ def _released(program: Program, edge: Edge) -> bool:
 
 def _stands_off(program: Program, last: Place, lock: str) -> bool:
     key = last.key
+    if one_face(program, last):
+        return True
     for fact in program.own_facts(key):
         drops = isinstance(fact, Wait) and fact.releases
         if isinstance(fact, Site) and fact.at.line == last.line and (fact.gates or drops):
@@ -239,9 +271,9 @@ def _call(program: Program, at: Place) -> str:
     key = at.key
     if key in program.names.functions:
         for fact in program.own_facts(key):
-            if isinstance(fact, Site) and fact.at.line == at.line and any(_sleeps(program, e) for e in own([fact])):
+            if isinstance(fact, Site) and fact.at.line == at.line and any(sleeps(program, e) for e in own([fact])):
                 return f"{fact.call}()"
     return f"{at.function}()"
 
 
-__all__ = ["Atomic", "interrupting", "sleeping"]
+__all__ = ["SECTIONS", "Atomic", "interrupting", "sleeping", "sleeps"]

@@ -256,3 +256,48 @@ def irq_lock(
 
     caller = Task(named(function), locked(), cpu=cpu)
     return Model("irq_lock", (caller, hardware), reachable=(named(function), named(handler)))
+
+
+@scene
+def irq_inversion(
+    on: bool = False,
+    soft: bool = False,
+    lock: str = "&drv->lock",
+    inner: str = "&drv->list_lock",
+    function: str = "drv_caller",
+    task_function: str = "drv_ioctl",
+    handler: str = "drv_interrupt",
+    file: str = "",
+) -> Model:
+    """A task takes `inner` under `lock`, which an interrupt takes too; another one takes `inner`, with interrupts `on`."""
+    cpu, outside, inside = Cpu("CPU0"), SpinLock(lock), SpinLock(inner)
+    irq = Interrupt("an interrupt" if not soft else "a softirq", cpu=cpu, soft=soft)
+
+    @of(file, handler)
+    def handles() -> None:
+        spin_lock(outside)
+        spin_unlock(outside).says("")
+
+    @task_of(file, function)
+    def nests() -> None:
+        spin_lock(outside)
+        spin_lock(inside)
+        spin_unlock(inside).says("")
+        spin_unlock(outside).says("")
+
+    @of(file, task_function)
+    def locked() -> None:
+        if on:
+            spin_lock(inside)
+            spin_unlock(inside).says("")
+        else:
+            spin_lock_irq(inside)
+            spin_unlock_irq(inside).says("")
+
+    @task(name="the hardware")
+    def hardware() -> None:
+        start_io(irq, handles()).says("")
+
+    holder = Task(named(task_function), locked(), cpu=cpu)
+    marks = (named(function), named(task_function), named(handler))
+    return Model("irq_inversion", (nests, holder, hardware), reachable=marks)
