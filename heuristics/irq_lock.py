@@ -50,7 +50,7 @@ class IrqLock(Rule[Interrupted | Inverted | Unmasked]):
                     setting="On one CPU:",
                     contrast=f"Keep {off} disabled while {lock} is held.",
                 ),
-                after=[found.at],
+                after=[found.at, *found.where],
                 before=[found.at],
                 object=found.lock,
             )
@@ -60,8 +60,7 @@ class IrqLock(Rule[Interrupted | Inverted | Unmasked]):
             yield from self.candidate(
                 diff,
                 pair,
-                f"{pair.function}() takes {inner} under {lock}, which {handler}() takes in {which}, and {task}() takes "
-                f"{inner} with {off} on",
+                f"{pair.function}() takes {inner} under {lock}, which {handler}() takes in {which}",
                 Words(
                     claim=f"{pair.function}() takes {inner} with {lock} held, and {handler}() takes {lock} in {which}. "
                     f"{task}() takes {inner} with {off} enabled: {which} that comes meanwhile spins for {lock}.",

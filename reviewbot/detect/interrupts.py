@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.code import gfp
-from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.identity import Scope, known, owner, scope
 from reviewbot.analysis.events.kinds import Allocation, Flush, Lock, Site, Wait
 from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.detect.edges import changed
 from reviewbot.detect.providers import providers
 from reviewbot.detect.sure import named, on_request, one_face
-from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_TO_LOCK, MAX_CALLS_TO_TASK, MAX_TAKERS_OF_LOCK
 from reviewbot.types import Place, Value
@@ -41,6 +41,11 @@ def interrupts(program: Program, key: FunctionKey) -> list[str]:
 def interrupting(program: Program, key: FunctionKey) -> list[ExecutionContext]:
     """The same with the chains of calls by which they get there."""
     return [e for e in program.entered(key) if comes_between(e) and named(program, e.chain)]
+
+
+def surely(context: ExecutionContext) -> bool:
+    """Whether it is an interrupt or softirq for sure: I/O of other kinds is passed up by workers, too."""
+    return context.context != "completion" or context.slot in KERNEL.words["bio_end"]
 
 
 def comes_between(root: ExecutionContext | EntryPoint) -> bool:
@@ -170,6 +175,8 @@ class Interrupted(Value, frozen=True):
     soft: bool
     way: tuple[FunctionKey, ...] = ()
     """From a task's function down to the one that takes it, by key; empty where that took it with more off before."""
+    where: tuple[Place, ...] = ()
+    """Where the interrupt takes it."""
 
     @property
     def function(self) -> str:
@@ -230,7 +237,7 @@ def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = 
     through: functions of which one has to be on the way of either.
     """
     takers = taking(program, lock)
-    coming = [(handler, e) for handler in takers for e in interrupting(program, handler)]
+    coming = [(handler, e) for handler in takers for e in interrupting(program, handler) if surely(e)]
     for handler, e in sorted(coming, key=lambda c: (INTERRUPTS[c[1].context], len(c[1].chain), c[0])):
         soft = INTERRUPTS[e.context]
         writes = any(f.mode != "r" for f in spins(program, handler, lock))
@@ -241,9 +248,25 @@ def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = 
                 if key in e.chain or only_in_interrupts(program, key):
                     continue
                 way = program.component(Tasks).way(key, needed(soft))
-                if way and (through is None or not through.isdisjoint((*way, *e.chain))):
-                    yield Interrupted(key=key, lock=lock, at=fact.at, handler=handler, soft=soft, way=way)
+                if (
+                    way
+                    and one_object(program, lock, way, e.chain)
+                    and (through is None or not through.isdisjoint((*way, *e.chain)))
+                ):
+                    where = tuple(f.at for f in spins(program, handler, lock))
+                    yield Interrupted(key=key, lock=lock, at=fact.at, handler=handler, soft=soft, way=way, where=where)
                     return
+
+
+def one_object(program: Program, lock: str, one: tuple[FunctionKey, ...], other: tuple[FunctionKey, ...]) -> bool:
+    """Whether a lock can be one and the same on two chains: that of a structure of the kernel's headers is another one for
+    each driver."""
+    owns = owner(lock)
+    declared = program.names.declaring(owns) if owns else ()
+    if not owns or any(not path.startswith("include/") for path in declared):
+        return True
+    files = [{file_of(key) for key in chain if not file_of(key).startswith("include/")} for chain in (one, other)]
+    return bool(files[0] & files[1])
 
 
 def taking(program: Program, lock: str) -> list[FunctionKey]:
@@ -305,8 +328,10 @@ __all__ = [
     "levels",
     "meets",
     "needed",
+    "one_object",
     "own_level",
     "spinlocks",
     "spins",
+    "surely",
     "taking",
 ]

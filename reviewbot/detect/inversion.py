@@ -20,9 +20,11 @@ from reviewbot.detect.interrupts import (
     Tasks,
     interrupting,
     needed,
+    one_object,
     own_level,
     spinlocks,
     spins,
+    surely,
     taking,
 )
 from reviewbot.detect.sure import doubtful
@@ -90,6 +92,8 @@ def _coming(
     outer, inner = edge.lock.lock, edge.effect.object
     for handler in taking(program, outer):
         for context in interrupting(program, handler):
+            if not surely(context):
+                continue
             soft = INTERRUPTS[context.context]
             for task in takers:
                 if task in (edge.key, *edge.chain, *context.chain) or outer in program.surely_held(task):
@@ -98,7 +102,11 @@ def _coming(
                     if own_level(program, task, fact) >= needed(soft) or any(h.lock == outer for h in fact.held):
                         continue
                     way = program.component(Tasks).way(task, needed(soft))
-                    if way and (through is None or not through.isdisjoint((*way, *edge.chain, *context.chain))):
+                    if (
+                        way
+                        and one_object(program, outer, edge.chain, context.chain)
+                        and (through is None or not through.isdisjoint((*way, *edge.chain, *context.chain)))
+                    ):
                         yield Inverted(edge.key, outer, inner, edge.place, handler, soft, task, fact.at)
                         return
 

@@ -192,6 +192,7 @@ def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
         edge for edge in _under(program, key) if len(edge.down) <= MAX_CALLS_TO_LOCK and not _released(program, edge)
     )
     near = (edge for edge in near if not doubtful(program, edge) and not _asked_for(program, edge))
+    near = (edge for edge in near if named(program, (edge.key, *(at.key for at in edge.down))))
     near = (edge for edge in near if edge.lock.klass not in SECTIONS or _inside(program, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
 
