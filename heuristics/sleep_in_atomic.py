@@ -1,27 +1,37 @@
-"""Something sleeps with a spinlock held, or in an RCU read section.
+"""Something sleeps with a spinlock held, with interrupts or preemption off, or in an interrupt.
 
 Why it hangs
     Who waits for a spinlock spins and keeps its processor. When the holder gives its own processor up in between, those
     who spin can have taken all of them, and the holder never runs again to give the lock back.
     A sleep in an RCU read section keeps the grace period from ending, for which whoever has what the sleeper needs may
-    be waiting.
+    be waiting; a section with preemption, softirqs or interrupts off is one as well.
 Reported when
     the patch puts something that may sleep (a sleeping lock, an allocation that may reclaim, a wait, cond_resched())
-    under a spinlock (or rcu_read_lock()) that is held there on every path, by the function or by its callers, or the
-    lock around it.
-    Also when it puts something that may sleep into a function that only interrupts, softirqs and ends of bios run.
+    under a spinlock (or rcu_read_lock(), preempt_disable(), local_irq_save()) that is held there on every path, by the
+    function or by its callers, or the lock around it.
+    Also when it puts something that may sleep into a function that interrupts, softirqs and ends of bios run, and that
+    did not sleep before.
 Not reported
     What stands under a condition on gfp flags or on the context; waits that drop the lock for the sleep; locks with a
     sleeping face, of which only one side is a spinlock.
 Known gaps
-    Sleeping with interrupts or preemption off: there is no circle to show.
+    Sleeps beyond a pointer that may be many functions.
 """
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.detect.sleeps import Atomic, interrupting, sleeping
+from reviewbot.detect.sleeps import SECTIONS, Atomic, interrupting, sleeping
+from reviewbot.replay import spinning_cast
 from reviewbot.replay.circles import taken, touched, words
 from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words
+
+ENTERS = {
+    "rcu": ("rcu_read_lock()", "an RCU read section"),
+    "preempt": ("preempt_disable()", "a section with preemption off"),
+    "irq": ("local_irq_disable()", "a section with interrupts off"),
+    "bh": ("local_bh_disable()", "a section with softirqs off"),
+}
+"""Section -> how it is entered, and what it is."""
 
 
 class SleepInAtomic(Rule[Atomic]):
@@ -46,14 +56,16 @@ class SleepInAtomic(Rule[Atomic]):
                 related=[found.ends],
             )
         for found in sleeping(diff.before.program, diff.after.program, touched(diff)):
-            lock = words(found.lock) if found.klass != "rcu" else "rcu_read_lock()"
+            section = found.klass in SECTIONS
+            lock = ENTERS[found.lock][1].removeprefix("a section with ") if section else words(found.lock)
+            lock = "rcu_read_lock() held" if found.klass == "rcu" else lock if section else f"{lock} held"
             held = taken(diff.after.program, found.key, found.lock, found.at)
             inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
             yield from self.candidate(
                 diff,
                 found,
-                f"{found.function}() calls {found.call}{inside} with {lock} held, and that may sleep",
-                _section(found, inside) if found.klass == "rcu" else _spinning(found, inside),
+                f"{found.function}() calls {found.call}{inside} with {lock}, and that may sleep",
+                _section(found, inside) if section else _spinning(found, inside),
                 after=[p for p in (found.at, found.ends, held) if p],
                 before=[found.at],
                 object=found.lock,
@@ -72,9 +84,20 @@ class SleepInAtomic(Rule[Atomic]):
                 file=found.at.file,
             )
             return
-        if found.klass == "rcu":
-            sleeps, function = found.holds(side.program), found.function
-            yield Scene.of("sleep_in_rcu", sleeps=sleeps, call=found.call, function=function, file=found.at.file)
+        if found.klass in SECTIONS:
+            enters, section = ENTERS[found.lock]
+            yield Scene.of(
+                "sleep_in_rcu",
+                sleeps=found.holds(side.program),
+                enters=enters,
+                section=section,
+                call=found.call,
+                function=found.function,
+                file=found.at.file,
+            )
+            return
+        if (read := spinning_cast.sleeping(found, side.program)) is not None:
+            yield read
             return
         yield Scene.of(
             "sleep_in_atomic",
@@ -98,6 +121,14 @@ def _spinning(found: Atomic, inside: str) -> Words:
 
 
 def _section(found: Atomic, inside: str) -> Words:
+    if found.klass != "rcu":
+        _, section = ENTERS[found.lock]
+        return Words(
+            claim=f"{found.function}() calls {found.call}{inside} in {section}, and that may sleep. What the section "
+            "protects is open during the sleep, and a grace period waits for the end of such a section, too.",
+            setting="For example:",
+            contrast=f"{found.call} has to be called outside of the section.",
+        )
     return Words(
         claim=f"{found.function}() calls {found.call}{inside} in an RCU read-side critical section, and that may sleep. "
         "With CONFIG_PREEMPT_RCU no grace period ends meanwhile, and the task that it waits for may wait for one. Without "

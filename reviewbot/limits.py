@@ -138,6 +138,17 @@ MAX_CALLS_TO_LOCK = 4
 together."""
 MAX_CALLS_TO_KERNEL_LOCK = 1
 """The same for a lock of a structure of the kernel's, of which code has many: further away it is another one's."""
+MAX_CALLS_FROM_INTERRUPT = 3
+"""Calls from an interrupt down to a function that tasks run as well: further down there are conditions that do not go
+together."""
+MAX_CALLS_OF_SECTION = 5
+"""Functions from the begin of a section with RCU, preemption, softirqs or interrupts off down to what sleeps: nobody spins for
+it, so that only the way there says that it is one."""
+MAX_CALLS_TO_TASK = 3
+"""How many callers up it is asked whether a task with interrupts on calls a function: further up there are conditions that do
+not go together."""
+MAX_TAKERS_OF_LOCK = 60
+"""Functions that take one lock and are asked who comes in between whom; a lock that more of them take is a subsystem's."""
 MAX_CALLS_FROM_LOCK_TO_WAIT = 8
 """Most functions from the one that takes a lock to the one that waits: on a longer way there are conditions that do
 not go together."""

@@ -11,7 +11,7 @@ from reviewbot.analysis.events.kinds import Wait, Wake, Write
 from reviewbot.analysis.producers.predicates import reads
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Name
-from reviewbot.detect.sleeps import Names
+from reviewbot.detect.interrupts import Names
 from reviewbot.detect.waitfor import changed, unread
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL

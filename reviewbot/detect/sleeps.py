@@ -1,31 +1,32 @@
-"""Sleeping where nobody may, interrupts that meet a lock: what a change brings."""
+"""Sleeping where nobody may: what a change brings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import pairwise
 
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
-from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Lock, Site, Unlock
-from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
+from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.detect.edges import REAL
-from reviewbot.detect.sure import by_state, doubtful, named, on_request
+from reviewbot.detect.interrupts import Names
+from reviewbot.detect.sure import by_state, doubtful, named, on_request, one_face
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
-from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_CALLS_TO_LOCK
+from reviewbot.limits import MAX_CALLS_FROM_INTERRUPT, MAX_CALLS_OF_SECTION, MAX_CALLS_TO_LOCK
 from reviewbot.types import Place, Value
 
-ATOMIC = frozenset(filter(KERNEL.atomic, REAL | {"rcu"}))
-"""Classes of locks whose holder may not sleep."""
-Names = Iterable[tuple[str, str]]
-_OFF = {BH_OFF: 1, IRQ_OFF: 2}
-"""How much is off: nothing < softirqs < interrupts."""
-INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
-"""Contexts that come in between whatever runs on a processor; whether they are softirqs."""
+SECTIONS = frozenset({"rcu", "preempt", "irq"})
+"""Classes of what nobody spins for: a grace period waits for its end."""
+OFF_IN = {"irq": IRQ_OFF, "bh": BH_OFF}
+"""Section -> what is kept away inside of it."""
+ATOMIC = frozenset(filter(KERNEL.atomic, REAL | SECTIONS))
+"""Classes of locks, and of sections, in which nobody may sleep."""
 
 
 class Atomic(Value, frozen=True):
@@ -42,6 +43,10 @@ class Atomic(Value, frozen=True):
     """What sleeps, as it is called."""
     other: str
     """Name of another function that takes the lock."""
+    down: tuple[FunctionKey, ...] = ()
+    """The functions below, to the one that sleeps, by key."""
+    chain: tuple[FunctionKey, ...] = ()
+    """Functions from the outermost caller that matters to this one, by key."""
 
     @property
     def function(self) -> str:
@@ -58,16 +63,24 @@ class Atomic(Value, frozen=True):
 
 
 def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
-    """The places that sleep with a spinlock held since a change."""
+    """The places that sleep with a spinlock held, or in a section, since a change.
+
+    What a new function does is old where any function of its file did it.
+    """
     names = tuple(names)
     there = {(e.name, e.lock.lock, e.effect.kind) for k in changed(before, names) for e in _under(before, k)}
+    had: dict[str, frozenset[tuple[str, str]]] = {}
     for key in changed(after, names):
+        old = frozenset[tuple[str, str]]()
         if key not in before.names.functions:
-            continue
+            old = had[file_of(key)] = had.get(file_of(key)) or _of_file(before, file_of(key))
         for edge in _atomic(after, key):
-            if (edge.name, edge.lock.lock, edge.effect.kind) in there:
+            what = edge.lock.lock, edge.effect.kind
+            if (edge.name, *what) in there or what in old:
                 continue
-            there.add((edge.name, edge.lock.lock, edge.effect.kind))
+            if key not in before.names.functions and len(edge.chain) > 1:
+                continue  # its caller is asked
+            there.add((edge.name, *what))
             takers = [k for k in providers(after).takers.get(edge.lock.lock, ()) if k != key] or [key]
             ends = edge.down[-1] if edge.down else edge.place
             yield Atomic(
@@ -80,23 +93,39 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 ends=ends,
                 call=_call(after, ends),
                 other=name_of(takers[0]),
+                down=tuple(place.key for place in edge.down),
+                chain=edge.chain,
             )
 
 
+def _of_file(program: Program, file: str) -> frozenset[tuple[str, str]]:
+    """Locks with the kinds of sleeps under them, of a whole file."""
+    return frozenset((e.lock.lock, e.effect.kind) for k in program.functions(file) for e in _under(program, k))
+
+
 def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
-    """The places that sleep in a function that only interrupts, softirqs and ends of bios run, since a change."""
+    """The places that sleep, since a change, in a function that interrupts, softirqs and ends of bios run.
+
+    Where tasks run it as well, it must not have slept at all before: else it knows when it may.
+    """
     names = tuple(names)
     for key in changed(after, names):
-        which = _interrupt(after, key)
-        if not which or key not in before.names.functions:
+        only, also = _interrupt(after, key), _interrupted(after, key)
+        if not only and not also:
             continue
-        slept = {kind for kind, _ in _asleep(before, key)}
+        slept = {kind for kind, _ in _asleep(before, key)} if key in before.names.functions else set[str]()
+        new = key not in before.names.functions
+        if new and len(also) != 1:
+            continue  # its caller is asked
+        if not only and (slept or new or _may_sleep(before, key)):
+            continue
         for kind, down in _asleep(after, key):
-            if kind not in slept:
+            if kind not in slept and (only or not any(on_request(after, at) for at in down)):
                 slept.add(kind)
                 at, ends = down[0], down[-1]
                 call = _call(after, ends)
-                yield Atomic(key, which, "interrupt", kind, "", at, ends, call, "")
+                chain = also or (key,)
+                yield Atomic(key, only or _which(after, key), "interrupt", kind, "", at, ends, call, "", (), chain)
 
 
 def _interrupt(program: Program, key: FunctionKey) -> str:
@@ -108,6 +137,35 @@ def _interrupt(program: Program, key: FunctionKey) -> str:
     return "an interrupt" if "hardirq" in found else "a softirq"
 
 
+def _interrupted(program: Program, key: FunctionKey) -> tuple[FunctionKey, ...]:
+    """The few calls by name, none of them under a condition on the context, from an interrupt down to a function."""
+    for context in program.entered(key):
+        calls = list(pairwise(context.chain))
+        near = len(calls) <= MAX_CALLS_FROM_INTERRUPT and _runs_in(context) in ("hardirq", "softirq")
+        if near and named(program, context.chain) and all(_plainly(program, *call) for call in calls):
+            return context.chain
+    return ()
+
+
+def _which(program: Program, key: FunctionKey) -> str:
+    found = {_runs_in(context) for context in program.entered(key)}
+    return "an interrupt" if "hardirq" in found else "a softirq"
+
+
+def _plainly(program: Program, caller: FunctionKey, callee: FunctionKey) -> bool:
+    """Whether a function calls another one under no condition on the context or of its caller's choice."""
+    view = program.view(caller)
+    calls = [made for made in view.made if callee in view.callgraph.reached(caller, made.call)]
+    return any(
+        not view.dominance.gates(made.block) and not on_request(program, view.place(made.call.line)) for made in calls
+    )
+
+
+def _may_sleep(program: Program, key: FunctionKey) -> bool:
+    """Whether a function sleeps anywhere below, under whatever condition."""
+    return any(sleeps(program, effect) for effect in program.does(key))
+
+
 def _runs_in(root: ExecutionContext | EntryPoint) -> str:
     return root.context if root.slot not in KERNEL.words["bio_end"] else "hardirq"
 
@@ -115,7 +173,7 @@ def _runs_in(root: ExecutionContext | EntryPoint) -> str:
 def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Place, ...]]]:
     """What sleeps in a function or not far below: its kind, and the lines down to it."""
     for effect, reason in program.does(key).items():
-        if _sleeps(program, effect) and not reason.gates:
+        if sleeps(program, effect) and not reason.gates:
             down = program.effects.chain(key, effect)
             if down and len(down) <= MAX_CALLS_TO_LOCK + 1 and not _stands_off(program, down[-1], ""):
                 yield effect.kind, down
@@ -123,7 +181,7 @@ def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Pla
 
 def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
-    for edge in edges(program, key, lambda effect: _sleeps(program, effect), ATOMIC):
+    for edge in edges(program, key, lambda effect: sleeps(program, effect), ATOMIC):
         if KERNEL.atomic(edge.lock.klass):
             yield edge
 
@@ -136,7 +194,32 @@ def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
         if len(edge.down) <= MAX_CALLS_TO_LOCK and not _on_condition(program, edge)
     )
     near = (edge for edge in near if not doubtful(program, edge) and not by_state(program, edge))
+    near = (edge for edge in near if not _asked_for(program, edge))
+    near = (edge for edge in near if named(program, (edge.key, *(at.key for at in edge.down))))
+    near = (edge for edge in near if edge.lock.klass not in SECTIONS or _inside(program, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
+
+
+def _inside(program: Program, edge: Edge) -> bool:
+    """Whether it is near enough to the section's begin, and interrupts or softirqs are off: spin_unlock_irq() turns on what
+    local_irq_disable() had turned off."""
+    if len(edge.chain) + len(edge.down) > MAX_CALLS_OF_SECTION:
+        return False
+    if (off := OFF_IN.get(edge.lock.lock)) is None:
+        return True
+    sites = [m.at for m in program.view(edge.key).made if m.call.line == edge.place.line]
+    above = {name for way in program.entry(edge.key) if way.chain == edge.chain for name in way.off}
+    return any(off in at.off or (off in above and off not in at.on) for at in sites)
+
+
+def _asked_for(program: Program, edge: Edge) -> bool:
+    """Whether a function below the one that takes the lock goes on only where its caller asks for it by a flag."""
+    lock = edge.lock.lock
+    return any(
+        on_request(program, at)
+        for at in (edge.place, *edge.down)
+        if not any(isinstance(f, Lock) and f.lock == lock for f in program.own_facts(at.key))
+    )
 
 
 def _drops_what_it_was_handed(program: Program, key: FunctionKey) -> bool:
@@ -144,7 +227,8 @@ def _drops_what_it_was_handed(program: Program, key: FunctionKey) -> bool:
     return any(isinstance(f, Unlock) and not known(f.lock) for f in program.own_facts(key))
 
 
-def _sleeps(program: Program, effect: Effect) -> bool:
+def sleeps(program: Program, effect: Effect) -> bool:
+    """Whether an effect may sleep, whoever is awake."""
     match effect.kind:
         case "lock":
             klass = lock_class(program, effect.object)
@@ -176,6 +260,8 @@ def _on_condition(program: Program, edge: Edge) -> bool:
 
 def _stands_off(program: Program, last: Place, lock: str) -> bool:
     key = last.key
+    if one_face(program, last):
+        return True
     for fact in program.own_facts(key):
         if isinstance(fact, Site) and fact.at.line == last.line and fact.gates:
             return True
@@ -188,102 +274,9 @@ def _call(program: Program, at: Place) -> str:
     key = at.key
     if key in program.names.functions:
         for fact in program.own_facts(key):
-            if isinstance(fact, Site) and fact.at.line == at.line and any(_sleeps(program, e) for e in own([fact])):
+            if isinstance(fact, Site) and fact.at.line == at.line and any(sleeps(program, e) for e in own([fact])):
                 return f"{fact.call}()"
     return f"{at.function}()"
 
 
-# --- interrupts -------------------------------------------------------------------------------------------------------
-
-
-class Interrupted(Value, frozen=True):
-    """A spinlock that is taken with interrupts on, and that an interrupt takes as well."""
-
-    key: FunctionKey
-    lock: str
-    at: Place
-    handler: FunctionKey
-    """Key of the function that takes it in an interrupt."""
-    soft: bool
-
-    @property
-    def function(self) -> str:
-        """Name of the function."""
-        return name_of(self.key)
-
-    def guarded(self, program: Program) -> bool:
-        """Whether a side keeps the interrupt away."""
-        return self.key in program.names.functions and _levels(program, self.key).get(self.lock, 0) >= _needed(
-            self.soft
-        )
-
-
-def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
-    """The spinlocks that a change takes with interrupts on where they were off, and that an interrupt takes."""
-    names = tuple(names)
-    for key in changed(after, names):
-        if key not in before.names.functions:
-            continue
-        was, now = _levels(before, key), _levels(after, key)
-        for lock, level in now.items():
-            if level >= was.get(lock, 0) or not known(lock) or scope(lock) is Scope.STACK:
-                continue
-            if _only_in_interrupts(after, key):
-                break
-            for handler in providers(after).takers.get(lock, ()):
-                contexts = interrupts(after, handler)
-                soft = all(INTERRUPTS[c] for c in contexts)
-                if contexts and level < _needed(soft) <= was[lock]:
-                    taken = [f for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock]
-                    at = next(f.at for f in taken if _level(after, key, f) == level)
-                    yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
-                    break
-
-
-def interrupts(program: Program, key: FunctionKey) -> list[str]:
-    """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
-    return [e.context for e in program.entered(key) if _comes_between(e) and named(program, e.chain)]
-
-
-def _comes_between(root: ExecutionContext | EntryPoint) -> bool:
-    return root.context in INTERRUPTS and root.slot not in KERNEL.threaded
-
-
-def _only_in_interrupts(program: Program, key: FunctionKey) -> bool:
-    """Whether a function runs nowhere else, as far as can be seen."""
-    found = program.roots(key)
-    return bool(found) and all(map(_comes_between, found))
-
-
-def _needed(soft: bool) -> int:
-    """How much has to be off where a lock is taken that a softirq (or an interrupt) takes: see `_OFF`."""
-    return _OFF[BH_OFF if soft else IRQ_OFF]
-
-
-def _levels(program: Program, key: FunctionKey) -> dict[str, int]:
-    """Spinlock -> how much is off at least where a function takes it."""
-    found: dict[str, int] = {}
-    for fact in program.own_facts(key):
-        if isinstance(fact, Lock) and fact.klass == "spin":
-            found[fact.lock] = min(_level(program, key, fact), found.get(fact.lock, _OFF[IRQ_OFF]))
-    return found
-
-
-def _level(program: Program, key: FunctionKey, taken: Lock) -> int:
-    """How much is off where a lock is taken: by its call, by what came before it, and on every way into the function
-    (on those from interrupts no other one comes)."""
-    own = {t.lock for t in masks(taken.irq, atomic=False)}
-    sites = [m.at for m in program.view(key).made if (m.call.line, m.call.callee) == (taken.at.line, taken.call)]
-    ways = [way for way in program.entry(key) if not _only_in_interrupts(program, way.chain[0])]
-    above = [{name for name in way.off if not any(name in at.on for at in sites)} for way in ways]
-    return min(
-        (
-            max((_OFF[n] for n in (*own, *at.off, *outside) if n in _OFF), default=0)
-            for at in sites
-            for outside in above
-        ),
-        default=max((_OFF[n] for n in (*own, *(n for at in sites for n in at.off)) if n in _OFF), default=0),
-    )
-
-
-__all__ = ["Atomic", "Interrupted", "interrupted", "interrupting", "sleeping"]
+__all__ = ["SECTIONS", "Atomic", "interrupting", "sleeping", "sleeps"]

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TypeGuard
 
-from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, sign, test
+from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, show, sign, test
 from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, scope
 from reviewbot.analysis.code.identity import positions as identity_positions
+from reviewbot.analysis.events.fact import Fact
+from reviewbot.analysis.events.kinds import Lock
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Call, Expr, Field, Name
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey, is_function
-from reviewbot.kernel import KERNEL, LockCall
+from reviewbot.kernel import BLOCKING, KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
 from reviewbot.types import Place
 
@@ -242,3 +245,28 @@ def _asked(program: Program, key: FunctionKey, line: int = 0, callee: str = "") 
             for when, taken in view.dominance.conditions(made.block):
                 found = test(when)
                 yield bare(found.value), found.yes if taken else found.no
+
+
+def one_face(program: Program, place: Place) -> bool:
+    """Whether a lock is taken at a line where, the other way round a condition, one of the other kind is: a mutex where it
+    may sleep, a spinlock where it may not. Which of them it is, whoever made the object has decided."""
+    key = place.key
+    if key not in program.names.functions:
+        return False
+    view = program.view(key)
+    taken = [(f.at.line, all(map(KERNEL.sleeping, f.klass.split("/")))) for f in program.own_facts(key) if _blocks(f)]
+    here = [sleeps for line, sleeps in taken if line == place.line]
+    others = {line for line, sleeps in taken if here and sleeps != here[0]}
+    if not others:
+        return False
+    told = [
+        (made.call.line, {(show(test(when).value), way) for when, way in view.dominance.conditions(made.block)})
+        for made in view.made
+        if made.call.line in others or made.call.line == place.line
+    ]
+    mine = set().union(*(asked for line, asked in told if line == place.line))
+    return any((value, not way) in mine for line, asked in told if line in others for value, way in asked)
+
+
+def _blocks(fact: Fact) -> TypeGuard[Lock]:
+    return isinstance(fact, Lock) and fact.how in BLOCKING

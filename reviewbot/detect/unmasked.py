@@ -8,8 +8,8 @@ from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Held, Lock
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset
+from reviewbot.detect.interrupts import INTERRUPTS, Names, interrupts
 from reviewbot.detect.providers import providers
-from reviewbot.detect.sleeps import INTERRUPTS, Names, interrupts
 from reviewbot.detect.waitfor import changed
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL

@@ -24,6 +24,8 @@ class ContextKind(Group, frozen=True):
     """The flag of a mask with which reclaim gets to wait for it; the context that is the plainest reason stands first."""
     machine: bool = False
     """It runs by itself: a sleeper may count on it."""
+    task: bool = False
+    """A task enters there with interrupts on, and may sleep."""
 
 
 class SlotKind(Group, frozen=True):
@@ -39,6 +41,8 @@ class SlotKind(Group, frozen=True):
     """I/O waits for the function to return, though a task of its own runs it."""
     evicts: str = ""
     """The struct of the object to which the caller has the last reference."""
+    quiet: bool = False
+    """A device is set up, put to sleep or taken away: its interrupts may not come meanwhile."""
 
 
 class Registered(Group, frozen=True):

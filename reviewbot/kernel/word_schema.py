@@ -46,6 +46,7 @@ Role = Literal[
     "known_flags",
     "barrier",
     "asks_for_sleepers",
+    "quiets",
 ]
 """What a single name is looked for as."""
 

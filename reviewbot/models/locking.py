@@ -155,26 +155,29 @@ def sleep_in_atomic(
 @scene
 def sleep_in_rcu(
     sleeps: bool = False,
+    enters: str = "rcu_read_lock()",
+    section: str = "an RCU read section",
     call: str = "kmalloc(GFP_KERNEL)",
     function: str = "drv_caller",
     file: str = "",
 ) -> Model:
-    """A task `sleeps` in an RCU read section until somebody is done who waits for the end of all such sections."""
-    section, thing = Semaphore("the RCU read section", 1), Mutex(f"what {call} waits for")
+    """A task `sleeps` in a section until somebody is done who waits for the end of all such sections, as a grace period
+    does: for those with preemption, softirqs or interrupts off, too."""
+    inside, thing = Semaphore(f"the {section.partition(' ')[2]}", 1), Mutex(f"what {call} waits for")
 
     @task_of(file, function)
     def reader() -> None:
-        called("rcu_read_lock()", down(section)).says("enters an RCU read section")
+        called(enters, down(inside)).says(f"enters {section}")
         if sleeps:
             called(call, mutex_lock(thing))
             mutex_unlock(thing).says("")
-        up(section).says("")
+        up(inside).says("")
 
     @task(name="another task")
     def updater() -> None:
         mutex_lock(thing).says(f"holds {thing}")
-        called("synchronize_rcu()", down(section)).says("")
-        up(section).says("")
+        called("synchronize_rcu()", down(inside)).says("")
+        up(inside).says("")
         mutex_unlock(thing).says("")
 
     return Model("sleep_in_rcu", (reader, updater), reachable=(named(function),))
@@ -253,3 +256,48 @@ def irq_lock(
 
     caller = Task(named(function), locked(), cpu=cpu)
     return Model("irq_lock", (caller, hardware), reachable=(named(function), named(handler)))
+
+
+@scene
+def irq_inversion(
+    on: bool = False,
+    soft: bool = False,
+    lock: str = "&drv->lock",
+    inner: str = "&drv->list_lock",
+    function: str = "drv_caller",
+    task_function: str = "drv_ioctl",
+    handler: str = "drv_interrupt",
+    file: str = "",
+) -> Model:
+    """A task takes `inner` under `lock`, which an interrupt takes too; another one takes `inner`, with interrupts `on`."""
+    cpu, outside, inside = Cpu("CPU0"), SpinLock(lock), SpinLock(inner)
+    irq = Interrupt("an interrupt" if not soft else "a softirq", cpu=cpu, soft=soft)
+
+    @of(file, handler)
+    def handles() -> None:
+        spin_lock(outside)
+        spin_unlock(outside).says("")
+
+    @task_of(file, function)
+    def nests() -> None:
+        spin_lock(outside)
+        spin_lock(inside)
+        spin_unlock(inside).says("")
+        spin_unlock(outside).says("")
+
+    @of(file, task_function)
+    def locked() -> None:
+        if on:
+            spin_lock(inside)
+            spin_unlock(inside).says("")
+        else:
+            spin_lock_irq(inside)
+            spin_unlock_irq(inside).says("")
+
+    @task(name="the hardware")
+    def hardware() -> None:
+        start_io(irq, handles()).says("")
+
+    holder = Task(named(task_function), locked(), cpu=cpu)
+    marks = (named(function), named(task_function), named(handler))
+    return Model("irq_inversion", (nests, holder, hardware), reachable=marks)

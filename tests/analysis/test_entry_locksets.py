@@ -6,7 +6,7 @@ from small import program
 
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.program.program import Program
-from reviewbot.detect.sleeps import interrupted
+from reviewbot.detect.interrupts import interrupted
 
 FILE = "drivers/md/small.c"
 OFF = {"atomic", "bh off", "irq off"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from small import program
 
 from reviewbot.analysis.program.program import Program
-from reviewbot.detect.sleeps import interrupted, sleeping
+from reviewbot.detect.interrupts import interrupted
+from reviewbot.detect.sleeps import sleeping
 
 FILE = "drivers/md/small.c"
 

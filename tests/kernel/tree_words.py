@@ -28,7 +28,8 @@ ANY = 99
 _WANTED = re.compile(r"\w+")
 _DEFINED = re.compile(
     r"^[ \t]*#[ \t]*define[ \t]+(?P<macro>\w+)(?P<open>\(?)"
-    r"|^(?:__\w+\([^()\n]*\)[ \t]*)*(?:[A-Za-z_][^\n;={}#/()]*[ \t*])?(?P<function>\w+)[ \t]*\("
+    r"|^(?:__\w+\([^()\n]*\)[ \t]*)*(?:[A-Za-z_][^\n;={}#/()]*[ \t*])?(?:__\w+\([^()\n]*\)[ \t]*)*"
+    r"(?P<function>\w+)[ \t]*\("
     r"|^[ \t]*(?:typedef[ \t]+)?(?:struct|union)[ \t]+(?P<struct>\w+)[^;{}()=]{0,80}\{"
     r"|^(?:typedef[^\n;{]*|extern [^\n;(]*|\}[ \t]*)\b(?P<named>\w+)(?:\[\])?;",
     re.M,

@@ -161,7 +161,7 @@ def left_by(exits: Mapping[int, set[Held]]) -> tuple[ExitState, ...]:
         if kind != LOCK and states == {()}:
             continue
         if kind in (SCOPE, KEPT):
-            states = {_scopes(states)}
+            states = {_scopes(states) if kind == SCOPE else _masked(states)}
             if states == {()}:
                 continue
         agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
@@ -191,6 +191,14 @@ def _scopes(states: set[Held]) -> Held:
     entered = set.intersection(*({t.lock for t in state if t.mine} for state in states))
     tokens = {(t.lock, t.mine): t for state in sorted(states) for t in state}
     return tuple(t for (lock, mine), t in sorted(tokens.items()) if not mine or lock in entered)
+
+
+def _masked(states: set[Held]) -> Held:
+    """What may be kept away afterwards: what some path turns off, and what all of them let come again. Where paths do not
+    agree, nothing is concluded from interrupts that are on."""
+    let = set.intersection(*({t.lock for t in state if not t.mine} for state in states))
+    tokens = {(t.lock, t.mine): t for state in sorted(states) for t in state}
+    return tuple(t for (lock, mine), t in sorted(tokens.items()) if mine or lock in let)
 
 
 def _leaves(token: LockToken) -> bool:

@@ -17,6 +17,7 @@ from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.locks.lockset_summary import Under
+from reviewbot.analysis.locks.plan import ATOMIC, BH_OFF, IRQ_OFF
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, lock_words
 from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS, MAX_POINTER_TARGETS
@@ -100,7 +101,7 @@ class EntryLocksets:
         for root in sorted(callgraph.roots.get(key, ())):
             slot = KERNEL.slots.get(root.slot)
             holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
-            yield holds, (), ()
+            yield holds, (), _off(holds)
             outside = False
         for caller, site in self._called_from(key):
             outside = False
@@ -175,3 +176,9 @@ class EntryLocksets:
         """Whether a call through a slot says what its functions are entered with: few are in it, and it has no context
         of its own."""
         return slot not in KERNEL.slots and len(self._callgraph.targets[slot]) <= MAX_POINTER_TARGETS
+
+
+def _off(holds: tuple[Held, ...]) -> tuple[str, ...]:
+    """What who holds a slot's locks may keep away: all of it, where one of them is held without sleep."""
+    spins = any(KERNEL.atomic(held.klass) and held.klass != "rcu" for held in holds)
+    return tuple(sorted((ATOMIC, BH_OFF, IRQ_OFF))) if spins else ()
