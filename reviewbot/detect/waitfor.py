@@ -14,6 +14,7 @@ import msgspec
 
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.program.program import Program
+from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import doubtful, one_run, same_object, taker
@@ -105,6 +106,8 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
 
     Where one provider is enough, it is the one that is fewest calls from the lock; `others` has the rest.
     """
+    if edge.lock.klass in KERNEL.resources:
+        return runs.closed(program, edge)
     found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
