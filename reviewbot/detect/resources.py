@@ -9,12 +9,13 @@ from typing import NamedTuple
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import Started
 from reviewbot.analysis.code.identity import Scope, known, scope
-from reviewbot.analysis.events.kinds import Held, Workqueue
+from reviewbot.analysis.events.kinds import Flush, Held, Workqueue
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.resource_schema import ResourceKind
+from reviewbot.types import Place
 
 
 class Inside(NamedTuple):
@@ -96,7 +97,7 @@ class Resources(Component):
             return False
         if kind.ordered:
             return self.queue(effect.object) == held.lock
-        return effect.object == held.lock or (
+        return effect.object in (held.lock, f"{held.lock}.work") or (
             effect.detail == "workqueue" and bool(effect.object) and self.queue(held.lock) == effect.object
         )
 
@@ -104,13 +105,19 @@ class Resources(Component):
         """The effects of a function, through its calls, that ask for what is held."""
         return (effect for effect in self.program.does(key) if self.asks(effect, held))
 
+    def waits(self, effect: Effect, held: Held, at: Place) -> bool:
+        """Whether what asks for what is held, at a line, waits for it: to take an item off an ordered queue does not."""
+        flushes = (f for f in self.program.own_facts(at.key) if isinstance(f, Flush) and f.at.line == at.line)
+        return not KERNEL.resources[held.klass].ordered or any(f.of == effect.detail and not f.cancel for f in flushes)
+
     def askers(self, held: Held) -> dict[str, tuple[str, bool]]:
         """What a flush is handed that asks for what is held -> that, and whether who only cancels asks for it, too."""
         if KERNEL.resources[held.klass].ordered:
             queued = self.program.callgraph.queued
             return {work: (held.lock, False) for work in queued if self.queue(work) == held.lock}
         queue = self.queue(held.lock)
-        return {object_: (held.lock, True) for object_ in (held.lock, queue) if object_}
+        item = f"{held.lock}.work"  # that of a delayed work
+        return {object_: (held.lock, True) for object_ in (held.lock, item, queue) if object_}
 
 
 def meant(object_: str) -> bool:

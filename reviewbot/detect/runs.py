@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import msgspec
+
 from reviewbot.analysis.code.expr import bare, parts, show
 from reviewbot.analysis.code.identity import owner
 from reviewbot.analysis.events.kinds import Wake
@@ -38,18 +40,19 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | None:
     if len(edge.down) > MAX_CALLS_TO_WAIT or doubtful(program, edge) or not named(program, edge.chain):
         return None
     one = next((o for o in resources(program).inside(edge.key) if o.held == edge.lock), None)
-    if one is None or knows(program, one.chain, (edge.place, *edge.down), kind.aware):
+    way = (edge.place, *edge.down)
+    if one is None or (kind.ordered and effect.object == one.of) or knows(program, one.chain, way, kind.aware):
         return None
     root = Run(program, one, edge.chain)
-    if not root.meets(effect, edge.chain, (edge.place, *edge.down)):
+    if not root.meets(effect, edge.chain, way):
         return None
     holder = edge.actor(found.context(edge.chain[0]))
     if resources(program).asks(effect, edge.lock):
-        return _circle(edge, holder, "self", ())
+        return _circle(edge, holder, "self", ()) if resources(program).waits(effect, edge.lock, way[-1]) else None
     actors = found.of(edge)
     if effect.kind == "flush":
-        actors = tuple(a for a in actors if a.root != edge.chain[0] and root.waited_for(a, edge))
-        return _circle(edge, holder, "lock", actors[:1], actors[1:]) if actors else None
+        others = [other for a in actors if a.root != edge.chain[0] and (other := root.waited_for(a))]
+        return _circle(edge, holder, "lock", (others[0],), tuple(others[1:])) if others else None
     if effect.detail not in kind.waits or not actors or not all(root.needed(a, edge) for a in actors):
         return None
     if len(actors) > MAX_PROVIDERS:
@@ -117,20 +120,23 @@ class Run:
         args = [arg for call in body.calls if call.line == way[-1].line for arg in _arguments(call, effect)]
         return {paths.of(body, arg, one) for arg in args for one in ways} - {""}
 
-    def waited_for(self, actor: Actor, edge: Edge) -> bool:
-        """Whether a handler that is waited for waits for this run, and both mean each other's item."""
+    def waited_for(self, actor: Actor) -> Actor | None:
+        """A handler that is waited for, where it waits for this run, and both mean each other's item; with the calls to
+        there."""
         own, wanted = resources(self.program), actor.flushed
         queued = self.program.callgraph.queued
         if own.apart(self.of, wanted) or not (queued.get(self.of) and queued.get(wanted)):
-            return False  # they never run at once, or one that nobody here has run
+            return None  # they never run at once, or one that nobody here has run
         inside = [o for o in own.inside(actor.root) if o.of == wanted and o.held.klass == self.held.klass]
         for asked in own.asked(actor.root, self.held) if inside else ():
             way = self.program.effects.chain(actor.root, asked)
             other = Run(self.program, inside[0], (actor.root,))
             aware = KERNEL.resources[self.held.klass].aware
-            if way and not knows(self.program, (actor.root,), way, aware) and other.meets(asked, (actor.root,), way):
-                return True
-        return False
+            if not way or not own.waits(asked, self.held, way[-1]) or knows(self.program, (actor.root,), way, aware):
+                continue
+            if other.meets(asked, (actor.root,), way):
+                return msgspec.structs.replace(actor, at=way[0], down=tuple(at.key for at in way[1:]))
+        return None
 
     def needed(self, actor: Actor, edge: Edge) -> bool:
         """Whether a task that brings what is waited for asks for this run first (the replay says whether it does on each

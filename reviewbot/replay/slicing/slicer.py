@@ -344,7 +344,9 @@ class Extractor:
                     return True
             elif effect.kind in ("wait", "wake", "flush"):
                 object_ = what(effect.object)
-                if object_ in self.waits or (effect.kind == "flush" and object_ in self.asks):
+                if object_ in self.waits and not (self.lean and object_ in self.asks):
+                    return True
+                if effect.kind == "flush" and object_ in self.asks and not self.lean:
                     return True
         return False
 
@@ -380,9 +382,9 @@ class Extractor:
                 return
             if act.kind == "flush" and what in self.asks:
                 run, cancels = self.asks[what]
-                if cancels or act.mode != "cancel":
-                    yield SlicedOp("pass", run, what, call.callee, place), after
-                    return
+                asks = cancels or act.mode != "cancel"
+                yield SlicedOp("pass", run, what, call.callee, place) if asks else None, after
+                return
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
                 yield SlicedOp(act.kind, what, act.mode, call.callee, place), after
                 return
