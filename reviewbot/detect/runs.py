@@ -7,7 +7,7 @@ waits for the next one of an ordered queue; one that waits for what a task bring
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import msgspec
 
@@ -145,9 +145,29 @@ class Run:
             return False
         for asked in resources(self.program).asked(actor.root, self.held):
             way = self.program.effects.chain(actor.root, asked)
-            if way and self._alike(actor, asked, way, edge.effect):
+            if way and not self._first(actor, way, edge.effect) and self._alike(actor, asked, way, edge.effect):
                 return True
         return False
+
+    def _first(self, actor: Actor, way: Way, waited: Effect) -> bool:
+        """Whether a task that comes to a place has brought what is waited for before."""
+        together = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1].key, zip(actor.chain, way, strict=False)))
+        if not together:
+            return False
+        at, below = way[together - 1], actor.chain[together:]
+        view = self.program.view(at.key)
+        brings = {
+            fact.at.line
+            for fact in self.program.own_facts(at.key)
+            if isinstance(fact, Wake) and fact.object == waited.object
+        }
+        asks = [made for made in view.made if made.call.line == at.line]
+        return any(
+            one.number < made.number and one.block in (made.block, *view.dominance.above(made.block))
+            for one in view.made
+            if (below[0] in view.callgraph.reached(at.key, one.call) if below else one.call.line in brings)
+            for made in asks
+        )
 
     def _alike(self, actor: Actor, asked: Effect, way: Way, waited: Effect) -> bool:
         """Whether what a task asks for and what it brings belong to one instance."""
