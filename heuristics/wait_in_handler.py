@@ -4,10 +4,11 @@ Why it hangs
     cancel_work_sync(), flush_work(), flush_workqueue(), del_timer_sync(), kthread_stop() return when the handler has
     returned. Called by that very handler, at the end of whatever calls, they never do. So it is where two handlers wait
     for each other, where one waits for an item that an ordered queue runs after it, and where it sleeps until a task
-    wakes it that waits for the handler first.
+    wakes it that waits for the handler first. Who removes a file of sysfs waits for those who read or write it.
 Reported when
-    the patch lets code that a work item, timer or thread runs wait for that item, its queue, its thread; or lets it wait
-    for what only comes after its end; and the programs get stuck in the simulator.
+    the patch lets code that a work item, timer or thread runs wait for that item, its queue, its thread; lets code that
+    shows or stores an attribute remove it; or lets either wait for what only comes after its end; and the programs get
+    stuck in the simulator.
 Not reported
     The item of another object, or of one that is looked up; code that asks which work it is run by, or tests what the
     handler has noted; cancelling without waiting.
@@ -45,6 +46,8 @@ class WaitInHandler(CircleRule):
             end = f"waits for {what} to finish, and that is {root} itself"
             if circle.detail == "workqueue":
                 end = f"waits until {what} is empty, and {root} is run by an item on {what}"
+            elif circle.detail == "attribute":
+                end = f"waits until nobody uses {words(circle.lock)} any more, and {root} does"
             elif circle.object != circle.lock:
                 end = f"waits for {what}, which {words(circle.lock)} runs only when {root} has returned"
             return Words(

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import Started
-from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.expr import parts, show
+from reviewbot.analysis.code.identity import Scope, file_with, in_file, known, scope
 from reviewbot.analysis.events.kinds import Flush, Held, Workqueue
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
+from reviewbot.csource.ir import Name
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.resource_schema import ResourceKind
@@ -33,6 +35,7 @@ class Resources(Component):
     def __init__(self, program: Program) -> None:
         super().__init__(program)
         self._inside: dict[FunctionKey, tuple[Inside, ...]] = {}
+        self._members: dict[tuple[str, str], frozenset[str]] = {}
 
     def inside(self, key: FunctionKey) -> tuple[Inside, ...]:
         """What a function is run inside of, by key."""
@@ -43,6 +46,8 @@ class Resources(Component):
         return found
 
     def _of(self, entered: ExecutionContext) -> Iterator[Inside]:
+        if (kind := KERNEL.held_by_slot.get(entered.slot)) is not None and entered.runner:
+            yield Inside(Held(entered.runner, "x", kind.klass), entered.chain, entered.runner)
         for kind in KERNEL.held_in.get(entered.context, ()):
             for object_ in self._objects(kind, entered):
                 if meant(object_):
@@ -60,6 +65,7 @@ class Resources(Component):
         """Keys of the functions at the roots of what is run for a work item, a timer or a thread."""
         found = [bound.handler for bound in self.program.callgraph.bound if bound.work == object_]
         found += [root for root, objects in self.threads.items() if object_ in objects]
+        found += self.files.get(object_, ())
         return tuple(dict.fromkeys(found))
 
     def queue(self, work: str) -> str:
@@ -97,6 +103,8 @@ class Resources(Component):
             return False
         if kind.ordered:
             return self.queue(effect.object) == held.lock
+        if kind.slots:
+            return held.lock in self.attributes(effect.object, file_with(held.lock))
         return effect.object in (held.lock, f"{held.lock}.work") or (
             effect.detail == "workqueue" and bool(effect.object) and self.queue(held.lock) == effect.object
         )
@@ -110,8 +118,51 @@ class Resources(Component):
         flushes = (f for f in self.program.own_facts(at.key) if isinstance(f, Flush) and f.at.line == at.line)
         return not KERNEL.resources[held.klass].ordered or any(f.of == effect.detail and not f.cancel for f in flushes)
 
+    @cached_property
+    def files(self) -> dict[str, tuple[FunctionKey, ...]]:
+        """Attribute -> keys of the functions that show and store it."""
+        found: dict[str, list[FunctionKey]] = {}
+        for key, roots in sorted(self.program.callgraph.roots.items()):
+            for root in sorted(roots):
+                if root.slot in KERNEL.held_by_slot and root.runner:
+                    found.setdefault(root.runner, []).append(key)
+        return {name: tuple(keys) for name, keys in found.items()}
+
+    def attributes(self, object_: str, file: str) -> frozenset[str]:
+        """The attributes that are removed with one: with itself, with its group, with a table of groups, of a file."""
+        head, _, rest = object_.partition(":")
+        key = (head, rest.partition(":")[0]) if "/" in head else (file, head)
+        if key not in self._members:
+            self._members[key] = frozenset(in_file(key[0], one) for one in self._below(*key))
+        return self._members[key]
+
+    def _below(self, file: str, name: str) -> set[str]:
+        found, todo = set[str](), [name]
+        tables = self._tables(file)
+        while todo:
+            if (name := todo.pop()) not in found:
+                found.add(name)
+                todo += tables.get(name, ())
+        return found
+
+    def _tables(self, file: str) -> dict[str, list[str]]:
+        """Variable of a file -> the variables that its initialiser names."""
+        found: dict[str, list[str]] = {}
+        unit = self.program.names.units.get(file)
+        for entry in unit.slots if unit is not None else ():
+            found.setdefault(entry.variable, []).extend(p.name for p in parts(entry.value) if isinstance(p, Name))
+        for call in unit.calls_at_file_scope if unit is not None else ():
+            if (macro := KERNEL.attributes.get(call.callee)) is not None and macro.groups and call.args:
+                for group in macro.groups:
+                    found[group.format(show(call.args[0]))] = [macro.members.format(show(call.args[0]))]
+        return found
+
     def askers(self, held: Held) -> dict[str, tuple[str, bool]]:
         """What a flush is handed that asks for what is held -> that, and whether who only cancels asks for it, too."""
+        if KERNEL.resources[held.klass].slots:
+            flushed = {fact.object for _, fact in self.program.all(Flush) if fact.of == "attribute"}
+            file = file_with(held.lock)
+            return {object_: (held.lock, True) for object_ in flushed if held.lock in self.attributes(object_, file)}
         if KERNEL.resources[held.klass].ordered:
             queued = self.program.callgraph.queued
             return {work: (held.lock, False) for work in queued if self.queue(work) == held.lock}

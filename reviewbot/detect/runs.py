@@ -100,12 +100,22 @@ class Run:
 
     def meets(self, effect: Effect, chain: Sequence[FunctionKey], way: Way) -> bool:
         """Whether the run comes to an effect on an object of its own, and not on that of another instance."""
+        if KERNEL.resources[self.held.klass].slots:
+            return self._own(chain, way)
         if self._shared(effect.object):
             return True
         wanted = {part(effect.object, self.struct)} - {""}
         if effect.object == self.of:
             wanted.add(HANDED)
         return bool(wanted & self._met(self.paths, effect, chain, self.given, way))
+
+    def _own(self, chain: Sequence[FunctionKey], way: Way) -> bool:
+        """Whether the object whose attribute a line removes is the one that the root was handed: each has such a file."""
+        body = self.program.body(way[-1].key)
+        ways = self.paths.down([(at.key, at.line) for at in way], self.paths.along(chain, self.given))
+        calls = [call for call in body.calls if call.line == way[-1].line and any(_arguments(call, _REMOVED))]
+        owners = {self.paths.of(body, call.args[0], one) for call in calls for one in ways}
+        return bool(owners & {HANDED, f"{HANDED}.kobj"})
 
     def _shared(self, object_: str) -> bool:
         """Whether there is only one: of what is waited for, or of the queue that its items stand in."""
@@ -198,6 +208,7 @@ class Run:
         )
 
 
+_REMOVED = Effect("flush", "", "attribute")
 _GROUPS = {"flush": FlushGroup, "wait": WaitGroup, "wake": WakeGroup}
 
 
@@ -221,6 +232,8 @@ def knows(program: Program, chain: Sequence[FunctionKey], way: Way, aware: Seque
         noted |= set(_noted(program, key))
         whens = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
         if any(_named(part) in names for when in whens for part in parts(when)):
+            return True
+        if any(call.callee in names for call in body.calls):
             return True
     return any(
         isinstance(p, Field) and program.body(key).identity(p) in noted

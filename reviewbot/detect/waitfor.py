@@ -25,7 +25,7 @@ from reviewbot.types import Cut
 
 HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
-ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq")
+ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq", "attribute")
 """Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
 Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
@@ -97,7 +97,9 @@ def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
     for actor in (*circle.providers, *circle.others):
         if (actor.root, actor.chain[-1]) not in roots and len(roots) < MAX_ALTERNATIVES:
             roots.add((actor.root, actor.chain[-1]))
-            yield msgspec.structs.replace(circle, providers=(actor,), others=())
+            one = msgspec.structs.replace(circle, providers=(actor,), others=())
+            files = circle.kind == "attribute"  # of all that are removed the one that this provider is in
+            yield msgspec.structs.replace(one, object=actor.flushed, wait_class="active") if files else one
 
 
 def close(program: Program, edge: Edge) -> Circle | Cut | None:

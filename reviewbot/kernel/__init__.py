@@ -19,7 +19,7 @@ import msgspec
 from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind
 from reviewbot.kernel.derived_schema import Derived
 from reviewbot.kernel.folder_schema import Subsystems
-from reviewbot.kernel.resource_schema import ResourceKind, ResourceTable
+from reviewbot.kernel.resource_schema import AttributeMacro, ResourceKind, ResourceTable
 from reviewbot.kernel.schema import (
     AllocateGroup,
     Api,
@@ -124,7 +124,8 @@ class Kernel:
         """Functions outside of the files at hand that sleep whatever their caller asks for. Nothing else is known of
         them."""
         self.digest = hashlib.sha1(api + contexts + subsystems + words + derived + resources).hexdigest()
-        self.resources = {kind.klass: kind for kind in _decode("resources.toml", resources, ResourceTable).resource}
+        self.held = _decode("resources.toml", resources, ResourceTable)
+        self.resources = {kind.klass: kind for kind in self.held.resource}
         """Class of what is held and is no lock -> what it is."""
         _check(self.api, self.tables)
         _check_resources(self.api, self.tables, self.resources.values())
@@ -195,6 +196,16 @@ class Kernel:
             for context in kind.contexts:
                 found.setdefault(context, []).append(kind)
         return {context: tuple(kinds) for context, kinds in found.items()}
+
+    @cached_property
+    def held_by_slot(self) -> Mapping[str, ResourceKind]:
+        """Slot -> what is held of the object that its function belongs to."""
+        return {slot: kind for kind in self.resources.values() for slot in kind.slots}
+
+    @cached_property
+    def attributes(self) -> Mapping[str, AttributeMacro]:
+        """Macro that makes an attribute -> of which functions."""
+        return {name: group for group in self.held.attribute for name in group.calls}
 
     @cached_property
     def needs(self) -> Mapping[str, str]:
@@ -468,6 +479,8 @@ def _check_resources(api: Api, tables: ContextTable, kinds: Iterable[ResourceKin
     for kind in kinds:
         if unknown := set(kind.contexts) - contexts:
             raise ValueError(f"kernel/resources.toml: context {min(unknown)!r} is not in contexts.toml ({kind.doc})")
+        if unknown := set(kind.slots) - {slot for group in tables.slot for slot in group.slots}:
+            raise ValueError(f"kernel/resources.toml: slot {min(unknown)!r} is not in contexts.toml ({kind.doc})")
         if unknown := set(kind.flushes) - flushes:
             raise ValueError(f"kernel/resources.toml: no [[flush]] of api.toml is of {min(unknown)!r} ({kind.doc})")
         if kind.klass in classes:

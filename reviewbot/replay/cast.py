@@ -373,7 +373,7 @@ class Cast:
             case "give":
                 step = self._give(op)
             case "pass" if isinstance(run := self.locks[op.object], Run):
-                step = wait_for_run(run, f"{op.call}({self._flushed(op)})")
+                step = self._around(wait_for_run(run, f"{op.call}({self._flushed(op)})"), op)
             case "pass":
                 step = Seq((self._take(op), self._give(op)))
             case "spoil":
