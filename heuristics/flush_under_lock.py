@@ -3,7 +3,7 @@
 Why it hangs
     flush_work(), cancel_work_sync(), flush_workqueue(), del_timer_sync() and kthread_stop() return when the handler has
     returned. A handler that waits for the caller's lock never does. Lockdep knows of works and not of threads, and only
-    once both have run.
+    once both have run. Who removes a file of sysfs waits for those who read or write it.
 Reported when
     the patch waits for a handler with a lock held (its own, or one that its callers hold), or makes such a handler
     take a lock that is held where it is waited for; and the programs get stuck in the simulator.
@@ -25,7 +25,7 @@ class FlushUnderLock(CircleRule):
     guarantee = "no circle of waits"
     checked = "locks held over flushes"
     needs = (Flush,)
-    kinds = frozenset({"work", "workqueue", "timer", "thread", "irq"})
+    kinds = frozenset({"work", "workqueue", "timer", "thread", "irq", "attribute"})
 
     def message(self, circle: Circle) -> str:
         return (

@@ -3,13 +3,14 @@
 Why it hangs
     A worker of a queue with WQ_MEM_RECLAIM, reclaim and writeback must get on while no kworker can be made. A work item
     on a queue without a rescuer need not run then, so they may not wait for it (check_flush_dependency()). Work items of
-    one queue share its rescuer: one that waits for another of the same queue keeps it busy; one that waits for its whole
-    queue waits for itself (Documentation/core-api/workqueue.rst).
+    one queue share its rescuer: one that waits for another of the same queue keeps it busy
+    (Documentation/core-api/workqueue.rst).
 Reported when
     a work item (or queue) that such a task flushes moves to a queue without a rescuer, or the flush is new; a work item
-    moves onto the queue of the one that flushes it, or flushes its own queue.
+    moves onto the queue of the one that flushes it.
 Not reported
-    Cancelling: an item that has not started is only taken off. Queues that nobody here makes.
+    Cancelling: an item that has not started is only taken off. Queues that nobody here makes. A queue that is flushed by
+    an item on it, and an ordered one: see wait-in-handler.
 Known gaps
     Waiting for a completion that another work item signals.
 """
@@ -107,13 +108,8 @@ class WqFlush(Rule[Flushed]):
                 f"memory is free, the rescuer of {queue} runs its work items one after the other.",
                 "If each had a queue of its own this could not happen.",
             ),
-            "own": (
-                f"{function}(), run by {runner} on {queue}, waits for {queue} to be empty",
-                f"{function}() waits for all work on {queue}, and it is itself run by a work item on {queue}.",
-                "A work item must not flush its own queue.",
-            ),
         }[kind]
-        setting = "" if kind == "own" else "Suppose that memory is short and all kworkers are busy:"
+        setting = "Suppose that memory is short and all kworkers are busy:"
         before = short(min(was[0].queues)) if was and was[0].queues else ""
         yield from self.candidate(
             diff,
@@ -137,7 +133,6 @@ class WqFlush(Rule[Flushed]):
         text = {
             "rescuer": f"Put {work} on a queue with WQ_MEM_RECLAIM.",
             "same": "Give each of them a queue of its own with WQ_MEM_RECLAIM.",
-            "own": f"Let {work} run on another queue than the one that it waits for.",
         }[found.kind]
         text = f"Leave {work} on {found.was}." if found.was not in ("", found.queue) else text
         yield Remedy(text, _scene(found, False))
@@ -191,9 +186,7 @@ def _waits(side: Version, objects: set[str]) -> list[QueueWait]:
 
 def _faults(side: Version, wait: QueueWait) -> list[str]:
     shared = wait.queues & wait.own
-    if shared and wait.flush.of == "workqueue":
-        return ["own"]
-    if shared and wait.flush.object != wait.runner and len(wait.own) == 1:
+    if shared and wait.flush.of == "work" and wait.flush.object != wait.runner and len(wait.own) == 1:
         return ["same"]
     if wait.must and wait.queues and any(side.rescuer(q) is False for q in wait.queues):
         return ["rescuer"]
@@ -206,6 +199,4 @@ def _scene(found: Flushed, buggy: bool) -> Scene:
     work, runner = short(found.work), short(found.runner)
     if found.kind == "rescuer":
         return Scene.of("flush_dependency", rescuer=not buggy, work=work, function=function, **given)
-    if found.kind == "same":
-        return Scene.of("dependent_works", separate=not buggy, first=runner, second=work, **given)
-    return Scene.of("flush_own_queue", own=buggy, work=runner, **given)
+    return Scene.of("dependent_works", separate=not buggy, first=runner, second=work, **given)

@@ -156,6 +156,8 @@ MAX_CALLS_TO_WAIT = 8
 """Calls down to a wait; what is asked on the way there decides more than what is held, further down."""
 MAX_EDGES_OF_LOCK = 200
 """Waits under one lock that are looked at again where a provider takes that lock now."""
+MAX_PATHS_OF_CALL = 16
+"""Ways to call a function with arguments of other instances that are told apart along a chain of calls."""
 MAX_PROVIDERS = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 MAX_ALTERNATIVES = 4

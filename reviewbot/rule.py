@@ -327,4 +327,5 @@ def replace(finding: Finding, **changes: object) -> Finding:
 def _changed_facts(diff: Diff, at: Place) -> tuple[str, ...]:
     """What a finding without facts of its own rests on: what the change does to the function that it stands in."""
     changed = [f for f in (*diff.added, *diff.removed) if f.function == at.function]
-    return tuple(str(f) for f in changed or (*diff.added, *diff.removed))[:6]
+    told = tuple(str(f) for f in changed or (*diff.added, *diff.removed))
+    return (told or tuple(change.says() for change in diff.code.changes))[:6]

@@ -11,6 +11,7 @@ from reviewbot.analysis.events.kinds import Held, Site, Wait
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset
+from reviewbot.detect.resources import Inside, resources
 from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL, schema
 from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE
@@ -94,7 +95,7 @@ class Circle(Value, frozen=True):
 
 
 class Edge(NamedTuple):
-    """A hold-and-wait edge: a lock that is held at a place that waits, there or in a callee."""
+    """A hold-and-wait edge: a lock, or what else a task has, that is held at a place that waits, there or in a callee."""
 
     lock: Held
     effect: Effect
@@ -132,14 +133,16 @@ def edges(
     classes: frozenset[str] = REAL,
     lock: str = "",
 ) -> Iterator[Edge]:
-    """The hold-and-wait edges of one function: each lock held, by it or on one way into it, at each place that waits.
+    """The hold-and-wait edges of one function: each lock held, by it or on one way into it, at each place that waits; so
+    for the run that it is inside of, where it waits for something else than a lock.
 
     wanted: which effects count as waiting (default: `waits`). classes: of the locks that count. lock: the identity of
-    the only lock that counts; empty for all.
+    the only lock (or run) that counts; empty for all.
     """
     wanted = wanted or waits
     if program.function(key).unreadable or program.function(key).macro:
         return
+    inside = _inside(program, key, lock) if classes is REAL else ()
     ways = tuple(sorted(program.entry(key), key=lambda way: (len(way.held), len(way.chain))))
 
     @cache
@@ -151,21 +154,23 @@ def edges(
     for fact in program.own_facts(key):
         if isinstance(fact, Site):
             reads = fact.reads if isinstance(fact, Wait) else ()
-            for effect in own([fact]):
-                if wanted(effect) and _means(effect):
-                    here = _held(fact.held, fact.maybe)
+            for effect in filter(wanted, own([fact])):
+                here = _held(fact.held, fact.maybe)
+                if _means(effect):
                     for held, chain, every in under(here, frozenset(fact.dropped)):
                         yield Edge(held, effect, key, fact.at, (), chain, every, reads)
+                for one, meant in _within(inside, effect):
+                    yield Edge(one.held, meant, key, fact.at, (), one.chain, (*here, one.held), reads)
     view = program.view(key)
     outside = any(way.held for way in ways)
     for made in view.made:
         here = _held(made.at.held, made.at.maybe)
-        if not outside and not here:
+        if not outside and not here and not inside:
             continue  # nothing is held there
         if made.cut and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
             continue
         gone = frozenset(made.at.dropped)
-        if not under(here, gone):
+        if not under(here, gone) and not inside:
             continue
         targets = view.callgraph.reached(key, made.call)
         if not targets or len(targets) > 4 or program.has_context(key, made.call):
@@ -173,13 +178,34 @@ def edges(
         for target in targets:
             program.does(target)
             for effect, inner, reason in program.effects.call(view, made, target):
-                if not wanted(effect) or not _means(effect):
+                if not wanted(effect):
                     continue
-                if found := under(here, reason.dropped | gone):
+                found = under(here, reason.dropped | gone) if _means(effect) else []
+                runs = _within(inside, effect)
+                if found or runs:
                     down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
                     reads = _tested(program, down, effect)
+                    at = view.place(made.call.line)
                     for held, chain, every in found:
-                        yield Edge(held, effect, key, view.place(made.call.line), down, chain, every, reads)
+                        yield Edge(held, effect, key, at, down, chain, every, reads)
+                    for one, meant in runs:
+                        yield Edge(one.held, meant, key, at, down, one.chain, (*here, one.held), reads)
+
+
+def _inside(program: Program, key: FunctionKey, lock: str) -> tuple[Inside, ...]:
+    """What a function is run inside of, where it waits for something else than a lock."""
+    if not any(effect.kind in ("flush", "wait") for effect in program.does(key)):
+        return ()
+    return tuple(one for one in resources(program).inside(key) if not lock or one.held.lock == lock)
+
+
+def _within(inside: tuple[Inside, ...], effect: Effect) -> list[tuple[Inside, Effect]]:
+    """The runs in which an effect counts, with the effect: what a root was handed is what it is run for."""
+    if effect.kind == "lock":
+        return []
+    if effect.object == "$0":
+        return [(one, effect._replace(object=one.of)) for one in inside if len(one.chain) == 1]
+    return [(one, effect) for one in inside] if _means(effect) else []
 
 
 def _held(surely: tuple[Held, ...], maybe: tuple[Held, ...]) -> tuple[Held, ...]:

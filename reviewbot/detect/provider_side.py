@@ -1,5 +1,5 @@
 """Wait cycles that close on the side of who ends a wait: a change makes a provider take a lock, take it before it wakes, or
-no longer wake, and somebody else has held that lock over the wait all along.
+no longer wake, and somebody else has held that lock over the wait all along; or wait for a handler that sleeps until then.
 
 `reviewbot.detect.waitfor` begins at hold-and-wait edges that are new. Here the edge is old, and that it closes is new.
 """
@@ -16,6 +16,7 @@ from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, OTHER, Changed
 from reviewbot.detect.edges import Circle, Edge, edges
 from reviewbot.detect.providers import providers
+from reviewbot.detect.resources import resources
 from reviewbot.detect.waitfor import close, closings
 from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_EDGES_OF_LOCK
@@ -46,6 +47,9 @@ def _edges(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
         yield from islice(found, MAX_EDGES_OF_LOCK)
         if next(found, None) is not None:
             yield Cut("waits under a lock that a provider takes now", MAX_EDGES_OF_LOCK, lock)
+    for object_ in sorted(_flushed(before, after, changes)):
+        for root in resources(after).holders(object_):
+            yield from edges(after, root, _woken, lock=object_)
     for key, object_ in _waiting(after, left_alone(changes)):
         yield from edges(after, key, partial(_waits_for, object_))
 
@@ -59,6 +63,10 @@ def _closed_before(before: Program, edge: Edge) -> bool:
 
 def _ended_by_others(effect: Effect) -> bool:
     return effect.kind in ("wait", "flush") and bool(effect.object)
+
+
+def _woken(effect: Effect) -> bool:
+    return effect.kind == "wait" and bool(effect.object)
 
 
 def _waits_for(object_: str, effect: Effect) -> bool:
@@ -83,6 +91,24 @@ def requested(before: Program, after: Program, changes: Iterable[Changed]) -> se
         if change.kind in (NEW, MOVED, GUARD):
             found |= {fact.lock for fact in _facts(change) if isinstance(fact, Lock) and fact.how != "try"}
     return found
+
+
+def _flushed(before: Program, after: Program, changes: Iterable[Changed]) -> set[str]:
+    """Work items, timers and threads that a changed function waits for now and did not, or at another time."""
+    found: set[str] = set()
+    for key in dict.fromkeys(change.anchor for change in changes):
+        if key in after.names.functions:
+            found |= _flushes(after, key) - _flushes(before, key)
+    for change in changes:
+        if change.kind in (NEW, MOVED, GUARD):
+            found |= {fact.object for fact in _facts(change) if isinstance(fact, Flush)}
+    return found
+
+
+def _flushes(program: Program, key: FunctionKey) -> set[str]:
+    if key not in program.names.functions:
+        return set()
+    return {effect.object for effect in program.does(key) if effect.kind == "flush"}
 
 
 def _locks(program: Program, key: FunctionKey) -> set[str]:

@@ -13,6 +13,7 @@ from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.detect.edges import Actor, Edge, edges
+from reviewbot.detect.resources import resources
 from reviewbot.function_key import FunctionKey, file_of
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_TO_KERNEL_LOCK, MAX_CALLS_TO_LOCK
@@ -108,6 +109,12 @@ class Providers(Component):
         works = {effect.object}
         if effect.detail == "workqueue":
             works = {work for work, queues in callgraph.queued.items() if effect.object in queues}
+        if effect.detail == "attribute":
+            own, file = resources(self.program), file_of(edge.down[-1].key if edge.down else edge.key)
+            for attribute in sorted(own.attributes(effect.object, file)):
+                for handler in own.files.get(attribute, ()):
+                    yield Actor(chain=(handler,), context="ioctl", flushed=attribute)
+            return
         if effect.detail == "thread":
             for started in callgraph.started:
                 body = self.program.view(started.key)

@@ -14,6 +14,7 @@ import msgspec
 
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.program.program import Program
+from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import doubtful, one_run, same_object, taker
@@ -24,7 +25,7 @@ from reviewbot.types import Cut
 
 HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
-ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq")
+ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq", "attribute")
 """Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
 Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
@@ -96,7 +97,9 @@ def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
     for actor in (*circle.providers, *circle.others):
         if (actor.root, actor.chain[-1]) not in roots and len(roots) < MAX_ALTERNATIVES:
             roots.add((actor.root, actor.chain[-1]))
-            yield msgspec.structs.replace(circle, providers=(actor,), others=())
+            one = msgspec.structs.replace(circle, providers=(actor,), others=())
+            files = circle.kind == "attribute"  # of all that are removed the one that this provider is in
+            yield msgspec.structs.replace(one, object=actor.flushed, wait_class="active") if files else one
 
 
 def close(program: Program, edge: Edge) -> Circle | Cut | None:
@@ -105,6 +108,8 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
 
     Where one provider is enough, it is the one that is fewest calls from the lock; `others` has the rest.
     """
+    if edge.lock.klass in KERNEL.resources:
+        return runs.closed(program, edge)
     found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))

@@ -1,8 +1,8 @@
 """What is known of the kernel, as data: `KERNEL` answers what a call does and what context a slot gives.
 
-The knowledge is in api.toml, contexts.toml, subsystems.toml, words.toml and derived.toml beside this file (their head
-comments say how to add to them); the shape of each is in a `*schema.py`. Nothing here depends on a kernel version:
-unknown names do no harm.
+The knowledge is in api.toml, contexts.toml, resources.toml, subsystems.toml, words.toml and derived.toml beside this
+file (their head comments say how to add to them); the shape of each is in a `*schema.py`. Nothing here depends on a
+kernel version: unknown names do no harm.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind
 from reviewbot.kernel.derived_schema import Derived
 from reviewbot.kernel.folder_schema import Subsystems
+from reviewbot.kernel.resource_schema import AttributeMacro, ResourceKind, ResourceTable
 from reviewbot.kernel.schema import (
     AllocateGroup,
     Api,
@@ -110,6 +111,7 @@ class Kernel:
         subsystems: bytes = b"family = []",
         words: bytes = b"word = []",
         derived: bytes = b"",
+        resources: bytes = b"resource = []",
     ) -> None:
         self.api = _decode("api.toml", api, Api)
         self.tables = _decode("contexts.toml", contexts, ContextTable)
@@ -121,8 +123,12 @@ class Kernel:
         self.sleepers = frozenset(_decode("derived.toml", derived, Derived).sleepers.split())
         """Functions outside of the files at hand that sleep whatever their caller asks for. Nothing else is known of
         them."""
-        self.digest = hashlib.sha1(api + contexts + subsystems + words + derived).hexdigest()
+        self.digest = hashlib.sha1(api + contexts + subsystems + words + derived + resources).hexdigest()
+        self.held = _decode("resources.toml", resources, ResourceTable)
+        self.resources = {kind.klass: kind for kind in self.held.resource}
+        """Class of what is held and is no lock -> what it is."""
         _check(self.api, self.tables)
+        _check_resources(self.api, self.tables, self.resources.values())
         if words and len(self.words) < len(self.lists.word):
             raise ValueError("kernel/words.toml: a role stands there twice")
 
@@ -181,6 +187,25 @@ class Kernel:
     def slots(self) -> Mapping[str, SlotKind]:
         """`struct.field` -> the context that its functions are entered in."""
         return {name: slot for slot in self.tables.slot for name in slot.slots}
+
+    @cached_property
+    def held_in(self) -> Mapping[str, tuple[ResourceKind, ...]]:
+        """Context -> what is held for all of a run in it."""
+        found: dict[str, list[ResourceKind]] = {}
+        for kind in self.resources.values():
+            for context in kind.contexts:
+                found.setdefault(context, []).append(kind)
+        return {context: tuple(kinds) for context, kinds in found.items()}
+
+    @cached_property
+    def held_by_slot(self) -> Mapping[str, ResourceKind]:
+        """Slot -> what is held of the object that its function belongs to."""
+        return {slot: kind for kind in self.resources.values() for slot in kind.slots}
+
+    @cached_property
+    def attributes(self) -> Mapping[str, AttributeMacro]:
+        """Macro that makes an attribute -> of which functions."""
+        return {name: group for group in self.held.attribute for name in group.calls}
 
     @cached_property
     def needs(self) -> Mapping[str, str]:
@@ -447,10 +472,25 @@ def _check_slots(tables: ContextTable) -> None:
         slots |= set(slot.slots)
 
 
+def _check_resources(api: Api, tables: ContextTable, kinds: Iterable[ResourceKind]) -> None:
+    contexts = {c.name for c in tables.context}
+    flushes = {group.of for group in api.flush}
+    classes = {name for c in api.class_ for name in c.names}
+    for kind in kinds:
+        if unknown := set(kind.contexts) - contexts:
+            raise ValueError(f"kernel/resources.toml: context {min(unknown)!r} is not in contexts.toml ({kind.doc})")
+        if unknown := set(kind.slots) - {slot for group in tables.slot for slot in group.slots}:
+            raise ValueError(f"kernel/resources.toml: slot {min(unknown)!r} is not in contexts.toml ({kind.doc})")
+        if unknown := set(kind.flushes) - flushes:
+            raise ValueError(f"kernel/resources.toml: no [[flush]] of api.toml is of {min(unknown)!r} ({kind.doc})")
+        if kind.klass in classes:
+            raise ValueError(f"kernel/resources.toml: {kind.klass!r} is a class of locks in api.toml ({kind.doc})")
+
+
 def load() -> Kernel:
     """Read the files that lie beside this module."""
     here = resources.files(__package__)
-    files = ("api.toml", "contexts.toml", "subsystems.toml", "words.toml", "derived.toml")
+    files = ("api.toml", "contexts.toml", "subsystems.toml", "words.toml", "derived.toml", "resources.toml")
     kernel = Kernel(*((here / name).read_bytes() for name in files))
     if missing := set(get_args(Role)) - set(kernel.words):
         raise ValueError(f"kernel/words.toml: no [[word]] has the role {min(missing)!r}")

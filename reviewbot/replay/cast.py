@@ -11,7 +11,9 @@ from collections.abc import Callable
 import msgspec
 
 from reviewbot.analysis.code.identity import short, spoken
+from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.program.program import Component, Program
+from reviewbot.detect.resources import Inside, resources
 from reviewbot.detect.waitfor import Actor, Circle, providers
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
@@ -30,6 +32,7 @@ from reviewbot.sim import (
     Node,
     PercpuRef,
     Resource,
+    Run,
     RwSem,
     Semaphore,
     Seq,
@@ -37,6 +40,7 @@ from reviewbot.sim import (
     Task,
     WaitQueue,
     WorkQueue,
+    begin_run,
     blk_mq_freeze_queue,
     blk_mq_unfreeze_queue,
     blk_queue_enter,
@@ -49,6 +53,7 @@ from reviewbot.sim import (
     down_trylock,
     down_write,
     down_write_trylock,
+    end_run,
     flush_work,
     mutex_lock,
     mutex_trylock,
@@ -62,6 +67,7 @@ from reviewbot.sim import (
     up_read,
     up_write,
     wait_for_completion,
+    wait_for_run,
 )
 from reviewbot.sim.locks import Spoilt, give
 from reviewbot.sim.program import Act, Attempt, address, argument
@@ -83,7 +89,7 @@ LOCKS: dict[str, Callable[[str], Resource]] = {
     "queue": PercpuRef,
     "percpu_ref": PercpuRef,
 }
-Held = tuple[tuple[str, str], ...]
+HeldLocks = tuple[tuple[str, str], ...]
 """Locks and the modes in which they are held."""
 FLUSHED = ("work", "workqueue", "timer", "irq")
 RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
@@ -97,7 +103,7 @@ class Programs(Component):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.of: dict[tuple[Circle, Actor, bool], tuple[TaskAutomaton, Held, Cut | None] | Unreadable] = {}
+        self.of: dict[tuple[Circle, Actor, bool], tuple[TaskAutomaton, HeldLocks, Cut | None] | Unreadable] = {}
         """Each with the locks held where it begins, and what cut it."""
 
 
@@ -115,7 +121,8 @@ class Cast:
         self.unlocked = unlocked
         """As if the holder dropped the lock for the wait."""
         names = (*(name for name, _ in circle.locks), circle.object)
-        self.locks = {lock: LOCKS[klass.split("/")[0]](words(lock, names)) for lock, klass in circle.locks}
+        self.names = names
+        self.locks = {lock: _resource(klass.split("/")[0], words(lock, names)) for lock, klass in circle.locks}
         if circle.kind == "twice":
             self.locks = {
                 n: msgspec.structs.replace(k, spoilt=True) if isinstance(k, Spoilt) else k
@@ -135,7 +142,9 @@ class Cast:
         if lean and circle.kind not in LEAN:
             chains += [self._wanting(actor) for actor in circle.providers]
         waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
-        return Extractor(self.program, self.locks, waits, chains, lean, spoils=circle.kind == "twice")
+        runs = [Held(lock, "x", klass) for lock, klass in circle.locks if klass in KERNEL.resources]
+        asks = {what: run for held in runs for what, run in resources(self.program).askers(held).items()}
+        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=circle.kind == "twice")
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the
@@ -186,6 +195,8 @@ class Cast:
         if not tasks:
             raise Unreadable("none of the functions is there")
         marks = (*(t.name for t in tasks), *(h.title for h in self.handlers))
+        if circle.kind == "self" and self._inside(circle.holder):
+            marks = (f"{self._name(circle.holder)} runs",)  # whether it ends is what is asked
         return Model(f"{self.circle.kind} under {self.circle.lock}", tuple(tasks), reachable=marks)
 
     def _writing(self) -> list[Task]:
@@ -233,13 +244,16 @@ class Cast:
         body = self._node(automaton)
         for name, mode in holds:
             call = SlicedOp("take", name, mode, "", Place("", 0))
-            entered = self._take(call).says(f"has {self.locks[name]} held")
+            has = self.locks[name]
+            entered = self._take(call).says(f"has {has} held")
+            if isinstance(has, Run):
+                entered = begin_run(has, f"{self._name(actor)} runs")
             body = Seq((entered, body, self._give(call).says("")))
         if ends and self.circle.kind != "lock":
             body = Seq((body, complete_all(self.done).says("")))
         return Named(self._name(actor), body)
 
-    def _automaton(self, actor: Actor) -> tuple[TaskAutomaton, Held]:
+    def _automaton(self, actor: Actor) -> tuple[TaskAutomaton, HeldLocks]:
         """As `_extracted`, once for each circle of a program: what would be safe is asked of the same programs."""
         known = self.program.component(Programs).of
         name = self.circle, actor, self.extractor.lean
@@ -256,7 +270,7 @@ class Cast:
             self.cuts[cut] = None
         return automaton, holds
 
-    def _extracted(self, actor: Actor) -> tuple[TaskAutomaton, Held, Cut | None]:
+    def _extracted(self, actor: Actor) -> tuple[TaskAutomaton, HeldLocks, Cut | None]:
         """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
         cut = None
         keep = self.circle.kind == "kept" and actor == self.circle.holder
@@ -266,9 +280,11 @@ class Cast:
                 if not last:
                     continue
                 self.extractor.refill()
-            holds = self._holds(actor.chain[: number + 1])
+            inside = self._inside(actor)
+            holds = (*self._holds(actor.chain[: number + 1]), *((one.held.lock, "x") for one in inside))
+            handed = next((one.of for one in inside if not number), "")
             try:
-                automaton = self.extractor.automaton(key, holds, keep)
+                automaton = self.extractor.automaton(key, holds, keep, handed)
                 if len(automaton.places) > MAX_REPLAYED_PLACES:
                     cut_here = Cut("places of the program of a task", MAX_REPLAYED_PLACES, key)
                     raise TooLarge(f"{name_of(key)}() is too large to be searched", cut_here)
@@ -279,7 +295,15 @@ class Cast:
                 cut = cut or error.cut
         raise Unreadable("nobody is there")
 
-    def _holds(self, chain: tuple[FunctionKey, ...]) -> Held:
+    def _inside(self, actor: Actor) -> list[Inside]:
+        """The run of the circle that an actor is inside of, if it is."""
+        circle = self.circle
+        run = circle.lock if actor == circle.holder else circle.object if actor in circle.providers else ""
+        if not isinstance(self.locks.get(run), Run) or actor.root not in self.program.names.functions:
+            return []
+        return [one for one in resources(self.program).inside(actor.root) if one.held.lock == run][:1]
+
+    def _holds(self, chain: tuple[FunctionKey, ...]) -> HeldLocks:
         """Locks of the circle, with modes, that are held where a chain of calls has come to its end."""
         if chain[-1] not in self.program.names.functions:
             return ()
@@ -348,6 +372,8 @@ class Cast:
                 step = self._take(op)
             case "give":
                 step = self._give(op)
+            case "pass" if isinstance(run := self.locks[op.object], Run):
+                step = self._around(wait_for_run(run, f"{op.call}({self._flushed(op)})"), op)
             case "pass":
                 step = Seq((self._take(op), self._give(op)))
             case "spoil":
@@ -361,6 +387,12 @@ class Cast:
             case _:
                 raise Unreadable(f"a step of kind {op.kind}")
         return step.at(op.place)
+
+    def _flushed(self, op: SlicedOp) -> str:
+        """What a flush is handed: a work item or timer by its address, a queue or thread by the pointer to it."""
+        name = words(op.mode, self.names)
+        pointer = op.mode in self.program.callgraph.queues or dict(self.circle.locks)[op.object] == "thread"
+        return name if pointer else address(name)
 
     def _around(self, wait: Node, op: SlicedOp) -> Node:
         """The wait, with the lock dropped for it where that is the remedy."""
@@ -378,6 +410,8 @@ class Cast:
 
     def _take(self, op: SlicedOp) -> Node:
         match self.locks[op.object]:
+            case Run() as run:
+                return begin_run(run)
             case Mutex() as lock:
                 node: Node = mutex_lock(lock)
             case SpinLock() as lock:
@@ -394,6 +428,8 @@ class Cast:
 
     def _give(self, op: SlicedOp) -> Node:
         match self.locks[op.object]:
+            case Run() as run:
+                return end_run(run)
             case Mutex() as lock:
                 return mutex_unlock(lock)
             case SpinLock() as lock:
@@ -414,6 +450,11 @@ class Cast:
             case RwSem() as lock:
                 return give(lock, f"releases {lock} a second time", lock.writer.add())
         raise Unreadable(f"nobody gives {op.object} twice")
+
+
+def _resource(klass: str, name: str) -> Resource:
+    kind = KERNEL.resources.get(klass)
+    return Run(name, ends=kind.ends) if kind is not None else LOCKS[klass](name)
 
 
 def _runner(circle: Circle, names: tuple[str, ...]) -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Lock
+from reviewbot.detect.edges import REAL
 from reviewbot.detect.provider_side import closed
 from reviewbot.detect.unbalanced import unbalanced
 from reviewbot.detect.waitfor import Actor, Circle, circles, wants
@@ -82,10 +83,12 @@ class CircleRule(Rule[Circle]):
     """A rule that is about one kind of circle."""
 
     kinds: ClassVar[frozenset[str]]
+    classes: ClassVar[frozenset[str]] = frozenset(REAL)
+    """Classes of what the holder has: locks, or another resource."""
 
     def picks(self, circle: Circle) -> bool:
         """Whether the circle is of this rule's kind."""
-        return circle.kind in self.kinds
+        return circle.kind in self.kinds and circle.klass.split("/")[0] in self.classes
 
     def circles(self, diff: Diff) -> list[Circle]:
         """Where circles come from."""

@@ -43,6 +43,19 @@ class Mutex(Spoilt, frozen=True, eq=False):
         return str(self) if higher else ""
 
 
+class Run(Mutex, frozen=True, eq=False):
+    """The run of a work item, a timer, a thread: had by who runs in it, from its first step to its last."""
+
+    ends: str = "finish"
+    """What he has to do for whoever waits for it."""
+
+    def asked(self, role: str, act: Act) -> str:
+        return self.ends
+
+    def held(self, role: str, higher: bool) -> str:
+        return f"the run of {self}" if higher else ""
+
+
 class SpinLock(Spoilt, frozen=True, eq=False):
     """spinlock_t (kernel/locking/spinlock.c): one owner; waiting for it is spinning, which is waiting all the same."""
 
@@ -176,6 +189,22 @@ def _try(resource: Resource, call: str, when: Test, *do: Update) -> Attempt:
 def mutex_lock(lock: Mutex) -> Node:
     """mutex_lock(), also _interruptible and _killable where nobody sends a signal: sleeps until the mutex is free."""
     return take(lock, "mutex_lock", f"takes {lock}", f"{lock}", lock.owned.is_(0), lock.owned.add())
+
+
+def begin_run(run: Run, mark: str = "") -> Node:
+    """The handler is entered; `mark` is reached by that."""
+    return ProgramStep((Act(run.owned.is_(0), (run.owned.add(),), "runs", on=run, mark=mark),))
+
+
+def end_run(run: Run) -> Node:
+    """The handler returns."""
+    return give(run, "", run.owned.sub())
+
+
+def wait_for_run(run: Run, call: str) -> Node:
+    """Sleep in a call until nobody is in it: flush_work(), cancel_work_sync(), kthread_stop()."""
+    wait = Act(run.owned.is_(0), (run.owned.add(),), "", call, f"{run} to {run.ends}", run)
+    return Seq((ProgramStep((wait,)), end_run(run)))
 
 
 def mutex_trylock(lock: Mutex) -> Attempt:

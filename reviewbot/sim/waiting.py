@@ -16,7 +16,7 @@ from typing import NamedTuple
 from reviewbot.sim.automaton import AutomatonEdge, Work
 from reviewbot.sim.future import FutureEffect, FutureSpot
 from reviewbot.sim.knot import Knot, Node, WaitFor
-from reviewbot.sim.locks import Mutex, PercpuRef, RwSem, Semaphore, SpinLock
+from reviewbot.sim.locks import Mutex, PercpuRef, Run, RwSem, Semaphore, SpinLock
 from reviewbot.sim.memory import Memory, Mempool
 from reviewbot.sim.program import Resource
 from reviewbot.types import KnotEdge
@@ -179,6 +179,8 @@ class Waiting:
         asked = self.asked(node, wanted)
         if len(tasks) > 1 and holding == tasks:
             return f"each other to {asked}"
+        if holding == tasks and isinstance(self.graph.blocked(node).on, Run):
+            return f"itself to {asked}"
         if holding == tasks:
             return (
                 f"{noun} while it holds one itself"

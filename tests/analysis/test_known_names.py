@@ -33,7 +33,7 @@ void f(struct dev *d) { flush_work(d); }
 
 def test_a_function_elsewhere_that_sleeps_is_known_by_name() -> None:
     found = program("""
-void f(struct dev *d) { spin_lock(&d->fast); regulator_enable(0); spin_unlock(&d->fast); }
+void f(struct dev *d) { spin_lock(&d->fast); phy_package_join(0); spin_unlock(&d->fast); }
 """)
     assert {(e.kind, e.detail) for e in found.does(f"{FILE}:f")} >= {("wait", "reschedule")}
     (wait,) = (fact for fact in found.own_facts(f"{FILE}:f") if isinstance(fact, Wait))
@@ -42,15 +42,15 @@ void f(struct dev *d) { spin_lock(&d->fast); regulator_enable(0); spin_unlock(&d
 
 def test_the_body_at_hand_says_whether_it_sleeps() -> None:
     found = program("""
-static void regulator_enable(struct dev *d) { d->count = 0; }
-void f(struct dev *d) { spin_lock(&d->fast); regulator_enable(d); spin_unlock(&d->fast); }
+static void phy_package_join(struct dev *d) { d->count = 0; }
+void f(struct dev *d) { spin_lock(&d->fast); phy_package_join(d); spin_unlock(&d->fast); }
 """)
     assert not any(isinstance(fact, Wait) for fact in found.own_facts(f"{FILE}:f"))
 
 
 def test_what_a_header_has_with_an_option_off_is_not_the_body() -> None:
-    header = "static inline void regulator_enable(void *urb) { }"
-    text = "#include <linux/usb.h>\nvoid f(void) { regulator_enable(0); }"
+    header = "static inline void phy_package_join(void *urb) { }"
+    text = "#include <linux/usb.h>\nvoid f(void) { phy_package_join(0); }"
     found = program(text, **{"include/linux/usb.h": header})
     assert [fact.klass for fact in found.own_facts(f"{FILE}:f") if isinstance(fact, Wait)] == ["reschedule"]
 

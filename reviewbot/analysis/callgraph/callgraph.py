@@ -263,6 +263,11 @@ class CallGraph:
                 found.setdefault(work, set()).add(queue)
         return found
 
+    @cached_property
+    def queues(self) -> frozenset[str]:
+        """Workqueues that something is queued on."""
+        return frozenset(queue for queues in self.queued.values() for queue in queues)
+
     # --- calls
 
     @_shared

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.expr import bare
+from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.names import Names
 from reviewbot.csource.ir import (
     AddressOf,
@@ -201,6 +201,8 @@ class Wiring:
                 self.puts[name, handler] = None
                 if slot.field:  # an array of functions has no slots
                     self.placed.append(Placed(name, handler, self.key, slot.line))
+                if name in KERNEL.held_by_slot and slot.variable:
+                    self._entered(name, handler, objects.in_file(path, slot.variable))
         for call in unit.calls_at_file_scope:
             context = KERNEL.registered.get(call.callee)
             if context is not None and call.args:
@@ -215,6 +217,29 @@ class Wiring:
                         identity, _ = self.names.variable(work.name, path)
                         identity = objects.in_file(path, work.name) if identity == work.name else identity
                         self.bound.append(HandlerBinding(identity, handler, effect.runner, self.key, call.line))
+
+        self._attributes(path)
+
+    def _attributes(self, path: str) -> None:
+        """Attributes that a macro makes of their functions: the functions are entered for the attribute."""
+        unit = self.names.library.declared[path]
+        made = [(call, "", "") for call in unit.calls_at_file_scope]
+        made += [(v.init, v.name, v.type.name) for v in unit.variables if isinstance(v.init, Call)]
+        for call, variable, kind in made:
+            macro = KERNEL.attributes.get(call.callee)
+            if macro is None or not call.args or bool(variable) == bool(macro.variable):
+                continue
+            name, owner = show(call.args[0]), macro.type or self.names.resolve(Type(kind)).name
+            functions: list[Expr] = [Name(form.format(name)) for form in macro.named]
+            functions += [call.args[i] for i in macro.functions if i < len(call.args)]
+            for member, function in zip(("show", "store"), functions, strict=False):
+                slot, handler = f"{owner}.{member}", as_function(self.names, function, path)
+                if handler is not None and slot in KERNEL.slots:
+                    self.placed.append(Placed(slot, handler, self.key, call.line))
+                    self._entered(slot, handler, objects.in_file(path, macro.variable.format(name) or variable))
+
+    def _entered(self, slot: str, handler: FunctionKey, runner: str) -> None:
+        self.roots[handler, EntryPoint(KERNEL.slots[slot].context, runner, slot)] = None
 
     def _slot_name(self, slot: TableEntry, path: str) -> str:
         owner = self.names.resolve(Type(slot.type)).name

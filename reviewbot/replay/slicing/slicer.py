@@ -9,8 +9,9 @@ hold, who returns with a lock. Where nothing is left, or too much, `Unreadable` 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.expr import ANY
@@ -44,13 +45,17 @@ class TooLarge(Unreadable):
         return str(self.args[0])
 
 
+NOTHING_ASKED: Mapping[str, tuple[str, bool]] = MappingProxyType({})
+
+
 class Extractor:
     """Slices automata off one program, for one set of resources.
 
-    locks: the locks that are followed. waits: events, completions and flushed objects. chain: functions that are
-    followed whether they touch a resource or not. lean: the chains say who waits for a lock; of other callees only
-    those count that leave one held, or drop one. spoils: who gives back what it does not hold does so, and spoils it;
-    else that is taken for a way that cannot be.
+    locks: the locks (and runs) that are followed. waits: events, completions and flushed objects. asks: flushed object ->
+    run that is asked for by that, and whether by one that only cancels, too. chain: functions that are followed whether
+    they touch a resource or not. lean: the chains say who waits for a lock; of other callees only those count that leave
+    one held, or drop one. spoils: who gives back what it does not hold does so, and spoils it; else that is taken for a
+    way that cannot be.
     """
 
     most = MAX_SLICER_STATES
@@ -63,10 +68,11 @@ class Extractor:
         waits: Iterable[str],
         chains: Iterable[tuple[FunctionKey, ...]],
         lean: bool = False,
+        asks: Mapping[str, tuple[str, bool]] = NOTHING_ASKED,
         spoils: bool = False,
     ) -> None:
         self.program = program
-        self.locks, self.waits = frozenset(locks), frozenset(waits)
+        self.locks, self.waits, self.asks = frozenset(locks), frozenset(waits), dict(asks)
         self.lean, self.spoils = lean, spoils
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
@@ -84,17 +90,18 @@ class Extractor:
         """Those of the open function."""
 
     def automaton(
-        self, root: FunctionKey, holds: tuple[tuple[str, str], ...] = (), keep: bool = False
+        self, root: FunctionKey, holds: tuple[tuple[str, str], ...] = (), keep: bool = False, handed: str = ""
     ) -> TaskAutomaton:
         """The program of a task that runs a function, entered with some locks (and modes) held.
 
-        `keep`: a return that leaves something held counts as well. Raises Unreadable.
+        `keep`: a return that leaves something held counts as well. handed: what the first argument points to, if known.
+        Raises Unreadable.
         """
         if root not in self.program.names.functions or self.program.function(root).unreadable:
             raise Unreadable(f"{name_of(root)}() is not at hand")
         function = self.program.function(root)
         n = len(function.parameters)
-        ids = tuple(f"${i}" for i in range(n))
+        ids = tuple(handed if handed and not i else f"${i}" for i in range(n))
         inside = tuple(HeldToken(lock, mode, "", False) for lock, mode in holds)
         self._keep = keep
         graph, start = self._graph(Frame(root, ids, ("",) * n, ids, inside, frozenset()))
@@ -301,7 +308,7 @@ class Extractor:
 
     def _concerned(self, frame: Frame, acts: tuple[CallAct, ...]) -> bool:
         """Whether a call of the kernel does something to what is followed by itself, whatever else its body does."""
-        return any(self._bind(act.object, frame) in (*self.locks, *self.waits) for act in acts)
+        return any(self._bind(act.object, frame) in (*self.locks, *self.waits, *self.asks) for act in acts)
 
     def _follows(self, frame: Frame, seen: Seen, target: FunctionKey) -> bool:
         if (frame.key, target) in self.steps:
@@ -335,8 +342,12 @@ class Extractor:
             if effect.kind == "lock" and (not self.lean or (record.moves and not self._keep)):
                 if what(effect.object) in self.locks:
                     return True
-            elif effect.kind in ("wait", "wake", "flush") and what(effect.object) in self.waits:
-                return True
+            elif effect.kind in ("wait", "wake", "flush"):
+                object_ = what(effect.object)
+                if object_ in self.waits and not (self.lean and object_ in self.asks):
+                    return True
+                if effect.kind == "flush" and object_ in self.asks and not self.lean:
+                    return True
         return False
 
     def _bind(self, identity: str, frame: Frame) -> str:
@@ -368,6 +379,11 @@ class Extractor:
                 if not ways and self.spoils and act.does == "release":
                     ways = [(SlicedOp("spoil", what, act.mode, call.callee, place), after)]
                 yield from ways
+                return
+            if act.kind == "flush" and what in self.asks:
+                run, cancels = self.asks[what]
+                asks = cancels or act.mode != "cancel"
+                yield SlicedOp("pass", run, what, call.callee, place) if asks else None, after
                 return
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
                 yield SlicedOp(act.kind, what, act.mode, call.callee, place), after
