@@ -226,8 +226,9 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
                 contexts = interrupts(after, handler)
                 soft = all(INTERRUPTS[c] for c in contexts)
                 if contexts and least < needed(soft) <= was[lock]:
-                    at = next(f.at for f in spins(after, key, lock) if _level(after, key, f) == least)
-                    yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
+                    at = [f.at for f in spins(after, key, lock) if _level(after, key, f) == least]
+                    if at:
+                        yield Interrupted(key=key, lock=lock, at=at[0], handler=handler, soft=soft)
                     break
 
 

@@ -265,7 +265,13 @@ def one_face(program: Program, place: Place) -> bool:
         if made.call.line in others or made.call.line == place.line
     ]
     mine = set().union(*(asked for line, asked in told if line == place.line))
-    return any((value, not way) in mine for line, asked in told if line in others for value, way in asked)
+    theirs = [asked for line, asked in told if line in others]
+    # the two arms of one condition: all else that is asked on the way is the same
+    return any(
+        mine - asked == {(value, way)} == {(v, not w) for v, w in asked - mine}
+        for asked in theirs
+        for value, way in mine
+    )
 
 
 def _blocks(fact: Fact) -> TypeGuard[Lock]:
