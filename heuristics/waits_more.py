@@ -1,0 +1,58 @@
+"""A function waits where it did not: without the condition that was in front of the wait, or in the section of a lock.
+
+Why it hangs
+    Who waits goes on when somebody else has done his part. A condition in front of a wait is often there because in the
+    other case nobody does: the part is the task's own, or needs what the task holds. The same goes for a wait that stood
+    outside of a lock's section.
+Reported when
+    a wait, a flush or a lock for which a task sleeps, or a call below which there is a wait or a flush, is done under
+    fewer conditions than before by a function that both sides have; or comes between a lock and its release now. It rests
+    on the difference alone, so it is a comment.
+Not reported
+    Waits that end by themselves (a time limit, I/O, a grace period); conditions that went together with much else, and
+    were a way out of the function; what is proven by another rule in the same function.
+Known gaps
+    Whether the condition can be false where the wait does not end.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from reviewbot.detect.more_waits import MoreWaits, more_waits
+from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Wait, Words
+
+UNPROVEN = "no model says whether anybody ends the wait then"
+
+
+class WaitsMore(Rule[MoreWaits]):
+    """See the head of the file."""
+
+    id = "waits-more"
+    guarantee = "nobody waits for himself"
+    checked = "where tasks wait"
+    needs = (Wait, Lock)
+
+    def check(self, diff: Diff) -> Iterator[Candidate[MoreWaits]]:
+        if diff.reverse:
+            return
+        for found in more_waits(diff.before.program, diff.after.program, diff.code.changes):
+            yield from self.candidate(
+                diff,
+                found,
+                message(found),
+                Words(claim=f"{message(found)}."),
+                after=[found.at],
+                before=[found.at],
+                object=found.object or found.what,
+                facts=[found.rests],
+            )
+
+    def scenes(self, candidate: Candidate[MoreWaits], side: Version) -> Iterable[Scene]:
+        yield Scene(name="waits more", missing=UNPROVEN)
+
+
+def message(found: MoreWaits) -> str:
+    """Where the patch waits more, in one phrase."""
+    what = f"{found.function}() waits in {found.what.partition('(')[0]}()"
+    if found.under:
+        return f"{what} in the section of {found.under} now"
+    return f"{what} also where not {' && '.join(found.lost)}"

@@ -1,0 +1,77 @@
+"""Where a function waits that it did not wait before."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.analysis.program.program import Program
+from reviewbot.csource.lower import lower
+from reviewbot.detect.anchors import Difference
+from reviewbot.detect.more_waits import MoreWaits, more_waits
+from reviewbot.limits import MAX_EVENTS_OF_GUARD
+
+HEAD = """
+struct mutex { int x; };
+struct completion { int x; };
+typedef struct { int x; } spinlock_t;
+typedef struct { int x; } wait_queue_head_t;
+struct work_struct { int x; };
+struct dev { struct mutex lock; spinlock_t fast; wait_queue_head_t wait; struct completion done; int busy, mine;
+             struct work_struct work; };
+static void drain(struct dev *d) { wait_event(d->wait, !d->busy); }
+"""
+FILE = "drivers/md/small.c"
+
+
+def found(before: str, after: str) -> list[MoreWaits]:
+    """Where one file that is `before`, then `after`, waits more."""
+    texts = (f"{HEAD}void run(struct dev *d) {{ {text} }}" for text in (before, after))
+    old, new = (Program.of_units({FILE: lower(text.encode())}) for text in texts)
+    keys = [list(program.functions()) for program in (old, new)]
+    return [*more_waits(old, new, Difference(old, new, *keys).changes)]
+
+
+@pytest.mark.parametrize(
+    "wait", ["wait_for_completion(&d->done);", "drain(d);", "flush_work(&d->work);", "mutex_lock(&d->lock);"]
+)
+def test_a_wait_that_loses_its_condition(wait: str) -> None:
+    (one,) = found(f"if (!d->mine) {wait} d->busy = 1;", f"{wait} d->busy = 1;")
+    assert (one.lost, one.under) == (("!d->mine",), "")
+    assert one.what.partition("(")[0] == wait.partition("(")[0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["spin_lock(&d->fast);", "msleep(5);", "wake_up(&d->wait);", "mutex_trylock(&d->lock);", "synchronize_rcu();"],
+)
+def test_what_waits_for_nobody(call: str) -> None:
+    assert found(f"if (!d->mine) {call} d->busy = 1;", f"{call} d->busy = 1;") == []
+
+
+def test_a_wait_with_another_condition() -> None:
+    assert found("if (!d->mine) drain(d);", "if (!d->busy) drain(d);") == []
+
+
+def test_a_wait_that_comes_into_the_section_of_a_lock() -> None:
+    (one,) = found(
+        "mutex_lock(&d->lock); d->busy = 1; mutex_unlock(&d->lock); drain(d);",
+        "mutex_lock(&d->lock); d->busy = 1; drain(d); mutex_unlock(&d->lock);",
+    )
+    assert (one.what, one.under) == ("drain(d)", "mutex_unlock(&d->lock)")
+
+
+def test_a_wait_that_leaves_the_section_of_a_lock() -> None:
+    assert not found(
+        "mutex_lock(&d->lock); d->busy = 1; drain(d); mutex_unlock(&d->lock);",
+        "mutex_lock(&d->lock); d->busy = 1; mutex_unlock(&d->lock); drain(d);",
+    )
+
+
+@pytest.mark.parametrize(("number", "told"), [(MAX_EVENTS_OF_GUARD - 1, 1), (MAX_EVENTS_OF_GUARD, 0)])
+def test_a_condition_that_was_a_way_out(number: int, told: int) -> None:
+    rest = (
+        "drain(d);"
+        + "".join(f"wake_up(&d->wait); d->mine = {n};" for n in range(number // 2))
+        + "d->busy = 1;" * (number % 2)
+    )
+    assert len(found(f"if (d->mine) return; {rest}", rest)) == told
