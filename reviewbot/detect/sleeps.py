@@ -230,19 +230,30 @@ def interrupted(before: Program, after: Program, names: Names) -> Iterator[Inter
                 continue
             if _only_in_interrupts(after, key):
                 break
-            for handler in providers(after).takers.get(lock, ()):
+            for handler in nearest(after, providers(after).takers.get(lock, ())):
                 contexts = interrupts(after, handler)
                 soft = all(INTERRUPTS[c] for c in contexts)
-                if contexts and level < _needed(soft) <= was[lock]:
+                if level < _needed(soft) <= was[lock]:
                     taken = [f for f in after.own_facts(key) if isinstance(f, Lock) and f.lock == lock]
                     at = next(f.at for f in taken if _level(after, key, f) == level)
                     yield Interrupted(key=key, lock=lock, at=at, handler=handler, soft=soft)
                     break
 
 
+def nearest(program: Program, keys: Iterable[FunctionKey]) -> list[FunctionKey]:
+    """Those of some functions that run in interrupts, by the number of calls down to them: with each call it is less sure
+    that an interrupt comes by."""
+    ways = {key: [len(e.chain) for e in _between(program, key)] for key in keys}
+    return sorted((key for key in ways if ways[key]), key=lambda key: min(ways[key]))
+
+
 def interrupts(program: Program, key: FunctionKey) -> list[str]:
     """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
-    return [e.context for e in program.entered(key) if _comes_between(e) and named(program, e.chain)]
+    return [e.context for e in _between(program, key)]
+
+
+def _between(program: Program, key: FunctionKey) -> list[ExecutionContext]:
+    return [e for e in program.entered(key) if _comes_between(e) and named(program, e.chain)]
 
 
 def _comes_between(root: ExecutionContext | EntryPoint) -> bool:
@@ -286,4 +297,4 @@ def _level(program: Program, key: FunctionKey, taken: Lock) -> int:
     )
 
 
-__all__ = ["Atomic", "Interrupted", "interrupted", "interrupting", "sleeping"]
+__all__ = ["Atomic", "Interrupted", "interrupted", "interrupting", "nearest", "sleeping"]
