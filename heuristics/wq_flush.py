@@ -31,6 +31,7 @@ from reviewbot.rule import (
     Value,
     Version,
     Words,
+    known,
     lives,
     name_of,
     short,
@@ -139,14 +140,18 @@ class WqFlush(Rule[Flushed]):
 
 
 def _instead(diff: Diff, wait: QueueWait) -> bool:
-    """Whether the function waited for something else before, which need not have run either, and does not any more."""
+    """Whether the function waited for something else before, and does not any more, which need not have run either, or of
+    which nothing is known."""
     if wait.key not in diff.before.program.names.functions:
         return False
     old, new = (
         {f.object for f in side.program.own_facts(wait.key) if isinstance(f, Flush)}
         for side in (diff.before, diff.after)
     )
-    return any("rescuer" in _faults(diff.before, w) for w in _waits(diff.before, old - new) if w.key == wait.key)
+    gone = old - new
+    return not all(map(known, gone)) or any(
+        "rescuer" in _faults(diff.before, w) for w in _waits(diff.before, gone) if w.key == wait.key
+    )
 
 
 def _suspects(diff: Diff) -> set[str]:

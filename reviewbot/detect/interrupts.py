@@ -222,10 +222,10 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
                 continue
             if only_in_interrupts(after, key):
                 break
-            for handler in taking(after, lock):
+            for handler in nearest(after, taking(after, lock)):
                 contexts = interrupts(after, handler)
                 soft = all(INTERRUPTS[c] for c in contexts)
-                if contexts and least < needed(soft) <= was[lock]:
+                if least < needed(soft) <= was[lock]:
                     at = [f.at for f in spins(after, key, lock) if _level(after, key, f) == least]
                     if at:
                         yield Interrupted(key=key, lock=lock, at=at[0], handler=handler, soft=soft)
@@ -257,6 +257,13 @@ def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = 
                     where = tuple(f.at for f in spins(program, handler, lock))
                     yield Interrupted(key=key, lock=lock, at=fact.at, handler=handler, soft=soft, way=way, where=where)
                     return
+
+
+def nearest(program: Program, keys: Iterable[FunctionKey]) -> list[FunctionKey]:
+    """Those of some functions that run in interrupts, by the number of calls down to them: with each call it is less sure
+    that an interrupt comes by."""
+    ways = {key: [len(e.chain) for e in interrupting(program, key)] for key in keys}
+    return sorted((key for key in ways if ways[key]), key=lambda key: min(ways[key]))
 
 
 def one_object(program: Program, lock: str, one: tuple[FunctionKey, ...], other: tuple[FunctionKey, ...]) -> bool:
@@ -328,6 +335,7 @@ __all__ = [
     "interrupts",
     "levels",
     "meets",
+    "nearest",
     "needed",
     "one_object",
     "own_level",

@@ -8,7 +8,7 @@ from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Held, Lock
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset
-from reviewbot.detect.interrupts import INTERRUPTS, Names, interrupts
+from reviewbot.detect.interrupts import INTERRUPTS, Names, interrupts, nearest
 from reviewbot.detect.providers import providers
 from reviewbot.detect.waitfor import changed
 from reviewbot.function_key import FunctionKey, name_of
@@ -101,11 +101,8 @@ def _calling(program: Program, caller: FunctionKey, slot: str) -> Iterator[Entry
 
 def _taking(program: Program, lock: str) -> tuple[FunctionKey, bool] | None:
     """Who takes a lock in an interrupt, and whether that is a softirq."""
-    for handler in providers(program).takers.get(lock, ()):
-        contexts = interrupts(program, handler)
-        if contexts:
-            return handler, all(INTERRUPTS[c] for c in contexts)
-    return None
+    handler = next(iter(nearest(program, providers(program).takers.get(lock, ()))), None)
+    return (handler, all(INTERRUPTS[c] for c in interrupts(program, handler))) if handler is not None else None
 
 
 __all__ = ["Unmasked", "unmasked"]
