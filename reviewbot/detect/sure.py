@@ -76,7 +76,7 @@ def doubtful(program: Program, edge: Edge) -> bool:
         return True
     chain = edge.chain[taker(program, edge) :]
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT or (
-        edge.effect.kind == "lock" and _made_here(program, edge)
+        edge.effect.kind == "lock" and _made_here(program, edge) and not _again(program, edge)
     ):
         return True
     above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
@@ -88,6 +88,10 @@ def doubtful(program: Program, edge: Edge) -> bool:
         for each in asked
         for value, signs in each
     )
+
+
+def _again(program: Program, edge: Edge) -> bool:
+    return edge.effect.object == edge.lock.lock and same_object(program, edge)
 
 
 def _asked_before(program: Program, key: FunctionKey, lock: str) -> list[tuple[Expr, int]]:

@@ -64,15 +64,21 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
             yield from closings(after, edge)
 
 
+def _near(program: Program, edge: Edge) -> bool:
+    """Whether the wait is not too many calls below."""
+    if edge.effect.kind != "lock":
+        return len(edge.down) <= MAX_CALLS_TO_WAIT
+    again = edge.effect.object == edge.lock.lock and same_object(program, edge)
+    return len(edge.down) <= (MAX_CALLS_TO_LOCK if again else providers(program).far(edge.effect.object))
+
+
 def _meant(program: Program, edge: Edge) -> bool:
     """Whether a run goes down an edge, and its lock can be the very instance that is meant: one that is taken many calls
     further down is another, unless the arguments prove that it is the same."""
     if not one_run(program, edge):
         return False
-    if edge.effect.kind == "lock" and edge.effect.object == edge.lock.lock and same_object(program, edge):
-        return True
-    far = providers(program).far(edge.effect.object)
-    return edge.effect.kind != "lock" or far == MAX_CALLS_TO_LOCK or len(edge.down) <= far
+    far = edge.effect.kind != "lock" or providers(program).far(edge.effect.object) == MAX_CALLS_TO_LOCK
+    return far or _near(program, edge)
 
 
 def _pairs(program: Program, files: set[str]) -> set[Pair]:
@@ -113,15 +119,16 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
-    if effect.kind == "lock" and effect.object == lock.lock and same_object(program, edge):
-        return _again(edge, holder)
+    again = effect.kind == "lock" and effect.object == lock.lock
+    if again and same_object(program, edge):
+        return _again(edge, holder) if _near(program, edge) and not doubtful(program, edge) else None
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return None  # a page, of whatever file
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
         return None  # a node, of whatever tree
-    if len(edge.down) > (found.far(effect.object) if effect.kind == "lock" else MAX_CALLS_TO_WAIT):
+    if not _near(program, edge):
         return None
-    if effect.kind == "lock" and effect.object == lock.lock:
+    if again:
         return _again(edge, holder) if not doubtful(program, edge) else None
     if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
         return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
