@@ -293,7 +293,8 @@ def spins(program: Program, key: FunctionKey, lock: str) -> list[Lock]:
 
 def spinlocks(program: Program, key: FunctionKey) -> list[str]:
     """Spinlocks that a function takes, by itself or not far below."""
-    found = dict.fromkeys(f.lock for f in program.own_facts(key) if isinstance(f, Lock) and f.klass in SPINNING)
+    own = (f for f in program.own_facts(key) if isinstance(f, Lock) and f.klass in SPINNING)
+    found = dict.fromkeys(f.lock for f in own if f.how != "try")
     for effect in program.does(key):
         if effect.kind == "lock" and effect.object not in found:
             chain = program.effects.chain(key, effect)

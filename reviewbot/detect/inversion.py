@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from reviewbot.analysis.code.identity import known
+from reviewbot.analysis.events.kinds import Lock
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.edges import Edge, changed, edges
@@ -28,8 +29,17 @@ from reviewbot.detect.interrupts import (
     taking,
 )
 from reviewbot.detect.sure import doubtful
-from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.function_key import FunctionKey, file_of, key_of, name_of
+from reviewbot.kernel import KERNEL, lock_words
 from reviewbot.types import Place, Value
+
+SHARED = {
+    lock: group.calls[0]
+    for group in KERNEL.api.contract
+    for lock, _, klass in map(lock_words, group.takes)
+    if klass in SPINNING
+}
+"""Spinlocks of the kernel's that its own calls take, in tasks with interrupts on -> one of these calls."""
 
 
 class Inverted(Value, frozen=True):
@@ -73,6 +83,8 @@ def inversions(program: Program, inner: str, through: frozenset[FunctionKey] | N
     through: functions of which one has to have a part in it.
     """
     takers, seen = taking(program, inner), set[str]()
+    if inner in SHARED:
+        takers = [key for key, fact in program.all(Lock) if fact.lock == inner]
 
     def takes(effect: Effect) -> bool:
         return effect.kind == "lock" and effect.object == inner
@@ -95,6 +107,11 @@ def _coming(
             if not surely(context):
                 continue
             soft = INTERRUPTS[context.context]
+            if inner in SHARED:
+                task = key_of(file_of(edge.key), SHARED[inner])
+                if through is None or not through.isdisjoint((*edge.chain, *context.chain)):
+                    yield Inverted(edge.key, outer, inner, edge.place, handler, soft, task, edge.place)
+                return
             for task in takers:
                 if task in (edge.key, *edge.chain, *context.chain) or outer in program.surely_held(task):
                     continue

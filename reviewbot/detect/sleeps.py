@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
+from reviewbot.analysis.code.expr import WORD, show, test
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Lock, Site, Unlock
 from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF
@@ -25,6 +26,8 @@ SECTIONS = frozenset({"rcu", "preempt", "irq"})
 """Classes of what nobody spins for: a grace period waits for its end."""
 OFF_IN = {"irq": IRQ_OFF, "bh": BH_OFF}
 """Section -> what is kept away inside of it."""
+ALWAYS = frozenset({"reschedule", "sleep timeout", "full"})
+"""Details of sleeps that wait for no state of an object."""
 ATOMIC = frozenset(filter(KERNEL.atomic, REAL | SECTIONS))
 """Classes of locks, and of sections, in which nobody may sleep."""
 
@@ -47,6 +50,8 @@ class Atomic(Value, frozen=True):
     """The functions below, to the one that sleeps, by key."""
     chain: tuple[FunctionKey, ...] = ()
     """Functions from the outermost caller that matters to this one, by key."""
+    detail: str = ""
+    """What its effect says, where only that counts: under a lock that may be a mutex."""
 
     @property
     def function(self) -> str:
@@ -95,6 +100,7 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 other=name_of(takers[0]),
                 down=tuple(place.key for place in edge.down),
                 chain=edge.chain,
+                detail="" if KERNEL.atomic(edge.lock.klass) else edge.effect.detail,
             )
 
 
@@ -175,15 +181,46 @@ def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Pla
     for effect, reason in program.does(key).items():
         if sleeps(program, effect) and not reason.gates:
             down = program.effects.chain(key, effect)
-            if down and len(down) <= MAX_CALLS_TO_LOCK + 1 and not _stands_off(program, down[-1], ""):
+            near = down and len(down) <= MAX_CALLS_TO_LOCK + 1 and named(program, (key, *(at.key for at in down[1:])))
+            if near and not _stands_off(program, down[-1], ""):
                 yield effect.kind, down
 
 
 def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """What may sleep in a function, however far below, under something that does not allow it."""
-    for edge in edges(program, key, lambda effect: sleeps(program, effect), ATOMIC):
-        if KERNEL.atomic(edge.lock.klass):
-            yield edge
+    yield from edges(program, key, lambda effect: sleeps(program, effect), ATOMIC)
+    for lock, classes in program.locksets.faces.items():
+        if any(map(KERNEL.atomic, classes.split("/"))) and not KERNEL.atomic(classes):
+            for edge in edges(program, key, lambda effect: sleeps(program, effect), REAL, lock):
+                if _serves_both(program, edge):
+                    yield edge
+
+
+def _serves_both(program: Program, edge: Edge) -> bool:
+    """Whether what sleeps under a lock that is a mutex or a spinlock, as its object says, does so in either case: the choice
+    is this file's own, nothing asks for it, and the sleep does not wait for a state that only one of them can have."""
+    if edge.down or edge.effect.detail not in ALWAYS:
+        return False
+    lock, file = edge.lock.lock, file_of(edge.key)
+    choosing = [k for k, faces in program.locksets.choices.items() if any(_one(program, f, lock) for f, _ in faces)]
+    if not choosing or any(file_of(k) != file for k in choosing):
+        return False
+    flags = {word for k in choosing for _, word in _conditions(program, k)}
+    asked = (word for line, word in _conditions(program, edge.key) if line == edge.place.line)
+    return flags.isdisjoint(asked)
+
+
+def _one(program: Program, face: str, lock: str) -> bool:
+    return program.locksets.alternatives.get(face, face) == lock
+
+
+def _conditions(program: Program, key: FunctionKey) -> Iterator[tuple[int, str]]:
+    """The line of each call of a function, with the last word of what is asked before it: `no_sleep` of `c->no_sleep`."""
+    if key in program.names.functions:
+        view = program.view(key)
+        for made in view.made:
+            for when, _ in view.dominance.conditions(made.block):
+                yield from ((made.call.line, word) for word in WORD.findall(show(test(when).value))[-1:])
 
 
 def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:

@@ -93,7 +93,10 @@ def _around(program: Program, key: FunctionKey) -> Iterator[tuple[tuple[Held, ..
 
 def _calling(program: Program, caller: FunctionKey, slot: str) -> Iterator[EntryLockset]:
     """What is held where a function calls through a slot."""
-    for site in program.locksets.record(caller).under:
+    record = program.locksets.record(caller)
+    if not record.at:
+        yield from program.entry(caller)
+    for site in record.under:
         if site.callee == slot:
             for way in program.entry(caller):
                 yield EntryLockset((*site.held, *(h for h in way.held if h.lock not in site.dropped)), way.chain)

@@ -128,13 +128,14 @@ class _Sleeping(Extractor):
         program, lock = self.program, self.found.lock
 
         def wanted(effect: Effect) -> bool:
-            return effect.kind == self.found.kind and sleeps(program, effect)
+            this = self.found.detail in ("", effect.detail)
+            return this and effect.kind == self.found.kind and sleeps(program, effect)
 
         for fact in program.own_facts(key):
             if isinstance(fact, Site) and not fact.gates and lock not in fact.dropped and any(map(wanted, own([fact]))):
                 yield fact.at.line, fact.call
         view = program.view(key)
-        for made in view.made:
+        for made in view.made if not self.found.detail else ():
             targets = view.callgraph.reached(key, made.call)
             if made.cut or not targets or len(targets) > MAX_POINTER_TARGETS or program.has_context(key, made.call):
                 continue
