@@ -11,7 +11,7 @@ from reviewbot.analysis.events.kinds import Held, Site, Wait
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset
-from reviewbot.detect.resources import Inside, resources
+from reviewbot.detect.resources import InsideRun, resources
 from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL, schema
 from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE
@@ -192,14 +192,14 @@ def edges(
                         yield Edge(one.held, meant, key, at, down, one.chain, (*here, one.held), reads)
 
 
-def _inside(program: Program, key: FunctionKey, lock: str) -> tuple[Inside, ...]:
+def _inside(program: Program, key: FunctionKey, lock: str) -> tuple[InsideRun, ...]:
     """What a function is run inside of, where it waits for something else than a lock."""
     if not any(effect.kind in ("flush", "wait") for effect in program.does(key)):
         return ()
     return tuple(one for one in resources(program).inside(key) if not lock or one.held.lock == lock)
 
 
-def _within(inside: tuple[Inside, ...], effect: Effect) -> list[tuple[Inside, Effect]]:
+def _within(inside: tuple[InsideRun, ...], effect: Effect) -> list[tuple[InsideRun, Effect]]:
     """The runs in which an effect counts, with the effect: what a root was handed is what it is run for."""
     if effect.kind == "lock":
         return []

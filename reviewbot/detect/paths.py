@@ -21,11 +21,11 @@ from reviewbot.limits import MAX_LOCAL_CHAIN, MAX_PATHS_OF_CALL
 
 HANDED, OWN = "handed", "own"
 Given = tuple[str, ...]
-"""Paths of the arguments of a call."""
+"""InstancePaths of the arguments of a call."""
 
 
-class Paths:
-    """Paths of expressions for one root: `struct` is the type of the object that what it was handed is part of."""
+class InstancePaths:
+    """InstancePaths of expressions for one root: `struct` is the type of the object that what it was handed is part of."""
 
     def __init__(self, program: Program, struct: str) -> None:
         self.program, self.struct = program, struct

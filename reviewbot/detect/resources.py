@@ -20,7 +20,7 @@ from reviewbot.kernel.resource_schema import ResourceKind
 from reviewbot.types import Place
 
 
-class Inside(NamedTuple):
+class InsideRun(NamedTuple):
     """What is held for all of a run, and the functions (keys) from its root to the one that was asked for."""
 
     held: Held
@@ -34,10 +34,10 @@ class Resources(Component):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self._inside: dict[FunctionKey, tuple[Inside, ...]] = {}
+        self._inside: dict[FunctionKey, tuple[InsideRun, ...]] = {}
         self._members: dict[tuple[str, str], frozenset[str]] = {}
 
-    def inside(self, key: FunctionKey) -> tuple[Inside, ...]:
+    def inside(self, key: FunctionKey) -> tuple[InsideRun, ...]:
         """What a function is run inside of, by key."""
         found = self._inside.get(key)
         if found is None:
@@ -45,14 +45,14 @@ class Resources(Component):
             found = self._inside[key] = tuple({one.held: one for one in every}.values())
         return found
 
-    def _of(self, entered: ExecutionContext) -> Iterator[Inside]:
+    def _of(self, entered: ExecutionContext) -> Iterator[InsideRun]:
         if (kind := KERNEL.held_by_slot.get(entered.slot)) is not None and entered.runner:
-            yield Inside(Held(entered.runner, "x", kind.klass), entered.chain, entered.runner)
+            yield InsideRun(Held(entered.runner, "x", kind.klass), entered.chain, entered.runner)
         for kind in KERNEL.held_in.get(entered.context, ()):
             for object_ in self._objects(kind, entered):
                 if meant(object_):
                     of = entered.runner if kind.ordered else object_
-                    yield Inside(Held(object_, "x", kind.klass), entered.chain, of)
+                    yield InsideRun(Held(object_, "x", kind.klass), entered.chain, of)
 
     def _objects(self, kind: ResourceKind, entered: ExecutionContext) -> Iterable[str]:
         if "thread" in kind.flushes:

@@ -14,17 +14,18 @@ import msgspec
 from reviewbot.analysis.code.expr import bare, parts, show
 from reviewbot.analysis.code.identity import owner
 from reviewbot.analysis.events.kinds import Wake
+from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Call, Const, Expr, Field, Name
 from reviewbot.detect.edges import Actor, Circle, Edge
-from reviewbot.detect.paths import HANDED, OWN, Given, Paths, first, part
+from reviewbot.detect.paths import HANDED, OWN, Given, InstancePaths, first, part
 from reviewbot.detect.providers import providers
-from reviewbot.detect.resources import Inside, resources
+from reviewbot.detect.resources import InsideRun, resources
 from reviewbot.detect.sure import doubtful, named
 from reviewbot.function_key import NO_FUNCTION, FunctionKey
 from reviewbot.kernel import KERNEL
-from reviewbot.kernel.schema import FlushGroup, ThreadGroup, WaitGroup, WakeGroup, WriteGroup
+from reviewbot.kernel.schema import FlushGroup, Group, ThreadGroup, WaitGroup, WakeGroup, WriteGroup
 from reviewbot.limits import MAX_CALLS_TO_WAIT, MAX_PROVIDERS
 from reviewbot.types import Cut, Place
 
@@ -43,7 +44,7 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | None:
     way = (edge.place, *edge.down)
     if one is None or (kind.ordered and effect.object == one.of) or knows(program, one.chain, way, kind.aware):
         return None
-    root = Run(program, one, edge.chain)
+    root = HandlerRun(program, one, edge.chain)
     if not root.meets(effect, edge.chain, way):
         return None
     holder = edge.actor(found.context(edge.chain[0]))
@@ -77,13 +78,13 @@ def _circle(edge: Edge, holder: Actor, kind: str, actors: tuple[Actor, ...], oth
     )
 
 
-class Run:
+class HandlerRun:
     """One run, and what those outside of it mean by the same objects."""
 
-    def __init__(self, program: Program, one: Inside, chain: tuple[FunctionKey, ...]) -> None:
+    def __init__(self, program: Program, one: InsideRun, chain: tuple[FunctionKey, ...]) -> None:
         self.program, self.held, self.of = program, one.held, one.of
         self.given, self.struct = self._entered(chain[0], one.of)
-        self.paths = Paths(program, self.struct)
+        self.paths = InstancePaths(program, self.struct)
 
     def _entered(self, root: FunctionKey, of: str) -> tuple[Given, str]:
         """What the root is handed, and the structure that this is part of."""
@@ -123,8 +124,10 @@ class Run:
             return True
         return KERNEL.resources[self.held.klass].ordered and part(self.held.lock, "").startswith("=")
 
-    def _met(self, paths: Paths, effect: Effect, chain: Sequence[FunctionKey], given: Given, way: Way) -> set[str]:
-        """Paths of what is waited for (or woken) at the end of a way."""
+    def _met(
+        self, paths: InstancePaths, effect: Effect, chain: Sequence[FunctionKey], given: Given, way: Way
+    ) -> set[str]:
+        """InstancePaths of what is waited for (or woken) at the end of a way."""
         ways = paths.down([(at.key, at.line) for at in way], paths.along(chain, given))
         body = self.program.body(way[-1].key)
         args = [arg for call in body.calls if call.line == way[-1].line for arg in _arguments(call, effect)]
@@ -140,7 +143,7 @@ class Run:
         inside = [o for o in own.inside(actor.root) if o.of == wanted and o.held.klass == self.held.klass]
         for asked in own.asked(actor.root, self.held) if inside else ():
             way = self.program.effects.chain(actor.root, asked)
-            other = Run(self.program, inside[0], (actor.root,))
+            other = HandlerRun(self.program, inside[0], (actor.root,))
             aware = KERNEL.resources[self.held.klass].aware
             if not way or not own.waits(asked, self.held, way[-1]) or knows(self.program, (actor.root,), way, aware):
                 continue
@@ -164,20 +167,23 @@ class Run:
         together = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1].key, zip(actor.chain, way, strict=False)))
         if not together:
             return False
-        at, below = way[together - 1], actor.chain[together:]
-        view = self.program.view(at.key)
-        brings = {
-            fact.at.line
-            for fact in self.program.own_facts(at.key)
-            if isinstance(fact, Wake) and fact.object == waited.object
-        }
-        asks = [made for made in view.made if made.call.line == at.line]
+        at, view = way[together - 1], self.program.view(way[together - 1].key)
+        asks = [
+            made for made in view.made if made.call.line == at.line and _comes(view, made, way, together, FlushGroup)
+        ]
         return any(
             one.number < made.number and one.block in (made.block, *view.dominance.above(made.block))
             for one in view.made
-            if (below[0] in view.callgraph.reached(at.key, one.call) if below else one.call.line in brings)
+            if _comes(view, one, actor.chain, together, WakeGroup) and self._brings(view, one, waited, actor, together)
             for made in asks
         )
+
+    def _brings(self, view: View, made: Made, waited: Effect, actor: Actor, together: int) -> bool:
+        """Whether a call wakes what is waited for, or leads to who does."""
+        if together < len(actor.chain):
+            return True
+        args = _arguments(made.call, Effect("wake", waited.object))
+        return any(view.body.identity(arg) == waited.object for arg in args)
 
     def _alike(self, actor: Actor, asked: Effect, way: Way, waited: Effect) -> bool:
         """Whether what a task asks for and what it brings belong to one instance."""
@@ -185,7 +191,7 @@ class Run:
             return True
         n = len(self.program.function(actor.root).parameters)
         given = tuple(f"${i}" for i in range(n))
-        paths = Paths(self.program, "")
+        paths = InstancePaths(self.program, "")
         tails = [f".{object_.partition('.')[2]}" for object_ in (asked.object, waited.object)]
         asks = self._met(paths, asked, (actor.root,), given, way)
         brings: set[str] = set()
@@ -206,6 +212,15 @@ class Run:
             for other in brings - {""}
             if path.endswith(tails[0]) and other.endswith(tails[1])
         )
+
+
+def _comes(view: View, made: Made, way: Sequence[FunctionKey | Place], number: int, kind: type[Group]) -> bool:
+    """Whether a call leads to the next function of a way, or has the effect at the end of it."""
+    if number == len(way):
+        return any(isinstance(effect, kind) for effect in made.effects)
+    after = way[number]
+    key = after.key if isinstance(after, Place) else after
+    return key in view.callgraph.reached(view.key, made.call)
 
 
 _REMOVED = Effect("flush", "", "attribute")

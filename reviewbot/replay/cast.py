@@ -13,7 +13,7 @@ import msgspec
 from reviewbot.analysis.code.identity import short, spoken
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.program.program import Component, Program
-from reviewbot.detect.resources import Inside, resources
+from reviewbot.detect.resources import InsideRun, resources
 from reviewbot.detect.waitfor import Actor, Circle, providers
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
@@ -295,7 +295,7 @@ class Cast:
                 cut = cut or error.cut
         raise Unreadable("nobody is there")
 
-    def _inside(self, actor: Actor) -> list[Inside]:
+    def _inside(self, actor: Actor) -> list[InsideRun]:
         """The run of the circle that an actor is inside of, if it is."""
         circle = self.circle
         run = circle.lock if actor == circle.holder else circle.object if actor in circle.providers else ""
