@@ -93,9 +93,13 @@ def _sliced(extractor: Extractor, chain: tuple[FunctionKey, ...], lock: str) -> 
         way = next((w for w in ways if w.chain == chain[: number + 1]), None)
         held = [h for h in way.held if h.lock == lock] if way else []
         try:
-            return extractor.automaton(key, tuple((h.lock, h.mode) for h in held)), bool(held)
+            automaton = extractor.automaton(key, tuple((h.lock, h.mode) for h in held))
         except TooLarge:
             extractor.refill()
+            continue
+        # a callback that a helper is handed is not followed: then it begins further down
+        if any(op.place.key == chain[-1] for op in automaton.ops()):
+            return automaton, bool(held)
     raise Unreadable("nobody is there")
 
 
