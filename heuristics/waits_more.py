@@ -28,7 +28,7 @@ class WaitsMore(Rule[MoreWaits]):
 
     id = "waits-more"
     guarantee = "nobody waits for himself"
-    checked = "where tasks wait"
+    checked = "who ends each sleep"
     needs = (Wait, Lock)
 
     def check(self, diff: Diff) -> Iterator[Candidate[MoreWaits]]:
