@@ -163,7 +163,10 @@ def sleep_in_rcu(
 ) -> Model:
     """A task `sleeps` in a section until somebody is done who waits for the end of all such sections, as a grace period
     does: for those with preemption, softirqs or interrupts off, too."""
-    inside, thing = Semaphore(f"the {section.partition(' ')[2]}", 1), Mutex(f"what {call} waits for")
+    inside, thing = (
+        Semaphore(f"the {section.removeprefix('an ').removeprefix('a ')}", 1),
+        Mutex(f"what {call} waits for"),
+    )
 
     @task_of(file, function)
     def reader() -> None:
