@@ -2,12 +2,14 @@
 
 Why it hangs
     The kernel's mutexes, spinlocks and write-locked semaphores are not recursive: the second call waits for the first
-    owner, which is the caller itself.
+    owner, which is the caller itself. A reader that comes to a semaphore again waits behind a writer that came meanwhile,
+    and that one for the reader.
 Reported when
     the patch takes a lock (or calls something that does) with the same lock of the same object held, by the function or
     by its callers, and the program read off the code waits for itself in the simulator.
 Not reported
-    The same lock of another object; trylocks; a lock that is dropped before, also by a callee; read after read.
+    The same lock of another object; trylocks; a lock that is dropped before, also by a callee; read after read
+    where the arguments do not prove that it is the same object, or nobody writes.
 Known gaps
     Objects that are the same by way of a list or a table.
 """
@@ -34,7 +36,7 @@ class RecursiveLock(CircleRule):
         again = f"calls {inside}(), which takes it" if inside != circle.holder.function else "takes it"
         return Words(
             claim=f"{circle.holder.function}() holds {lock} when it {again} again.",
-            setting="One task is enough:",
+            setting="For example:" if circle.writer or circle.mode == "r" else "One task is enough:",
             contrast=f"If {lock} were not held at that call this could not happen.",
         )
 

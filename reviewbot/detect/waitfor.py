@@ -121,7 +121,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     holder = edge.actor(found.context(edge.chain[0]))
     again = effect.kind == "lock" and effect.object == lock.lock
     if again and same_object(program, edge):
-        return _again(edge, holder) if _near(program, edge) and not doubtful(program, edge) else None
+        return _again(program, edge, holder) if _near(program, edge) and not doubtful(program, edge) else None
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return None  # a page, of whatever file
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
@@ -129,7 +129,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     if not _near(program, edge):
         return None
     if again:
-        return _again(edge, holder) if not doubtful(program, edge) else None
+        return _again(program, edge, holder) if not doubtful(program, edge) else None
     if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
         return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
     if doubtful(program, edge):
@@ -177,11 +177,19 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     )
 
 
-def _again(edge: Edge, holder: Actor) -> Circle | None:
-    """A lock that is taken by who has it; readers that meet again are let in."""
+def _again(program: Program, edge: Edge, holder: Actor) -> Circle | None:
+    """A lock that is taken by who has it. A reader that comes again to the same semaphore is let in unless a writer came
+    meanwhile."""
     lock, effect = edge.lock, edge.effect
-    if lock.mode == effect.detail == "r" or lock.klass in ("sem", "queue") or lock.klass in KERNEL.latches:
+    if lock.klass in ("sem", "queue") or lock.klass in KERNEL.latches:
         return None
+    writer = None
+    if lock.mode == effect.detail == "r":
+        if lock.klass != "rwsem" or not same_object(program, edge):
+            return None
+        writer = providers(program).writer(lock.lock)
+        if writer is None and lock.lock not in KERNEL.written:
+            return None
     return Circle(
         kind="self",
         lock=lock.lock,
@@ -192,6 +200,7 @@ def _again(edge: Edge, holder: Actor) -> Circle | None:
         wait_class="",
         holder=holder,
         providers=(),
+        writer=writer and msgspec.structs.replace(writer, chain=writer.chain[-1:]),
         also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
         ends=edge.down[-1] if edge.down else edge.place,
     )

@@ -237,7 +237,7 @@ class Cast:
 
     def _named(self, actor: Actor, ends: bool) -> Named:
         lock = self.locks[self.circle.lock]
-        if self.circle.kind == "kept" and actor == self.circle.writer and isinstance(lock, RwSem):
+        if self.circle.kind in ("kept", "self") and actor == self.circle.writer and isinstance(lock, RwSem):
             asks = down_write(lock)  # that it asks is all that matters: not what it holds by then
             return Named(self._name(actor), Seq((asks.at(actor.at) if actor.at else asks, up_write(lock).says(""))))
         automaton, holds = self._automaton(actor)

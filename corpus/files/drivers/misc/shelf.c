@@ -9,6 +9,7 @@ struct shelf {
 	spinlock_t list_lock;
 	struct list_head items;
 	struct kref users;
+	struct rw_semaphore sem;
 	bool closed;
 	bool shared;
 	int used;
@@ -101,4 +102,26 @@ static void shelf_release(struct shelf *s)
 		shelf_empty(s);
 		shelf_free(&s->users);
 	}
+}
+
+static int shelf_used(struct shelf *s)
+{
+	return s->used;
+}
+
+static void shelf_set(struct shelf *s, int used)
+{
+	down_write(&s->sem);
+	s->used = used;
+	up_write(&s->sem);
+}
+
+static bool shelf_full(struct shelf *s)
+{
+	bool full;
+
+	down_read(&s->sem);
+	full = shelf_used(s) > 9;
+	up_read(&s->sem);
+	return full;
 }
