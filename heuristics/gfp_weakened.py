@@ -171,6 +171,7 @@ def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
     given |= {"lock": lock, "taker": name_of(entered.chain[-1]) if entered else "", "worker": found.worker}
     given |= {"kind": "rwsem" if held and held.klass == "rwsem" else "mutex"}
     given |= {"held_for": "read" if held and held.mode == "r" else "write"}
+    given |= {"reclaims": True} if entered and entered.context == "reclaim" else {}
     return Scene.of("alloc_under_lock", needs=found.needs, where=where, **given)
 
 
@@ -187,9 +188,11 @@ def _words(
     called_by = f"It is called by {root}(), and {who} waits for that"
     who_waits = f"{who[0].upper()}{who[1:]} waits for it to return" if root == function else called_by
     within = "" if root == taker else f" in {taker}()"
+    enters = why.entered is not None and why.entered.context == "reclaim"
+    counts = "which reclaim calls" if enters else f"which {who} waits for"
     reason, end = {
         "runs": (f"{who_waits}.", f", which in turn {verb} for {root}()"),
-        "lock": (f"{lock} is held there, and {root}(), which {who} waits for, takes it{within}.", f", which {verb} for {lock}"),
+        "lock": (f"{lock} is held there, and {root}(), {counts}, takes it{within}.", f", which {verb} for {lock}"),
         "stopped": (f"{lock} is frozen there, so no I/O gets through.", " to the same device"),
     }[why.kind]  # fmt: skip
     kept = KERNEL.scopes[lost[0]] + "()" if lost else KERNEL.masks.get(was.klass, NOIO) if was else NOIO

@@ -70,11 +70,16 @@ def doubtful(program: Program, edge: Edge) -> bool:
 
     That is so where no single run goes down these calls, where they are many calls apart, where the last reference to an
     object has to be given back in between (who holds a lock usually has one of his own, or the object is in a list that
-    has one), and where the lock's object was made on the way.
+    has one), where the lock's object was made on the way, where a pointer of an object stands for several functions, and
+    where the state of an object decides whether a lock is taken again that only some callers have.
     """
     if not one_run(program, edge):
         return True
     chain = edge.chain[taker(program, edge) :]
+    if edge.effect.kind == "lock" and not named(program, (*chain, *(at.key for at in edge.down))):
+        return True
+    if edge.effect.object == edge.lock.lock and by_state(program, edge, below=True):
+        return True
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT or (
         edge.effect.kind == "lock" and _made_here(program, edge) and not _again(program, edge)
     ):
@@ -168,20 +173,21 @@ def _set_anew(program: Program, key: FunctionKey, base: str) -> bool:
     )
 
 
-def by_state(program: Program, edge: Edge) -> bool:
+def by_state(program: Program, edge: Edge, below: bool = False) -> bool:
     """True where only some callers have the lock of an edge, and what waits stands under a condition on the state of
-    objects: whether it holds for these callers is not told.
+    objects: whether it holds for these callers is not told. below: conditions in what the edge's function calls count, too.
 
     Below a caller without the lock the condition may well hold, and be known not to where the lock is held: an object
     that is not there yet, a flag that only the others set.
     """
-    first = taker(program, edge)
-    below = edge.chain[first + 1 :]
-    if not below or all(edge.lock.lock in program.surely_held(key) for key in below):
+    inside = edge.chain[taker(program, edge) + 1 :]
+    places = ((edge.place,) if inside else ()) + (edge.down if below else ())
+    keys = {*inside, *(at.key for at in places)}
+    if all(edge.lock.lock in program.surely_held(key) for key in keys if key in program.names.functions):
         return False
-    asked = [_asked(program, caller, callee=callee) for caller, callee in pairwise(below)]
-    asked.append(_asked(program, edge.key, line=edge.place.line))
-    return any(_of_state(program, key, value) for key, found in zip(below, asked, strict=True) for value, _ in found)
+    asked = [(caller, _asked(program, caller, callee=callee)) for caller, callee in pairwise(inside)]
+    asked += [(at.key, _asked(program, at.key, line=at.line)) for at in places]
+    return any(_of_state(program, key, value) for key, found in asked for value, _ in found)
 
 
 def _of_state(program: Program, key: FunctionKey, value: Expr) -> bool:

@@ -17,7 +17,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import doubtful, one_run, same_object, taker
+from reviewbot.detect.sure import doubtful, named, one_run, same_object, taker
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
@@ -136,7 +136,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
         return None
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     if effect.kind == "lock":
-        near = [a for a in actors if len(a.down) <= found.far(lock.lock)]
+        near = [a for a in actors if len(a.down) <= found.far(lock.lock) and named(program, (*a.chain, *a.down))]
         wanting = sorted(near, key=lambda a: (len(a.down), len(a.chain)))
     else:
         wanting = [a for a in actors if wants(program, a.root, lock.lock)]

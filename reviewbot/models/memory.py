@@ -56,11 +56,13 @@ from reviewbot.sim import (
     program,
     queue_work,
     say,
+    task,
     wait_event,
     wait_for_completion,
     wake_up,
 )
 
+KSWAPD = "kswapd"
 Needs = Literal["IO", "FS"]
 """The gfp flag with which reclaim gets to wait for what the scene is about."""
 
@@ -104,11 +106,13 @@ def alloc_under_lock(
     call: str = "kmalloc",
     function: str = "drv_caller",
     taker: str = "drv_map",
+    reclaims: bool = False,
     device: str = "the device",
     worker: str = "",
     file: str = "",
 ) -> Model:
-    """A task allocates, `held`: under a lock that writeback takes; `needs`: the flag with which reclaim waits."""
+    """A task allocates, `held`: under a lock that writeback takes (`reclaims`: reclaim itself); `needs`: the flag with
+    which reclaim waits."""
     memory, below, guard = short_memory(Gfp[needs]), disk(), lock_of(kind, lock)
 
     @of(file, taker)
@@ -126,8 +130,19 @@ def alloc_under_lock(
         if held:
             release(guard, held_for).says("")
 
-    flusher = writeback(driver(device, handle, where, worker), memory)
-    return Model("alloc_under_lock", (caller, flusher), reachable=(named(function), WRITEBACK))
+    @task(name=KSWAPD)
+    def kswapd() -> None:
+        say(f"frees memory by {named(taker)}")
+        frees().says("")
+        free_page(memory).says("")
+
+    @of(file, taker)
+    def frees() -> None:
+        unread(acquire(guard, taken_for))
+        release(guard, taken_for).says("")
+
+    other = kswapd if reclaims else writeback(driver(device, handle, where, worker), memory)
+    return Model("alloc_under_lock", (caller, other), reachable=(named(function), KSWAPD if reclaims else WRITEBACK))
 
 
 @scene
