@@ -17,7 +17,7 @@ from reviewbot.analysis.events.kinds import Wake
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
-from reviewbot.csource.ir import Assign, Call, Const, Expr, Field, Name
+from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Const, Expr, Field, Name
 from reviewbot.detect.edges import Actor, Circle, Edge
 from reviewbot.detect.paths import HANDED, OWN, Given, InstancePaths, first, part
 from reviewbot.detect.providers import providers
@@ -56,6 +56,8 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | None:
         return _circle(edge, holder, "lock", (others[0],), tuple(others[1:])) if others else None
     if effect.detail not in kind.waits or not actors or not all(root.needed(a, edge) for a in actors):
         return None
+    if lent(program, effect.object):
+        return None  # somebody else may wake it
     if len(actors) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
     return _circle(edge, holder, effect.detail, actors)
@@ -234,6 +236,25 @@ def _arguments(call: Call, effect: Effect) -> Iterator[Expr]:
             position: int | None = group.argument
             if position is not None and position < len(call.args):
                 yield call.args[position]
+
+
+def lent(program: Program, object_: str) -> bool:
+    """Whether the address of what is waited for goes elsewhere than to those who wait for it and wake it."""
+    for key in program.functions():
+        body = program.body(key)
+        for event in body.events():
+            match event:
+                case CallEvent(call) if call.callee in KERNEL.effects or call.callee in KERNEL.inert:
+                    continue
+                case CallEvent(call):
+                    given: Sequence[Expr] = call.args
+                case Assign(_, right):
+                    given = (right,)
+                case _:
+                    continue
+            if any(isinstance(bare(e), AddressOf) and body.identity(e) == object_ for e in given):
+                return True
+    return False
 
 
 def knows(program: Program, chain: Sequence[FunctionKey], way: Way, aware: Sequence[str]) -> bool:

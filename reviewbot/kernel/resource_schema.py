@@ -26,7 +26,7 @@ class AttributeMacro(Group, frozen=True):
     calls: tuple[str, ...]
     variable: str = ""
     type: str = ""
-    functions: tuple[int, ...] = ()
+    positions: tuple[int, ...] = ()
     named: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     members: str = ""

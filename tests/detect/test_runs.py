@@ -143,6 +143,13 @@ def test_who_is_woken_by_one_that_waits_for_it(ends: str, closed: bool) -> None:
     assert found == ({("completion", "bell.ring", "bell.still")} if closed else set())
 
 
+def test_somebody_else_may_wake_it() -> None:
+    lends = "void bell_lend(struct bell *b) { hand_over(&b->still); }\n"
+    ends = "void bell_end(struct bell *b) { cancel_work_sync(&b->ring); complete(&b->still); }\n"
+    assert circles(program(SLEEPS + ends))
+    assert circles(program(SLEEPS + ends + lends)) == set()
+
+
 FILES = """
 static ssize_t pitch_show(struct device *dev, struct device_attribute *attr, char *buf) { return 0; }
 static DEVICE_ATTR_RO(pitch);

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 API = (resources.files("reviewbot.kernel") / "api.toml").read_text()
 CONTEXTS = (resources.files("reviewbot.kernel") / "contexts.toml").read_text()
+RESOURCES = (resources.files("reviewbot.kernel") / "resources.toml").read_text()
 WORDS = (resources.files("reviewbot.kernel") / "words.toml").read_text()
 
 
@@ -116,3 +117,19 @@ def test_each_role_of_a_word_has_its_names() -> None:
     assert not KERNEL.pattern("makes").search("foo_renew")
     with pytest.raises(ValueError, match=r"words\.toml: a role stands there twice"):
         kernel(words=WORDS + '\n[[word]]\nrole = "gfp_io"\ndoc = "x."\nkind = "flag"\nnames = ["X"]\n')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('contexts = ["thread"]', 'contexts = ["thred"]', "thred"),
+        ('flushes = ["thread"]', 'flushes = ["thred"]', "Invalid|thred"),
+        ('class = "thread"', 'class = "mutex"', "is a class of locks"),
+        ('"bin_attribute.read"', '"bin_attribute.look"', r"bin_attribute\.look"),
+        ('ends = "leave"', 'colour = "red"', "colour|ends"),
+    ],
+)
+def test_a_wrong_resource_is_refused_with_its_reason(old: str, new: str, says: str) -> None:
+    assert old in RESOURCES
+    with pytest.raises(ValueError, match=rf"kernel/resources\.toml: .*({says})"):
+        Kernel(API.encode(), CONTEXTS.encode(), words=WORDS.encode(), resources=RESOURCES.replace(old, new, 1).encode())

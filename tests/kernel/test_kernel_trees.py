@@ -28,7 +28,7 @@ NAMES = (
     "last",
     "inert",
 )
-NAMES += ("functions",)
+NAMES += ("functions", "aware")
 """Fields with other functions."""
 MEMBERS = ("slots", "stacks", "fields", "takes", "runs", "field", "unless", "holds")
 """Fields with `struct.member`."""
@@ -36,7 +36,7 @@ MEMBERS = ("slots", "stacks", "fields", "takes", "runs", "field", "unless", "hol
 
 def groups() -> Iterator[Group]:
     """Every group of the data, whatever file it is in."""
-    for table in (KERNEL.api, KERNEL.tables):
+    for table in (KERNEL.api, KERNEL.tables, KERNEL.held):
         for name in table.__struct_fields__:
             yield from getattr(table, name)
 

@@ -231,7 +231,7 @@ class Wiring:
                 continue
             name, owner = show(call.args[0]), macro.type or self.names.resolve(Type(kind)).name
             functions: list[Expr] = [Name(form.format(name)) for form in macro.named]
-            functions += [call.args[i] for i in macro.functions if i < len(call.args)]
+            functions += [call.args[i] for i in macro.positions if i < len(call.args)]
             for member, function in zip(("show", "store"), functions, strict=False):
                 slot, handler = f"{owner}.{member}", as_function(self.names, function, path)
                 if handler is not None and slot in KERNEL.slots:
