@@ -1,4 +1,4 @@
-"""A function waits where it did not: without the condition that was in front of the wait, or in the section of a lock.
+"""A function waits where it did not: without the condition that was in front of the wait.
 
 Why it hangs
     Who waits goes on when somebody else has done his part. A condition in front of a wait is often there because in the
@@ -6,8 +6,7 @@ Why it hangs
     outside of a lock's section.
 Reported when
     a wait, a flush or a lock for which a task sleeps, or a call below which there is a wait or a flush, is done under
-    fewer conditions than before by a function that both sides have; or comes between a lock and its release now. It rests
-    on the difference alone, so it is a comment.
+    fewer conditions than before by a function that both sides have. It rests on the difference alone, so it is a comment.
 Not reported
     Waits that end by themselves (a time limit, I/O, a grace period); conditions that went together with much else, and
     were a way out of the function; what is proven by another rule in the same function.
@@ -52,7 +51,4 @@ class WaitsMore(Rule[MoreWaits]):
 
 def message(found: MoreWaits) -> str:
     """Where the patch waits more, in one phrase."""
-    what = f"{found.function}() waits in {found.what.partition('(')[0]}()"
-    if found.under:
-        return f"{what} in the section of {found.under} now"
-    return f"{what} also where not {' && '.join(found.lost)}"
+    return f"{found.function}() waits in {found.what.partition('(')[0]}() also where not {' && '.join(found.lost)}"

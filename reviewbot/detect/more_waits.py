@@ -1,5 +1,4 @@
-"""Where a function waits that it did not wait before: a condition in front of a wait is gone, or the wait stands in a lock's
-section now.
+"""Where a function waits that it did not wait before: a condition in front of a wait is gone.
 
 What a condition was there for is not known, and often it was there because whoever provides what is waited for is the
 task itself, or needs what it holds. What is found here rests on the difference of the two versions alone and is not
@@ -12,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from reviewbot.analysis.events.kinds import Flush, Lock, Wait
 from reviewbot.analysis.program.program import Program
-from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, Changed
-from reviewbot.detect.guarded import CALL, LOCK, UNLOCK, GuardedEvent
+from reviewbot.detect.changed import GONE, GUARD, NEW, Changed
+from reviewbot.detect.guarded import CALL, GuardedEvent
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_EVENTS_OF_GUARD
@@ -25,7 +24,7 @@ _ENDS_BY_ITSELF = frozenset({"io", "reschedule", "fault", "rcu"})
 
 
 class MoreWaits(Value, frozen=True):
-    """A wait that a function does under fewer conditions, or with a lock held that it was not held with."""
+    """A wait that a function does under fewer conditions."""
 
     key: FunctionKey
     what: str
@@ -35,8 +34,6 @@ class MoreWaits(Value, frozen=True):
     """What is waited for, where that is known."""
     lost: tuple[str, ...] = ()
     """Conditions under which alone it was done."""
-    under: str = ""
-    """The call that takes the lock, or gives it back, in whose section it stands now."""
     rests: str = ""
     """The change of the code that it rests on, as a phrase with its place."""
 
@@ -57,7 +54,7 @@ def more_waits(before: Program, after: Program, changes: Sequence[Changed]) -> I
         key = change.anchor
         if key not in after.names.functions or key not in before.names.functions:
             continue
-        for event, under in _events(change):
+        for event in _events(change):
             if (key, event.callee) in seen or (key, event.callee) in replaced or not blocks(event):
                 continue
             seen.add((key, event.callee))
@@ -67,20 +64,15 @@ def more_waits(before: Program, after: Program, changes: Sequence[Changed]) -> I
                 at=change.places[0] if event is change.event else event.at,
                 object=next((f.object for f in event.facts if isinstance(f, Wait | Flush) and f.object), ""),
                 lost=change.written(change.lost),
-                under=under,
                 rests=f"{event.at}: {event.at.function}: {change.kind} {change.says()}",
             )
 
 
-def _events(change: Changed) -> Iterator[tuple[GuardedEvent, str]]:
-    """What is done under fewer conditions, or in a lock's section now, with the call of that lock."""
+def _events(change: Changed) -> tuple[GuardedEvent, ...]:
+    """What is done under fewer conditions."""
     if change.kind == GUARD and change.lost and not change.gained and len(change.also) < MAX_EVENTS_OF_GUARD:
-        yield from ((event, "") for event in (change.event, *change.also))
-    if change.kind == MOVED and change.past is not None:
-        one, other = change.event, change.past
-        for lock, wait, after_lock in ((one, other, not change.later), (other, one, change.later)):
-            if (lock.op == LOCK and after_lock) or (lock.op == UNLOCK and not after_lock):
-                yield wait, lock.text or lock.words
+        return (change.event, *change.also)
+    return ()
 
 
 def blocks(event: GuardedEvent) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import Started
 from reviewbot.analysis.code.expr import parts, show
-from reviewbot.analysis.code.identity import Scope, file_with, in_file, known, scope
+from reviewbot.analysis.code.identity import Scope, file_with, in_file, known, scope, variable_of
 from reviewbot.analysis.events.kinds import Flush, Held, Workqueue
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
@@ -130,8 +130,7 @@ class Resources(Component):
 
     def attributes(self, object_: str, file: str) -> frozenset[str]:
         """The attributes that are removed with one: with itself, with its group, with a table of groups, of a file."""
-        head, _, rest = object_.partition(":")
-        key = (head, rest.partition(":")[0]) if "/" in head else (file, head)
+        key = variable_of(object_, file)
         if key not in self._members:
             self._members[key] = frozenset(in_file(key[0], one) for one in self._below(*key))
         return self._members[key]

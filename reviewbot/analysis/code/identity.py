@@ -77,6 +77,12 @@ def file_with(identity: str) -> str:
     return identity.rpartition(":")[0]
 
 
+def variable_of(identity: str, file: str) -> tuple[str, str]:
+    """The file and the name of the variable that an identity, as said in `file`, is or is a field of."""
+    head, _, rest = identity.partition(":")
+    return (head, rest.partition(":")[0]) if "/" in head else (file, head)
+
+
 def known(identity: str) -> bool:
     """True when the identity says which object, or which member of which struct, it is; False for one that depends on a
     caller or could not be told."""
