@@ -171,8 +171,8 @@ def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
     given |= {"lock": lock, "taker": name_of(entered.chain[-1]) if entered else "", "worker": found.worker}
     given |= {"kind": "rwsem" if held and held.klass == "rwsem" else "mutex"}
     given |= {"held_for": "read" if held and held.mode == "r" else "write"}
-    given |= {"reclaims": True} if entered and entered.context == "reclaim" else {}
-    return Scene.of("alloc_under_lock", needs=found.needs, where=where, **given)
+    reclaims = entered is not None and entered.context == "reclaim"
+    return Scene.of("alloc_under_lock", needs=found.needs, where=where, reclaims=reclaims, **given)
 
 
 def _words(
