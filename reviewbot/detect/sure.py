@@ -185,9 +185,23 @@ def by_state(program: Program, edge: Edge, below: bool = False) -> bool:
     keys = {*inside, *(at.key for at in places)}
     if all(edge.lock.lock in program.surely_held(key) for key in keys if key in program.names.functions):
         return False
-    asked = [(caller, _asked(program, caller, callee=callee)) for caller, callee in pairwise(inside)]
-    asked += [(at.key, _asked(program, at.key, line=at.line)) for at in places]
-    return any(_of_state(program, key, value) for key, found in asked for value, _ in found)
+    calls = [(caller, 0, callee) for caller, callee in pairwise(inside)] + [(at.key, at.line, "") for at in places]
+    return any(
+        _of_state(program, key, value)
+        for key, line, callee in calls
+        for value, _ in _asked(program, key, line, callee)
+        if show(value) not in _given(program, key, line, callee)
+    )
+
+
+def _given(program: Program, key: FunctionKey, line: int, callee: str) -> set[str]:
+    """What the calls of a line, or of a function, are given: to ask whether that is there at all says nothing more."""
+    if key not in program.names.functions:
+        return set()
+    view = program.view(key)
+    calls = [made.call for made in view.made]
+    found = [c for c in calls if (c.line == line if line else callee in view.callgraph.reached(key, c))]
+    return {show(bare(arg)) for call in found for arg in call.args}
 
 
 def _of_state(program: Program, key: FunctionKey, value: Expr) -> bool:

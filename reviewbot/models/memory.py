@@ -111,8 +111,7 @@ def alloc_under_lock(
     worker: str = "",
     file: str = "",
 ) -> Model:
-    """A task allocates, `held`: under a lock that writeback takes (`reclaims`: reclaim itself); `needs`: the flag with
-    which reclaim waits."""
+    """A task allocates, `held`: under a lock of writeback (`reclaims`: of reclaim); `needs`: the flag that waits."""
     memory, below, guard = short_memory(Gfp[needs]), disk(), lock_of(kind, lock)
 
     @of(file, taker)
