@@ -161,8 +161,10 @@ def sleep_in_rcu(
     function: str = "drv_caller",
     file: str = "",
 ) -> Model:
-    """A task `sleeps` in a section until somebody is done who waits for the end of all such sections, as a grace period
-    does: for those with preemption, softirqs or interrupts off, too."""
+    """A task `sleeps` in a section until somebody is done who waits for the end of all such sections.
+
+    A grace period waits for sections with preemption, softirqs or interrupts off, too.
+    """
     inside, thing = (
         Semaphore(f"the {section.removeprefix('an ').removeprefix('a ')}", 1),
         Mutex(f"what {call} waits for"),
