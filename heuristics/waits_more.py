@@ -2,8 +2,7 @@
 
 Why it hangs
     Who waits goes on when somebody else has done his part. A condition in front of a wait is often there because in the
-    other case nobody does: the part is the task's own, or needs what the task holds. The same goes for a wait that stood
-    outside of a lock's section.
+    other case nobody does: the part is the task's own, or needs what the task holds.
 Reported when
     a wait, a flush or a lock for which a task sleeps, or a call below which there is a wait or a flush, is done under
     fewer conditions than before by a function that both sides have. It rests on the difference alone, so it is a comment.
