@@ -4,11 +4,11 @@ Why it hangs
     Who waits goes on when somebody else has done his part. A condition in front of a wait is often there because in the
     other case nobody does: the part is the task's own, or needs what the task holds.
 Reported when
-    a wait, a flush or a lock for which a task sleeps, or a call below which there is a wait or a flush, is done under
-    fewer conditions than before by a function that both sides have. It rests on the difference alone, so it is a comment.
+    a wait, a flush or a lock for which a task sleeps is done under fewer conditions than before by a function that both
+    sides have. It rests on the difference alone, so it is a comment.
 Not reported
-    Waits that end by themselves (a time limit, I/O, a grace period); conditions that went together with much else, and
-    were a way out of the function; what is proven by another rule in the same function.
+    Waits in a callee; those that end by themselves (a time limit, I/O, a grace period); conditions that went together with
+    much else, and were a way out of the function; what is proven by another rule in the same function.
 Known gaps
     Whether the condition can be false where the wait does not end.
 """

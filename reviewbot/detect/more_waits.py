@@ -12,13 +12,12 @@ from collections.abc import Iterator, Sequence
 from reviewbot.analysis.events.kinds import Flush, Lock, Wait
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.changed import GONE, GUARD, NEW, Changed
-from reviewbot.detect.guarded import CALL, GuardedEvent
+from reviewbot.detect.guarded import GuardedEvent
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_EVENTS_OF_GUARD
 from reviewbot.types import Place, Value
 
-_WAITS = frozenset({"wait", "flush"})
 _ENDS_BY_ITSELF = frozenset({"io", "reschedule", "fault", "rcu"})
 """Classes of waits that nobody has to do anything for."""
 
@@ -76,9 +75,7 @@ def _events(change: Changed) -> tuple[GuardedEvent, ...]:
 
 
 def blocks(event: GuardedEvent) -> bool:
-    """Whether an event waits for what others have to do: itself, or in what it calls."""
-    if event.op == CALL:
-        return bool(event.below & _WAITS)
+    """Whether an event itself waits for what others have to do. Of what waits in a callee far too much is harmless."""
     for fact in event.facts:
         if isinstance(fact, Wait) and fact.klass not in _ENDS_BY_ITSELF and not fact.timeout:
             return True

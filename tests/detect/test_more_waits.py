@@ -32,7 +32,13 @@ def found(before: str, after: str) -> list[MoreWaits]:
 
 
 @pytest.mark.parametrize(
-    "wait", ["wait_for_completion(&d->done);", "drain(d);", "flush_work(&d->work);", "mutex_lock(&d->lock);"]
+    "wait",
+    [
+        "wait_for_completion(&d->done);",
+        "wait_event(d->wait, !d->busy);",
+        "flush_work(&d->work);",
+        "mutex_lock(&d->lock);",
+    ],
 )
 def test_a_wait_that_loses_its_condition(wait: str) -> None:
     (one,) = found(f"if (!d->mine) {wait} d->busy = 1;", f"{wait} d->busy = 1;")
@@ -42,20 +48,20 @@ def test_a_wait_that_loses_its_condition(wait: str) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    ["spin_lock(&d->fast);", "msleep(5);", "wake_up(&d->wait);", "mutex_trylock(&d->lock);", "synchronize_rcu();"],
+    ["spin_lock(&d->fast);", "msleep(5);", "wake_up(&d->wait);", "mutex_trylock(&d->lock);", "drain(d);"],
 )
 def test_what_waits_for_nobody(call: str) -> None:
     assert found(f"if (!d->mine) {call} d->busy = 1;", f"{call} d->busy = 1;") == []
 
 
 def test_a_wait_with_another_condition() -> None:
-    assert found("if (!d->mine) drain(d);", "if (!d->busy) drain(d);") == []
+    assert found("if (!d->mine) flush_work(&d->work);", "if (!d->busy) flush_work(&d->work);") == []
 
 
 @pytest.mark.parametrize(("number", "told"), [(MAX_EVENTS_OF_GUARD - 1, 1), (MAX_EVENTS_OF_GUARD, 0)])
 def test_a_condition_that_was_a_way_out(number: int, told: int) -> None:
     rest = (
-        "drain(d);"
+        "flush_work(&d->work);"
         + "".join(f"wake_up(&d->wait); d->mine = {n};" for n in range(number // 2))
         + "d->busy = 1;" * (number % 2)
     )
