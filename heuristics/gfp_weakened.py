@@ -5,9 +5,8 @@ Why it hangs
     task that allocates is the one that I/O waits for, or holds a lock (or a frozen queue) that I/O, writeback or a
     shrinker has to pass, reclaim waits for its own caller. GFP_NOIO, GFP_NOFS and the memalloc scopes keep it out.
 Reported when
-    a call (or what it calls) may reclaim further than before, because the mask or its caller's mask changed or a
-    memalloc scope went, and the function runs for I/O or writeback, or it or a caller holds what these take;
-    a new call on the I/O path allocates with more than GFP_NOIO.
+    a call (or what it calls) may reclaim further than before, as its mask or its caller's changed or a scope went, and
+    the function runs for I/O or writeback, or it or a caller holds what these take; or a new call does so on the I/O path.
 Not reported
     Constructors, ioctls and init code without such locks; calls that a scope of the callers covers; a lock that only
     readers share; masks with __GFP_NOLOCKDEP, by which the author says that reclaim does no harm there.
@@ -169,10 +168,9 @@ def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
         given |= {"entry": found.user} if found.user and "request_queue" not in lock else {}
         return Scene.of("alloc_while_stopped", queue=lock, **given)
     given |= {"lock": lock, "taker": name_of(entered.chain[-1]) if entered else "", "worker": found.worker}
-    given |= {"kind": "rwsem" if held and held.klass == "rwsem" else "mutex"}
+    given |= {"kind": "rwsem" if held and held.klass == "rwsem" else "mutex", "needs": found.needs, "where": where}
     given |= {"held_for": "read" if held and held.mode == "r" else "write"}
-    reclaims = entered is not None and entered.context == "reclaim"
-    return Scene.of("alloc_under_lock", needs=found.needs, where=where, reclaims=reclaims, **given)
+    return Scene.of("alloc_under_lock", reclaims=bool(entered and entered.context == "reclaim"), **given)
 
 
 def _words(
@@ -188,8 +186,7 @@ def _words(
     called_by = f"It is called by {root}(), and {who} waits for that"
     who_waits = f"{who[0].upper()}{who[1:]} waits for it to return" if root == function else called_by
     within = "" if root == taker else f" in {taker}()"
-    enters = why.entered is not None and why.entered.context == "reclaim"
-    counts = "which reclaim calls" if enters else f"which {who} waits for"
+    counts = "which reclaim calls" if why.entered and why.entered.context == "reclaim" else f"which {who} waits for"
     reason, end = {
         "runs": (f"{who_waits}.", f", which in turn {verb} for {root}()"),
         "lock": (f"{lock} is held there, and {root}(), {counts}, takes it{within}.", f", which {verb} for {lock}"),

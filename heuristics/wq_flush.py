@@ -3,14 +3,11 @@
 Why it hangs
     A worker of a queue with WQ_MEM_RECLAIM, reclaim and writeback must get on while no kworker can be made. A work item
     on a queue without a rescuer need not run then, so they may not wait for it (check_flush_dependency()). Work items of
-    one queue share its rescuer: one that waits for another of the same queue keeps it busy
-    (Documentation/core-api/workqueue.rst).
+    one queue share its rescuer (Documentation/core-api/workqueue.rst): who waits for another of his queue keeps it busy.
 Reported when
-    a work item (or queue) that such a task flushes moves to a queue without a rescuer, or the flush is new; a work item
-    moves onto the queue of the one that flushes it.
+    what such a task flushes moves to a queue without a rescuer, or the flush is new; or onto the queue of who flushes it.
 Not reported
-    Cancelling: an item that has not started is only taken off. Queues that nobody here makes. A queue that is flushed by
-    an item on it, and an ordered one: see wait-in-handler.
+    Cancelling, which takes off what has not started; queues that nobody here makes; an item's own queue: wait-in-handler.
 Known gaps
     Waiting for a completion that another work item signals.
 """
@@ -52,6 +49,7 @@ class QueueWait(NamedTuple):
 
 ENDS = KERNEL.words["wq_ends"]
 """Waits of somebody who tears the queue down: nobody counts on him for memory."""
+WORK = ("work", "workqueue")
 
 
 class Flushed(Value, frozen=True):
@@ -144,10 +142,8 @@ def _instead(diff: Diff, wait: QueueWait) -> bool:
     which nothing is known."""
     if wait.key not in diff.before.program.names.functions:
         return False
-    old, new = (
-        {f.object for f in side.program.own_facts(wait.key) if isinstance(f, Flush)}
-        for side in (diff.before, diff.after)
-    )
+    programs = (diff.before.program, diff.after.program)
+    old, new = ({f.object for f in p.own_facts(wait.key) if isinstance(f, Flush)} for p in programs)
     gone = old - new
     return not all(map(known, gone)) or any(
         "rescuer" in _faults(diff.before, w) for w in _waits(diff.before, gone) if w.key == wait.key
@@ -169,13 +165,10 @@ def _waits(side: Version, objects: set[str]) -> list[QueueWait]:
     program = side.program
     for key in program.flushers if objects else ():
         for flush in program.own_facts(key):
-            if not isinstance(flush, Flush) or flush.cancel:
+            if not isinstance(flush, Flush) or flush.cancel or flush.of not in WORK or flush.call in ENDS:
                 continue
-            if flush.of not in ("work", "workqueue") or flush.call in ENDS:
-                continue
-            queues = frozenset(
-                {flush.object} if flush.of == "workqueue" else program.callgraph.queued.get(flush.object, ())
-            )
+            one = flush.of == "workqueue"
+            queues = frozenset({flush.object} if one else program.callgraph.queued.get(flush.object, ()))
             entered = program.entered(key)
             for e in entered:
                 if flush.object not in objects and not (e.context == "work" and e.runner in objects):
@@ -201,7 +194,6 @@ def _faults(side: Version, wait: QueueWait) -> list[str]:
 def _scene(found: Flushed, buggy: bool) -> Scene:
     function = name_of(found.key)
     given = {"queue": found.queue, "file": found.file}
-    work, runner = short(found.work), short(found.runner)
     if found.kind == "rescuer":
-        return Scene.of("flush_dependency", rescuer=not buggy, work=work, function=function, **given)
-    return Scene.of("dependent_works", separate=not buggy, first=runner, second=work, **given)
+        return Scene.of("flush_dependency", rescuer=not buggy, work=short(found.work), function=function, **given)
+    return Scene.of("dependent_works", separate=not buggy, first=short(found.runner), second=short(found.work), **given)
