@@ -7,6 +7,7 @@ Reported when
     since the patch some return leaves a lock held (or does not give back one of the caller's) that no return of that
     kind (zero, error, positive, void) left before, and the program of the whole way in, callers included, ends with it;
     or some way through a function releases a lock, which it took itself, once more, as guard() and an explicit unlock do.
+    Of a lock that counts its readers that is proven; of another one it lets two tasks in, and is a comment.
 Not reported
     Functions whose callers give it back; locks that are meant to be kept, like those of a lock function; throttles and
     references that another task returns; ways that cannot be, as far as conditions agree with each other.
@@ -14,8 +15,12 @@ Known gaps
     Locks without a call of the kernel's own (tree locks of filesystems); functions that were not there before.
 """
 
+from collections.abc import Iterable
+
 from reviewbot.replay.circles import Circle, CircleRule, Diff, Words, left, name, words
-from reviewbot.rule import Lock, Unlock
+from reviewbot.rule import Candidate, Lock, Scene, Unlock, Version
+
+LETS_IN = "a second release of it lets two tasks in, and need not leave anybody waiting"
 
 
 class MissingUnlock(CircleRule):
@@ -40,8 +45,8 @@ class MissingUnlock(CircleRule):
         by = f", called by {name(circle.holder)}," if function != name(circle.holder) else ""
         if circle.kind == "twice":
             return Words(
-                claim=f"{function} takes {lock} once and can release it twice. The second release takes it away from "
-                f"whoever has it by then, or leaves its count wrong, and the next task that takes it may wait forever.",
+                claim=f"{function} takes {lock} once and can release it twice. The second release leaves its count wrong, and "
+                f"the next task that takes it may wait forever.",
                 setting="For example:",
                 contrast=f"Release {lock} once on every way.",
             )
@@ -50,6 +55,12 @@ class MissingUnlock(CircleRule):
             setting="For example:",
             contrast=f"Release {lock} before every return.",
         )
+
+    def scenes(self, candidate: Candidate[Circle], side: Version) -> Iterable[Scene]:
+        if candidate.about.kind == "twice" and candidate.about.mode == "x":
+            yield Scene(name="a second release", missing=LETS_IN)
+        else:
+            yield from super().scenes(candidate, side)
 
     def remedy(self, circle: Circle) -> str:
         return ""

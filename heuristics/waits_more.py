@@ -50,4 +50,4 @@ class WaitsMore(Rule[MoreWaits]):
 
 def message(found: MoreWaits) -> str:
     """Where the patch waits more, in one phrase."""
-    return f"{found.function}() waits in {found.what.partition('(')[0]}() also where not {' && '.join(found.lost)}"
+    return f"{found.function}() waits in {found.what.partition('(')[0]}() no longer only if {' && '.join(found.lost)}"

@@ -18,12 +18,10 @@ from reviewbot.analysis.locks.lockset_summary import NAMES
 from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, Values
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Assign, Block, CallEvent, Jump, Name, Return
+from reviewbot.detect.sure import HOLDS
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_OF_RELEASE, MAX_PATHS_OF_BLOCK
-
-HOLDS = KERNEL.pattern("holds")
-"""Names of functions that take something or give it back."""
 
 
 class Balance(NamedTuple):

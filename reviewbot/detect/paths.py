@@ -21,11 +21,11 @@ from reviewbot.limits import MAX_LOCAL_CHAIN, MAX_PATHS_OF_CALL
 
 HANDED, OWN = "handed", "own"
 Given = tuple[str, ...]
-"""InstancePaths of the arguments of a call."""
+"""Paths of the arguments of a call."""
 
 
 class InstancePaths:
-    """InstancePaths of expressions for one root: `struct` is the type of the object that what it was handed is part of."""
+    """The paths of expressions for one root: `struct` is the type of the object that what it was handed is part of."""
 
     def __init__(self, program: Program, struct: str) -> None:
         self.program, self.struct = program, struct

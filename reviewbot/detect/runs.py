@@ -129,7 +129,7 @@ class HandlerRun:
     def _met(
         self, paths: InstancePaths, effect: Effect, chain: Sequence[FunctionKey], given: Given, way: Way
     ) -> set[str]:
-        """InstancePaths of what is waited for (or woken) at the end of a way."""
+        """The paths of what is waited for (or woken) at the end of a way."""
         ways = paths.down([(at.key, at.line) for at in way], paths.along(chain, given))
         body = self.program.body(way[-1].key)
         args = [arg for call in body.calls if call.line == way[-1].line for arg in _arguments(call, effect)]

@@ -27,6 +27,10 @@ _MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
 
 
+HOLDS = KERNEL.pattern("holds")
+"""Names of functions that take something or give it back."""
+
+
 def named(program: Program, chain: Sequence[FunctionKey]) -> bool:
     """Whether each call down a chain is by name or contract, through a table of functions, or through a pointer that
     stands for nothing else."""

@@ -17,14 +17,12 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import doubtful, named, one_run, same_object, taker
+from reviewbot.detect.sure import HOLDS, doubtful, named, one_run, same_object, taker
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
 from reviewbot.types import Cut
 
-HOLDS = KERNEL.pattern("holds")
-"""Names of functions that take something or give it back."""
 ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq", "attribute")
 """Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
 Pair = tuple[str, str, str, str]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import hashlib
 import json
 import random
 import sys
@@ -74,9 +75,10 @@ def mail(path: str, before: bytes, after: bytes, function: str) -> bytes:
     """A patch as a mail that says nothing of what it plants."""
     old, new = (text.decode("utf-8", "surrogateescape").splitlines(keepends=True) for text in (before, after))
     diff = "".join(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))
+    id_ = hashlib.sha1(path.encode() + after).hexdigest()
     head = (
         "From: A Developer <developer@example.org>\nDate: Mon, 1 Jan 2024 00:00:00 +0000\n"
-        f"Subject: [PATCH] {path}: rework {function}\nMessage-ID: <{abs(hash((path, after)))}@example.org>\n\n"
+        f"Subject: [PATCH] {path}: rework {function}\nMessage-ID: <{id_}@example.org>\n\n"
         f"Rework {function}().\n\n---\ndiff --git a/{path} b/{path}\n"
     )
     return (head + diff + "--\n2.40.0\n").encode("utf-8", "surrogateescape")
