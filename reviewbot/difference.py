@@ -20,6 +20,7 @@ from reviewbot.analysis.program.neighbours import Reach
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import TranslationUnit
 from reviewbot.detect.anchors import Difference
+from reviewbot.detect.edges import Dropped
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Change, Cut, Place, Progress, Side, Source
@@ -110,6 +111,8 @@ class Diff:
         self.change, self.before, self.after, self.reverse = change, before, after, reverse
         self.cuts: dict[Cut, None] = {}
         """What searches left out, whichever way the change was read."""
+        self.dropped: list[Dropped] = []
+        """What searches began with and gave up, with the reasons."""
 
     @classmethod
     def of(cls, change: Change, before: Source, after: Source, progress: Progress | None = None) -> Diff:
@@ -132,11 +135,13 @@ class Diff:
         """Make both programs and find the facts of the change, so that no question of a rule has to wait for them."""
         _ = self.before.program, self.after.program, self.added, self.removed, self.touched
 
-    def noting(self, search: Iterable[Found | Cut]) -> Iterator[Found]:
-        """What a search finds; what it did not look at is noted."""
+    def noting(self, search: Iterable[Found | Cut | Dropped]) -> Iterator[Found]:
+        """What a search finds; what it did not look at or gave up is noted."""
         for found in search:
             if isinstance(found, Cut):
                 self.cuts[found] = None
+            elif isinstance(found, Dropped):
+                self.dropped.append(found)
             else:
                 yield found
 

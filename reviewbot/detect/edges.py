@@ -126,6 +126,13 @@ class Edge(NamedTuple):
         return Actor(chain=self.chain, context=context, at=self.place, down=below)
 
 
+class Dropped(NamedTuple):
+    """An edge that comes to no wait cycle, and why: what `check --why` tells."""
+
+    edge: Edge
+    reason: str
+
+
 def edges(
     program: Program,
     key: FunctionKey,

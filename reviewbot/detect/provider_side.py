@@ -14,7 +14,7 @@ from reviewbot.analysis.events.kinds import Flush, Lock, Queue, Site, Wait, Wake
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, OTHER, Changed
-from reviewbot.detect.edges import Circle, Edge, edges
+from reviewbot.detect.edges import Circle, Dropped, Edge, edges
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import resources
 from reviewbot.detect.waitfor import close, closings
@@ -23,7 +23,7 @@ from reviewbot.limits import MAX_EDGES_OF_LOCK
 from reviewbot.types import Cut
 
 
-def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Circle | Cut]:
+def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Circle | Cut | Dropped]:
     """The circles of a program through old edges, that a change of those who end the wait closes.
 
     In: both programs, and the difference of the functions that the change touches. Between the circles, what was not
@@ -36,8 +36,9 @@ def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
         elif (edge.key, edge.pair) not in seen:
             seen.add((edge.key, edge.pair))
             found = [*closings(after, edge)]
-            if found and not _closed_before(before, edge):
-                yield from found
+            if any(isinstance(one, Circle) for one in found) and _closed_before(before, edge):
+                found = [Dropped(edge, "the same was closed before")]
+            yield from found
 
 
 def _edges(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Edge | Cut]:
@@ -58,7 +59,9 @@ def _closed_before(before: Program, edge: Edge) -> bool:
     """Whether the same edge was closed on the side before."""
     if edge.key not in before.names.functions:
         return False
-    return any(close(before, e) is not None for e in providers(before).edges(edge.key) if e.pair == edge.pair)
+    return any(
+        not isinstance(close(before, e), Dropped) for e in providers(before).edges(edge.key) if e.pair == edge.pair
+    )
 
 
 def _ended_by_others(effect: Effect) -> bool:

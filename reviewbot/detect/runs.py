@@ -18,7 +18,7 @@ from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Const, Expr, Field, Name
-from reviewbot.detect.edges import Actor, Circle, Edge
+from reviewbot.detect.edges import Actor, Circle, Dropped, Edge
 from reviewbot.detect.paths import HANDED, OWN, Given, InstancePaths, first, part
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import InsideRun, resources
@@ -33,31 +33,38 @@ Way = tuple[Place, ...]
 """The calls from a function down to a line."""
 
 
-def closed(program: Program, edge: Edge) -> Circle | Cut | None:
-    """The circle that an edge closes which begins with a run; None where somebody can end the wait without that run's end,
-    or where it is too doubtful. A cut where too many would have to be asked."""
+def closed(program: Program, edge: Edge) -> Circle | Cut | Dropped:
+    """The circle that an edge closes which begins with a run, unless somebody can end the wait without that run's end, or it is
+    too doubtful: then the edge is dropped, with the reason. A cut where too many would have to be asked."""
     kind = KERNEL.resources[edge.lock.klass]
     found, effect = providers(program), edge.effect
-    if len(edge.down) > MAX_CALLS_TO_WAIT or doubtful(program, edge) or not named(program, edge.chain):
-        return None
+    if len(edge.down) > MAX_CALLS_TO_WAIT:
+        return Dropped(edge, "too many calls below")
+    if reason := doubtful(program, edge):
+        return Dropped(edge, reason)
+    if not named(program, edge.chain):
+        return Dropped(edge, "a pointer on the way may stand for something else")
     one = next((o for o in resources(program).inside(edge.key) if o.held == edge.lock), None)
     way = (edge.place, *edge.down)
     if one is None or (kind.ordered and effect.object == one.of) or knows(program, one.chain, way, kind.aware):
-        return None
+        return Dropped(edge, "the code asks whether it is the run itself, or the kernel does")
     root = HandlerRun(program, one, edge.chain)
     if not root.meets(effect, edge.chain, way):
-        return None
+        return Dropped(edge, "it may be that of another instance")
     holder = edge.actor(found.context(edge.chain[0]))
     if resources(program).asks(effect, edge.lock):
-        return _circle(edge, holder, "self", ()) if resources(program).waits(effect, edge.lock, way[-1]) else None
+        waits = resources(program).waits(effect, edge.lock, way[-1])
+        return _circle(edge, holder, "self", ()) if waits else Dropped(edge, "it does not wait for the run's end")
     actors = found.of(edge)
     if effect.kind == "flush":
         others = [other for a in actors if a.root != edge.chain[0] and (other := root.waited_for(a))]
-        return _circle(edge, holder, "lock", (others[0],), tuple(others[1:])) if others else None
+        if not others:
+            return Dropped(edge, "no handler that is waited for waits for this run")
+        return _circle(edge, holder, "lock", (others[0],), tuple(others[1:]))
     if effect.detail not in kind.waits or not actors or not all(root.needed(a, edge) for a in actors):
-        return None
+        return Dropped(edge, "somebody can end the wait without this run, or nobody is seen to end it")
     if lent(program, effect.object):
-        return None  # somebody else may wake it
+        return Dropped(edge, "somebody else may wake it")
     if len(actors) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
     return _circle(edge, holder, effect.detail, actors)

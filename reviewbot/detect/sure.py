@@ -69,8 +69,8 @@ def one_run(program: Program, edge: Edge) -> bool:
     return program.contexts.goes((*edge.chain, *(at.key for at in edge.down)))
 
 
-def doubtful(program: Program, edge: Edge) -> bool:
-    """True where a run may not get from the lock of an edge to its wait, or may not block there.
+def doubtful(program: Program, edge: Edge) -> str:
+    """Why a run may not get from the lock of an edge to its wait, or may not block there; empty where nothing says so.
 
     That is so where no single run goes down these calls, where they are many calls apart, where the last reference to an
     object has to be given back in between (who holds a lock usually has one of his own, or the object is in a list that
@@ -78,25 +78,26 @@ def doubtful(program: Program, edge: Edge) -> bool:
     where the state of an object decides whether a lock is taken again that only some callers have.
     """
     if not one_run(program, edge):
-        return True
+        return "no one run goes down these calls"
     chain = edge.chain[taker(program, edge) :]
     if edge.effect.kind == "lock" and not named(program, (*chain, *(at.key for at in edge.down))):
-        return True
+        return "a pointer on the way may stand for something else"
     if edge.effect.object == edge.lock.lock and by_state(program, edge, below=True):
-        return True
-    if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT or (
-        edge.effect.kind == "lock" and _made_here(program, edge) and not _again(program, edge)
-    ):
-        return True
+        return "the state of an object decides whether it comes there"
+    if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT:
+        return "too many calls from the lock to the wait"
+    if edge.effect.kind == "lock" and _made_here(program, edge) and not _again(program, edge):
+        return "the object of the lock has just been made"
     above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
     below = (_asked(program, at.key, line=at.line) for at in (edge.place, *edge.down))
     asked = [[(value, signs) for value, signs in each] for each in (*above, *below)]
     asked[0] = [found for found in asked[0] if found not in _asked_before(program, chain[0], edge.lock.lock)]
-    return any(
+    last = any(
         isinstance(value, Call) and value.callee in KERNEL.last and not signs & ZERO
         for each in asked
         for value, signs in each
     )
+    return "only where the last reference is given back" if last else ""
 
 
 def _again(program: Program, edge: Edge) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect import runs
-from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges
+from reviewbot.detect.edges import REAL, Actor, Circle, Dropped, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import HOLDS, doubtful, named, one_run, same_object, taker
 from reviewbot.function_key import FunctionKey, name_of
@@ -25,11 +25,12 @@ from reviewbot.types import Cut
 
 ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq", "attribute")
 """Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
+FAR = "too many calls below"
 Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
 
 
-def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Cut]:
+def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Cut | Dropped]:
     """The circles through edges that the functions `names` (file, name) have after a change and had not before; between
     them, what was not looked at.
 
@@ -47,17 +48,22 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
         if (cut := after.effects.cut(key)) is not None:
             yield cut
         for edge in providers(after).edges(key):
-            if (edge.name, edge.pair) in seen or not _meant(after, edge):
+            if (edge.name, edge.pair) in seen:
+                continue
+            if not _meant(after, edge):
+                yield Dropped(edge, "no one run gets there, or the lock is that of another object")
                 continue
             if edge.name not in there:
                 of_name = (e for k in old.get(edge.name, ()) for e in providers(before).edges(k))
                 there[edge.name] = {e.pair for e in of_name if _meant(before, e)}
             if edge.pair in there[edge.name]:
+                yield Dropped(edge, "the function had the same before")
                 continue
             seen.add((edge.name, edge.pair))
             if key not in before.names.functions:
                 had = _pairs(before, files) if had is None else had
                 if edge.pair in had:
+                    yield Dropped(edge, "the file had the same before")
                     continue
             yield from closings(after, edge)
 
@@ -83,7 +89,7 @@ def _pairs(program: Program, files: set[str]) -> set[Pair]:
     return {e.pair for file in files for k in program.functions(file) for e in providers(program).edges(k)}
 
 
-def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
+def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut | Dropped]:
     """The wait cycles that an edge closes, one for each provider that may be the other half; see `close`. A task that
     waits for itself needs nobody above the function that takes the lock."""
     circle = close(program, edge)
@@ -94,8 +100,7 @@ def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
         yield msgspec.structs.replace(circle, holder=holder)
         return
     if not isinstance(circle, Circle) or not circle.providers or circle.kind not in ONE_IS_ENOUGH:
-        if circle is not None:
-            yield circle
+        yield circle
         return
     roots: set[tuple[FunctionKey, FunctionKey]] = set()
     for actor in (*circle.providers, *circle.others):
@@ -106,9 +111,9 @@ def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut]:
             yield msgspec.structs.replace(one, object=actor.flushed, wait_class="active") if files else one
 
 
-def close(program: Program, edge: Edge) -> Circle | Cut | None:
-    """The wait cycle that an edge of `program` closes; None where somebody can end the wait without the lock, or where it
-    is too doubtful: each `return None` is one such reason. A cut where too many would have to be asked.
+def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
+    """The wait cycle that an edge of `program` closes, unless somebody can end the wait without the lock, or where it
+    is too doubtful: then the edge is dropped, with the reason. A cut where too many would have to be asked.
 
     Where one provider is enough, it is the one that is fewest calls from the lock; `others` has the rest.
     """
@@ -119,19 +124,19 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     holder = edge.actor(found.context(edge.chain[0]))
     again = effect.kind == "lock" and effect.object == lock.lock
     if again and same_object(program, edge):
-        return _again(program, edge, holder) if _near(program, edge) and not doubtful(program, edge) else None
+        return _again(program, edge, holder) if _near(program, edge) else Dropped(edge, FAR)
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
-        return None  # a page, of whatever file
+        return Dropped(edge, "a page, of whatever file")
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
-        return None  # a node, of whatever tree
+        return Dropped(edge, "a node, of whatever tree")
     if not _near(program, edge):
-        return None
+        return Dropped(edge, FAR)
     if again:
-        return _again(program, edge, holder) if not doubtful(program, edge) else None
+        return _again(program, edge, holder)
     if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
-        return None  # who has frozen a queue finds nobody inside: quiesced, or frozen once more
-    if doubtful(program, edge):
-        return None
+        return Dropped(edge, "who has frozen a queue finds nobody inside: quiesced, or frozen once more")
+    if reason := doubtful(program, edge):
+        return Dropped(edge, reason)
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     if effect.kind == "lock":
         near = [a for a in actors if len(a.down) <= found.far(lock.lock) and named(program, (*a.chain, *a.down))]
@@ -144,19 +149,19 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
             a for a in wanting if not (chosen(program, a.root, lock.lock) or barred(program, a.root, lock.lock, user))
         ]
     every = effect.kind == "wait"
-    if not wanting or (every and len(wanting) < len(actors)):
-        return None
+    if not wanting:
+        return Dropped(edge, "nobody who ends the wait wants the lock" if actors else "nobody is seen to end the wait")
+    if every and len(wanting) < len(actors):
+        return Dropped(edge, "somebody can end the wait without the lock")
     if effect.kind != "lock" and len(wanting) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
     others = () if every else tuple(wanting[1:])
     actors = tuple(actors) if every else (wanting[0],)
     writer = None
     if lock.mode == "r" and all(wants(program, a.root, lock.lock) <= {"r"} for a in actors):
-        if lock.klass not in ("rwsem", "transaction"):
-            return None
-        writer = found.writer(lock.lock)
-        if writer is None and lock.lock not in KERNEL.written:
-            return None
+        writer = found.writer(lock.lock) if lock.klass in ("rwsem", "transaction") else None
+        if lock.klass not in ("rwsem", "transaction") or (writer is None and lock.lock not in KERNEL.written):
+            return Dropped(edge, "all of them read, and nobody writes")
     return Circle(
         kind="lock" if effect.kind == "lock" else effect.detail,
         lock=lock.lock,
@@ -175,19 +180,21 @@ def close(program: Program, edge: Edge) -> Circle | Cut | None:
     )
 
 
-def _again(program: Program, edge: Edge, holder: Actor) -> Circle | None:
+def _again(program: Program, edge: Edge, holder: Actor) -> Circle | Dropped:
     """A lock that is taken by who has it. A reader that comes again to the same semaphore is let in unless a writer came
     meanwhile."""
     lock, effect = edge.lock, edge.effect
+    if reason := doubtful(program, edge):
+        return Dropped(edge, reason)
     if lock.klass in ("sem", "queue") or lock.klass in KERNEL.latches:
-        return None
+        return Dropped(edge, "its owner may take it again")
     writer = None
     if lock.mode == effect.detail == "r":
         if lock.klass != "rwsem" or not same_object(program, edge):
-            return None
+            return Dropped(edge, "a reader that comes again is let in, or it is another object")
         writer = providers(program).writer(lock.lock)
         if writer is None and lock.lock not in KERNEL.written:
-            return None
+            return Dropped(edge, "nobody writes")
     return Circle(
         kind="self",
         lock=lock.lock,

@@ -6,7 +6,7 @@ import pytest
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
-from reviewbot.detect.edges import Circle, Edge
+from reviewbot.detect.edges import Circle, Dropped, Edge
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import resources
 from reviewbot.detect.waitfor import closings
@@ -64,7 +64,8 @@ def circles(of: Program) -> set[tuple[str, str, str]]:
     for key in of.functions():
         for edge in providers(of).edges(key):
             if edge.lock.klass in KERNEL.resources:
-                for circle in closings(of, edge):
+                circles = [one for one in closings(of, edge) if not isinstance(one, Dropped)]
+                for circle in circles:
                     assert isinstance(circle, Circle)
                     found.add((circle.kind, circle.lock, circle.object))
     return found

@@ -40,9 +40,9 @@ void dev_stop(struct dev *d) {{
 """
     w = program(text)
     (edge,) = waits(w, "dev_stop")
-    assert doubtful(w, edge) is doubt
+    assert bool(doubtful(w, edge)) is doubt
     (below,) = waits(w, "dev_put")
-    assert doubtful(w, below) is doubt
+    assert bool(doubtful(w, below)) is doubt
 
 
 @pytest.mark.parametrize(("calls", "doubt"), [(2, False), (MAX_CALLS_FROM_LOCK_TO_WAIT, True)])
@@ -59,9 +59,9 @@ void dev_stop(struct dev *d) {{
 """
     w = program(text)
     (edge,) = waits(w, "dev_stop")
-    assert doubtful(w, edge) is doubt
+    assert bool(doubtful(w, edge)) is doubt
     (last,) = waits(w, f"step{calls}")
-    assert doubtful(w, last) is doubt
+    assert bool(doubtful(w, last)) is doubt
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ void dev_open(struct dev *parent) {{
 }}
 """)
     (edge,) = waits(w, "dev_open")
-    assert doubtful(w, edge) is doubt
+    assert bool(doubtful(w, edge)) is doubt
 
 
 @pytest.mark.parametrize(
