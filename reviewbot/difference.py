@@ -128,7 +128,7 @@ class Diff:
         """The same change as two other sources have it, in which the files of the change differ from its own at most."""
         first = self.before.over(before)
         other = Diff(self.change, first, self.after.over(after, first))
-        other.cuts = self.cuts
+        other.cuts, other.dropped = self.cuts, self.dropped
         return other
 
     def build(self) -> None:

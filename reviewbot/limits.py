@@ -73,6 +73,8 @@ MAX_TYPEDEF_CHAIN = 8
 """Typedefs of typedefs that are followed; the kernel has no longer chains, only circles in broken code."""
 MAX_INCLUDE_DEPTH = 2
 """How far includes below include/ are followed."""
+MAX_OWN_INCLUDE_DEPTH = 8
+"""How far headers beside the code are followed: a driver of mt76 finds its lock's struct in the fifth."""
 MAX_MASK_ALTERNATIVES = 6
 """Most alternatives that are kept apart."""
 MAX_IDENTITY_LENGTH = 120
@@ -115,6 +117,13 @@ MAX_LONGER_CONTEXT_CHAIN = 5
 """How many calls longer the way of a function's own context may be to be told rather than a lock that it holds."""
 MAX_THREAD_TO_IO = 4
 """Most functions from a thread's own down to what it does for I/O: threads do many other things, further down."""
+MAX_FOLDERS_UP_TO_MAKEFILE = 4
+"""Folders above a file whose Makefile may name it: fs/xfs/Makefile lists libxfs/ and scrub/, amdgpu goes two down."""
+MAX_TARGETS_OF_POINTER = 4
+"""Functions that a call through a pointer may run and that are looked at: with more nothing is known of the call."""
+MAX_CALLED_FILES = 6
+"""Files of other folders that are read for the bodies of what changed functions call: those named in changed lines come
+first, the rest are a few that lock or wait."""
 MAX_NEIGHBOURS_OF_KIND = 4
 """Files that are added of each kind."""
 MAX_USERS_OF_NAME = 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +17,7 @@ from reviewbot.types import (
     Change,
     ChangedEvent,
     Cut,
+    DeadEnd,
     Decision,
     Fault,
     Mail,
@@ -30,6 +31,7 @@ from reviewbot.types import (
     Series,
     Side,
     Source,
+    Stage,
     Unread,
     Unreviewed,
     Value,
@@ -60,6 +62,8 @@ class Options(Value, frozen=True):
     """The public-inbox that is asked for prerequisites of a series; empty for none."""
     beside: str = ""
     """The file, folder or Maildir that a series came from, in which prerequisites are looked for; empty for none."""
+    why: str = ""
+    """The function of which it is told what came to nothing, and why; `*` for all, empty for none."""
 
 
 class Examined(Value, frozen=True):
@@ -76,6 +80,8 @@ class Examined(Value, frozen=True):
     """The crashes among these."""
     events: tuple[ChangedEvent, ...] = ()
     code: tuple[ScheduleCode | None, ...] = ()
+    leads: tuple[DeadEnd, ...] = ()
+    """What came to nothing in the functions that were asked for."""
 
     @property
     def decision(self) -> Decision:
@@ -115,7 +121,7 @@ def review(
             reason = "; ".join((str(error), *gaps(series, series.prerequisites)))
             return Review(series=series, decision=Decision.UNREVIEWED, reason=reason, timing=clock.read())
         before, after = tree.sources(change)
-        examined = examine(change, before, after, options.rules, progress)
+        examined = examine(change, before, after, options.rules, progress, options.why)
         sender = options.sender or tree.identity()
     for stage, seconds in examined.timing:
         clock.add(stage, seconds)
@@ -133,6 +139,7 @@ def review(
         faults=examined.faults,
         events=examined.events,
         code=examined.code,
+        leads=examined.leads,
     )
     with clock("reply"):
         replies = draft(result, sender)
@@ -153,9 +160,16 @@ def _prior(series: Series, find: Find | None, options: Options, tree: Tree) -> l
 
 
 def examine(
-    change: Change, before: Source, after: Source, only: Sequence[str] = (), progress: Progress | None = None
+    change: Change,
+    before: Source,
+    after: Source,
+    only: Sequence[str] = (),
+    progress: Progress | None = None,
+    why: str = "",
 ) -> Examined:
     """Build the programs of both sides, run the rules over them and the simulator over what these find.
+
+    why: the function (`*` for all) of which it is told, too, what came to nothing.
 
     A crash in one rule is a note on that rule, one while the programs are built a single note instead of any finding.
     """
@@ -170,6 +184,7 @@ def examine(
     with clock("facts"), trouble("", "the code of the change could not be analysed"):
         built = _built(change, before, after, progress)
     verdicts: list[Verdict] = []
+    unsure: list[Verdict] = []
     checked: list[str] = []
     for rule in loaded.rules if built else ():
         if only and rule.id not in only:
@@ -179,7 +194,10 @@ def examine(
             with clock("rules"):
                 found = [*rule.candidates(diff)]
             with clock("simulate"):
-                verdicts += opaque.agreed(rule, judge.judged(rule, found, diff), diff)
+                judged = judge.judged(rule, found, diff)
+                agreed = opaque.agreed(rule, judged, diff)
+                unsure += [verdict for verdict in judged if verdict not in agreed]
+                verdicts += agreed
             if rule.concerns(diff):
                 checked.append(rule.checked)
     settled = tuple(judge.settle(verdicts))
@@ -196,7 +214,31 @@ def examine(
         faults=tuple(trouble.faults),
         events=built.events if built else (),
         code=code,
+        leads=tuple(leads(built.diff, settled, unsure, why)) if built and why else (),
     )
+
+
+def leads(diff: Diff, settled: Sequence[Verdict], unsure: Sequence[Verdict], function: str) -> Iterator[DeadEnd]:
+    """What came to nothing in a function (`*`: in any), the stages in the order in which a change goes through them."""
+
+    def asked(names: Iterable[str]) -> bool:
+        return function == "*" or function in names
+
+    for dropped in dict.fromkeys(diff.dropped):
+        if asked(dropped.functions):
+            yield DeadEnd(Stage.SEARCH, dropped.says(), dropped.reason, dropped.functions)
+    for verdict in unsure:
+        yield from _lead(verdict, Stage.READING, "it rests on a call that cannot be read", asked)
+    for verdict in settled:
+        if verdict.outcome not in (Outcome.CONFIRMED, Outcome.FIXED):
+            yield from _lead(verdict, Stage.REPLAY, verdict.reason or verdict.outcome.value, asked)
+
+
+def _lead(verdict: Verdict, stage: Stage, reason: str, asked: Callable[[Iterable[str]], bool]) -> Iterator[DeadEnd]:
+    finding = verdict.finding
+    names = tuple(dict.fromkeys(place.function for place in (finding.at, *finding.related) if place.function))
+    if asked(names):
+        yield DeadEnd(stage, f"{finding.at}: {finding.message}", reason, names, finding.rule)
 
 
 class _Built(NamedTuple):

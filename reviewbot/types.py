@@ -156,6 +156,12 @@ class Source(Protocol):
     def folder(self, path: str) -> str | None:
         """An id that stands for all that is below a folder; None for a missing folder, and where ids cost a look."""
 
+    def folders(self, path: str) -> tuple[str, ...]:
+        """Names of the folders that a folder ('' for the top of the tree) has, sorted."""
+
+    def grep(self, folder: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
+        """The lines of the text files below `folder` that match an extended regular expression, by path."""
+
 
 Progress = Callable[[int, int], None]
 """Told, in the course of a long work, how many of how many pieces are done."""
@@ -467,6 +473,28 @@ class ScheduleCode(Value, frozen=True):
     excerpts: tuple[Excerpt, ...]
 
 
+class Stage(StrEnum):
+    """How far a claim about a change came before it ended."""
+
+    SEARCH = "search"
+    """Given up where the rules look for what can get stuck."""
+    READING = "second reading"
+    """It rests on a call that cannot be read."""
+    REPLAY = "replay"
+    """The simulator did not bear it out."""
+
+
+class DeadEnd(Value, frozen=True):
+    """Something that could have become a finding and did not."""
+
+    stage: Stage
+    says: str
+    reason: str
+    functions: tuple[str, ...]
+    """Names of the functions that it goes through."""
+    rule: str = ""
+
+
 class Review(Value, frozen=True):
     """Everything that one run found out about a series."""
 
@@ -492,6 +520,8 @@ class Review(Value, frozen=True):
     code: tuple[ScheduleCode | None, ...] = ()
     """For each of the verdicts, in their order, the code of its schedule; None for one without. Empty where nobody
     looked."""
+    leads: tuple[DeadEnd, ...] = ()
+    """What came to nothing, and why."""
 
     @property
     def prerequisites(self) -> tuple[Prerequisite, ...]:

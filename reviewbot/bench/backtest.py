@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from reviewbot.types import Address, Outcome, Review, ReviewError, Value, Verdict
+from reviewbot.detect.waitfor import SAME
+from reviewbot.types import Address, Outcome, Review, ReviewError, Stage, Value, Verdict
 
 if TYPE_CHECKING:
     from reviewbot.gittree.tree import Tree
@@ -34,6 +35,8 @@ WORKERS = max(1, min(2, os.cpu_count() or 1))
 RIGHT = {"deadlock": {"nack"}, "clean": {"ack", "comment", "unreviewed"}, "fix": {"ack", "comment", "unreviewed"}}
 CHUNK = 12
 """Cases that one process takes at a time."""
+STAGES = ("nothing changed", "nothing begun", *Stage, "comment", "nack")
+"""How far a review can come: what changed is nothing that counts, no search begins there, it ends at a stage, or is told."""
 NOBODY = Address("nobody", "nobody@localhost")
 """Whom replies are drafted for that nobody reads."""
 
@@ -80,6 +83,10 @@ class Scored(Value, frozen=True):
     reason: str = ""
     notes: tuple[str, ...] = ()
     why: str = ""
+    stage: str = ""
+    """How far the review came, one of STAGES."""
+    gave_up: tuple[str, ...] = ()
+    """The reasons for which something came to nothing at that stage, the most frequent one first."""
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -114,9 +121,11 @@ def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: M
     reason, decision = "", "unreviewed"
     notes: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    stage, gave_up = "", tuple[str, ...]()
     try:
         result = reviewed(case, folder, opened, reader)
         decision, reason, notes, verdicts = result.decision.value, result.reason, result.notes, result.verdicts
+        stage, gave_up = furthest(result)
     except (ReviewError, OSError) as error:
         reason = str(error)
     except Exception as error:  # counted and shown: a backtest goes on
@@ -131,7 +140,29 @@ def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: M
         reason=reason,
         notes=notes,
         why=case.why,
+        stage=stage,
+        gave_up=gave_up,
     )
+
+
+def furthest(review: Review) -> tuple[str, tuple[str, ...]]:
+    """How far a review came, and why nothing went further: the reasons at that stage, the most frequent one first."""
+    if review.decision.value in ("nack", "comment"):
+        return review.decision.value, ()
+    for stage in reversed(Stage):
+        reasons = Counter(lead.reason for lead in review.leads if lead.stage is stage and lead.reason not in SAME)
+        if reasons:
+            return stage.value, tuple(reason for reason, _ in reasons.most_common())
+    return "nothing begun" if review.events else "nothing changed", ()
+
+
+def funnel(results: Iterable[Scored], label: str = "deadlock") -> dict[str, Counter[str]]:
+    """Of the cases with a label: class -> how many came how far."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for result in results:
+        if result.label == label:
+            found[result.cls][result.stage] += 1
+    return dict(sorted(found.items(), key=lambda item: (-item[1].total(), item[0])))
 
 
 def reviewed(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: MailReader | None = None) -> Review:
@@ -141,7 +172,7 @@ def reviewed(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader
 
     first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
     series = fetch.parse((folder / case.patch).read_bytes(), case.id, reader=reader, alone=True)
-    options = review.Options(first=first, sender=NOBODY)
+    options = review.Options(first=first, sender=NOBODY, why="*")
     return review.review(series, options, opened=opened(case.tree))
 
 
@@ -353,6 +384,8 @@ def as_json(results: Sequence[Scored]) -> dict[str, Any]:
             "seconds": r.seconds,
             "reason": r.reason or None,
             "notes": list(r.notes),
+            "stage": r.stage or None,
+            "gave_up": list(r.gave_up),
             "findings": [msgspec.to_builtins(s) for s in r.spoken],
         }
         for r in sorted(results, key=lambda r: r.id)

@@ -53,6 +53,7 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
     is_flag=True,
     help="Print and write nothing but counts and seconds, for cases that nobody may look at.",
 )
+@click.option("--funnel", is_flag=True, help="Show, too, at which stage the deadlocks of each class were lost.")
 @click.option(
     "--reproduced",
     is_flag=True,
@@ -73,6 +74,7 @@ def backtest(
     paths: Sequence[str],
     workers: int,
     totals: bool,
+    funnel: bool,
     reproduced: bool,
     record: On | None,
 ) -> int:
@@ -110,6 +112,8 @@ def backtest(
     if json_file:
         _write(json_file, tests.as_json(results))
     _show(results)
+    if funnel:
+        _show_funnel(results)
     if record:
         from reviewbot import precision
 
@@ -249,6 +253,29 @@ def _show(results: Sequence[Scored]) -> None:
     seconds = sorted(r.seconds for r in results) or [0.0]
     times = f"median {seconds[len(seconds) // 2]:.2f}, longest {seconds[-1]:.2f}"
     print(f"\n{len(results)} cases, {nacks} NACKs; seconds a case: {times}")
+
+
+def _show_funnel(results: Sequence[Scored]) -> None:
+    """Class against the stage that its deadlocks came to; below, the most frequent reasons at each stage."""
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from reviewbot.bench import backtest as tests
+
+    table = Table(title="how far the deadlocks came", title_justify="left", box=None)
+    table.add_column("class", no_wrap=True)
+    for stage in tests.STAGES:
+        table.add_column(str(stage), justify="right")
+    found = tests.funnel(results)
+    for name, counts in (*found.items(), ("all", sum(found.values(), Counter()))):
+        table.add_row(name, *(str(counts[stage] or "-") for stage in tests.STAGES))
+    Console().print(table)
+    for stage in tests.STAGES:
+        first = Counter(r.gave_up[0] for r in results if r.label == "deadlock" and r.stage == stage and r.gave_up)
+        for reason, number in first.most_common():
+            print(f"  {stage}: {number} x {reason}")
 
 
 def _table(title: str, rows: Iterable[Row], precision: bool) -> Table:

@@ -64,6 +64,12 @@ WORST = (FAULT, 1, 4, 3, 0)
     default="",
     help="Draft for this person (default: user.name and user.email of git).",
 )
+@click.option(
+    "--why",
+    metavar="FUNCTION",
+    default="",
+    help="Say, too, what came to nothing in this function (* for any), at which stage, and for which reason.",
+)
 @click.option("--patchwork", is_flag=True, help="Make a check of each patch on the Patchwork of your configuration.")
 @click.option(
     "--time-limit",
@@ -94,6 +100,7 @@ def check(
     html: Path | None,
     draft: str,
     sender: str,
+    why: str,
     patchwork: bool,
     time_limit: float,
     memory_limit: int,
@@ -115,8 +122,8 @@ def check(
         raise click.UsageError("--json and --draft - both want stdout: name a file or a Maildir for the draft")
     if terse and (as_json or draft == "-"):
         raise click.UsageError("--terse, --json and --draft - all want stdout: choose one of them")
-    options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender))
-    show = Presentation(as_json, terse, sarif, html, draft, patchwork, color=not no_color and sys.stdout.isatty())
+    options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender), why=why)
+    show = Presentation(as_json, terse, sarif, html, draft, why, patchwork, color=not no_color and sys.stdout.isatty())
     asked = Asked(what or "", range_ or "", tree or Path(), inbox)
     return _checked(asked, options, show, Bounds(time_limit, memory_limit))
 
@@ -150,6 +157,7 @@ class Presentation:
     sarif: Path | None
     html: Path | None
     draft: str
+    why: str
     patchwork: bool
     color: bool
 
@@ -217,6 +225,8 @@ def _shown(result: Review, show: Presentation, alone: bool) -> int:
         print("\n".join(summary(result)), file=sys.stderr)
     else:
         _print_text(result, show.color)
+    if show.why and not show.as_json:
+        _print_leads(result, show)
     if show.draft and result.decision is not Decision.UNREVIEWED:
         _deliver(result, show.draft)
     sys.stdout.flush()
@@ -285,6 +295,14 @@ def _print_json(result: Review) -> None:
     from reviewbot.report.output import as_json
 
     sys.stdout.write(msgspec.json.encode(as_json(result)).decode() + "\n")
+
+
+def _print_leads(result: Review, show: Presentation) -> None:
+    """What came to nothing, in the order of the stages, a reason at a time; on stderr where stdout holds a draft."""
+    from reviewbot.report.output import leads
+
+    for line in leads(result.leads, show.why):
+        print(line, file=sys.stderr if show.draft == "-" else sys.stdout)
 
 
 def _print_terse(results: Sequence[Review]) -> None:

@@ -14,7 +14,7 @@ from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.resources import InsideRun, resources
 from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL, schema
-from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE
+from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE, MAX_TARGETS_OF_POINTER
 from reviewbot.types import Place, Value
 
 REAL = frozenset(
@@ -132,6 +132,19 @@ class Dropped(NamedTuple):
     edge: Edge
     reason: str
 
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Names of the functions that the edge goes through."""
+        below = (place.key for place in self.edge.down)
+        return tuple(dict.fromkeys(name_of(key) for key in (*self.edge.chain, self.edge.key, *below)))
+
+    def says(self) -> str:
+        """What is held, and what is waited for, where."""
+        edge, effect = self.edge, self.edge.effect
+        what = f"takes {effect.object}" if effect.kind == "lock" else f"waits for {effect.object} ({effect.detail})"
+        at = edge.down[-1] if edge.down else edge.place
+        return f"{edge.place}: {name_of(edge.key)}() {what} with {edge.lock.lock} held, in {name_of(at.key)}()"
+
 
 def edges(
     program: Program,
@@ -180,7 +193,11 @@ def edges(
         if not under(here, gone) and not inside:
             continue
         targets = view.callgraph.reached(key, made.call)
-        if not targets or len(targets) > 4 or program.has_context(key, made.call):
+        shared = len(targets) > MAX_TARGETS_OF_POINTER or program.has_context(key, made.call)
+        if shared and lock:  # asked for who can be in the way: one of them is enough
+            targets = tuple(t for t in targets if any(wanted(effect) for effect in program.does(t)))
+            shared = len(targets) > MAX_TARGETS_OF_POINTER
+        if not targets or shared:
             continue
         for target in targets:
             program.does(target)

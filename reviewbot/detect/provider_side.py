@@ -17,7 +17,7 @@ from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, OTHER, Changed
 from reviewbot.detect.edges import Circle, Dropped, Edge, edges
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import resources
-from reviewbot.detect.waitfor import close, closings
+from reviewbot.detect.waitfor import SAME, close, closings
 from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_EDGES_OF_LOCK
 from reviewbot.types import Cut
@@ -37,7 +37,7 @@ def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
             seen.add((edge.key, edge.pair))
             found = [*closings(after, edge)]
             if any(isinstance(one, Circle) for one in found) and _closed_before(before, edge):
-                found = [Dropped(edge, "the same was closed before")]
+                found = [Dropped(edge, SAME[2])]
             yield from found
 
 

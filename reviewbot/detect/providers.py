@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from reviewbot.analysis.code import family
+from reviewbot.analysis.code import family, kbuild
 from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.identity import owner
 from reviewbot.analysis.events.kinds import Lock, Wake, Write
@@ -26,6 +26,7 @@ class Providers(Component):
     def __init__(self, program: Program) -> None:
         super().__init__(program)
         self._edges: dict[FunctionKey, tuple[Edge, ...]] = {}
+        self._modules: dict[str, str] = {}
 
     @cached_property
     def holders(self) -> dict[str, list[FunctionKey]]:
@@ -150,7 +151,7 @@ class Providers(Component):
         return [("", way.chain) for way in self.program.entry(key)]
 
     def related(self, edge: Edge, actor: Actor) -> bool:
-        """Whether the two can meet on one object: a lock of this code, or code of one file.
+        """Whether the two can meet on one object: a lock of this code, or code of one file, module or subsystem.
 
         Drivers of one directory have nothing in common but the structures of the kernel.
         """
@@ -159,7 +160,17 @@ class Providers(Component):
             return True
         files = [{file_of(k) for k in chain} for chain in (edge.chain, actor.chain)]
         programs = [{family.program(file) for file in side} - {""} for side in files]
-        return bool(files[0] & files[1] or programs[0] & programs[1])
+        if files[0] & files[1] or programs[0] & programs[1]:
+            return True
+        modules = [{self._module(file) for file in side} for side in files]
+        return bool(modules[0] & modules[1])
+
+    def _module(self, path: str) -> str:
+        """The module of a file; the file itself where that is not known."""
+        if path not in self._modules:
+            source = self.program.source
+            self._modules[path] = path if source is None else kbuild.module(path, source)
+        return self._modules[path]
 
     def far(self, lock: str) -> int:
         """The largest number of calls between a function and the taking of `lock` at which it still counts as the same

@@ -26,6 +26,8 @@ from reviewbot.types import Cut
 ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq", "attribute")
 """Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
 FAR = "too many calls below"
+SAME = ("the function had the same before", "the file had the same before", "the same was closed before")
+"""Reasons for which an edge is not new."""
 Pair = tuple[str, str, str, str]
 """What is held and what is waited for."""
 
@@ -57,13 +59,13 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
                 of_name = (e for k in old.get(edge.name, ()) for e in providers(before).edges(k))
                 there[edge.name] = {e.pair for e in of_name if _meant(before, e)}
             if edge.pair in there[edge.name]:
-                yield Dropped(edge, "the function had the same before")
+                yield Dropped(edge, SAME[0])
                 continue
             seen.add((edge.name, edge.pair))
             if key not in before.names.functions:
                 had = _pairs(before, files) if had is None else had
                 if edge.pair in had:
-                    yield Dropped(edge, "the file had the same before")
+                    yield Dropped(edge, SAME[1])
                     continue
             yield from closings(after, edge)
 

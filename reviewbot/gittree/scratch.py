@@ -187,6 +187,16 @@ class Scratch:
             self._listings[id_] = {r[53:]: r[12:52] for r in rows if r.startswith("100")}
         return self._listings[id_]
 
+    def grep(self, id_: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
+        """The lines of a tree's files that match an extended regular expression, by path; nothing where git fails."""
+        output = self.maybe("grep", "-I", "-z", "--full-name", "-E", "-e", pattern, id_) or b""
+        found: dict[str, list[str]] = {}
+        for row in output.decode("utf-8", "replace").splitlines():
+            path, zero, line = row.partition("\0")
+            if zero:
+                found.setdefault(path.partition(":")[2], []).append(line)
+        return {path: tuple(lines) for path, lines in found.items()}
+
     def commit(self, parent: str, files: Mapping[str, TreeEntry | bytes | None]) -> str:
         """A commit on top of `parent` (empty for none) with these files new, changed or (None) gone."""
         rows = [b"commit refs/heads/main\nmark :1\ncommitter reviewbot <reviewbot@localhost> 0 +0000\ndata 0\n"]

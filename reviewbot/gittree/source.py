@@ -7,6 +7,7 @@ neither as a file nor on the way to one.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from hashlib import sha1
 from pathlib import Path
@@ -49,6 +50,14 @@ class MemorySource:
         """None: there is no id but by looking at all files."""
         return None
 
+    def folders(self, path: str) -> tuple[str, ...]:
+        """Names of the folders in a folder, sorted."""
+        return _folders(self._files, path)
+
+    def grep(self, folder: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
+        """The lines below `folder` that match, by path."""
+        return _matching({path: self._files[path] for path in self.ls(folder)}, pattern)
+
 
 class LaidOver:
     """Another source with the contents of some of its files laid over it."""
@@ -78,6 +87,15 @@ class LaidOver:
     def folder(self, path: str) -> str | None:
         """Id of the folder, where none of its files is laid over."""
         return None if any(_below(own, path) for own in self._paths) else self._under.folder(path)
+
+    def folders(self, path: str) -> tuple[str, ...]:
+        """Names of the folders in a folder, sorted."""
+        return tuple(sorted({*self._under.folders(path), *self._files.folders(path)}))
+
+    def grep(self, folder: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
+        """The lines below `folder` that match, by path."""
+        under = {path: rows for path, rows in self._under.grep(folder, pattern).items() if path not in self._paths}
+        return {**under, **self._files.grep(folder, pattern)}
 
 
 class FolderSource:
@@ -127,6 +145,17 @@ class FolderSource:
         """None: there is no id but by looking at all files."""
         return None
 
+    def folders(self, path: str) -> tuple[str, ...]:
+        """Names of the folders in a folder, sorted."""
+        where = self._root / path
+        if ".." in path.split("/") or not where.is_dir():
+            return ()
+        return tuple(sorted(e.name for e in os.scandir(where) if e.is_dir(follow_symlinks=False) and e.name != ".git"))
+
+    def grep(self, folder: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
+        """The lines below `folder` that match, by path; reads all its files."""
+        return _matching(self.read_many(self.ls(folder)), pattern)
+
 
 class TreeEntry(Value, frozen=True):
     """One entry of a git tree: `mode` is what git writes (100644, 100755, 120000 link, 160000 module, 40000 folder)."""
@@ -156,6 +185,9 @@ class Objects(Protocol):
 
     def listing(self, id_: str) -> Mapping[str, str]:
         """Regular files of a tree and its folders, path -> blob id; cached."""
+
+    def grep(self, id_: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
+        """The lines of a tree's files that match an extended regular expression, by path."""
 
 
 class Git(Objects, Protocol):
@@ -240,6 +272,36 @@ class GitSource:
         at = self.entry(path)
         laid = any(_below(changed, path) for changed in self._changed)
         return at.id if at and at.folder and not laid else None
+
+    def folders(self, path: str) -> tuple[str, ...]:
+        """Names of the folders in a folder, sorted."""
+        laid = _folders((own for own, id_ in self._changed.items() if id_ is not None), path)
+        return tuple(sorted({*(name for name, entry in self._entries(path).items() if entry.folder), *laid}))
+
+    def grep(self, folder: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
+        """The lines below `folder` that match, by path."""
+        at = self.entry(folder) if folder else TreeEntry(mode="40000", id=self._tree)
+        prefix = f"{folder}/" if folder else ""
+        found: dict[str, tuple[str, ...]] = {}
+        if at and at.folder:
+            rows = self._objects.grep(at.id, pattern)
+            found = {prefix + path: lines for path, lines in rows.items() if prefix + path not in self._changed}
+        own = [path for path, id_ in self._changed.items() if id_ is not None and _below(path, folder)]
+        return {**found, **_matching(self.read_many(own), pattern)}
+
+
+def _folders(paths: Iterable[str], folder: str) -> tuple[str, ...]:
+    """Names of the folders that some paths make in a folder, sorted."""
+    prefix = f"{folder}/" if folder else ""
+    inside = (path.removeprefix(prefix) for path in paths if path.startswith(prefix))
+    return tuple(sorted({path.partition("/")[0] for path in inside if "/" in path}))
+
+
+def _matching(files: Mapping[str, bytes], pattern: str) -> Mapping[str, tuple[str, ...]]:
+    """The lines of some files that match, by path; files without one are left out."""
+    wanted = re.compile(pattern.encode())
+    lines = {path: [row for row in text.splitlines() if wanted.search(row)] for path, text in files.items()}
+    return {path: tuple(row.decode("utf-8", "replace") for row in rows) for path, rows in lines.items() if rows}
 
 
 def _below(path: str, folder: str) -> bool:

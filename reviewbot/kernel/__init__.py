@@ -117,6 +117,7 @@ class Kernel:
         self.tables = _decode("contexts.toml", contexts, ContextTable)
         known = _decode("subsystems.toml", subsystems, Subsystems)
         self.families, self.called = known.family, known.called
+        self.vocabulary = tuple(dict.fromkeys(folder for group in known.vocabulary for folder in group.folders))
         self.indexed = tuple(dict.fromkeys(folder for group in known.indexed for folder in group.folders))
         self.lists = _decode("words.toml", words, WordList)
         self.words: Mapping[Role, tuple[str, ...]] = {word.role: word.names for word in self.lists.word}

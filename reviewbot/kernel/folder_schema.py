@@ -23,6 +23,12 @@ class Called(Group, frozen=True):
     folder: bool = False
 
 
+class Vocabulary(Group, frozen=True):
+    """Folders of the functions that everybody calls, of which the data says what they do."""
+
+    folders: tuple[str, ...]
+
+
 class Indexed(Group, frozen=True):
     """Folders whose files are looked through, with their subfolders, for what a change calls or is called by."""
 
@@ -34,4 +40,5 @@ class Subsystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     family: tuple[FolderFamily, ...]
     called: tuple[Called, ...] = ()
+    vocabulary: tuple[Vocabulary, ...] = ()
     indexed: tuple[Indexed, ...] = ()

@@ -18,6 +18,7 @@ from functools import cache
 from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.pointer_flow import RUNS
+from reviewbot.analysis.program.neighbours import harmless
 from reviewbot.csource.written import WrittenCall, calls, syntactic
 from reviewbot.difference import Diff, Version
 from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
@@ -26,7 +27,7 @@ from reviewbot.kernel import KERNEL, PoolCall, schema
 from reviewbot.limits import MAX_CALL_PAIRS
 from reviewbot.replay.judge import judged
 from reviewbot.rule import About, Rule
-from reviewbot.types import FileChange, Hunk, Outcome, Verdict
+from reviewbot.types import FileChange, Hunk, Outcome, Source, Verdict
 
 _TAKES, _GIVES = frozenset(KERNEL.words["takes"]), frozenset(KERNEL.words["gives"])
 _SOLID = re.compile(r"[^\s{}]")
@@ -40,8 +41,8 @@ _MASKED = (schema.AllocateGroup, schema.WorkqueueGroup, schema.MaskGroup, PoolCa
 class _OpaqueSide:
     """One side of a changed file: its calls as written, by the lines that they are on, and its functions."""
 
-    def __init__(self, version: Version, path: str) -> None:
-        self.program, self.path = version.program, path
+    def __init__(self, version: Version, path: str, base: Source) -> None:
+        self.program, self.path, self._base = version.program, path, base
         self.source = version.source.read(path) or b""
         self.calls = calls(self.source)
         own = [(self.program.function(k), k) for k in self.program.functions(path)]
@@ -71,7 +72,7 @@ class _OpaqueSide:
         if _known(call.name):
             return False
         key = self.program.names.function(call.name, self.path) or NO_FUNCTION
-        return not key or self.program.function(key).unreadable
+        return call.name not in harmless((call.name,), self._base) if not key else self.program.function(key).unreadable
 
     def masked(self, arg: str) -> bool:
         """Whether an argument that is flags has a part of which nothing is known: a constant, or a call."""
@@ -128,7 +129,8 @@ def unchanged(diff: Diff) -> Diff | None:
             continue
         if old not in diff.before.paths or file.path not in diff.after.paths:
             continue
-        before, after = _OpaqueSide(diff.before, old), _OpaqueSide(diff.after, file.path)
+        base = (diff.after if diff.reverse else diff.before).source
+        before, after = _OpaqueSide(diff.before, old, base), _OpaqueSide(diff.after, file.path, base)
         edits = _edits(file, before, after)
         for side, edit, files in zip((before, after), edits, laid, strict=True):
             if edit:

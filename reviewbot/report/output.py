@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reviewbot.key import identity
 from reviewbot.report.gaps import gaps
 from reviewbot.report.reply import replay_id
 from reviewbot.text import clean
-from reviewbot.types import ChangedEvent, Decision, Outcome, Prerequisite, Review, Trace, Verdict
+from reviewbot.types import ChangedEvent, DeadEnd, Decision, Outcome, Prerequisite, Review, Stage, Trace, Verdict
 
 SCHEMA = 1
 STAGES = ("fetch", "apply", "facts", "rules", "simulate", "reply", "total")
@@ -38,7 +39,18 @@ def as_json(review: Review) -> dict[str, Any]:
         "checked": list(review.checked),
         "notes": list(review.notes),
         "events": [_event(event) for event in review.events],
+        "leads": [_lead(lead) for lead in review.leads],
         "timing": {stage: round(timing.get(stage, 0.0), 4) for stage in STAGES},
+    }
+
+
+def _lead(lead: DeadEnd) -> dict[str, Any]:
+    return {
+        "stage": lead.stage.value,
+        "says": lead.says,
+        "reason": lead.reason,
+        "functions": list(lead.functions),
+        "rule": lead.rule or None,
     }
 
 
@@ -114,6 +126,23 @@ def summary(review: Review) -> list[str]:
         lines += [f"  not seen: {gap}" for gap in gaps(review.series, review.prerequisites, review.unread)]
     lines += [f"  {line(v)}" for v in review.verdicts]
     lines += [f"  note: {clean(note)}" for note in review.notes]
+    return lines
+
+
+def leads(found: Sequence[DeadEnd], function: str) -> list[str]:
+    """What came to nothing in a function, by stage and reason, the most frequent reason first: for `check --why`."""
+    where = "any function" if function == "*" else f"{clean(function)}()"
+    if not found:
+        return [f"Nothing that changed in {where} is where a search begins, or all that was found there is said above."]
+    lines = [f"What came to nothing in {where}:"]
+    for stage in Stage:
+        reasons: dict[str, list[DeadEnd]] = {}
+        for lead in found:
+            if lead.stage is stage:
+                reasons.setdefault(lead.reason, []).append(lead)
+        for reason, those in sorted(reasons.items(), key=lambda item: -len(item[1])):
+            lines.append(f"  {stage.value}: {clean(reason)}")
+            lines += [f"    {clean(lead.says)}{f' [{lead.rule}]' if lead.rule else ''}" for lead in those]
     return lines
 
 

@@ -96,6 +96,8 @@ class Body(NameScope):
                     chain = f"{name}.{chain}" if chain else name
                     if arrow or self._pointer(base):
                         return self._field(base, chain)
+                    if part := self._part(base):
+                        return f"{part}.{chain}"
                     expr = base
                 case AddressOf(base) | Deref(base) | IndexExpr(base):
                     expr = base
@@ -136,6 +138,21 @@ class Body(NameScope):
                 t = self.type(base)
                 return t.pointers > 0 and not t.array
         return False
+
+    def _part(self, expr: Expr) -> str:
+        """The struct that an expression is, where it is the only part of its kind in a larger one: by a pointer to the part
+        or through the whole, it is the same object."""
+        while isinstance(expr, IndexExpr):
+            expr = expr.base
+        if not isinstance(expr, Field):
+            return ""
+        root = expr.base if expr.arrow else expr
+        while isinstance(root, Field | IndexExpr) and not (isinstance(root, Field) and root.arrow):
+            root = root.base
+        if isinstance(root, Name) and not self.type(root).pointers:
+            return ""  # a part of a variable: there is one
+        whole, part = self.type(expr.base).name, self.type(expr).name
+        return part if self.names.only_part(whole, part) else ""
 
     def _field(self, base: Expr, chain: str) -> str:
         owner = self.type(base).name

@@ -9,7 +9,7 @@ from reviewbot.analysis.code.library import read
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import TranslationUnit
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_INCLUDE_DEPTH
+from reviewbot.limits import MAX_INCLUDE_DEPTH, MAX_OWN_INCLUDE_DEPTH
 from reviewbot.types import Source
 
 
@@ -59,12 +59,15 @@ def included(
     source: Source,
     cache: Cache,
 ) -> tuple[dict[str, TranslationUnit], dict[str, str]]:
-    """Headers that some files include and that are not known yet, down to DEPTH: their units and blob ids."""
+    """Headers that some files include and that are not known yet, and what these include, those beside the code further
+    than those of include/: their units and blob ids."""
     found: dict[str, TranslationUnit] = {}
     blobs: dict[str, str] = {}
     level: Mapping[str, TranslationUnit] = {p: units[p] for p in files if p in units}
-    for _ in range(MAX_INCLUDE_DEPTH):
+    for depth in range(MAX_OWN_INCLUDE_DEPTH):
         names = {h for path, unit in level.items() for h in candidates(path, unit)} - files.keys() - found.keys()
+        if depth >= MAX_INCLUDE_DEPTH:
+            names = {h for h in names if not h.startswith("include/")}
         fresh = {h: b for h in names - known.keys() if (b := source.blob(h)) is not None}
         level = read(source, fresh, cache)
         found.update(level)

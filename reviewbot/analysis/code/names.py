@@ -225,6 +225,14 @@ class Names:
             for m in self.members(outer, "").values()
         )
 
+    def only_part(self, whole: str, part: str) -> bool:
+        """Whether a struct of this code is a member of another one, and the only one of its kind there. Structs of the
+        kernel's headers stand for too many things: a work item is in each delayed one."""
+        files = self.declaring(part)
+        if not files or any(path.startswith("include/") for path in files):
+            return False
+        return [m.type.name for m in self.members(whole, "").values() if not m.type.pointers].count(part) == 1
+
     def has_struct(self, name: str) -> bool:
         """Whether the struct's members are at hand."""
         return self.tags.has("structs", name)

@@ -20,16 +20,18 @@ from reviewbot.analysis.events.kinds import Bind, Workqueue
 from reviewbot.analysis.events.kinds import Flush as Flushed
 from reviewbot.analysis.events.kinds import Queue as Queued
 from reviewbot.analysis.program import programs
+from reviewbot.analysis.program.exports import Exports
 from reviewbot.analysis.program.tree_index import TreeIndex
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, FlushGroup, QueueGroup, SubmitGroup, WaitGroup, WakeGroup
-from reviewbot.limits import MAX_CALLS_WITHIN_FILE, MAX_NEIGHBOURS_OF_KIND, MAX_USERS_OF_NAME
+from reviewbot.limits import MAX_CALLED_FILES, MAX_CALLS_WITHIN_FILE, MAX_NEIGHBOURS_OF_KIND, MAX_USERS_OF_NAME
 from reviewbot.types import Change, Progress, Source
 
 _ASKED = (Bind, Flushed, Queued, Workqueue)
 """Facts of which a rule asks who else has to do with them: work is often queued in another folder than it is run in."""
 _MATTERS = (AllocateGroup, FlushGroup, LockCall, PoolCall, QueueGroup, SubmitGroup, WaitGroup, WakeGroup)
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_RUNS = rb"\b([A-Za-z_]\w*)\s*\((?:[^();{}]|\([^();{}]*\))*?[,(]\s*&?(?:%s)\s*[,)]"
 _HANDED = re.compile(r"([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
 
 
@@ -41,6 +43,8 @@ class _ChangedSide(NamedTuple):
     touched: tuple[Defined, ...]
     named: frozenset[str]
     handed: frozenset[str]
+    runs: frozenset[str]
+    """Calls that are handed one of these functions."""
 
 
 class Reach:
@@ -54,13 +58,14 @@ class Reach:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """Their paths, most related first. Empty where no fact about work, its queues or flushes changes: only for
-        these do rules ask who else uses them."""
+        """Their paths, most related first: those that export what the changed functions call, and, where a fact about
+        work, its queues or flushes changes, those that use it too: only of these do rules ask who else does."""
+        exporting = called(self._change, self._before, self._after)
         old, new = programs.around(self._before, self._paths), programs.around(self._after, self._paths)
         was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
         if not any(isinstance(fact, _ASKED) for fact in (*(now - was), *(was - now))):
-            return ()
-        return beyond(self._change, self._before, self._after, self._progress)
+            return exporting
+        return tuple(dict.fromkeys((*beyond(self._change, self._before, self._after, self._progress), *exporting)))
 
 
 def beyond(change: Change, before: Source, after: Source, progress: Progress | None = None) -> tuple[str, ...]:
@@ -73,6 +78,58 @@ def beyond(change: Change, before: Source, after: Source, progress: Progress | N
     with TreeIndex.of(before, progress) as atlas:
         callers, callees = _callers(atlas, sides, near), _callees(atlas, sides, near)
     return tuple(dict.fromkeys((*callers, *callees)))
+
+
+def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
+    """Files of other folders that export what the changed functions call, as the base has them: those named in a changed
+    line, and those in which it locks, waits or wakes. Few, most related first."""
+    sides = [*_sides(change, before, after)]
+    near = _near({p for f in change.files for p in (f.path, f.old_path) if p})
+    own = {f.name for side in sides for f in side.words.functions}
+    calls = {name for side in sides for f in side.touched for name in f.calls}
+    runs = {name for side in sides for name in side.runs}
+    calls = (calls | runs) - own - KERNEL.effects.keys()
+    named = {name for side in sides for name in side.named} | runs
+    found: Counter[str] = Counter()
+    read: dict[str, FileWords] = {}
+    for name, path in Exports(before).defining(calls).items():
+        if near(path) or _everybodys(path):
+            continue
+        if path not in read:
+            read[path] = lexical.read(before.read(path) or b"")
+        if name in named or _matters(read[path], name, _blocks):
+            found[path] += 1 + MAX_CALLED_FILES * (name in named)
+    return tuple(sorted(found, key=lambda p: (-found[p], p))[:MAX_CALLED_FILES])
+
+
+def harmless(names: Iterable[str], base: Source) -> frozenset[str]:
+    """Those of some names that the kernel's own vocabulary exports and that do nothing, as their words say, for which
+    others wait: no sleep, no wake-up, nothing queued or flushed, no lock but spinlocks of their own."""
+    where = {name: path for name, path in Exports(base).defining(names).items() if _everybodys(path)}
+    read = {path: lexical.read(base.read(path) or b"") for path in set(where.values())}
+    return frozenset(
+        name
+        for name, path in where.items()
+        if name not in KERNEL.sleepers and not _matters(read[path], name, _felt, KERNEL.sleepers)
+    )
+
+
+def _felt(effect: object) -> bool:
+    """Whether others notice an effect, or wait for it."""
+    if isinstance(effect, LockCall):
+        return KERNEL.sleeping(effect.group.klass)
+    return isinstance(effect, (FlushGroup, QueueGroup, SubmitGroup, WaitGroup, WakeGroup))
+
+
+def _blocks(effect: object) -> bool:
+    return isinstance(effect, (FlushGroup, LockCall, WaitGroup, WakeGroup))
+
+
+def _everybodys(path: str) -> bool:
+    """Whether a file is of the kernel's own vocabulary, for which there is data."""
+    folder = posixpath.dirname(path)
+    deep = (name.removesuffix("/**") for name in KERNEL.vocabulary if name.endswith("/**"))
+    return folder in KERNEL.vocabulary or any(folder == name or folder.startswith(f"{name}/") for name in deep)
 
 
 _ROOTS = tuple(f"{folder}/" for folder in KERNEL.indexed)
@@ -104,7 +161,14 @@ def _sides(change: Change, before: Source, after: Source) -> Iterator[_ChangedSi
             touched = tuple(f for f in words.functions if any(f.line <= n <= f.end for n in lines))
             named = frozenset(w for x in rows for w in _WORD.findall(x.text))
             calls = (pair for x in rows for pair in _HANDED.findall(x.text))
-            yield _ChangedSide(words, touched, named, frozenset(name for call, name in calls if call in KERNEL.effects))
+            handed = frozenset(name for call, name in calls if call in KERNEL.effects)
+            yield _ChangedSide(words, touched, named, handed, frozenset(_running(text, touched)))
+
+
+def _running(text: bytes, functions: Iterable[Defined]) -> Iterator[str]:
+    """The calls that are handed one of some functions, as the words say."""
+    names = b"|".join(function.name.encode() for function in functions)
+    return (m[1].decode() for m in re.finditer(_RUNS % names, text)) if names else iter(())
 
 
 def _callers(atlas: TreeIndex, sides: list[_ChangedSide], near: Callable[[str], bool]) -> list[str]:
@@ -150,13 +214,20 @@ def _callees(atlas: TreeIndex, sides: list[_ChangedSide], near: Callable[[str], 
     return _first(found)
 
 
-def _matters(words: FileWords, name: str) -> bool:
-    """Whether a function does something to locks, memory, queues or sleepers, itself or further down in its file."""
+def _kept(effect: object) -> bool:
+    return isinstance(effect, _MATTERS)
+
+
+def _matters(
+    words: FileWords, name: str, wanted: Callable[[object], bool] = _kept, names: frozenset[str] = frozenset()
+) -> bool:
+    """Whether a function does something that is wanted (default: to locks, memory, queues or sleepers) or calls one of
+    some names, itself or further down in its file."""
     functions = {f.name: f for f in words.functions}
     level, seen = [name], {name}
     for _ in range(MAX_CALLS_WITHIN_FILE):
         calls = {c for n in level if n in functions for c in functions[n].calls}
-        if any(isinstance(effect, _MATTERS) for c in calls for effect in KERNEL.effects.get(c, ())):
+        if not names.isdisjoint(calls) or any(wanted(e) for c in calls for e in KERNEL.effects.get(c, ())):
             return True
         level = [c for c in calls if c not in seen]
         seen |= calls

@@ -268,9 +268,13 @@ class Extractor:
             yield from self._primitive(frame, after, site.acts, call, site.place, site.text)
             return
         self._used[-1] |= site.asked
+        skips = site.skips
         for target in site.targets:
             read = self._called(self._enter(after, site, target))
             if read is None:
+                skips = (
+                    skips or not call.callee
+                )  # a layer that calls the one below by the pointer it is called by itself
                 continue
             self._used[-1].update(*(site.of[i] for i in read.used if i < len(site.of)))
             if read.automaton is not None:
@@ -279,7 +283,7 @@ class Extractor:
                 )
                 for start in sorted(self._automata[read.automaton].start):
                     yield None, self._at(inside, start)
-        if site.skips:
+        if skips:
             yield None, after
 
     def _read(self, frame: Frame, reader: FunctionReader, event: CallEvent) -> FrameSite:

@@ -1,0 +1,95 @@
+"""Which file exports what, and which files are read for what a change calls."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from reviewbot.analysis.program.exports import Exports
+from reviewbot.analysis.program.neighbours import harmless
+from reviewbot.gittree.source import GitSource, MemorySource, TreeEntry
+from reviewbot.process import cache
+
+FILES = {
+    "drivers/bell/core.c": b"void bell_ring(void)\n{\n}\nEXPORT_SYMBOL_GPL(bell_ring);\n",
+    "net/gong/gong.c": b'void gong(void)\n{\n}\nEXPORT_SYMBOL_NS_GPL(gong, "GONG");\n',
+    "Documentation/bell.c": b"EXPORT_SYMBOL(told);\n",
+    "include/linux/bell.h": b"EXPORT_SYMBOL(inlined);\n",
+}
+
+
+def test_the_file_that_exports_a_name() -> None:
+    found = Exports(MemorySource(FILES)).defining(["bell_ring", "gong", "told", "inlined", "nobody"])
+    assert found == {"bell_ring": "drivers/bell/core.c", "gong": "net/gong/gong.c"}
+
+
+class Looked:
+    """A tree of git with one folder, that counts how often its lines are looked through."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    def blob(self, id_: str) -> bytes:
+        return FILES["net/gong/gong.c"]
+
+    def tree(self, id_: str) -> dict[str, TreeEntry]:
+        inside = {"top": TreeEntry(mode="40000", id="net"), "net": TreeEntry(mode="40000", id="gong")}
+        return {"net": inside["top"]} if id_ == "root" else {"gong": inside["net"]} if id_ == "net" else {}
+
+    def listing(self, id_: str) -> dict[str, str]:
+        return {}
+
+    def grep(self, id_: str, pattern: str) -> dict[str, tuple[str, ...]]:
+        self.looked += 1
+        return {"gong/gong.c": ("EXPORT_SYMBOL(gong);",)}
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_a_folder_is_looked_through_once(own_cache: Path) -> None:
+    objects = Looked()
+    for _ in range(2):
+        assert Exports(GitSource(objects, "root")).defining(["gong"]) == {"gong": "net/gong/gong.c"}
+    assert objects.looked == 1
+
+
+def test_a_broken_cache_stops_nothing(own_cache: Path) -> None:
+    (own_cache / "exports").mkdir()
+    (own_cache / "exports" / "1").write_bytes(b"no database" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        sqlite3.connect(own_cache / "exports" / "1").execute("select * from exports")
+    assert Exports(GitSource(Looked(), "root")).defining(["gong"]) == {"gong": "net/gong/gong.c"}
+
+
+CORE = b"""
+static void claim(struct pool *p)
+{
+\tspin_lock(&p->lock);
+\tspin_unlock(&p->lock);
+}
+bool take_back(struct job *j)
+{
+\tclaim(j->pool);
+\treturn true;
+}
+EXPORT_SYMBOL(take_back);
+bool take_back_and_wait(struct job *j)
+{
+\ttake_back(j);
+\twait_for_completion(&j->done);
+\treturn true;
+}
+EXPORT_SYMBOL(take_back_and_wait);
+"""
+
+
+def test_what_nobody_waits_for_is_harmless() -> None:
+    source = MemorySource({"kernel/job.c": CORE, "drivers/bell/core.c": FILES["drivers/bell/core.c"]})
+    names = ("take_back", "take_back_and_wait", "bell_ring", "nobody")
+    assert harmless(names, source) == {"take_back"}  # of drivers that are not read nothing is known
