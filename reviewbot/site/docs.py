@@ -26,12 +26,18 @@ from reviewbot.report.picture import layout
 from reviewbot.report.svg import svg
 from reviewbot.rule import Rule
 from reviewbot.site.build import form
-from reviewbot.types import ReviewError
+from reviewbot.types import Outcome, ReviewError
 
 SOURCES = Path(__file__).parent.parent / "docs"
 KEY = ".reviewbot-docs"
 PACKAGES = ("sphinx", "furo", "myst_parser")
 HEADING = re.compile(r"^\S.*$")
+SAID = {
+    Outcome.CONFIRMED: "NACK",
+    Outcome.FIXED: "ACK, it ends a deadlock",
+    Outcome.INCONCLUSIVE: "a comment to the maintainer, which nobody else sees",
+}
+"""What is said where a case has that verdict; of all others nothing."""
 
 
 def missing() -> str:
@@ -81,8 +87,8 @@ def _page(rule: Rule[Any], mine: Sequence[Case], alt: str) -> Iterator[str]:
         yield from ("## The schedule", "", f"![{_plain(alt)}]({rule.id}.svg)", "")
     yield from ("## Examples", "", "The tests run each of them.", "")
     for case in mine:
-        said = {"confirmed": "NACK", "fixed": "ACK, it ends a deadlock"}.get(
-            case.header("Verdict"), "nothing is reported"
+        said = next(
+            (text for outcome, text in SAID.items() if case.header("Verdict") == outcome), "nothing is reported"
         )
         yield from (f"### {_plain(case.title)}", "", f"`{case.name}`: {said}.", "")
         patch = case.patch[case.patch.find("\ndiff --git") + 1 :] if "\ndiff --git" in case.patch else case.patch
@@ -137,7 +143,7 @@ def _put_in_place(made: Path, folder: Path) -> None:
 def _key(every: Sequence[Case]) -> str:
     """Stands for all that the documentation is made of."""
     digest = hashlib.blake2b(form().encode(), digest_size=12)
-    for file in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".md", ".py")):
+    for file in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".md", ".py", ".js")):
         digest.update(file.read_bytes())
     for rule in rules.find().rules:
         digest.update((inspect.getdoc(inspect.getmodule(type(rule))) or "").encode())

@@ -58,6 +58,12 @@ def test_a_case_is_shown_with_its_patch_and_what_is_said(sources: Path) -> None:
     assert "#~" not in text
 
 
+def test_a_case_that_is_only_a_comment_is_called_one(sources: Path) -> None:
+    text = (sources / "rules/left-undone.md").read_text()
+    assert "`left-undone/ends-only-good-bios`: a comment to the maintainer, which nobody else sees." in text
+    assert "`left-undone/ends-only-good-bios`: nothing is reported" not in text
+
+
 def test_what_the_documents_name_exists(sources: Path) -> None:
     for path in (docs.SOURCES).glob("*.md"):
         for name in re.findall(r"`((?:reviewbot|corpus|heuristics|tests)/[\w./-]+)`", path.read_text()):
@@ -97,3 +103,11 @@ def test_it_opens_in_a_browser_and_fetches_nothing_from_outside(browser: Any, bu
         for image in shown.page.locator("article img").all():
             assert image.evaluate("image => image.complete && image.naturalWidth > 200")
             assert "waits for" in (image.get_attribute("alt") or "")
+
+
+@pytest.mark.parametrize("page", ["index", "write-a-model", "rules/wait-in-handler"])
+@pytest.mark.parametrize(("scheme", "wide"), [("light", 1180), ("dark", 390)])
+def test_axe_finds_nothing(browser: Any, built: Path, page: str, scheme: str, wide: int) -> None:
+    with browsing.opened(browser, (built / f"{page}.html").as_uri(), scheme, wide) as shown:
+        assert browsing.faults(shown.page) == []
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= wide
