@@ -7,17 +7,11 @@ Shapes carry the row with which they come in, so that a page can step through th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from reviewbot.report.metrics import width, wrap
 from reviewbot.report.picture import Arrow, Card, Ending, Picture
-from reviewbot.text import clean_lines
 from reviewbot.types import Value
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 TEXT, SMALL, LINE = 14.0, 12.5, 18.0
 """Sizes of text, and the height of a line, in pixels."""
@@ -381,7 +375,7 @@ class _Narrow(_Pen):
             rows = [card.row for card in self.picture.cards if card.lane == lane]
             waits = next((c.row for c in self.picture.cards if c.lane == lane and c.waits and lane in stuck), -1)
             first, last = min(rows, default=0), max(rows, default=-1)
-            if 0 <= waits:
+            if waits >= 0:
                 self.rail("rail", lane, (first, waits), tops)
                 self.rail("rail stuck", lane, (waits, self.picture.rows), tops)
             else:
@@ -461,26 +455,6 @@ class _Narrow(_Pen):
 
 def svg(picture: Picture, title: str) -> str:
     """The wide picture as a file of its own, which follows the reader's choice of light and dark."""
+    from reviewbot.report.templating import environment
+
     return environment().get_template("picture.svg.j2").render(drawing=wide(picture), title=title, alone=True)
-
-
-@cache
-def environment(package: str = "reviewbot.report") -> Environment:
-    """The templates of pages and pictures: every value in them is escaped, and what cannot be seen is spelled out.
-
-    package: whose templates come before those of the report.
-    """
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def seen(value: object) -> object:
-        return clean_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    return Environment(
-        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "reviewbot.report"))]),
-        finalize=seen,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
