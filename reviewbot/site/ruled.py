@@ -25,7 +25,7 @@ class KnownRules(Value, frozen=True):
 
 def known(before: KnownRules) -> KnownRules:
     """The rules there are: as before, or loaded anew where their files or packages are others."""
-    of = _sources()
+    of = sources()
     if of == before.of:
         return before
     from reviewbot import rules
@@ -33,8 +33,8 @@ def known(before: KnownRules) -> KnownRules:
     return KnownRules(of, {rule.id: rule.guarantee for rule in rules.find().rules})
 
 
-def _sources() -> str:
-    """Stands for the modules of `heuristics`, and for the versions of packages that offer others."""
+def sources() -> str:
+    """What stands for the modules of `heuristics`, and for the versions of packages that offer others."""
     digest = hashlib.blake2b(digest_size=12)
     spec = find_spec("heuristics")
     for folder in spec.submodule_search_locations or () if spec else ():

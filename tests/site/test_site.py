@@ -101,7 +101,9 @@ def test_an_update_loads_no_rules_and_nothing_of_a_review(store: Store, tmp_path
     assert done.returncode == 0, done.stderr
     loaded = set(re.findall(r"'([\w.]+)'", done.stdout))
     assert "reviewbot.site.build" in loaded
-    assert not {"heuristics.lock_order", "reviewbot.rules", "reviewbot.analysis", "reviewbot.review", "requests"} & loaded
+    assert (
+        not {"heuristics.lock_order", "reviewbot.rules", "reviewbot.analysis", "reviewbot.review", "requests"} & loaded
+    )
     after = (tmp_path / "site/rules.html").read_text()
     assert after != before
     assert "nobody waits for himself" in after

@@ -79,6 +79,24 @@ def test_it_is_built_once(built: Path) -> None:
     assert docs.build(built)
 
 
+def test_that_it_is_what_it_would_be_is_seen_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> None:
+        raise AssertionError
+
+    (tmp_path / docs.KEY).write_text(docs._key())
+    monkeypatch.setattr(rules, "find", never)
+    monkeypatch.setattr(cases, "load", never)
+    assert not docs.build(tmp_path)
+    case = tmp_path / "corpus" / "one.case"
+    case.parent.mkdir()
+    case.write_text("One.\n")
+    monkeypatch.setattr(cases, "folder", lambda: case.parent)
+    other = docs._key()
+    assert other != (tmp_path / docs.KEY).read_text()
+    case.write_text("Another.\n")
+    assert docs._key() != other
+
+
 def test_the_site_says_what_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
