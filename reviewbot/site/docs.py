@@ -96,7 +96,7 @@ def _page(rule: Rule[Any], mine: Sequence[Case], alt: str) -> Iterator[str]:
         yield from (f"### {_plain(case.title)}", "", f"`{case.name}`: {said}.", "")
         patch = case.patch[case.patch.find("\ndiff --git") + 1 :] if "\ndiff --git" in case.patch else case.patch
         yield from _block("diff", patch)
-        if reply := dict(case.goldens).get("reply", ""):
+        if reply := dict(case.goldens).get("reply", "").strip():
             yield from _block("text", reply)
 
 
@@ -148,7 +148,7 @@ def _put_in_place(made: Path, folder: Path) -> None:
 def _key() -> str:
     """Stands for all that the documentation is made of: its files, so that to see that none has changed loads nothing."""
     digest = hashlib.blake2b(f"{form()} {ruled.sources()}".encode(), digest_size=12)
-    texts = (p for p in SOURCES.rglob("*") if p.suffix in (".md", ".py", ".js"))
+    texts = (p for p in SOURCES.rglob("*") if p.suffix in (".md", ".py", ".js", ".css"))
     for file in sorted((*texts, *(p for p in cases.folder().rglob("*") if p.is_file()))):
         digest.update(repr(file.name).encode() + file.read_bytes())
     digest.update(repr(sorted(precision.load().items())).encode())

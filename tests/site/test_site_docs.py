@@ -62,6 +62,7 @@ def test_a_case_that_is_only_a_comment_is_called_one(sources: Path) -> None:
     text = (sources / "rules/left-undone.md").read_text()
     assert "`left-undone/ends-only-good-bios`: a comment to the maintainer, which nobody else sees." in text
     assert "`left-undone/ends-only-good-bios`: nothing is reported" not in text
+    assert not re.search(r"```text\n\s*```", text), "an empty reply"
 
 
 def test_what_the_documents_name_exists(sources: Path) -> None:
@@ -121,6 +122,14 @@ def test_it_opens_in_a_browser_and_fetches_nothing_from_outside(browser: Any, bu
         for image in shown.page.locator("article img").all():
             assert image.evaluate("image => image.complete && image.naturalWidth > 200")
             assert "waits for" in (image.get_attribute("alt") or "")
+
+
+def test_lines_of_a_patch_have_colours_of_their_own(browser: Any, built: Path) -> None:
+    colour = "line => getComputedStyle(line).color"
+    for scheme in ("light", "dark"):
+        with browsing.opened(browser, (built / "rules/wait-in-handler.html").as_uri(), scheme) as shown:
+            lines = [shown.page.locator(f".highlight .{kind}").first for kind in ("gi", "gd", "gu")]
+            assert len({line.evaluate(colour) for line in lines}) == 3
 
 
 @pytest.mark.parametrize("page", ["index", "write-a-model", "rules/wait-in-handler"])
