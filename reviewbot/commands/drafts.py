@@ -14,7 +14,7 @@ import rich_click as click
 if TYPE_CHECKING:
     from reviewbot.watch.box import Box
     from reviewbot.watch.ledger import DraftRow
-    from reviewbot.watch.work import WorkResult
+    from reviewbot.watch.result import WorkResult
 
 
 @click.group(invoke_without_command=True)
@@ -104,7 +104,7 @@ def _facts(text: str) -> list[str]:
     import msgspec
 
     from reviewbot.text import clean
-    from reviewbot.watch.work import WorkResult
+    from reviewbot.watch.result import WorkResult
 
     result: WorkResult = msgspec.json.decode(text, type=WorkResult)
     lines = [f"base: {result.base[:12]}"] if result.base else []

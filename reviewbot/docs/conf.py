@@ -7,6 +7,9 @@ author = "the authors of reviewbot"
 version = release = installed("reviewbot")
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
+html_static_path = ["static"]
+html_js_files = ["reach.js"]
+html_css_files = ["diff.css"]
 suppress_warnings = ["myst.xref_missing", "misc.highlighting_failure"]  # architecture.md is read on forges, too
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

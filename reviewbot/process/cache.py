@@ -29,6 +29,7 @@ PARTS = {
     "atlas": "where each name of a tree is defined, called and used",
     "worlds": "what is known of the folders of a tree",
     "csource": "files as they were read",
+    "templates": "templates of pages, compiled",
     "threads": "fetched threads, for ten minutes",
     "b4": "reviews, while b4 asks for one patch after another",
     "kernels": "built kernels, for `reviewbot reproduce`",

@@ -18,6 +18,9 @@ _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _OBJECT = re.compile(r"\b[A-Za-z]\w*(?:_|->)\w[\w>-]*")
 """What looks like a name of C in a sentence: it has an underscore or an arrow."""
 
+_DOES = re.compile(r"[a-z]{4,}s\b")
+"""The verb that a step may begin with."""
+
 SHOWN_AROUND = 6
 """Lines of a long function that are shown before and after the line of a step."""
 
@@ -76,7 +79,9 @@ def told(steps: Sequence[Step], source: Source | None, unit: Unit | None = None)
     """The steps with their lines of source, as far as `source` has them. unit: of a file that was read before.
 
     A step that knows its line is shown that line. One that knows only the function, or the line where that begins, is
-    shown the line in there with a call or an object that its words name, else the line where the function begins.
+    shown the line in there with a call that its words name, else the call that does what its verb says (`queues x on q`
+    is queue_work()), best one with an object that they name, else the first line with such an object, else the line
+    where the function begins.
     """
     files = _Files(source, unit)
     for step in steps:
@@ -143,8 +148,15 @@ class _SourceLines:
             return step.line
         calls = [rf"\b{re.escape(call)}\w*\(" for call in _CALL.findall(step.step)]
         objects = [rf"\b{re.escape(name)}\b" for name in _OBJECT.findall(step.step) if name != step.function]
-        for pattern in (*calls, *objects):
-            for number in range(first + 1, last + 1):
-                if re.search(pattern, self.lines[number - 1]):
-                    return number
-        return first
+        inside = range(first + 1, last + 1)
+        for pattern in calls:
+            if found := self.having(pattern, inside):
+                return found[0]
+        named = [number for pattern in objects for number in self.having(pattern, inside)]
+        verb = _DOES.match(step.step)
+        does = self.having(rf"(\b|_){verb[0].removesuffix('s').removesuffix('e')}e?(_\w*)?\(", inside) if verb else []
+        return next(iter([*(n for n in does if n in named), *does, *named, first]))
+
+    def having(self, pattern: str, inside: range) -> list[int]:
+        """The numbers of the lines in which a pattern is found."""
+        return [number for number in inside if re.search(pattern, self.lines[number - 1])]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 _WIDTHS = (
     ("ijl.,:;'|!", 0.35),
@@ -27,23 +28,29 @@ def width(text: str, size: float, bold: bool = False) -> float:
 
 
 def wrap(text: str, room: float, size: float, bold: bool = False, most: int = MOST_LINES) -> list[str]:
-    """The text in lines of at most `room` pixels; a word that is longer is broken, best behind a sign of C."""
-    lines: list[str] = []
-    for word in text.split():
-        if lines and width(f"{lines[-1]} {word}", size, bold) <= room:
-            lines[-1] += f" {word}"
-            continue
-        *pieces, word = _pieces(word, room, size, bold)
-        lines += [*pieces, word]
+    """The text in lines of at most `room` pixels, and no more than `most` lines."""
+    lines = wrapped(text, room, partial(width, size=size, bold=bold))
     return lines if len(lines) <= most else [*lines[: most - 1], f"{lines[most - 1][:-1]}…"]
 
 
-def _pieces(word: str, room: float, size: float, bold: bool) -> list[str]:
+def wrapped(text: str, room: float, wide: Callable[[str], float]) -> list[str]:
+    """The text in lines of at most `room`, as `wide` measures; a longer word is broken, best behind a sign of C."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and wide(f"{lines[-1]} {word}") <= room:
+            lines[-1] += f" {word}"
+            continue
+        *pieces, word = _pieces(word, room, wide)
+        lines += [*pieces, word]
+    return lines
+
+
+def _pieces(word: str, room: float, wide: Callable[[str], float]) -> list[str]:
     """A word in pieces that fit."""
     pieces: list[str] = []
-    while width(word, size, bold) > room and len(word) > 1:
-        end = max(1, next((n for n in range(len(word), 0, -1) if width(word[:n], size, bold) <= room), 1))
-        signs = [n for n in range(end, end // 2, -1) if word[n - 1] in "_>(./" and word[n - 1 : n + 1] != "()"]
+    while wide(word) > room and len(word) > 1:
+        end = max(1, next((n for n in range(len(word), 0, -1) if wide(word[:n]) <= room), 1))
+        signs = [n for n in range(end, end // 3, -1) if word[n - 1] in "_>(./" and word[n - 1 : n + 1] != "()"]
         end = next((n for n in signs if len(word) - n > 3), end)  # a piece of a few letters would look lost
         pieces.append(word[:end])
         word = word[end:]

@@ -21,7 +21,8 @@ from reviewbot.report.gaps import gaps
 from reviewbot.report.output import line
 from reviewbot.report.picture import Picture, layout
 from reviewbot.report.reply import replay_id
-from reviewbot.report.svg import Drawing, environment, narrow, wide
+from reviewbot.report.svg import Drawing, narrow, wide
+from reviewbot.report.templating import environment
 from reviewbot.text import clean
 from reviewbot.types import (
     Change,

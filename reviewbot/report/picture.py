@@ -68,7 +68,7 @@ class Ending(Value, frozen=True):
     resource: int = -1
     """What it waits for, in `Picture.resources`."""
     said: str = ""
-    """What else is to say: that it never gives back what it holds."""
+    """What else is to say of one that waits for nobody: that it never gives back what it holds, or what it did last."""
 
 
 class Arrow(Value, frozen=True):
@@ -198,6 +198,7 @@ class _Layout:
     def endings(self, bars: Sequence[Bar], plain: Picture) -> Iterator[Ending]:
         """What is to say of each lane at the end, where there is something."""
         waits = {lane: wait for wait in self.trace.knot for lane in self.lanes_of(wait.task)}
+        last = {card.lane: card for card in plain.cards}
         never = {lane: wait.held_by for wait in self.trace.knot for lane in self.lanes_of(wait.held_by)}
         for lane in range(len(self.lanes)):
             kept = [bar for bar in bars if bar.lane == lane and bar.last == plain.rows and bar.resource >= 0]
@@ -206,8 +207,9 @@ class _Layout:
                 wait = waits[lane]
                 yield Ending(lane, _clause(wait), holds, plain.shade(clean(wait.waits_for)))
             elif self.trace.knot and (holds or ", which" in never.get(lane, "")):
-                said = never.get(lane, "").partition(", which ")[2]
-                yield Ending(lane, holds=holds, said=clean(said))
+                said = clean(never.get(lane, "").partition(", which ")[2])
+                did = "" if last[lane].takes else last[lane].text  # what it does with it, and so why others wait
+                yield Ending(lane, holds=holds, said=said or did)
 
     def arrows(self, endings: Sequence[Ending]) -> Iterator[Arrow]:
         """Who waits for whom: the circle, and whoever else holds what is waited for."""

@@ -7,21 +7,17 @@ Shapes carry the row with which they come in, so that a page can step through th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from reviewbot.report.metrics import width, wrap
 from reviewbot.report.picture import Arrow, Card, Ending, Picture
-from reviewbot.text import clean_lines
 from reviewbot.types import Value
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 TEXT, SMALL, LINE = 14.0, 12.5, 18.0
 """Sizes of text, and the height of a line, in pixels."""
 PAD = 8.0
+VAST = 1080.0
+"""A picture that is wider is not scaled down on a page: its words would be too small."""
 SHADES = 6
 """Colours for what is held and waited for; with more of them they begin anew."""
 
@@ -51,6 +47,11 @@ class Drawing(Value, frozen=True):
     height: float
     shapes: tuple[Shape, ...]
 
+    @property
+    def vast(self) -> bool:
+        """Whether it is better moved than made small enough to be seen as a whole."""
+        return self.width > VAST
+
     def groups(self) -> Iterator[tuple[int, list[Shape]]]:
         """The shapes by row, those of each row together."""
         for row, shapes in groupby(sorted(self.shapes, key=lambda shape: shape.row), key=lambda shape: shape.row):
@@ -67,7 +68,7 @@ def sentence(picture: Picture, ending: Ending) -> tuple[str, str]:
     name = picture.lanes[ending.lane].name
     held = f"{name} holds {' and '.join(ending.holds)}" if ending.holds else ""
     if ending.said:
-        held = f"{held}, {ending.said}" if held else f"{name}, {ending.said}"
+        held = f"{held} and {ending.said}" if held else f"{name} {ending.said}"
     waits = f"{'and' if held else name} waits {ending.waits}" if ending.waits else ""
     return held, waits
 
@@ -84,7 +85,7 @@ class _Pen:
         said = [(shade(self.picture.shade(name)), f"holds {name}") for name in card.takes]
         if card.waits and self.picture.shade(card.waits) >= 0 and self.picture.conclusion:
             said.append((f"{shade(self.picture.shade(card.waits))} wanted", f"wants {card.waits}"))
-        return [(style, wrap(text, room - 14, SMALL, bold=True)) for style, text in said]
+        return [(style, wrap(text, room - 14, SMALL, bold=style != "plain")) for style, text in said]
 
     def chip(self, style: str, x: float, y: float, lines: list[str], row: int) -> float:
         """A chip with its mark; returns where it ends."""
@@ -119,8 +120,10 @@ class _Pen:
 
 # --- wide ------------------------------------------------------------------------------------------------------------
 
-GUTTER, LANE_LEAST, LANE_MOST, WIDE = 34.0, 172.0, 310.0, 1040.0
+GUTTER, LANE_LEAST, LANE_MOST, WIDE = 34.0, 172.0, 400.0, 1040.0
 BAR, GAP = 7.0, 3.0
+PORT, DEPTH = 32.0, 24.0
+"""How far apart arrows leave and enter a lane, and how far below each other they run."""
 ROWS_IN_SIGHT = 12
 """From this row on cards say whose they are: one does not see them together with the heads."""
 
@@ -248,20 +251,18 @@ class _Wide(_Pen):
         if not picture.endings:
             return self.caption(top)
         texts = {ending.lane: self.ending_texts(ending) for ending in picture.endings}
-        held = max(len(holds) for holds, _ in texts.values()) * LINE
-        waits = max(len(says) for _, says in texts.values()) * LINE
-        middle, bottom = top + (held + 2 * PAD if held else 0), 0.0
-        bottom = middle + (waits + 2 * PAD if waits else 0)
+        high = {lane: [len(lines) * LINE + 2 * PAD if lines else 0.0 for lines in of] for lane, of in texts.items()}
+        bottom = top + max(sum(of) for of in high.values())
         for ending in picture.endings:
             holds, says = texts[ending.lane]
             x, room = self.left(ending.lane) + PAD / 2, self.lane - PAD
+            middle = top + high[ending.lane][0] if says else bottom
             if holds:
-                self.box(self.keeps(ending), x, top, room, (middle if says else bottom) - top, row)
+                self.box(self.keeps(ending), x, top, room, middle - top, row)
                 self.lines("inverse bold", x + PAD, top + PAD, holds, row)
             if says:
-                begin = middle if holds else top
-                self.box("waits", x, begin, room, bottom - begin, row)
-                self.lines("inverse onred", x + PAD, begin + PAD, says, row)
+                self.box("waits", x, middle, room, bottom - middle, row)
+                self.lines("inverse onred", x + PAD, middle + PAD, says, row)
         return self.caption(self.arrows(bottom, row) if picture.arrows else bottom)
 
     def ending_texts(self, ending: Ending) -> tuple[list[str], list[str]]:
@@ -270,14 +271,37 @@ class _Wide(_Pen):
         return wrap(held, room, TEXT, bold=True), wrap(waits, room, TEXT, bold=True)
 
     def arrows(self, top: float, row: int) -> float:
-        y = top
-        for arrow in self.ordered():
-            y += 24
-            out, into = self.middle(arrow.source) + 16, self.middle(arrow.target) - 16
+        arrows, y = self.ordered(), top
+        ports = self.ports(arrows)
+        for number, arrow in enumerate(arrows):
+            y = top + (number + 1) * DEPTH
+            out, into = ports[number, False], ports[number, True]
             style = "circle" if arrow.circle else "holder"
             self.line(f"arrow {style}", [(out, top), (out, y), (into, y), (into, top + 3)], row)
-            self.says(f"label middle {style}", (out + into) / 2, y - 5, "waits for" if arrow.circle else "held by", row)
+            left = arrow.target < arrow.source  # the words stand beside the start: nothing deeper comes down there
+            x = out - PAD if left else max(out, into) + PAD if arrow.target == arrow.source else out + PAD
+            words = "waits for" if arrow.circle else "held by"
+            self.says(f"label {style}{' ending' if left else ''}", x, y - 5, words, row)
         return y + 8
+
+    def ports(self, arrows: list[Arrow]) -> dict[tuple[int, bool], float]:
+        """Where each arrow, by its number, leaves its lane (False) and enters one (True).
+
+        In a lane those to the left stand left of those to the right, and outside is what runs below the others: so
+        arrows of neighbours do not cross.
+        """
+        found: dict[tuple[int, bool], float] = {}
+        for lane in range(len(self.picture.lanes)):
+            ends: list[tuple[float, tuple[int, bool]]] = []
+            for number, arrow in enumerate(arrows):
+                for here, there, enters in ((arrow.source, arrow.target, False), (arrow.target, arrow.source, True)):
+                    side = (there > here) - (there < here)
+                    if here == lane:
+                        ends.append((side * (len(arrows) - number), (number, enters)))
+            apart = min(PORT, (self.lane - 4 * PAD) / max(len(ends), 1))
+            for place, (_, end) in enumerate(sorted(ends)):
+                found[end] = self.middle(lane) + (place - (len(ends) - 1) / 2) * apart
+        return found
 
     def ordered(self) -> list[Arrow]:
         """The short ones first, so that the long ones run below them."""
@@ -307,6 +331,8 @@ class _Narrow(_Pen):
         self.apart = min(20.0, RAILS / max(len(picture.lanes), 1))
         self.words = 10 + self.apart * len(picture.lanes) + 6
         self.room = NARROW - self.words - 4
+        self.dots: dict[tuple[int, int], float] = {}
+        """(lane, row) -> where its dot is: there begins and ends what is drawn beside the words."""
 
     def x(self, lane: int) -> float:
         return 12 + lane * self.apart
@@ -330,6 +356,7 @@ class _Narrow(_Pen):
             lane = self.picture.lanes[card.lane]
             y = self.lines("name", self.words, y + 6, wrap(lane.name, self.room, TEXT, bold=True, most=3), row)
         number = f"{row + 1}. " if card.steps else ""
+        self.dots[card.lane, row] = y + LINE - 10
         self.dot("dot stuck" if stuck else "dot", self.x(card.lane), y + LINE - 10, row)
         indent = width("10. ", TEXT)
         self.says("number left", self.words, y + LINE - 5, number, row)
@@ -347,19 +374,30 @@ class _Narrow(_Pen):
         for lane in range(len(self.picture.lanes)):
             rows = [card.row for card in self.picture.cards if card.lane == lane]
             waits = next((c.row for c in self.picture.cards if c.lane == lane and c.waits and lane in stuck), -1)
-            last = self.picture.rows - 1 if lane in stuck else max(rows, default=-1)
-            for row in range(min(rows, default=0), last + 1):
-                style = "rail stuck" if waits >= 0 and row >= waits else "rail"
-                end = tops[row + 1] if row < last or lane in stuck else tops[row] + LINE
-                begin = min(tops[row] + (LINE + 16 if row == min(rows) else 0), end)
-                self.line(style, [(self.x(lane), begin), (self.x(lane), end)], row)
+            first, last = min(rows, default=0), max(rows, default=-1)
+            if waits >= 0:
+                self.rail("rail", lane, (first, waits), tops)
+                self.rail("rail stuck", lane, (waits, self.picture.rows), tops)
+            else:
+                self.rail("rail", lane, (first, last), tops)
+        thick = self.apart / 4
         for bar in self.picture.bars:
-            x = self.x(bar.lane) - 3 - (bar.place % 2) * 4
-            for row in range(bar.first, min(bar.last, self.picture.rows - 1) + 1):
-                end = tops[row] + LINE if row == bar.last else tops[row + 1]
-                begin = tops[row] + (LINE if row == bar.first else 0)
-                self.box(f"bar {shade(bar.resource)}", x, begin, 6, end - begin, row)
+            x = self.x(bar.lane) + (thick if bar.place % 2 else -2 * thick)  # beside the rail, which it must not hide
+            for row, begin, end in self.pieces(bar.lane, bar.first, bar.last, tops):
+                self.box(f"bar {shade(bar.resource)}", x, begin, thick, end - begin, row)
         self.shapes += below
+
+    def rail(self, style: str, lane: int, rows: tuple[int, int], tops: list[float]) -> None:
+        for row, begin, end in self.pieces(lane, *rows, tops):
+            self.line(style, [(self.x(lane), begin), (self.x(lane), end)], row)
+
+    def pieces(self, lane: int, first: int, last: int, tops: list[float]) -> Iterator[tuple[int, float, float]]:
+        """A line down a lane in pieces, (row, begin, end): from the dot of a row to that of another, or to the end."""
+        for row in range(first, min(last, self.picture.rows - 1) + 1):
+            begin = self.dots.get((lane, row), tops[row]) if row == first else tops[row]
+            end = self.dots.get((lane, row), tops[row] + LINE) if row == last else tops[row + 1]
+            if end > begin:
+                yield row, begin, end
 
     def endings(self, top: float) -> float:
         """Who waits for whom, in the order of the circle, one below the other; an arrow leads back to the first."""
@@ -417,26 +455,6 @@ class _Narrow(_Pen):
 
 def svg(picture: Picture, title: str) -> str:
     """The wide picture as a file of its own, which follows the reader's choice of light and dark."""
+    from reviewbot.report.templating import environment
+
     return environment().get_template("picture.svg.j2").render(drawing=wide(picture), title=title, alone=True)
-
-
-@cache
-def environment(package: str = "reviewbot.report") -> Environment:
-    """The templates of pages and pictures: every value in them is escaped, and what cannot be seen is spelled out.
-
-    package: whose templates come before those of the report.
-    """
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def seen(value: object) -> object:
-        return clean_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    return Environment(
-        loader=ChoiceLoader([PackageLoader(name) for name in dict.fromkeys((package, "reviewbot.report"))]),
-        finalize=seen,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )

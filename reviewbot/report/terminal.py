@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from rich.text import Text
 
+from reviewbot.report.metrics import wrapped
 from reviewbot.report.picture import Card, Picture
 
 COLOURS = ("bright_blue", "yellow", "cyan", "magenta", "green", "bright_magenta")
@@ -85,7 +85,7 @@ class _Terminal:
         return self.wide - self.places[lane] - 2
 
     def wrap(self, lane: int, text: str) -> list[str]:
-        return textwrap.wrap(text, self.room(lane), break_on_hyphens=False) or [""]
+        return wrapped(text, self.room(lane), len) or [""]
 
     def card(self, card: Card) -> list[tuple[str, str]]:
         """Its lines with their styles."""

@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from reviewbot import precision, rules
+from reviewbot import precision
 from reviewbot.report.page import article, render
+from reviewbot.report.templating import environment
+from reviewbot.site import ruled
 from reviewbot.site.entry import (
     VERDICTS,
     Fired,
@@ -30,10 +31,11 @@ from reviewbot.site.entry import (
     standing,
 )
 from reviewbot.site.patchset import series_json
+from reviewbot.site.ruled import KnownRules
 from reviewbot.text import clean
 from reviewbot.types import Outcome, ReviewError, Value
 from reviewbot.watch import outline as outlines
-from reviewbot.watch.ledger import Ledger, Tally
+from reviewbot.watch.ledger import Ledger
 from reviewbot.watch.outline import SeriesOutline
 from reviewbot.watch.store import SeriesState, Store
 
@@ -67,6 +69,7 @@ class SiteState(Value, frozen=True):
     series: dict[str, Kept] = msgspec.field(default_factory=dict)
     lists: dict[str, str] = msgspec.field(default_factory=dict)
     """File of a page of a list -> its fingerprint."""
+    rules: KnownRules = KnownRules()
 
 
 class Built(Value, frozen=True):
@@ -141,8 +144,9 @@ class _Site:
                 (self.folder / "series" / f"{name(key)}.{suffix}").unlink(missing_ok=True)
         lists = self.lists(kept, state.lists if state.form == form() else {})
         self.front(kept)
-        self.rules(kept)
-        put(self.folder / STATE, msgspec.json.encode(SiteState(form(), kept, lists)))
+        rules = ruled.known(state.rules)
+        self.rules(kept, rules)
+        put(self.folder / STATE, msgspec.json.encode(SiteState(form(), kept, lists, rules)))
         return Built(len(self.outlines), len(changed), len(gone))
 
     def read(self) -> SiteState:
@@ -270,8 +274,6 @@ class _Site:
             name=name,
         )
         put(self.folder / "index.html", text.encode())
-        from reviewbot.report.svg import environment
-
         updated = f"{day(max((o.arrived for o in done), default=0.0)).replace(' ', 'T')}:00Z"
         feed = environment(PACKAGE).get_template("feed.xml.j2").render(rows=newest, updated=updated, name=name)
         put(self.folder / "feed.xml", feed.encode())
@@ -284,14 +286,13 @@ class _Site:
                 found[key] += count
         yield from ((place, verdict, count) for (place, verdict), count in found.items())
 
-    def rules(self, kept: Mapping[str, Kept]) -> None:
+    def rules(self, kept: Mapping[str, Kept], known: KnownRules) -> None:
         """How often each rule fired, and how often it was right."""
         fired = Counter((one.rule, one.outcome) for series in kept.values() for one in series.fired)
         tally = {one.rule: one for one in Ledger(self.store).tally()}
-        known = {rule.id: rule for rule in rules.find().rules}
-        every = sorted({*known, *tally, *(rule for rule, _ in fired)})
+        every = sorted({*known.guarantees, *tally, *(rule for rule, _ in fired)})
         recorded = precision.recorded()
-        rows = [_rule(rule, known.get(rule), fired, tally.get(rule), recorded) for rule in every]
+        rows = [ruled.row(rule, known.guarantees.get(rule, ""), fired, tally.get(rule), recorded) for rule in every]
         text = render(
             "rules.html.j2",
             PACKAGE,
@@ -304,34 +305,6 @@ class _Site:
 
 
 FIRST = (Outcome.CONFIRMED, Outcome.FIXED, Outcome.INCONCLUSIVE)
-
-
-def _rule(
-    name: str,
-    rule: Any,
-    fired: Mapping[tuple[str, Outcome], int],
-    tally: Tally | None,
-    recorded: precision.Recorded,
-) -> dict[str, Any]:
-    measured = {on: figures[name] for on, figures in recorded.items() if name in figures}
-    return {
-        "id": name,
-        "guarantee": rule.guarantee if rule else "",
-        "fired": fired.get((name, Outcome.CONFIRMED), 0),
-        "ended": fired.get((name, Outcome.FIXED), 0),
-        "people": _share(tally.right, tally.wrong) if tally else "none",
-        "unseen": _share(measured["unseen"].right, measured["unseen"].wrong)
-        if "unseen" in measured
-        else "not measured",
-        "seen": _share(measured["seen"].right, measured["seen"].wrong) if "seen" in measured else "not measured",
-        "nacks": precision.may_nack(name),
-    }
-
-
-def _share(right: int, wrong: int) -> str:
-    """`right 8 of 10 (49 - 94 %)`, with the confidence interval."""
-    span = precision.interval(right, right + wrong)
-    return f"right {right} of {right + wrong} ({span[0]:.0%} to {span[1]:.0%})" if span else "none"
 
 
 def _sorted(value: object) -> bytes:

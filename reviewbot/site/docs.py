@@ -16,22 +16,30 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reviewbot import precision, rules
+from reviewbot import precision
 from reviewbot.bench import case as cases
 from reviewbot.bench.case import Case
-from reviewbot.bench.demo import examine_case
 from reviewbot.report.picture import layout
 from reviewbot.report.svg import svg
-from reviewbot.rule import Rule
+from reviewbot.site import ruled
 from reviewbot.site.build import form
-from reviewbot.types import ReviewError
+from reviewbot.types import Outcome, ReviewError
+
+if TYPE_CHECKING:
+    from reviewbot.rule import Rule
 
 SOURCES = Path(__file__).parent.parent / "docs"
 KEY = ".reviewbot-docs"
 PACKAGES = ("sphinx", "furo", "myst_parser")
 HEADING = re.compile(r"^\S.*$")
+SAID = {
+    Outcome.CONFIRMED: "NACK",
+    Outcome.FIXED: "ACK, it ends a deadlock",
+    Outcome.INCONCLUSIVE: "a comment to the maintainer, which nobody else sees",
+}
+"""What is said where a case has that verdict; of all others nothing."""
 
 
 def missing() -> str:
@@ -41,14 +49,13 @@ def missing() -> str:
 
 def build(folder: Path) -> bool:
     """Build the documentation into a folder; False where it is what it would be. Raises ReviewError where it cannot."""
-    every = cases.load()
-    key = _key(every)
+    key = _key()
     mark = folder / KEY
     if mark.is_file() and mark.read_text() == key:
         return False
     with tempfile.TemporaryDirectory(prefix="reviewbot-docs.") as temporary:
         source, made = Path(temporary, "source"), Path(temporary, "html")
-        write_sources(source, every)
+        write_sources(source, cases.load())
         _sphinx(source, made, Path(temporary, "doctrees"))
         (made / KEY).write_text(key)
         _put_in_place(made, folder)
@@ -57,6 +64,8 @@ def build(folder: Path) -> bool:
 
 def write_sources(folder: Path, every: Sequence[Case]) -> None:
     """What Sphinx reads: the texts, and for each rule its page and the picture of its first schedule."""
+    from reviewbot import rules
+
     shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     (folder / "rules").mkdir()
     for rule in rules.find().rules:
@@ -81,13 +90,13 @@ def _page(rule: Rule[Any], mine: Sequence[Case], alt: str) -> Iterator[str]:
         yield from ("## The schedule", "", f"![{_plain(alt)}]({rule.id}.svg)", "")
     yield from ("## Examples", "", "The tests run each of them.", "")
     for case in mine:
-        said = {"confirmed": "NACK", "fixed": "ACK, it ends a deadlock"}.get(
-            case.header("Verdict"), "nothing is reported"
+        said = next(
+            (text for outcome, text in SAID.items() if case.header("Verdict") == outcome), "nothing is reported"
         )
         yield from (f"### {_plain(case.title)}", "", f"`{case.name}`: {said}.", "")
         patch = case.patch[case.patch.find("\ndiff --git") + 1 :] if "\ndiff --git" in case.patch else case.patch
         yield from _block("diff", patch)
-        if reply := dict(case.goldens).get("reply", ""):
+        if reply := dict(case.goldens).get("reply", "").strip():
             yield from _block("text", reply)
 
 
@@ -103,6 +112,8 @@ def _plain(text: str) -> str:
 
 def _picture(mine: Sequence[Case]) -> tuple[str, str] | None:
     """The circle of the first case with a schedule as a sentence, and its picture."""
+    from reviewbot.bench.demo import examine_case
+
     for wanted in ("confirmed", "fixed"):
         for case in mine:
             if case.header("Verdict") == wanted:
@@ -134,14 +145,11 @@ def _put_in_place(made: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _key(every: Sequence[Case]) -> str:
-    """Stands for all that the documentation is made of."""
-    digest = hashlib.blake2b(form().encode(), digest_size=12)
-    for file in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".md", ".py")):
-        digest.update(file.read_bytes())
-    for rule in rules.find().rules:
-        digest.update((inspect.getdoc(inspect.getmodule(type(rule))) or "").encode())
-    for case in every:
-        digest.update(repr(case).encode())
+def _key() -> str:
+    """Stands for all that the documentation is made of: its files, so that to see that none has changed loads nothing."""
+    digest = hashlib.blake2b(f"{form()} {ruled.sources()}".encode(), digest_size=12)
+    texts = (p for p in SOURCES.rglob("*") if p.suffix in (".md", ".py", ".js", ".css"))
+    for file in sorted((*texts, *(p for p in cases.folder().rglob("*") if p.is_file()))):
+        digest.update(repr(file.name).encode() + file.read_bytes())
     digest.update(repr(sorted(precision.load().items())).encode())
     return digest.hexdigest()

@@ -15,8 +15,8 @@ from reviewbot.types import Address, Decision, Mail, Outcome, Patch, Reply, Revi
 from reviewbot.watch.ledger import DraftRow
 from reviewbot.watch.outline import Posted, SeriesOutline
 from reviewbot.watch.reasons import kind
+from reviewbot.watch.result import WorkResult
 from reviewbot.watch.store import SeriesRow, SeriesState
-from reviewbot.watch.work import WorkResult
 
 VERDICTS = (*(str(decision) for decision in Decision), *(str(s) for s in SeriesState if s is not SeriesState.DONE))
 """What a series can stand under, in the order of the overview."""

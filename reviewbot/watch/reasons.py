@@ -9,9 +9,9 @@ import msgspec
 
 from reviewbot.text import clean
 from reviewbot.types import Decision, Outcome
+from reviewbot.watch.result import WorkResult
 from reviewbot.watch.schema import series
 from reviewbot.watch.store import SeriesRow, SeriesState, Store
-from reviewbot.watch.work import WorkResult
 
 KINDS = (
     ("does not apply", "does not apply"),

@@ -15,7 +15,6 @@ from reviewbot.process.bounded import Failed
 from reviewbot.review import Options
 from reviewbot.types import (
     Change,
-    ChangedEvent,
     Decision,
     FileChange,
     Finding,
@@ -24,11 +23,9 @@ from reviewbot.types import (
     Reply,
     Review,
     ReviewError,
-    ScheduleCode,
     Series,
     Side,
     Unreviewed,
-    Value,
     Verdict,
 )
 from reviewbot.watch.config import Config, TreeRule, address
@@ -36,6 +33,7 @@ from reviewbot.watch.ledger import DraftRow, DraftState, Judged, Ledger
 from reviewbot.watch.lists import ListFolder
 from reviewbot.watch.manners import compare, worth_a_draft
 from reviewbot.watch.patchwork import Outbox
+from reviewbot.watch.result import WorkResult
 from reviewbot.watch.reviewer import REVIEWER, Done, Job, run
 from reviewbot.watch.schema import draft, mail, series
 from reviewbot.watch.store import Kind, MailRow, SeriesRow, SeriesState, Store
@@ -46,24 +44,6 @@ MOST_REPLIES = 300
 HOUR = 3600.0
 
 Reviewer = Callable[[Job], Done]
-
-
-class WorkResult(Value, frozen=True):
-    """What is kept of a review, beside its drafts."""
-
-    decision: Decision
-    reason: str = ""
-    verdicts: tuple[Verdict, ...] = ()
-    notes: tuple[str, ...] = ()
-    base: str = ""
-    since: str = ""
-    """How the findings of the version before fared."""
-    attestation: str = ""
-    checked: tuple[str, ...] = ()
-    change: Change | None = None
-    """The hunks that findings with a schedule stand in."""
-    events: tuple[ChangedEvent, ...] = ()
-    code: tuple[ScheduleCode | None, ...] = ()
 
 
 class Worker:

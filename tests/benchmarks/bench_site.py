@@ -26,8 +26,9 @@ from reviewbot.commands.demo import TITLES
 from reviewbot.key import key_of
 from reviewbot.site.build import build
 from reviewbot.types import Decision, Finding, Outcome, Place, Verdict
+from reviewbot.watch.result import WorkResult
 from reviewbot.watch.store import Kind, MailRow, SeriesRow, SeriesState, Store
-from reviewbot.watch.work import WorkResult, shown_change
+from reviewbot.watch.work import shown_change
 
 LISTS = ("dm-devel", "linux-block", "linux-fsdevel")
 

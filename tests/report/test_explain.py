@@ -98,6 +98,13 @@ def test_a_call_by_a_longer_name_is_found() -> None:
     assert item.line == 3
 
 
+def test_a_step_of_one_verb_is_shown_the_call_that_does_it() -> None:
+    code = b"void f(void)\n{\n\tINIT_WORK(&x->work, my_work);\n\tqueue_work(wq, &x->work);\n\tqueue_work(wq, &y);\n}\n"
+    source = MemorySource({"x.c": code})
+    steps = [Step("a", words, "x.c", 1, "f") for words in ("queues my_work() on wq", "inits my_work()", "sorts")]
+    assert [item.line for item in told(steps, source)] == [4, 3, 1]
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     import git

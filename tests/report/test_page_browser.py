@@ -22,6 +22,8 @@ CASES = [
     "reserve-size/pages-without-the-lock",
     "wq-flush/a-queue-for-each",
 ]
+CHANNELS = "line => getComputedStyle(line).backgroundColor.match(/[0-9]+/g).slice(0, 3)"
+"""Red, green and blue of what is behind a line."""
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,23 @@ def test_hostile_text_is_shown_and_does_nothing(browser: Any, pages: Path) -> No
         assert shown.dialogs == []
 
 
+def test_words_of_a_picture_are_no_larger_than_those_of_the_page(browser: Any, pages: Path) -> None:
+    for name in CASES:
+        with browsing.opened(browser, address(pages, name)) as shown:
+            scales = shown.page.locator("svg.wide").evaluate_all(
+                "all => all.map(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)"
+            )
+            assert scales
+            assert all(0.95 <= scale <= 1.05 for scale in scales), (name, scales)
+
+
+def test_all_of_a_changed_event_is_seen_on_a_phone(browser: Any, pages: Path) -> None:
+    with browsing.opened(browser, address(pages, "shared-reserve/pool-of-all-devices"), wide=390) as shown:
+        outside = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).length"
+        assert shown.page.locator(".events, .events .row").count() > 2
+        assert shown.page.locator(".events, .events .row").evaluate_all(outside) == 0
+
+
 def test_it_prints(browser: Any, pages: Path) -> None:
     with browsing.opened(browser, address(pages, "wq-mem-reclaim/lost-flag"), "dark", 390) as shown:
         shown.page.emulate_media(media="print")
@@ -142,3 +161,5 @@ def test_it_prints(browser: Any, pages: Path) -> None:
         assert not shown.page.locator(".stepper").is_visible()
         paper = shown.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
         assert paper == "rgb(255, 255, 255)"
+        for line in shown.page.locator(".diff .row.add, .diff .row.del").all():
+            assert min(map(int, line.evaluate(CHANNELS))) > 200, "dark lines on white paper"

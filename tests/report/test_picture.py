@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import checking
 import pytest
 
 from reviewbot.bench.demo import examine_case
+from reviewbot.commands.demo import TITLES
 from reviewbot.report.metrics import width, wrap
 from reviewbot.report.picture import Arrow, Bar, Ending, Picture, layout, thing
-from reviewbot.report.svg import Drawing, narrow, svg, wide
+from reviewbot.report.svg import Drawing, Shape, narrow, svg, wide
 from reviewbot.types import KnotEdge, Step, Trace
 
 CIRCLE = Trace(
@@ -146,7 +150,10 @@ def test_who_holds_the_last_element_is_shown_though_it_waits_for_nobody() -> Non
     names = [lane.name for lane in picture.lanes]
     holder, waiter = names.index("the worker of upper"), names.index("the worker of lower")
     assert Arrow(waiter, holder, circle=False) in picture.arrows
-    assert next(e.holds for e in picture.endings if e.lane == holder) == ("an element of recheck_page_pool",)
+    ending = next(e for e in picture.endings if e.lane == holder)
+    assert ending.holds == ("an element of recheck_page_pool",)
+    assert ending.said == "keeps it until its bio to lower is done"
+    assert "upper holds an element of recheck_page_pool and keeps it until" in text_of(wide(picture))
 
 
 def test_a_task_that_waits_for_itself_has_an_arrow_to_itself_and_for_nobody_none() -> None:
@@ -173,6 +180,10 @@ def test_the_other_side_has_no_circle_and_the_same_colours() -> None:
     assert {bar.resource for bar in other.bars} == {0, 1}
 
 
+def text_of(drawing: Drawing) -> str:
+    return " ".join(shape.text for shape in drawing.shapes if shape.kind == "text")
+
+
 def layout_of(name: str) -> Picture:
     trace = examine_case(checking.case(name)).verdicts[0].trace
     assert trace is not None
@@ -188,6 +199,7 @@ def test_text_is_wrapped_to_its_room_and_long_names_are_broken() -> None:
     assert "".join(lines).replace(" ", "") == "blocksinmempool_alloc(&a_name_that_is_too_long_for_one_line->pool)"
     assert wrap("one two", 1000, 14) == ["one two"]
     assert wrap("f()", 20, 14) == ["f()"]
+    assert wrap("pending_complete()", width("pending_complete(", 14), 14) == ["pending_", "complete()"]
     assert wrap("a b c d", 8, 14, most=2) == ["a", "…"]
 
 
@@ -200,17 +212,88 @@ def test_all_text_is_inside_of_the_drawing_and_no_two_texts_overlap(tasks: int, 
     for shape in drawing.shapes:
         if shape.kind == "text" and shape.text:
             room = width(shape.text, 12.5 if {"chip", "label", "whose"} & set(shape.style.split()) else 14)
-            left = shape.x - (room / 2 if "middle" in shape.style else room if shape.style == "number" else 0)
-            boxes.append((left, shape.y - 11, left + room, shape.y + 2, shape.text))
+            boxes.append((*across(shape, room), shape.y - 11, shape.y + 2, shape.text))
     assert len({text for *_, text in boxes}) > tasks
-    for left, top, right, bottom, text in boxes:
+    for left, right, top, bottom, text in boxes:
         assert left >= -1, text
         assert right <= drawing.width + 1, text
         assert 0 <= top < bottom <= drawing.height, text
-    for n, (left, top, right, bottom, text) in enumerate(boxes):
+    for n, (left, right, top, bottom, text) in enumerate(boxes):
         for other in boxes[n + 1 :]:
-            apart = right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+            apart = right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
             assert apart, (text, other[4])
+
+
+def across(shape: Shape, room: float) -> tuple[float, float]:
+    """Where a text of that width begins and ends."""
+    styles = shape.style.split()
+    before = room / 2 if "middle" in styles else room if shape.style == "number" or "ending" in styles else 0.0
+    return shape.x - before, shape.x - before + room
+
+
+Line = tuple[float, float, float, float]
+
+
+def lines(shape: Shape) -> Iterator[Line]:
+    """The straight pieces of a path: left, right, top, bottom."""
+    points = [tuple(map(float, point.split())) for point in re.findall(r"[ML]([^ML]+)", shape.d)]
+    for (a, b), (c, d) in pairwise(points):
+        yield min(a, c), max(a, c), min(b, d), max(b, d)
+
+
+def meet(one: Line, other: Line) -> bool:
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
+
+
+@pytest.mark.parametrize(
+    "name", [*TITLES, "recursive-lock/reset-under-lock", "missing-unlock/return-when-full", "2", "5", "6"]
+)
+def test_arrows_neither_cross_each_other_nor_a_label(name: str) -> None:
+    """Those of a schedule whose tasks wait for their neighbours, as most do; a number is of that many tasks."""
+    drawing = wide(layout(long(int(name), 12)) if name.isdigit() else layout_of(name))
+    arrows = [list(lines(shape)) for shape in drawing.shapes if shape.style.startswith("arrow")]
+    labels = [shape for shape in drawing.shapes if shape.style.startswith("label")]
+    assert len(arrows) == len(labels) > 0
+    for label in labels:
+        box = (*across(label, width(label.text, 12.5)), label.y - 11, label.y + 2)
+        assert not [arrow for arrow in arrows for line in arrow if meet(box, line)], (name, label)
+    for n, arrow in enumerate(arrows):
+        for other in arrows[n + 1 :]:
+            assert not [1 for line in arrow for piece in other if meet(line, piece) or meet(piece, line)], name
+
+
+def test_what_a_lane_holds_and_waits_for_takes_no_more_room_than_its_words() -> None:
+    drawing = wide(layout_of("shared-reserve/pool-of-all-devices"))
+    boxes = [shape for shape in drawing.shapes if shape.style == "waits" or shape.style.startswith("keeps")]
+    words = [shape.y for shape in drawing.shapes if "inverse" in shape.style]
+    assert max(shape.y + shape.height for shape in boxes) - max(words) < 18
+
+
+def test_few_lanes_are_wider_so_that_their_words_stay_in_one_line() -> None:
+    drawing = wide(layout_of("shrinker-io/gate-on-gfp-io"))
+    assert "and waits for loop0 to complete the write" in [shape.text for shape in drawing.shapes]
+    assert drawing.width < 1040
+    assert not drawing.vast
+    assert wide(layout(long(9, 20))).vast
+
+
+@pytest.mark.parametrize("name", [*TITLES, "missing-unlock/return-when-full"])
+def test_on_a_phone_nothing_of_a_lane_is_drawn_above_its_first_dot(name: str) -> None:
+    picture = layout_of(name)
+    drawing = narrow(picture)
+    first = {}
+    for dot in sorted((shape for shape in drawing.shapes if shape.kind == "dot"), key=lambda shape: shape.y):
+        first.setdefault(round(dot.x, 1), dot.y)
+    assert len(first) == len(picture.lanes)
+    for rail in (shape for shape in drawing.shapes if shape.style.startswith("rail")):
+        for left, _, top, _ in lines(rail):
+            assert top >= first[round(left, 1)] - 0.1, name
+    bars = [shape for shape in drawing.shapes if shape.style.startswith("bar")]
+    assert len(bars) >= len(picture.bars)
+    for bar in bars:
+        lane = min(first, key=lambda x: abs(x - bar.x - bar.width / 2))
+        assert bar.y >= first[lane] - 0.1, name
+        assert not bar.x < lane < bar.x + bar.width, "it would hide the rail"
 
 
 def test_an_svg_is_well_formed_and_fetches_nothing() -> None:

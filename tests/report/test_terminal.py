@@ -18,6 +18,7 @@ from test_picture import CIRCLE, long
 from reviewbot.cli import run
 from reviewbot.report.picture import layout
 from reviewbot.report.terminal import circle, drawn
+from reviewbot.types import Step, Trace
 
 __all__ = ["repository"]
 
@@ -44,6 +45,15 @@ PICTURE = """\
 
       holds a for read                holds b
       waits for g() to release b      waits for f() to release a"""
+
+
+def test_a_name_that_is_too_long_is_broken_behind_a_sign_of_c() -> None:
+    trace = Trace((Step("f()", "blocks in mempool_alloc(&a_name_that_is_long->pool)"), Step("g()", "runs")), ())
+    assert [line.split() for line in plain(drawn(layout(trace), 50)).split("\n")[2:5]] == [
+        ["1", "blocks", "in"],
+        ["mempool_alloc(&a_"],
+        ["name_that_is_long->"],
+    ]
 
 
 def test_lanes_stand_side_by_side_with_what_is_held() -> None:

@@ -11,8 +11,9 @@ from reviewbot.bench.demo import examine_case
 from reviewbot.drafts import deliver
 from reviewbot.types import Decision, Finding, Outcome, Place, Reply, Verdict
 from reviewbot.watch.ledger import DraftRow, DraftState, Judged, Ledger
+from reviewbot.watch.result import WorkResult
 from reviewbot.watch.store import Kind, MailRow, SeriesRow, SeriesState, Store
-from reviewbot.watch.work import WorkResult, shown_change
+from reviewbot.watch.work import shown_change
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e"
 CASE = "lock-order/table-under-depot"

@@ -140,3 +140,20 @@ def test_the_links_lead_somewhere(browser: Any, site: Running) -> None:
             target = link.get_attribute("href")
             if target and not target.startswith("#"):
                 assert site.get(f"/{target}")[0] == 200, target
+
+
+@pytest.mark.parametrize("path", ["/", "/rules.html"])
+def test_on_a_phone_no_word_of_a_table_is_broken(browser: Any, site: Running, path: str) -> None:
+    broken = """table => [...table.querySelectorAll('th, td:not(:last-child)')].filter(cell => {
+        const range = document.createRange(), text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+        while (text.nextNode()) for (const word of text.currentNode.data.matchAll(/[A-Za-z0-9]+/g)) {
+            range.setStart(text.currentNode, word.index);
+            range.setEnd(text.currentNode, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) return true;
+        }
+        return false;
+    }).map(cell => cell.textContent)"""
+    with browsing.opened(browser, site.address + path, wide=390) as shown:
+        assert shown.page.locator("table").count()
+        for table in shown.page.locator("table").all():
+            assert table.evaluate(broken) == []

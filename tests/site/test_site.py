@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +17,7 @@ from site_series import HOSTILE, add, fill, nack
 
 from reviewbot.cli import run
 from reviewbot.site import build as building
+from reviewbot.site import ruled
 from reviewbot.site.build import STATE, build, list_file
 from reviewbot.types import ReviewError
 from reviewbot.watch.ledger import Judged, Ledger
@@ -71,6 +75,48 @@ def test_a_series_has_its_schedule_its_versions_and_its_draft(store: Store, tmp_
     assert "mutex_lock(&amp;d-&gt;lock)" in text
     first = page(tmp_path, found["ack"].key)
     assert f'href="{found["nack"].key}.html">v2</a>' in first
+
+
+LOADED = """
+import sys
+from pathlib import Path
+from reviewbot.site.build import build
+from reviewbot.watch.store import Store
+
+with Store.open(sys.argv[1]) as store:
+    build(store, Path(sys.argv[2]))
+print(sorted(sys.modules))
+"""
+
+
+def test_an_update_loads_no_rules_and_nothing_of_a_review(store: Store, tmp_path: Path) -> None:
+    """That would take longer than all else of it."""
+    fill(store)
+    build(store, tmp_path / "site")
+    before = (tmp_path / "site/rules.html").read_text()
+    assert "nobody waits for himself" in before
+    add(store, 77, nack())
+    command = [sys.executable, "-c", LOADED, f"sqlite:///{tmp_path}/state/state.sqlite", str(tmp_path / "site")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(re.findall(r"'([\w.]+)'", done.stdout))
+    assert "reviewbot.site.build" in loaded
+    assert (
+        not {"heuristics.lock_order", "reviewbot.rules", "reviewbot.analysis", "reviewbot.review", "requests"} & loaded
+    )
+    after = (tmp_path / "site/rules.html").read_text()
+    assert after != before
+    assert "nobody waits for himself" in after
+
+
+def test_rules_are_loaded_again_where_their_files_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ruled.known(ruled.KnownRules())
+    assert found.guarantees["lock-order"]
+    assert ruled.known(found) is found
+    monkeypatch.setattr(ruled, "entry_points", lambda group: [EntryPoint("mine", "mine.rules", group)])
+    other = ruled.known(ruled.KnownRules(found.of, {"gone": "no more"}))
+    assert other.of != found.of
+    assert other.guarantees == found.guarantees
 
 
 def test_a_series_without_a_review_says_why(store: Store, tmp_path: Path) -> None:

@@ -58,6 +58,13 @@ def test_a_case_is_shown_with_its_patch_and_what_is_said(sources: Path) -> None:
     assert "#~" not in text
 
 
+def test_a_case_that_is_only_a_comment_is_called_one(sources: Path) -> None:
+    text = (sources / "rules/left-undone.md").read_text()
+    assert "`left-undone/ends-only-good-bios`: a comment to the maintainer, which nobody else sees." in text
+    assert "`left-undone/ends-only-good-bios`: nothing is reported" not in text
+    assert not re.search(r"```text\n\s*```", text), "an empty reply"
+
+
 def test_what_the_documents_name_exists(sources: Path) -> None:
     for path in (docs.SOURCES).glob("*.md"):
         for name in re.findall(r"`((?:reviewbot|corpus|heuristics|tests)/[\w./-]+)`", path.read_text()):
@@ -71,6 +78,24 @@ def test_it_is_built_once(built: Path) -> None:
     assert not docs.build(built)
     (built / docs.KEY).write_text("another")
     assert docs.build(built)
+
+
+def test_that_it_is_what_it_would_be_is_seen_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> None:
+        raise AssertionError
+
+    (tmp_path / docs.KEY).write_text(docs._key())
+    monkeypatch.setattr(rules, "find", never)
+    monkeypatch.setattr(cases, "load", never)
+    assert not docs.build(tmp_path)
+    case = tmp_path / "corpus" / "one.case"
+    case.parent.mkdir()
+    case.write_text("One.\n")
+    monkeypatch.setattr(cases, "folder", lambda: case.parent)
+    other = docs._key()
+    assert other != (tmp_path / docs.KEY).read_text()
+    case.write_text("Another.\n")
+    assert docs._key() != other
 
 
 def test_the_site_says_what_it_needs(
@@ -97,3 +122,19 @@ def test_it_opens_in_a_browser_and_fetches_nothing_from_outside(browser: Any, bu
         for image in shown.page.locator("article img").all():
             assert image.evaluate("image => image.complete && image.naturalWidth > 200")
             assert "waits for" in (image.get_attribute("alt") or "")
+
+
+def test_lines_of_a_patch_have_colours_of_their_own(browser: Any, built: Path) -> None:
+    colour = "line => getComputedStyle(line).color"
+    for scheme in ("light", "dark"):
+        with browsing.opened(browser, (built / "rules/wait-in-handler.html").as_uri(), scheme) as shown:
+            lines = [shown.page.locator(f".highlight .{kind}").first for kind in ("gi", "gd", "gu")]
+            assert len({line.evaluate(colour) for line in lines}) == 3
+
+
+@pytest.mark.parametrize("page", ["index", "write-a-model", "rules/wait-in-handler"])
+@pytest.mark.parametrize(("scheme", "wide"), [("light", 1180), ("dark", 390)])
+def test_axe_finds_nothing(browser: Any, built: Path, page: str, scheme: str, wide: int) -> None:
+    with browsing.opened(browser, (built / f"{page}.html").as_uri(), scheme, wide) as shown:
+        assert browsing.faults(shown.page) == []
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= wide

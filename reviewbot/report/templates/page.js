@@ -31,7 +31,7 @@
       });
       back.disabled = at < 0;
       on.disabled = at >= rows;
-      if (at < 0) says.textContent = "All " + rows + " steps. The arrow keys go through them.";
+      if (at < 0) says.textContent = "All " + rows + " steps. Step or the arrow keys go through them one by one.";
       else if (at >= rows) says.textContent = circle ? circle.textContent : "";
       else {
         var text = item ? item.firstElementChild.textContent + item.childNodes[1].textContent : "";
