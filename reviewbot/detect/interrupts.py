@@ -288,7 +288,8 @@ def spins(program: Program, key: FunctionKey, lock: str) -> list[Lock]:
     if key not in program.names.functions:
         return []
     own = (f for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock)
-    return [f for f in own if f.how in BLOCKING and f.klass in SPINNING and not one_face(program, f.at)]
+    waits = (*BLOCKING, "transient")
+    return [f for f in own if f.how in waits and f.klass in SPINNING and not one_face(program, f.at)]
 
 
 def spinlocks(program: Program, key: FunctionKey) -> list[str]:

@@ -40,8 +40,8 @@ class Providers(Component):
                     found.setdefault(lock, []).append(key)
         for key, roots in sorted(self.program.callgraph.roots.items()):
             for root in roots:
-                for lock in KERNEL.slots[root.slot].holds if root.slot in KERNEL.slots else ():
-                    _put(found, lock.partition(" ")[0], key)
+                for lock, _, _ in KERNEL.holds.get(root.slot, ()):
+                    _put(found, lock, key)
         return found
 
     def _locksets(self) -> set[FunctionKey]:

@@ -284,7 +284,7 @@ def sleeps(program: Program, effect: Effect) -> bool:
         case "memory":
             return effect.detail in ("full", "nofs", "noio")
         case "flush":
-            return effect.detail in ("work", "workqueue", "thread")
+            return effect.detail in ("work", "workqueue", "thread", "irq")
         case "io":
             return True
     return False

@@ -223,6 +223,8 @@ class CallbackGroup(Group, frozen=True):
     function: int
     context: str
     thread: str = ""
+    holds: tuple[str, ...] = ()
+    """What is held over the callback: `identity`, or `identity mode class` of what is no mutex."""
 
 
 class ReadGroup(Group, frozen=True):

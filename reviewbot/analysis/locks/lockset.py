@@ -21,12 +21,14 @@ from reviewbot.analysis.locks.lockset_summary import (
     EMPTY,
     NOTHING,
     At,
+    HeldLock,
     LockSummary,
     Under,
     at_call,
     left_by,
     locks_of,
     net,
+    off_with,
     with_names,
 )
 from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks, scoped
@@ -236,13 +238,19 @@ class Locksets:
         out: dict[Under, None] = {}
         for number, call in enumerate(body.calls):
             here = at.get(number, NOTHING)
+            held, off = here.held, here.off
             if call.callee and call.callee not in body.locals:
                 names = self.callgraph.names
-                name: str | None = visited(names, body, call) or names.function(call.callee, body.file)
+                name: str | None = visited(names, body, call)
+                if name is None:
+                    name = names.function(call.callee, body.file)
+                elif holds := KERNEL.holds.get(call.callee):
+                    over = tuple(HeldLock(*lock) for lock in holds)
+                    held, off = tuple(sorted({*held, *over})), tuple(sorted({*off, *off_with(over)}))
             else:
                 name = self.callgraph.through(key, call)
             if name is not None:
-                out[Under(name, here.held, here.dropped, here.off, here.on)] = None
+                out[Under(name, held, here.dropped, off, here.on)] = None
         return tuple(out)
 
     # --- calls

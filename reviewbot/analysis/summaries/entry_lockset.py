@@ -16,10 +16,9 @@ from reviewbot.analysis.callgraph.pointer_flow import is_slot
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.lockset import Locksets
-from reviewbot.analysis.locks.lockset_summary import Under
-from reviewbot.analysis.locks.plan import ATOMIC, BH_OFF, IRQ_OFF
+from reviewbot.analysis.locks.lockset_summary import Under, off_with
 from reviewbot.function_key import FunctionKey
-from reviewbot.kernel import KERNEL, lock_words
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS, MAX_POINTER_TARGETS
 
 
@@ -99,9 +98,8 @@ class EntryLocksets:
         function = callgraph.names.functions[key]
         outside = True
         for root in sorted(callgraph.roots.get(key, ())):
-            slot = KERNEL.slots.get(root.slot)
-            holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
-            yield holds, (), _off(holds)
+            holds = tuple(Held(*lock) for lock in KERNEL.holds.get(root.slot, ()))
+            yield holds, (), off_with(holds)
             outside = False
         for caller, site in self._called_from(key):
             outside = False
@@ -177,8 +175,3 @@ class EntryLocksets:
         of its own."""
         return slot not in KERNEL.slots and len(self._callgraph.targets[slot]) <= MAX_POINTER_TARGETS
 
-
-def _off(holds: tuple[Held, ...]) -> tuple[str, ...]:
-    """What who holds a slot's locks may keep away: all of it, where one of them is held without sleep."""
-    spins = any(KERNEL.atomic(held.klass) and held.klass != "rcu" for held in holds)
-    return tuple(sorted((ATOMIC, BH_OFF, IRQ_OFF))) if spins else ()
