@@ -29,7 +29,7 @@ OFF = {BH_OFF: 1, IRQ_OFF: 2}
 INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 """Contexts that come in between whatever runs on a processor; whether they are softirqs."""
 SPINNING = ("spin", "rwspin")
-QUIETS = ("irq", "timer", "tasklet", "softirq")
+QUIETS = ("irq", "hardirq", "timer", "tasklet", "softirq")
 """Kinds of flushes after which what was waited for does not come any more."""
 
 

@@ -78,7 +78,7 @@ class FlushGroup(Group, frozen=True):
     """Calls that wait until something queued has run."""
 
     calls: tuple[str, ...]
-    of: Literal["workqueue", "work", "timer", "thread", "irq", "attribute"]
+    of: Literal["workqueue", "work", "timer", "thread", "irq", "hardirq", "attribute"]
     argument: int | None = None
     object: str = ""
     cancel: bool = False

@@ -293,7 +293,9 @@ def _turn(words: frozenset[str]) -> int:
 def _spelled(call: WrittenCall, does: list[WrittenCall], dark: _OpaqueSide, light: _OpaqueSide) -> str:
     """The text of the calls that an opaque one stands for, with the names that locals have on its side."""
     texts = [_renamed(c.text, dark, dark.function(call.first), light, light.function(c.first)) for c in does]
-    return texts[0] if len(texts) == 1 else f"({', '.join([*texts, call.text])})"
+    if len(texts) == 1 and call.name not in KERNEL.sleepers:  # what is known to sleep does that in either reading
+        return texts[0]
+    return f"({', '.join([*texts, call.text])})"
 
 
 def _renamed(text: str, dark: _OpaqueSide, key: FunctionKey, light: _OpaqueSide, other: FunctionKey) -> str:
