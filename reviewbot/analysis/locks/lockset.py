@@ -16,12 +16,12 @@ from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
 from reviewbot.analysis.code.lines import sets
 from reviewbot.analysis.code.memo import Before, Given, MemoTable
+from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset_summary import (
     EMPTY,
     NOTHING,
     At,
-    HeldLock,
     LockSummary,
     Under,
     at_call,
@@ -245,7 +245,7 @@ class Locksets:
                 if name is None:
                     name = names.function(call.callee, body.file)
                 elif holds := KERNEL.holds.get(call.callee):
-                    over = tuple(HeldLock(*lock) for lock in holds)
+                    over = tuple(Held(*lock) for lock in holds)
                     held, off = tuple(sorted({*held, *over})), tuple(sorted({*off, *off_with(over)}))
             else:
                 name = self.callgraph.through(key, call)
