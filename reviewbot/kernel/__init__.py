@@ -198,6 +198,11 @@ class Kernel:
         return {name: tuple(map(lock_words, locks)) for name, locks in found.items()}
 
     @cached_property
+    def sleeping_slots(self) -> frozenset[str]:
+        """Slots whose functions sleep as they like."""
+        return _names(group.slots for group in self.tables.sleeping)
+
+    @cached_property
     def held_in(self) -> Mapping[str, tuple[ResourceKind, ...]]:
         """Context -> what is held for all of a run in it."""
         found: dict[str, list[ResourceKind]] = {}
