@@ -250,7 +250,9 @@ def _interruptible(program: Program, key: FunctionKey, handler: FunctionKey, sof
     is none itself. A handler that others call has to be seen to be called with interrupts on."""
     if only_in_interrupts(program, key):
         ways = {way.chain[0]: way.off for way in program.entry(key)}
-        calls = [e for e in interrupting(program, key) if e.context == "softirq" and IRQ_OFF not in ways.get(e.chain[0], ())]
+        calls = [
+            e for e in interrupting(program, key) if e.context == "softirq" and IRQ_OFF not in ways.get(e.chain[0], ())
+        ]
         return not soft and handler != key and any(handler not in e.chain for e in calls)
     return handler != key or bool(program.component(Tasks).way(key, needed(soft)))
 
@@ -282,9 +284,7 @@ def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = 
                     return
 
 
-def nearest(
-    program: Program, keys: Iterable[FunctionKey], beside: FunctionKey | None = None
-) -> list[FunctionKey]:
+def nearest(program: Program, keys: Iterable[FunctionKey], beside: FunctionKey | None = None) -> list[FunctionKey]:
     """Those of some functions that run in interrupts, by the number of calls down to them: with each call it is less sure
     that an interrupt comes by. beside: see `interrupts`."""
     ways = {key: [len(e.chain) for e in interrupting(program, key, beside)] for key in keys}

@@ -107,7 +107,9 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
 def _with_visited(program: Program, names: Names) -> tuple[FunctionKey, ...]:
     """Functions, and those that they have an iterator call back with something held: what that is, they choose."""
     keys = changed(program, names)
-    calls = ((program.body(key), call) for key in keys for call in program.body(key).calls if call.callee in KERNEL.holds)
+    calls = (
+        (program.body(key), call) for key in keys for call in program.body(key).calls if call.callee in KERNEL.holds
+    )
     back = (visited(program.names, body, call) for body, call in calls)
     return tuple(dict.fromkeys((*keys, *(key for key in back if key is not None))))
 

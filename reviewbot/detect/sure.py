@@ -55,7 +55,9 @@ def on_request(program: Program, place: Place) -> bool:
         return False
     view, function = program.view(key), program.function(key)
     flags = {p.name for p in function.parameters if not p.type.pointers}
-    asked = (when for made in view.made if made.call.line == place.line for when in view.dominance.conditions(made.block))
+    asked = (
+        when for made in view.made if made.call.line == place.line for when in view.dominance.conditions(made.block)
+    )
     return any(_is_flag(bare(test(when).value), flags) for when, taken in asked if taken or not _bounds(when))
 
 
