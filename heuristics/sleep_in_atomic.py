@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from reviewbot.detect.sleeps import SECTIONS, Atomic, interrupting, sleeping
 from reviewbot.replay import spinning_cast
 from reviewbot.replay.circles import taken, touched, words
-from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words
+from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words, file_of, name_of
 
 ENTERS = {
     "rcu": ("rcu_read_lock()", "an RCU read section"),
@@ -55,7 +55,8 @@ class SleepInAtomic(Rule[Atomic]):
                 object=found.object or found.lock,
                 related=[found.ends],
             )
-        for found in sleeping(diff.before.program, diff.after.program, touched(diff)):
+        text = ((file_of(key), name_of(key)) for key in diff.touched)  # who has what called back need not do anything else
+        for found in sleeping(diff.before.program, diff.after.program, sorted({*touched(diff), *text})):
             section = found.klass in SECTIONS
             lock = ENTERS[found.lock][1].removeprefix("a section with ") if section else words(found.lock)
             lock = "rcu_read_lock() held" if found.klass == "rcu" else lock if section else f"{lock} held"

@@ -137,7 +137,7 @@ class Tasks(Component):
             return False
         record = self.program.locksets.record(caller)
         sites = [site for site in record.under if site.callee == callee]
-        return not record.at or any(level(site.off) < need for site in sites)
+        return not (record.at or record.under) or any(level(site.off) < need for site in sites)
 
     def _sleeps(self, key: FunctionKey) -> bool:
         """Whether a function sleeps whoever calls it, so that its callers do not have interrupts off."""

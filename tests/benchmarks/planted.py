@@ -17,9 +17,11 @@ import difflib
 import hashlib
 import json
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from beside import BESIDE, BESIDE_NEEDS
@@ -30,6 +32,8 @@ ELSEWHERE = ("drivers/net", "drivers/usb", "drivers/infiniband", "drivers/gpu/dr
 ELSEWHERE += ("drivers/bluetooth", "drivers/mmc", "drivers/tty", "drivers/target", "net", "sound", "kernel")
 LARGEST = 150_000
 """Bytes of a file that is read."""
+HANDLED = re.compile(rb"request_irq|timer_setup|tasklet_setup|netif_napi_add")
+CALLED = re.compile(rb"^\t+(\w+)\(", re.MULTILINE)
 MOST_BESIDE = 12
 """Files of one folder that are read beside one."""
 
@@ -67,7 +71,9 @@ def drawn(
             if file.source != text:
                 break
             made = (
-                BESIDE[operator](file, beside(trees[tree] / path)) if operator in BESIDE else DEADLOCKS[operator](file)
+                BESIDE[operator](file, beside(trees[tree] / path, file))
+                if operator in BESIDE
+                else DEADLOCKS[operator](file)
             )
             places = [one for one, _ in zip(made, range(50), strict=False)]
             if places:
@@ -78,10 +84,20 @@ def drawn(
             return
 
 
-def beside(path: Path) -> list[SourceFile]:
-    """The other C files of a folder that take spinlocks, a few of them."""
+def beside(path: Path, file: SourceFile) -> list[SourceFile]:
+    """The other C files of a folder that take spinlocks and have to do with a file, a few of them."""
     others = sorted(p for p in path.parent.glob("*.c") if p != path and p.stat().st_size < LARGEST)[:MOST_BESIDE]
-    return [SourceFile(text) for p in others if b"spin_lock" in (text := p.read_bytes())]
+    texts = (text for p in others if b"spin_lock(" in (text := p.read_bytes()) or b"spin_lock_" in text)
+    names = {
+        f.name.encode() for f in file.functions if b"static" not in f.source[f.node.start_byte : f.body.start_byte]
+    }
+    return [parsed(text) for text in texts if HANDLED.search(text) or names & set(CALLED.findall(text))]
+
+
+@cache
+def parsed(text: bytes) -> SourceFile:
+    """A file, parsed once."""
+    return SourceFile(text)
 
 
 def mail(path: str, before: bytes, after: bytes, function: str) -> bytes:

@@ -210,7 +210,8 @@ class Locksets:
     def _record(self, key: FunctionKey, given: Given) -> LockSummary:
         plan = self.plan(key)
         if plan.plain:
-            return EMPTY
+            visits = any(call.callee in KERNEL.holds for call in plan.body.calls)
+            return EMPTY._replace(under=self._under(key, {})) if visits else EMPTY
         coarse = walk(plan, dict(given), correlate=False)
         paths = coarse
         if not coarse.agreed():

@@ -162,7 +162,7 @@ class EntryLocksets:
             record, points_to = self._locksets.record(caller), callgraph.wiring(caller)
             through = [node for node in points_to.nodes if key in callgraph.targets.get(node, ())]
             through = [node for node in through if not is_slot(node) or self._tells(node)]
-            if not record.at:
+            if not record.at and not record.under:
                 for name in (*[key] * points_to.direct.count(key), *through):
                     yield caller, Under(name, (), ())
                 continue
