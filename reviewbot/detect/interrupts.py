@@ -247,14 +247,15 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
 
 def _interruptible(program: Program, key: FunctionKey, handler: FunctionKey, soft: bool) -> bool:
     """Whether an interrupt that comes to a handler can come between what a function does: a task's, or a softirq's where it
-    is none itself. A handler that others call has to be seen to be called with interrupts on."""
+    is none itself. What takes the lock in interrupts itself has to be seen to run elsewhere, too."""
     if only_in_interrupts(program, key):
         ways = {way.chain[0]: way.off for way in program.entry(key)}
         calls = [
             e for e in interrupting(program, key) if e.context == "softirq" and IRQ_OFF not in ways.get(e.chain[0], ())
         ]
         return not soft and handler != key and any(handler not in e.chain for e in calls)
-    return handler != key or bool(program.component(Tasks).way(key, needed(soft)))
+    elsewhere = any(not comes_between(e) for e in program.entered(key))
+    return handler != key or elsewhere or bool(program.component(Tasks).way(key, needed(soft)))
 
 
 def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = None) -> Iterator[Interrupted]:
@@ -304,7 +305,9 @@ def one_object(program: Program, lock: str, one: tuple[FunctionKey, ...], other:
 
 def taking(program: Program, lock: str) -> list[FunctionKey]:
     """Who takes a lock, but for what is a lock call by itself; nobody where too many do."""
-    takers = [key for key in providers(program).takers.get(lock, ()) if name_of(key) not in KERNEL.effects]
+    found = providers(program)
+    both = dict.fromkeys((*found.takers.get(lock, ()), *found.passers.get(lock, ())))
+    takers = [key for key in both if name_of(key) not in KERNEL.effects]
     return takers if len(takers) <= MAX_TAKERS_OF_LOCK else []
 
 

@@ -63,6 +63,11 @@ class Providers(Component):
         return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in BLOCKING)
 
     @cached_property
+    def passers(self) -> dict[str, list[FunctionKey]]:
+        """Lock -> keys of the functions that make a call which takes it and gives it back."""
+        return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how == "transient")
+
+    @cached_property
     def wakers(self) -> dict[str, list[FunctionKey]]:
         """Event, completion -> keys of the functions that wake it."""
         return self._doing((f.object, key) for key, f in self.program.all(Wake))

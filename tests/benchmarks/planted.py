@@ -21,7 +21,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from beside import BESIDE, BESIDE_NEEDS
@@ -94,7 +94,7 @@ def beside(path: Path, file: SourceFile) -> list[SourceFile]:
     return [parsed(text) for text in texts if HANDLED.search(text) or names & set(CALLED.findall(text))]
 
 
-@cache
+@lru_cache(maxsize=32)
 def parsed(text: bytes) -> SourceFile:
     """A file, parsed once."""
     return SourceFile(text)

@@ -6,6 +6,7 @@
 #include <linux/interrupt.h>
 #include <linux/spinlock.h>
 #include <linux/timer.h>
+#include <linux/xarray.h>
 #include <net/mac80211.h>
 
 struct gull {
@@ -16,6 +17,8 @@ struct gull {
 	spinlock_t nest_lock;
 	spinlock_t song_lock;
 	struct timer_list dusk;
+	struct xarray flights;
+	struct xarray songs;
 	unsigned int flown;
 	unsigned int sung;
 };
@@ -34,6 +37,9 @@ static irqreturn_t gull_cries(int irq, void *data)
 	spin_lock(&g->nest_lock);
 	g->flown++;
 	spin_unlock(&g->nest_lock);
+	xa_lock(&g->flights);
+	g->sung += !xa_empty(&g->flights);
+	xa_unlock(&g->flights);
 	complete(&g->answered);
 	return IRQ_HANDLED;
 }
@@ -49,6 +55,12 @@ static void gull_dusk(struct timer_list *t)
 	spin_lock_irqsave(&g->song_lock, flags);
 	g->sung = 0;
 	spin_unlock_irqrestore(&g->song_lock, flags);
+}
+
+static void gull_forget(struct gull *g, unsigned long id)
+{
+	xa_erase_irq(&g->flights, id);
+	xa_erase_irq(&g->songs, id);
 }
 
 static void gull_slow(void *data, struct ieee80211_sta *sta)
@@ -73,5 +85,6 @@ static int gull_lands(struct gull *g)
 {
 	timer_setup(&g->dusk, gull_dusk, 0);
 	gull_flock(g);
+	gull_forget(g, 0);
 	return devm_request_irq(g->dev, g->irq, gull_cries, 0, "gull", g);
 }
