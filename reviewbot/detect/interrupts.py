@@ -247,15 +247,17 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
 
 def _interruptible(program: Program, key: FunctionKey, handler: FunctionKey, soft: bool) -> bool:
     """Whether an interrupt that comes to a handler can come between what a function does: a task's, or a softirq's where it
-    is none itself. What takes the lock in interrupts itself has to be seen to run elsewhere, too."""
+    is none itself. A handler that takes the lock itself has to be seen to run elsewhere, too: others may call it as an interrupt would."""
     if only_in_interrupts(program, key):
         ways = {way.chain[0]: way.off for way in program.entry(key)}
         calls = [
             e for e in interrupting(program, key) if e.context == "softirq" and IRQ_OFF not in ways.get(e.chain[0], ())
         ]
         return not soft and handler != key and any(handler not in e.chain for e in calls)
+    if handler != key or all(len(e.chain) > 1 for e in interrupting(program, key)):
+        return True
     elsewhere = any(not comes_between(e) for e in program.entered(key))
-    return handler != key or elsewhere or bool(program.component(Tasks).way(key, needed(soft)))
+    return elsewhere or bool(program.component(Tasks).way(key, needed(soft)))
 
 
 def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = None) -> Iterator[Interrupted]:

@@ -123,10 +123,7 @@ static void outer(struct dev *d)
         assert len([*sleeping(*sides, [(FILE, "outer")])]) == found
 
 
-def test_an_xarray_is_changed_with_its_lock() -> None:
-    for call, found in (("xa_erase", 1), ("xa_erase_irq", 0), ("xa_load", 0)):
-        made = program(
-            """
+XARRAY = """
 struct file_operations { long (*unlocked_ioctl)(struct file *, unsigned int, unsigned long); };
 struct file { void *private_data; };
 struct shelf { struct xarray books; int n; };
@@ -149,9 +146,11 @@ static long ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 static int probe(struct shelf *s) { return request_irq(1, handles, 0, "small", s); }
 static struct file_operations fops = { .unlocked_ioctl = ioctl };
 """
-            % call
-        )
-        assert len([*meets(made, "shelf.books")]) == found, call
+
+
+def test_an_xarray_is_changed_with_its_lock() -> None:
+    for call, found in (("xa_erase", 1), ("xa_erase_irq", 0), ("xa_load", 0)):
+        assert len([*meets(program(XARRAY % call), "shelf.books")]) == found, call
 
 
 POINTER = """
