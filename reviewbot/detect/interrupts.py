@@ -247,7 +247,8 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
 
 def _interruptible(program: Program, key: FunctionKey, handler: FunctionKey, soft: bool) -> bool:
     """Whether an interrupt that comes to a handler can come between what a function does: a task's, or a softirq's where it
-    is none itself. A handler that takes the lock itself has to be seen to run elsewhere, too: others may call it as an interrupt would."""
+    is none itself. A handler that takes the lock itself has to be seen to run elsewhere, too: others may
+    call it as an interrupt would."""
     if only_in_interrupts(program, key):
         ways = {way.chain[0]: way.off for way in program.entry(key)}
         calls = [
