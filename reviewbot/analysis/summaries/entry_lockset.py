@@ -174,4 +174,3 @@ class EntryLocksets:
         """Whether a call through a slot says what its functions are entered with: few are in it, and it has no context
         of its own."""
         return slot not in KERNEL.slots and len(self._callgraph.targets[slot]) <= MAX_POINTER_TARGETS
-
