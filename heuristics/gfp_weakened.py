@@ -6,7 +6,8 @@ Why it hangs
     shrinker has to pass, reclaim waits for its own caller. GFP_NOIO, GFP_NOFS and the memalloc scopes keep it out.
 Reported when
     a call (or what it calls) may reclaim further than before, as its mask or its caller's changed or a scope went, and
-    the function runs for I/O or writeback, or it or a caller holds what these take; or a new call does so on the I/O path.
+    the function runs for I/O or writeback, or it or a caller holds what these take; or a new call does so on the I/O path;
+    or a lock that these take is held over a call since the patch.
 Not reported
     Constructors, ioctls and init code without such locks; calls that a scope of the callers covers; a lock that only
     readers share; masks with __GFP_NOLOCKDEP, by which the author says that reclaim does no harm there.
@@ -24,6 +25,7 @@ from reviewbot.rule import (
     Dependence,
     Diff,
     FunctionKey,
+    Program,
     Remedy,
     Rule,
     Scene,
@@ -64,6 +66,8 @@ class Weakened(Value, frozen=True):
     device: str
     user: str
     worker: str
+    under: str = ""
+    """The lock that is held there since the patch, where that is what makes the difference."""
 
 
 class GfpWeakened(Rule[Weakened]):
@@ -86,9 +90,22 @@ class GfpWeakened(Rule[Weakened]):
                 if reason and (was or _plain(reason)):
                     yield from self._found(diff, key, was, ask, reason, needs if reason.needs == "IO" else "FS")
                     break
+            else:
+                for ask, reason in _locked(diff.after.program, key, before, after):
+                    yield from self._found(
+                        diff, key, None, ask, reason, reason.needs, reason.held.lock if reason.held else ""
+                    )
+                    break
 
     def _found(
-        self, diff: Diff, key: FunctionKey, was: AllocationSite | None, ask: AllocationSite, why: Dependence, needs: str
+        self,
+        diff: Diff,
+        key: FunctionKey,
+        was: AllocationSite | None,
+        ask: AllocationSite,
+        why: Dependence,
+        needs: str,
+        newly: str = "",
     ) -> Iterator[Candidate[Weakened]]:
         function, entered = ask.at.function, why.entered
         lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
@@ -100,6 +117,7 @@ class GfpWeakened(Rule[Weakened]):
         found = Weakened(
             key, ask.call, which(_asks(diff.after, key), ask), why, needs, was.klass if was else "",
             lost[0] if lost else "", named, passes(diff.after.program, file_of(key)), worker(diff.after.program, root, named),
+            newly,
         )  # fmt: skip
         yield from self.candidate(
             diff,
@@ -117,6 +135,8 @@ class GfpWeakened(Rule[Weakened]):
         found = candidate.about
         ask = nth(_asks(side, found.key), found.call, found.which)
         raw, scopes = (ask.raw, ask.scopes) if ask else ("noio", ())
+        if ask and found.under and found.under not in {h.lock for h in (*ask.held, *ask.maybe)}:
+            raw = "noio"  # reclaim may do what it likes where it is not held
         yield _scene(found, "noio" if "memalloc" in scopes else raw, scopes)
 
     def remedies(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Remedy]:
@@ -140,6 +160,21 @@ def _new(diff: Diff, key: FunctionKey, after: Iterable[AllocationSite]) -> Itera
         fresh = diff.changed(ask.at, Side.AFTER) and KERNEL.older.get(ask.call, ask.call) not in had
         if fresh and not ask.guessed and not ask.target and ask.klass in ("nofs", "full"):
             yield ask
+
+
+def _locked(
+    program: Program, key: FunctionKey, before: Sequence[AllocationSite], after: Sequence[AllocationSite]
+) -> Iterator[tuple[AllocationSite, Dependence]]:
+    """Calls that ask for as much as before, now with a lock held that I/O, writeback or reclaim takes."""
+    for ask in after:
+        old = [was for was in before if was.call == ask.call]
+        if ask.guessed or ask.target or ask.klass not in ("nofs", "full") or not old:
+            continue
+        had = {h.lock for was in old for h in (*was.held, *was.maybe)} | program.surely_held(key)
+        new = tuple(h for h in ask.held if h.lock not in had and KERNEL.sleeping(h.klass))
+        reason = way(program, key, new, "FS" if ask.klass == "full" else "IO", ("noio", ask.klass)) if new else None
+        if reason and reason.kind == "lock" and reason.held in new:
+            yield ask, reason
 
 
 def _plain(reason: Dependence) -> bool:

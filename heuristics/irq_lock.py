@@ -5,7 +5,8 @@ Why it hangs
     give it back before the interrupt is over.
 Reported when
     the patch takes a spinlock with interrupts (or softirqs) on that the same function took with them off before, and a
-    function that runs in an interrupt, a softirq or at the end of I/O takes the same lock.
+    function that runs in an interrupt, a softirq or at the end of I/O takes the same lock; a softirq's own lock counts where
+    an interrupt takes it.
     Also when one of the two is new, and it is known that the task has interrupts on: it is an entry point of tasks, or it
     sleeps itself.
     Also when such a lock is held where another one is waited for whose holder has interrupts on.

@@ -8,7 +8,7 @@ Why it hangs
 Reported when
     the patch puts something that may sleep (a sleeping lock, an allocation that may reclaim, a wait, cond_resched())
     under a spinlock (or rcu_read_lock(), preempt_disable(), local_irq_save()) that is held there on every path, by the
-    function or by its callers, or the lock around it.
+    function, by its callers or by the iterator that calls it back, or the lock around it.
     Also when it puts something that may sleep into a function that interrupts, softirqs and ends of bios run, and that
     did not sleep before.
 Not reported
@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from reviewbot.detect.sleeps import SECTIONS, Atomic, interrupting, sleeping
 from reviewbot.replay import spinning_cast
 from reviewbot.replay.circles import taken, touched, words
-from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words
+from reviewbot.rule import Candidate, Diff, Lock, Rule, Scene, Version, Words, file_of, name_of
 
 ENTERS = {
     "rcu": ("rcu_read_lock()", "an RCU read section"),
@@ -55,7 +55,10 @@ class SleepInAtomic(Rule[Atomic]):
                 object=found.object or found.lock,
                 related=[found.ends],
             )
-        for found in sleeping(diff.before.program, diff.after.program, touched(diff)):
+        text = (
+            (file_of(key), name_of(key)) for key in diff.touched
+        )  # who has what called back need not do anything else
+        for found in sleeping(diff.before.program, diff.after.program, sorted({*touched(diff), *text})):
             section = found.klass in SECTIONS
             lock = ENTERS[found.lock][1].removeprefix("a section with ") if section else words(found.lock)
             lock = "rcu_read_lock() held" if found.klass == "rcu" else lock if section else f"{lock} held"

@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+from beside import BESIDE, BESIDE_NEEDS
 from deadlocks import DEADLOCKS, NEEDS, SourceFile
 from planted import drawn, table, write
 
@@ -59,6 +60,14 @@ static int quill_close(struct dev *d)
 	return 0;
 }
 
+void quill_write(struct dev *d)
+{
+	quill_reopen(d);
+	spin_lock_irq(&d->nib);
+	d->busy = 6;
+	spin_unlock_irq(&d->nib);
+}
+
 static void quill_one(struct dev *d)
 {
 	spin_lock(&d->fast);
@@ -79,10 +88,33 @@ static void quill_two(struct dev *d)
 """
 
 
-@pytest.mark.parametrize("operator", DEADLOCKS)
+OTHER = b"""
+static irqreturn_t quill_dips(int irq, void *data)
+{
+	struct dev *d = data;
+
+	spin_lock(&d->nib);
+	d->busy = 5;
+	spin_unlock(&d->nib);
+	return IRQ_HANDLED;
+}
+
+static int quill_probe(struct dev *d)
+{
+	spin_lock(&d->fast);
+	quill_close(d);
+	quill_write(d);
+	spin_unlock(&d->fast);
+	return request_irq(d->irq, quill_dips, 0, "quill", d);
+}
+"""
+
+
+@pytest.mark.parametrize("operator", [*DEADLOCKS, *BESIDE])
 def test_what_is_planted_can_be_read(operator: str) -> None:
-    assert all(need in CODE for need in NEEDS.get(operator, ()))
-    made = list(DEADLOCKS[operator](SourceFile(CODE)))
+    file = SourceFile(CODE)
+    assert all(need in CODE for need in (*NEEDS.get(operator, ()), *BESIDE_NEEDS.get(operator, ())))
+    made = list(BESIDE[operator](file, [SourceFile(OTHER)]) if operator in BESIDE else DEADLOCKS[operator](file))
     assert made
     for one in made:
         assert one.operator == operator

@@ -284,3 +284,34 @@ def test_calls_as_they_are_written() -> None:
         ("", "g", ("(1, 2)",), "", 4, 4),
         ("", "guard", ("mutex", "&a->l"), "", 5, 5),
     ]
+
+
+SPINS = """\
+struct clk_ops {
+	int (*prepare)(struct press *p);
+	int (*enable)(struct press *p);
+};
+
+void press_turn(struct press *p, const struct clk_ops *ops)
+{
+	spin_lock(&p->fast);
+	queue_work(p->wq, &p->work);
+	udelay(p->count);
+	spin_unlock(&p->fast);
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("queue_work(p->wq, &p->work)", "ops->prepare(p)", True),
+        ("queue_work(p->wq, &p->work)", "ops->enable(p)", False),
+        ("queue_work(p->wq, &p->work)", "blk_register_queue(p->wq, &p->work)", True),
+        ("queue_work(p->wq, &p->work)", "press_queue(p->wq, &p->work)", False),
+        ("udelay(p->count)", "msleep(p->count)", True),
+    ],
+)
+def test_what_is_known_to_sleep_sleeps_whatever_else_it_does(old: str, new: str, found: bool) -> None:
+    told = examined(SPINS, put(SPINS, {old: new}))
+    assert [line.partition(":")[0] for line in told] == ["confirmed sleep-in-atomic"] * found

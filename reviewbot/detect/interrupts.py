@@ -7,6 +7,7 @@ interrupts off. That they are on is known of the entry points of tasks, and of w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
@@ -29,18 +30,32 @@ OFF = {BH_OFF: 1, IRQ_OFF: 2}
 INTERRUPTS = {"hardirq": False, "completion": False, "softirq": True}
 """Contexts that come in between whatever runs on a processor; whether they are softirqs."""
 SPINNING = ("spin", "rwspin")
-QUIETS = ("irq", "timer", "tasklet", "softirq")
+QUIETS = ("irq", "hardirq", "timer", "tasklet", "softirq")
 """Kinds of flushes after which what was waited for does not come any more."""
 
 
-def interrupts(program: Program, key: FunctionKey) -> list[str]:
-    """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not."""
-    return [e.context for e in interrupting(program, key)]
+def interrupts(program: Program, key: FunctionKey, beside: FunctionKey | None = None) -> list[str]:
+    """The contexts of a function that come in between whatever runs; a callback in a thread of its own does not.
+
+    beside: for a function of this one's file, what the file itself put into a pointer counts, too: others put something
+    else there, but for objects of theirs.
+    """
+    return [e.context for e in interrupting(program, key, beside)]
 
 
-def interrupting(program: Program, key: FunctionKey) -> list[ExecutionContext]:
+def interrupting(program: Program, key: FunctionKey, beside: FunctionKey | None = None) -> list[ExecutionContext]:
     """The same with the chains of calls by which they get there."""
-    return [e for e in program.entered(key) if comes_between(e) and named(program, e.chain)]
+    coming = [e for e in program.entered(key) if comes_between(e)]
+    file = file_of(key) if beside is not None and file_of(beside) == file_of(key) else ""
+    return [e for e in coming if all(named(program, s) or _put(program, s, file) for s in pairwise(e.chain))]
+
+
+def _put(program: Program, step: tuple[FunctionKey, FunctionKey], file: str) -> bool:
+    """Whether a call goes through a pointer into which a function of a file put the callee, one of that file."""
+    caller, callee = step
+    nodes = program.callgraph.wiring(caller).nodes
+    placed = (p for places in program.callgraph.placed_in.values() for p in places)
+    return file_of(callee) == file and any((p.handler, p.file) == (callee, file) and p.slot in nodes for p in placed)
 
 
 def surely(context: ExecutionContext) -> bool:
@@ -122,7 +137,7 @@ class Tasks(Component):
             return False
         record = self.program.locksets.record(caller)
         sites = [site for site in record.under if site.callee == callee]
-        return not record.at or any(level(site.off) < need for site in sites)
+        return not (record.at or record.under) or any(level(site.off) < need for site in sites)
 
     def _sleeps(self, key: FunctionKey) -> bool:
         """Whether a function sleeps whoever calls it, so that its callers do not have interrupts off."""
@@ -196,7 +211,7 @@ class Interrupted(Value, frozen=True):
     def comes(self, program: Program) -> bool:
         """Whether on a side an interrupt takes the lock."""
         takes = self.handler in program.names.functions and any(spins(program, self.handler, self.lock))
-        return takes and bool(interrupts(program, self.handler))
+        return takes and bool(interrupts(program, self.handler, self.key))
 
 
 def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
@@ -220,16 +235,30 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
         for lock, least in now.items():
             if least >= was.get(lock, 0) or not known(lock) or scope(lock) is Scope.STACK:
                 continue
-            if only_in_interrupts(after, key):
+            for handler in nearest(after, taking(after, lock), key):
+                soft = all(INTERRUPTS[c] for c in interrupts(after, handler, key))
+                if not least < needed(soft) <= was[lock] or not _interruptible(after, key, handler, soft):
+                    continue
+                at = [f.at for f in spins(after, key, lock) if _level(after, key, f) == least]
+                if at:
+                    yield Interrupted(key=key, lock=lock, at=at[0], handler=handler, soft=soft)
                 break
-            for handler in nearest(after, taking(after, lock)):
-                contexts = interrupts(after, handler)
-                soft = all(INTERRUPTS[c] for c in contexts)
-                if least < needed(soft) <= was[lock]:
-                    at = [f.at for f in spins(after, key, lock) if _level(after, key, f) == least]
-                    if at:
-                        yield Interrupted(key=key, lock=lock, at=at[0], handler=handler, soft=soft)
-                    break
+
+
+def _interruptible(program: Program, key: FunctionKey, handler: FunctionKey, soft: bool) -> bool:
+    """Whether an interrupt that comes to a handler can come between what a function does: a task's, or a softirq's where it
+    is none itself. A handler that takes the lock itself has to be seen to run elsewhere, too: others may
+    call it as an interrupt would."""
+    if only_in_interrupts(program, key):
+        ways = {way.chain[0]: way.off for way in program.entry(key)}
+        calls = [
+            e for e in interrupting(program, key) if e.context == "softirq" and IRQ_OFF not in ways.get(e.chain[0], ())
+        ]
+        return not soft and handler != key and any(handler not in e.chain for e in calls)
+    if handler != key or all(len(e.chain) > 1 for e in interrupting(program, key)):
+        return True
+    elsewhere = any(not comes_between(e) for e in program.entered(key))
+    return elsewhere or bool(program.component(Tasks).way(key, needed(soft)))
 
 
 def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = None) -> Iterator[Interrupted]:
@@ -259,10 +288,10 @@ def meets(program: Program, lock: str, through: frozenset[FunctionKey] | None = 
                     return
 
 
-def nearest(program: Program, keys: Iterable[FunctionKey]) -> list[FunctionKey]:
+def nearest(program: Program, keys: Iterable[FunctionKey], beside: FunctionKey | None = None) -> list[FunctionKey]:
     """Those of some functions that run in interrupts, by the number of calls down to them: with each call it is less sure
-    that an interrupt comes by."""
-    ways = {key: [len(e.chain) for e in interrupting(program, key)] for key in keys}
+    that an interrupt comes by. beside: see `interrupts`."""
+    ways = {key: [len(e.chain) for e in interrupting(program, key, beside)] for key in keys}
     return sorted((key for key in ways if ways[key]), key=lambda key: min(ways[key]))
 
 
@@ -279,7 +308,9 @@ def one_object(program: Program, lock: str, one: tuple[FunctionKey, ...], other:
 
 def taking(program: Program, lock: str) -> list[FunctionKey]:
     """Who takes a lock, but for what is a lock call by itself; nobody where too many do."""
-    takers = [key for key in providers(program).takers.get(lock, ()) if name_of(key) not in KERNEL.effects]
+    found = providers(program)
+    both = dict.fromkeys((*found.takers.get(lock, ()), *found.passers.get(lock, ())))
+    takers = [key for key in both if name_of(key) not in KERNEL.effects]
     return takers if len(takers) <= MAX_TAKERS_OF_LOCK else []
 
 
@@ -288,7 +319,8 @@ def spins(program: Program, key: FunctionKey, lock: str) -> list[Lock]:
     if key not in program.names.functions:
         return []
     own = (f for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock)
-    return [f for f in own if f.how in BLOCKING and f.klass in SPINNING and not one_face(program, f.at)]
+    waits = (*BLOCKING, "transient")
+    return [f for f in own if f.how in waits and f.klass in SPINNING and not one_face(program, f.at)]
 
 
 def spinlocks(program: Program, key: FunctionKey) -> list[str]:

@@ -40,8 +40,8 @@ class Providers(Component):
                     found.setdefault(lock, []).append(key)
         for key, roots in sorted(self.program.callgraph.roots.items()):
             for root in roots:
-                for lock in KERNEL.slots[root.slot].holds if root.slot in KERNEL.slots else ():
-                    _put(found, lock.partition(" ")[0], key)
+                for lock, _, _ in KERNEL.holds.get(root.slot, ()):
+                    _put(found, lock, key)
         return found
 
     def _locksets(self) -> set[FunctionKey]:
@@ -61,6 +61,11 @@ class Providers(Component):
     def takers(self) -> dict[str, list[FunctionKey]]:
         """Lock -> keys of the functions that take it."""
         return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in BLOCKING)
+
+    @cached_property
+    def passers(self) -> dict[str, list[FunctionKey]]:
+        """Lock -> keys of the functions that make a call which takes it and gives it back."""
+        return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how == "transient")
 
     @cached_property
     def wakers(self) -> dict[str, list[FunctionKey]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
-from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
+from reviewbot.analysis.callgraph.pointer_flow import EntryPoint, visited
 from reviewbot.analysis.code.expr import WORD, show, test
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Lock, Site, Unlock
@@ -73,9 +73,9 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
     What a new function does is old where any function of its file did it.
     """
     names = tuple(names)
-    there = {(e.name, e.lock.lock, e.effect.kind) for k in changed(before, names) for e in _under(before, k)}
+    there = {(e.name, e.lock.lock, e.effect.kind) for k in _with_visited(before, names) for e in _under(before, k)}
     had: dict[str, frozenset[tuple[str, str]]] = {}
-    for key in changed(after, names):
+    for key in _with_visited(after, names):
         old = frozenset[tuple[str, str]]()
         if key not in before.names.functions:
             old = had[file_of(key)] = had.get(file_of(key)) or _of_file(before, file_of(key))
@@ -102,6 +102,16 @@ def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
                 chain=edge.chain,
                 detail="" if KERNEL.atomic(edge.lock.klass) else edge.effect.detail,
             )
+
+
+def _with_visited(program: Program, names: Names) -> tuple[FunctionKey, ...]:
+    """Functions, and those that they have an iterator call back with something held: what that is, they choose."""
+    keys = changed(program, names)
+    calls = (
+        (program.body(key), call) for key in keys for call in program.body(key).calls if call.callee in KERNEL.holds
+    )
+    back = (visited(program.names, body, call) for body, call in calls)
+    return tuple(dict.fromkeys((*keys, *(key for key in back if key is not None))))
 
 
 def _of_file(program: Program, file: str) -> frozenset[tuple[str, str]]:
@@ -284,7 +294,7 @@ def sleeps(program: Program, effect: Effect) -> bool:
         case "memory":
             return effect.detail in ("full", "nofs", "noio")
         case "flush":
-            return effect.detail in ("work", "workqueue", "thread")
+            return effect.detail in ("work", "workqueue", "thread", "irq")
         case "io":
             return True
     return False

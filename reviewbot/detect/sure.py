@@ -16,7 +16,7 @@ from reviewbot.analysis.code.identity import positions as identity_positions
 from reviewbot.analysis.events.fact import Fact
 from reviewbot.analysis.events.kinds import Lock
 from reviewbot.analysis.program.program import Program
-from reviewbot.csource.ir import Call, Expr, Field, Name
+from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey, is_function
 from reviewbot.kernel import BLOCKING, KERNEL, LockCall
@@ -53,9 +53,19 @@ def on_request(program: Program, place: Place) -> bool:
     key = place.key
     if key not in program.names.functions:
         return False
-    function = program.function(key)
+    view, function = program.view(key), program.function(key)
     flags = {p.name for p in function.parameters if not p.type.pointers}
-    return any(_is_flag(value, flags) for value, _ in _asked(program, key, line=place.line))
+    asked = (
+        when for made in view.made if made.call.line == place.line for when in view.dominance.conditions(made.block)
+    )
+    return any(_is_flag(bare(test(when).value), flags) for when, taken in asked if taken or not _bounds(when))
+
+
+def _bounds(when: Expr) -> bool:
+    """Whether a condition asks on which side of a bound a number lies: who goes on past such a test has a number that is good,
+    and has asked for nothing by it."""
+    e = bare(when)
+    return isinstance(e, OpExpr) and e.op in ("<", ">", "<=", ">=")
 
 
 def _is_flag(value: Expr, flags: set[str]) -> bool:
@@ -188,12 +198,12 @@ def by_state(program: Program, edge: Edge, below: bool = False) -> bool:
     inside = edge.chain[taker(program, edge) + 1 :]
     places = ((edge.place,) if inside else ()) + (edge.down if below else ())
     keys = {*inside, *(at.key for at in places)}
-    if all(edge.lock.lock in program.surely_held(key) for key in keys if key in program.names.functions):
-        return False
+    always = {key for key in keys if key in program.names.functions and edge.lock.lock in program.surely_held(key)}
     calls = [(caller, 0, callee) for caller, callee in pairwise(inside)] + [(at.key, at.line, "") for at in places]
     return any(
         _of_state(program, key, value)
         for key, line, callee in calls
+        if key not in always
         for value, _ in _asked(program, key, line, callee)
         if show(value) not in _given(program, key, line, callee)
     )

@@ -190,6 +190,19 @@ class Kernel:
         return {name: slot for slot in self.tables.slot for name in slot.slots}
 
     @cached_property
+    def holds(self) -> Mapping[str, tuple[tuple[str, str, str], ...]]:
+        """Slot (`struct.field`), or call that takes a callback -> what whoever enters the function holds: identity, mode
+        and class of each lock."""
+        found = {name: slot.holds for slot in self.tables.slot for name in slot.slots if slot.holds}
+        found |= {name: group.holds for group in self.api.callback for name in group.calls if group.holds}
+        return {name: tuple(map(lock_words, locks)) for name, locks in found.items()}
+
+    @cached_property
+    def sleeping_slots(self) -> frozenset[str]:
+        """Slots whose functions sleep as they like."""
+        return _names(group.slots for group in self.tables.sleeping)
+
+    @cached_property
     def held_in(self) -> Mapping[str, tuple[ResourceKind, ...]]:
         """Context -> what is held for all of a run in it."""
         found: dict[str, list[ResourceKind]] = {}

@@ -45,6 +45,12 @@ class SlotKind(Group, frozen=True):
     """A device is set up, put to sleep or taken away: its interrupts may not come meanwhile."""
 
 
+class SleepingSlots(Group, frozen=True):
+    """Slots whose functions sleep as they like: a call through one may sleep, whoever has put what there."""
+
+    slots: tuple[str, ...]
+
+
 class Registered(Group, frozen=True):
     """Calls at file scope whose argument is a function entered in a context."""
 
@@ -73,3 +79,4 @@ class ContextTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     registered: tuple[Registered, ...]
     named: tuple[NamedGroup, ...] = ()
     service: tuple[Service, ...] = ()
+    sleeping: tuple[SleepingSlots, ...] = ()

@@ -78,7 +78,7 @@ class FlushGroup(Group, frozen=True):
     """Calls that wait until something queued has run."""
 
     calls: tuple[str, ...]
-    of: Literal["workqueue", "work", "timer", "thread", "irq", "attribute"]
+    of: Literal["workqueue", "work", "timer", "thread", "irq", "hardirq", "attribute"]
     argument: int | None = None
     object: str = ""
     cancel: bool = False
@@ -223,6 +223,8 @@ class CallbackGroup(Group, frozen=True):
     function: int
     context: str
     thread: str = ""
+    holds: tuple[str, ...] = ()
+    """What is held over the callback: `identity`, or `identity mode class` of what is no mutex."""
 
 
 class ReadGroup(Group, frozen=True):

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.pointer_flow import RUNS
 from reviewbot.analysis.program.neighbours import harmless
+from reviewbot.csource.ir import Call
 from reviewbot.csource.written import WrittenCall, calls, syntactic
 from reviewbot.difference import Diff, Version
 from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
@@ -65,14 +66,21 @@ class _OpaqueSide:
     def opaque(self, call: WrittenCall) -> bool:
         """Whether nothing is known of what a call does."""
         if call.through:
-            key = self.function(call.first)
-            callgraph = self.program.callgraph
-            here = [c for c in self.program.body(key).calls if c.line == call.first and not c.callee] if key else []
-            return not any(callgraph.reached(key, c) for c in here)
+            return not any(self.program.callgraph.reached(key, c) for key, c in self._through(call))
         if _known(call.name):
             return False
         key = self.program.names.function(call.name, self.path) or NO_FUNCTION
         return call.name not in harmless((call.name,), self._base) if not key else self.program.function(key).unreadable
+
+    def sleeps(self, call: WrittenCall) -> bool:
+        """Whether that is all that is known of a call."""
+        slots = (self.program.callgraph.through(key, c) for key, c in self._through(call)) if call.through else ()
+        return call.name in KERNEL.sleepers or any(slot in KERNEL.sleeping_slots for slot in slots)
+
+    def _through(self, call: WrittenCall) -> list[tuple[FunctionKey, Call]]:
+        """The calls through pointers on the line of one, each with the function that makes it."""
+        key = self.function(call.first)
+        return [(key, c) for c in self.program.body(key).calls if c.line == call.first and not c.callee] if key else []
 
     def masked(self, arg: str) -> bool:
         """Whether an argument that is flags has a part of which nothing is known: a constant, or a call."""
@@ -293,7 +301,9 @@ def _turn(words: frozenset[str]) -> int:
 def _spelled(call: WrittenCall, does: list[WrittenCall], dark: _OpaqueSide, light: _OpaqueSide) -> str:
     """The text of the calls that an opaque one stands for, with the names that locals have on its side."""
     texts = [_renamed(c.text, dark, dark.function(call.first), light, light.function(c.first)) for c in does]
-    return texts[0] if len(texts) == 1 else f"({', '.join([*texts, call.text])})"
+    if len(texts) == 1 and not dark.sleeps(call):  # what is known to sleep does that in either reading
+        return texts[0]
+    return f"({', '.join([*texts, call.text])})"
 
 
 def _renamed(text: str, dark: _OpaqueSide, key: FunctionKey, light: _OpaqueSide, other: FunctionKey) -> str:

@@ -137,7 +137,7 @@ class _Sleeping(Extractor):
 
         for fact in program.own_facts(key):
             if isinstance(fact, Site) and not fact.gates and lock not in fact.dropped and any(map(wanted, own([fact]))):
-                yield fact.at.line, fact.call
+                yield fact.at.line, fact.call if fact.call.isidentifier() else ""  # else through a pointer
         view = program.view(key)
         for made in view.made if not self.found.detail else ():
             targets = view.callgraph.reached(key, made.call)

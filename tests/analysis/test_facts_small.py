@@ -247,6 +247,11 @@ def test_classes_of_masks(mask: str, kind: str) -> None:
     assert gfp.kind(mask) == kind
 
 
+def test_what_a_mask_may_at_most_be_is_said_by_what_is_taken_from_it() -> None:
+    w = program("static void reads(struct address_space *m) { kmalloc(8, mapping_gfp_constraint(m, ~__GFP_FS)); }")
+    assert {e.detail for e in w.does(w.named("reads")[0]) if e.kind == "memory"} == {"nofs"}
+
+
 def test_text_does_not_grow_without_bound_through_recursion() -> None:
     identity = "$0.next"
     for _ in range(200):

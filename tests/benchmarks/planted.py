@@ -17,11 +17,14 @@ import difflib
 import hashlib
 import json
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
+from beside import BESIDE, BESIDE_NEEDS
 from deadlocks import DEADLOCKS, NEEDS, Planted, SourceFile
 
 CORE = ("block", "drivers/md", "drivers/block", "drivers/nvme", "drivers/scsi", "fs", "mm", "io_uring")
@@ -29,6 +32,10 @@ ELSEWHERE = ("drivers/net", "drivers/usb", "drivers/infiniband", "drivers/gpu/dr
 ELSEWHERE += ("drivers/bluetooth", "drivers/mmc", "drivers/tty", "drivers/target", "net", "sound", "kernel")
 LARGEST = 150_000
 """Bytes of a file that is read."""
+HANDLED = re.compile(rb"request_irq|timer_setup|tasklet_setup|netif_napi_add")
+CALLED = re.compile(rb"^\t+(\w+)\(", re.MULTILINE)
+MOST_BESIDE = 12
+"""Files of one folder that are read beside one."""
 
 
 def files(trees: Mapping[str, Path], under: tuple[str, ...], draw: random.Random) -> Iterator[tuple[str, str, bytes]]:
@@ -54,21 +61,43 @@ def drawn(
 ) -> Iterator[tuple[str, str, Planted]]:
     """`count` places, in equal parts by operator, at most one operator's place of a file."""
     wanted = Counter({name: -(-count // len(operators)) for name in operators})
+    needs = NEEDS | BESIDE_NEEDS
     for tree, path, text in files(trees, under, draw):
         file: SourceFile | None = None
         for operator in sorted(+wanted, key=lambda name: (-wanted[name], draw.random())):
-            if not all(need in text for need in NEEDS.get(operator, ())):
+            if not all(need in text for need in needs.get(operator, ())):
                 continue
             file = file or SourceFile(text)
             if file.source != text:
                 break
-            places = [one for one, _ in zip(DEADLOCKS[operator](file), range(50), strict=False)]
+            made = (
+                BESIDE[operator](file, beside(trees[tree] / path, file))
+                if operator in BESIDE
+                else DEADLOCKS[operator](file)
+            )
+            places = [one for one, _ in zip(made, range(50), strict=False)]
             if places:
                 wanted[operator] -= 1
                 yield tree, path, draw.choice(places)
                 break
         if not +wanted:
             return
+
+
+def beside(path: Path, file: SourceFile) -> list[SourceFile]:
+    """The other C files of a folder that take spinlocks and have to do with a file, a few of them."""
+    others = sorted(p for p in path.parent.glob("*.c") if p != path and p.stat().st_size < LARGEST)[:MOST_BESIDE]
+    texts = (text for p in others if b"spin_lock(" in (text := p.read_bytes()) or b"spin_lock_" in text)
+    names = {
+        f.name.encode() for f in file.functions if b"static" not in f.source[f.node.start_byte : f.body.start_byte]
+    }
+    return [parsed(text) for text in texts if HANDLED.search(text) or names & set(CALLED.findall(text))]
+
+
+@lru_cache(maxsize=32)
+def parsed(text: bytes) -> SourceFile:
+    """A file, parsed once."""
+    return SourceFile(text)
 
 
 def mail(path: str, before: bytes, after: bytes, function: str) -> bytes:
@@ -128,7 +157,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where patches and index are written")
     parser.add_argument("--tree", action="append", default=[], metavar="NAME=PATH", help="a kernel tree")
     parser.add_argument("--under", action="append", default=[], help="only files of this folder of the tree")
-    parser.add_argument("--operator", action="append", default=[], choices=list(DEADLOCKS), help="only these")
+    parser.add_argument("--operator", action="append", default=[], choices=[*DEADLOCKS, *BESIDE], help="only these")
     parser.add_argument("--count", type=int, default=150, help="places (150)")
     parser.add_argument("--seed", type=int, default=None, help="for the same places again")
     parser.add_argument("--table", action="store_true", help="show the results of a backtest")
@@ -141,7 +170,7 @@ def main() -> None:
     trees = {name: Path(path).expanduser() for name, _, path in (tree.partition("=") for tree in options.tree)}
     if not trees or not all(path.is_dir() for path in trees.values()):
         sys.exit("name kernel trees that exist: --tree NAME=PATH")
-    operators = tuple(options.operator or DEADLOCKS)
+    operators = tuple(options.operator or (*DEADLOCKS, *BESIDE))
     places = drawn(trees, tuple(options.under), operators, options.count, random.Random(seed))
     number = write(options.folder, places)
     print(f"seed {seed}: " + ", ".join(f"{name} {count}" for name, count in number.items()))

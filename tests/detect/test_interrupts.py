@@ -121,3 +121,119 @@ static void outer(struct dev *d)
     for ends, after, found in (("spin_unlock_bh", "", 0), ("spin_unlock", "local_bh_enable();", 1)):
         sides = [program(head.format(ends=ends, after=after, sleeps=text)) for text in ("", "msleep(1);")]
         assert len([*sleeping(*sides, [(FILE, "outer")])]) == found
+
+
+XARRAY = """
+struct file_operations { long (*unlocked_ioctl)(struct file *, unsigned int, unsigned long); };
+struct file { void *private_data; };
+struct shelf { struct xarray books; int n; };
+static irqreturn_t handles(int irq, void *data)
+{
+	struct shelf *s = data;
+
+	xa_lock(&s->books);
+	s->n++;
+	xa_unlock(&s->books);
+	return 0;
+}
+static long ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct shelf *s = file->private_data;
+
+	%s(&s->books, arg);
+	return 0;
+}
+static int probe(struct shelf *s) { return request_irq(1, handles, 0, "small", s); }
+static struct file_operations fops = { .unlocked_ioctl = ioctl };
+"""
+
+
+def test_an_xarray_is_changed_with_its_lock() -> None:
+    for call, found in (("xa_erase", 1), ("xa_erase_irq", 0), ("xa_load", 0)):
+        assert len([*meets(program(XARRAY % call), "shelf.books")]) == found, call
+
+
+POINTER = """
+struct net_device_ops { int (*ndo_start_xmit)(struct sk_buff *, struct net_device *); };
+struct card { spinlock_t state_lock; int (*send)(struct card *); int room; };
+int common_send(struct sk_buff *skb, struct net_device *n) { struct card *c = netdev_priv(n); return c->send(c); }
+static const struct net_device_ops ops = { .ndo_start_xmit = common_send };
+"""
+PUT = """
+struct card;
+static int NAME_send(struct card *c) { spin_lock(&c->state_lock); c->room--; spin_unlock(&c->state_lock); return 0; }
+static void NAME_work(struct card *c) { %s(&c->state_lock); c->room++; %s(&c->state_lock); }
+static void NAME_probe(struct card *c) { c->send = NAME_send; }
+"""
+
+
+def test_what_a_file_puts_into_a_pointer_counts_for_that_file() -> None:
+    def made(*calls: str) -> Program:
+        fast = PUT.replace("NAME", "fast") % calls
+        slow = PUT.replace("NAME", "slow") % ("spin_lock_bh", "spin_unlock_bh")
+        return program(POINTER, **{"drivers/md/fast.c": fast, "drivers/md/slow.c": slow})
+
+    programs = made("spin_lock_bh", "spin_unlock_bh"), made("spin_lock", "spin_unlock")
+    (found,) = interrupted(*programs, [("drivers/md/fast.c", "fast_work")])
+    assert (found.function, found.handler, found.soft) == ("fast_work", "drivers/md/fast.c:fast_send", True)
+    assert not [*interrupted(programs[0], programs[0], [("drivers/md/fast.c", "fast_work")])]
+
+
+TIMED = """
+struct card { spinlock_t nest; spinlock_t song; struct timer_list timer; int n; };
+static irqreturn_t one(int irq, void *data) { return 0; }
+static irqreturn_t two(int irq, void *data)
+{
+	struct card *c = data;
+
+	spin_lock(&c->nest);
+	c->n++;
+	spin_unlock(&c->nest);
+	return 0;
+}
+static void dusk(struct timer_list *t)
+{
+	struct card *c = from_timer(c, t, timer);
+
+	spin_lock%s(&c->%s%s);
+	c->n = 0;
+	spin_unlock%s(&c->%s%s);
+}
+static int probe(struct card *c)
+{
+	irq_handler_t handler = one;
+
+	if (c->n)
+		handler = two;
+	timer_setup(&c->timer, dusk, 0);
+	return request_irq(1, handler, 0, "small", c);
+}
+"""
+
+
+def test_an_interrupt_comes_between_what_a_softirq_does_and_its_handler_may_be_in_a_local() -> None:
+    for lock, found in (("nest", 1), ("song", 0)):
+        saved = ("_irqsave", lock, ", flags", "_irqrestore", lock, ", flags")
+        programs = program(TIMED % saved), program(TIMED % ("", lock, "", "", lock, ""))
+        assert len([*interrupted(*programs, [(FILE, "dusk")])]) == found, lock
+
+
+def test_a_handler_that_others_call_is_interrupted_where_they_have_interrupts_on() -> None:
+    text = """
+static irqreturn_t handles(int irq, void *data)
+{
+	struct dev *d = data;
+
+	spin_lock%s(&d->fast%s);
+	d->count++;
+	spin_unlock%s(&d->fast%s);
+	return 0;
+}
+void resumes(struct dev *d) { %s handles(0, d); }
+static int probe(struct dev *d) { return request_irq(1, handles, 0, "small", d); }
+"""
+    for before, found in (("", 0), ("msleep(1);", 1)):
+        programs = [
+            program(text % (*how, before)) for how in (("_irqsave", ", flags", "_irqrestore", ", flags"), ("",) * 4)
+        ]
+        assert len([*interrupted(*programs, [(FILE, "handles")])]) == found, before

@@ -63,3 +63,72 @@ int all(struct dev *d) {{ return walk(d, each); }}
             program(head.format(rest=text, drop=drop, take=take)) for text in ("d->count = 1;", "msleep(d->count);")
         ]
         assert len([*sleeping(*programs, [(FILE, "rest")])]) == found
+
+
+def slept(head: str, before: str, after: str, name: str) -> list[str]:
+    """What a function of a small file sleeps in since a change: the locks."""
+    return [found.lock for found in sleeping(program(head % before), program(head % after), [(FILE, name)])]
+
+
+def test_an_iterator_holds_something_over_what_it_calls_back() -> None:
+    head = """
+static void answer(struct dev *d) { msleep(d->count); }
+static void each(void *data, struct ieee80211_sta *sta) { answer(data); }
+static void all(struct ieee80211_hw *hw, struct dev *d) { %s(hw, each, d); }
+"""
+    assert slept(head, "ieee80211_iterate_stations", "ieee80211_iterate_stations_atomic", "all") == ["rcu"]
+    assert slept(head, "ieee80211_iterate_stations_atomic", "ieee80211_iterate_stations", "all") == []
+    assert slept(head, "ieee80211_iterate_stations_atomic", "ieee80211_iterate_stations_atomic", "all") == []
+
+
+def test_a_call_through_a_slot_whose_functions_sleep() -> None:
+    head = """
+struct clk_ops { int (*prepare)(struct dev *d); int (*enable)(struct dev *d); };
+static void runs(struct dev *d, struct clk_ops *ops)
+{
+	spin_lock(&d->fast);
+	%s
+	spin_unlock(&d->fast);
+}
+"""
+    assert slept(head, "d->count++;", "ops->prepare(d);", "runs") == ["dev.fast"]
+    assert slept(head, "d->count++;", "ops->enable(d);", "runs") == []
+
+
+def test_netpoll_calls_with_interrupts_off() -> None:
+    head = """
+struct net_device_ops { void (*ndo_poll_controller)(struct net_device *); };
+static void poll(struct net_device *n) { %s; }
+static const struct net_device_ops ops = { .ndo_poll_controller = poll };
+"""
+    assert slept(head, "disable_hardirq(n->irq)", "disable_irq(n->irq)", "poll") == ["irq"]
+    assert slept(head, "disable_irq_nosync(n->irq)", "disable_hardirq(n->irq)", "poll") == []
+
+
+def test_a_condition_is_a_doubt_only_where_the_lock_is_not_always_held() -> None:
+    head = """
+static void last(struct dev *d) { %%s }
+static void inner(struct dev *d) { if (d->flag) last(d); }
+static void outer(struct dev *d) { spin_lock(&d->fast); inner(d); spin_unlock(&d->fast); }
+void beside(struct dev *d) { %s }
+"""
+    always, not_always = head % "last(d);", head % "inner(d);"
+    assert slept(always, "d->count++;", "msleep(1);", "last") == ["dev.fast"]
+    assert slept(not_always, "d->count++;", "msleep(1);", "last") == []
+
+
+def test_a_number_within_its_bounds_asks_for_nothing() -> None:
+    head = """
+static int reads(struct dev *d, unsigned int n) { if (n %s) return -EINVAL; %%s; return 0; }
+static int outer(struct dev *d)
+{
+	int err;
+
+	spin_lock(&d->fast);
+	err = reads(d, d->count);
+	spin_unlock(&d->fast);
+	return err;
+}
+"""
+    assert slept(head % "> MOST", "udelay(1)", "msleep(1)", "reads") == ["dev.fast"]
+    assert slept(head % "== QUICKLY", "udelay(1)", "msleep(1)", "reads") == []

@@ -306,23 +306,36 @@ class Wiring:
 
     def _by_api(self, body: Body, call: Call, effect: object) -> None:
         if isinstance(effect, BindGroup | ThreadGroup | CallbackGroup) and len(call.args) > effect.function:
-            handler = as_function(self.names, call.args[effect.function], body.file, body)
-            if handler is None:
-                return
-            if isinstance(effect, BindGroup):
-                work = body.identity(call.args[effect.object])
-                self.bound.append(HandlerBinding(work, handler, effect.runner, self.key, call.line))
-            elif isinstance(effect, ThreadGroup):
-                self.started.append(Started(call.callee, handler, self.key, call.line))
-            elif effect.context == "here":
-                self.direct[handler] = None
-            elif effect.context != "caller":
-                self.roots[handler, EntryPoint(effect.context, effect.thread, call.callee)] = None
+            for handler in self._handlers(body, call.args[effect.function]):
+                self._given(body, call, effect, handler)
         elif isinstance(effect, QueueGroup) and len(call.args) > effect.work:
             queue = effect.object
             if effect.workqueue is not None:
                 queue = body.identity(call.args[effect.workqueue])
             self.queued[body.identity(call.args[effect.work]), queue] = None
+
+    def _handlers(self, body: Body, arg: Expr) -> Iterator[FunctionKey]:
+        """The functions that an argument can be: by name, or each that a local is set to."""
+        name = bare(arg)
+        values = [arg]
+        if isinstance(name, Name) and name.name in body.locals and name.name not in body.parameters:
+            values = [value for op, value in body.values.get(name.name, ()) if op == "="]
+        found = (as_function(self.names, one, body.file, body) for value in values for one in _alternatives(value))
+        yield from dict.fromkeys(key for key in found if key is not None)
+
+    def _given(
+        self, body: Body, call: Call, effect: BindGroup | ThreadGroup | CallbackGroup, handler: FunctionKey
+    ) -> None:
+        """A call gives a handler to what runs it."""
+        if isinstance(effect, BindGroup):
+            work = body.identity(call.args[effect.object])
+            self.bound.append(HandlerBinding(work, handler, effect.runner, self.key, call.line))
+        elif isinstance(effect, ThreadGroup):
+            self.started.append(Started(call.callee, handler, self.key, call.line))
+        elif effect.context == "here":
+            self.direct[handler] = None
+        elif effect.context != "caller":
+            self.roots[handler, EntryPoint(effect.context, effect.thread, call.callee)] = None
 
     def _arguments(self, body: Body, call: Call, callee: FunctionKey) -> None:
         for position, what, known in self._functions(body, call):

@@ -99,6 +99,8 @@ def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[SymbolicMask]:
         case Call(_, _, args):
             # mapping_gfp_constraint(mapping, mask) and its like: never more than the mask handed in
             for arg in args:
+                if flags := _inverted(body, arg):
+                    return [SymbolicMask(frozenset({KERNEL.masks["full"]}), flags)]
                 given = _masks(body, arg, seen)
                 if any(_PREFIX in str(m) for m in given):
                     return given

@@ -16,6 +16,7 @@ from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, sign
 from reviewbot.analysis.code.lines import sets
 from reviewbot.analysis.code.memo import Before, Given, MemoTable
+from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset_summary import (
     EMPTY,
@@ -27,6 +28,7 @@ from reviewbot.analysis.locks.lockset_summary import (
     left_by,
     locks_of,
     net,
+    off_with,
     with_names,
 )
 from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks, scoped
@@ -208,7 +210,8 @@ class Locksets:
     def _record(self, key: FunctionKey, given: Given) -> LockSummary:
         plan = self.plan(key)
         if plan.plain:
-            return EMPTY
+            visits = any(call.callee in KERNEL.holds for call in plan.body.calls)
+            return EMPTY._replace(under=self._under(key, {})) if visits else EMPTY
         coarse = walk(plan, dict(given), correlate=False)
         paths = coarse
         if not coarse.agreed():
@@ -236,13 +239,19 @@ class Locksets:
         out: dict[Under, None] = {}
         for number, call in enumerate(body.calls):
             here = at.get(number, NOTHING)
+            held, off = here.held, here.off
             if call.callee and call.callee not in body.locals:
                 names = self.callgraph.names
-                name: str | None = visited(names, body, call) or names.function(call.callee, body.file)
+                name: str | None = visited(names, body, call)
+                if name is None:
+                    name = names.function(call.callee, body.file)
+                elif holds := KERNEL.holds.get(call.callee):
+                    over = tuple(Held(*lock) for lock in holds)
+                    held, off = tuple(sorted({*held, *over})), tuple(sorted({*off, *off_with(over)}))
             else:
                 name = self.callgraph.through(key, call)
             if name is not None:
-                out[Under(name, here.held, here.dropped, here.off, here.on)] = None
+                out[Under(name, held, here.dropped, off, here.on)] = None
         return tuple(out)
 
     # --- calls

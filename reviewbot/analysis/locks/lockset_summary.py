@@ -9,7 +9,7 @@ from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO
 from reviewbot.analysis.events.kinds import Held as HeldLock
 from reviewbot.analysis.locks.flow import VOID
-from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, MASK, Held, LockDelta, LockToken
+from reviewbot.analysis.locks.plan import ATOMIC, BH_OFF, IRQ_OFF, MASK, Held, LockDelta, LockToken
 from reviewbot.kernel import KERNEL
 
 NAMES = {ZERO: "zero", MINUS: "negative", PLUS: "positive", VOID: "void"}
@@ -107,6 +107,12 @@ def _kept_away(paths: set[Held]) -> tuple[tuple[str, ...], tuple[str, ...]]:
             names.add(BH_OFF)  # softirqs run when interrupts are over
     on = {t.lock for path in paths for t in path if t.klass == MASK and not t.mine}
     return tuple(sorted(set.intersection(*mine))) if mine else (), tuple(sorted(on))
+
+
+def off_with(holds: tuple[HeldLock, ...]) -> tuple[str, ...]:
+    """What a caller outside of the code at hand may keep away who holds these: all of it, where one is held without sleep."""
+    spins = any(KERNEL.atomic(held.klass) and held.klass != "rcu" for held in holds)
+    return tuple(sorted((ATOMIC, BH_OFF, IRQ_OFF))) if spins else ()
 
 
 def _names(held: tuple[HeldLock, ...]) -> list[str]:

@@ -41,7 +41,7 @@ def facts(view: View) -> Iterator[Fact]:
         elif contract.sleeps and not any(other.call.callee in contract.got for other in view.made):
             yield Wait(**view.site(made), klass="reschedule")
     for made in view.made:
-        if not made.effects and _sleeps_elsewhere(view, made.call):
+        if not made.effects and (_sleeps_elsewhere(view, made.call) or _sleeps_behind(view, made.call)):
             yield Wait(**view.site(made), klass="reschedule")
     for made, flush in view.having(schema.FlushGroup):
         identity = view.object(made.call, flush.argument, flush.object)
@@ -59,6 +59,12 @@ def _sleeps_elsewhere(view: View, call: Call) -> bool:
     if call.callee in KERNEL.sleepers:
         return found is None or file_of(found).endswith(".h")
     return found is None and bool(call.callee) and gfp.lets_wait(call)
+
+
+def _sleeps_behind(view: View, call: Call) -> bool:
+    """Whether a call goes through a slot whose functions sleep as they like."""
+    through = not call.callee or call.callee in view.body.locals
+    return through and view.callgraph.through(view.key, call) in KERNEL.sleeping_slots
 
 
 def _announced(view: View, index: int) -> str:

@@ -16,10 +16,9 @@ from reviewbot.analysis.callgraph.pointer_flow import is_slot
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.locks.lockset import Locksets
-from reviewbot.analysis.locks.lockset_summary import Under
-from reviewbot.analysis.locks.plan import ATOMIC, BH_OFF, IRQ_OFF
+from reviewbot.analysis.locks.lockset_summary import Under, off_with
 from reviewbot.function_key import FunctionKey
-from reviewbot.kernel import KERNEL, lock_words
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS, MAX_POINTER_TARGETS
 
 
@@ -99,9 +98,8 @@ class EntryLocksets:
         function = callgraph.names.functions[key]
         outside = True
         for root in sorted(callgraph.roots.get(key, ())):
-            slot = KERNEL.slots.get(root.slot)
-            holds = tuple(Held(*lock_words(lock)) for lock in slot.holds) if slot is not None else ()
-            yield holds, (), _off(holds)
+            holds = tuple(Held(*lock) for lock in KERNEL.holds.get(root.slot, ()))
+            yield holds, (), off_with(holds)
             outside = False
         for caller, site in self._called_from(key):
             outside = False
@@ -164,7 +162,7 @@ class EntryLocksets:
             record, points_to = self._locksets.record(caller), callgraph.wiring(caller)
             through = [node for node in points_to.nodes if key in callgraph.targets.get(node, ())]
             through = [node for node in through if not is_slot(node) or self._tells(node)]
-            if not record.at:
+            if not record.at and not record.under:
                 for name in (*[key] * points_to.direct.count(key), *through):
                     yield caller, Under(name, (), ())
                 continue
@@ -176,9 +174,3 @@ class EntryLocksets:
         """Whether a call through a slot says what its functions are entered with: few are in it, and it has no context
         of its own."""
         return slot not in KERNEL.slots and len(self._callgraph.targets[slot]) <= MAX_POINTER_TARGETS
-
-
-def _off(holds: tuple[Held, ...]) -> tuple[str, ...]:
-    """What who holds a slot's locks may keep away: all of it, where one of them is held without sleep."""
-    spins = any(KERNEL.atomic(held.klass) and held.klass != "rcu" for held in holds)
-    return tuple(sorted((ATOMIC, BH_OFF, IRQ_OFF))) if spins else ()
