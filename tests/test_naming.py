@@ -31,7 +31,7 @@ def names(function: str, *others: str) -> ObjectNames:
 
 def test_the_function_that_is_spoken_of_says_how_a_field_is_called() -> None:
     assert names("shut").text("takes box->lock") == "takes b->lock"
-    assert names("open").text("takes box->lock, sets box->lid.open.") == "takes it->lock, sets it->lid.open."
+    assert names("open").text("takes box->lock, sets lid->open.") == "takes it->lock, sets it->lid.open."
     assert names("lift", "open").text("holds box->lock") == "holds it->lock"
 
 

@@ -14,9 +14,9 @@ from reviewbot.function_key import key_of
 from reviewbot.kernel import KERNEL
 
 FILE = "drivers/misc/bell.c"
+HEADER = "struct delayed_work { struct work_struct work; };\n"
 HEAD = """
 struct work_struct { int x; };
-struct delayed_work { struct work_struct work; };
 struct timer_list { int x; };
 struct completion { int x; };
 struct workqueue_struct { int x; };
@@ -55,7 +55,8 @@ SWING = "static int swing(void *data) {{ struct bell *b = data; {} return 0; }}\
 
 def program(text: str, queue: str = "alloc_workqueue") -> Program:
     """The program of one file with one kind of queue."""
-    return Program.of_units({FILE: lower((HEAD.replace("QUEUE", queue) + text).encode())})
+    texts = {"include/linux/workqueue.h": HEADER, FILE: HEAD.replace("QUEUE", queue) + text}
+    return Program.of_units({path: lower(code.encode()) for path, code in texts.items()})
 
 
 def circles(of: Program) -> set[tuple[str, str, str]]:
