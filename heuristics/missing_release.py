@@ -48,6 +48,9 @@ class MissingRelease(Rule[Leak]):
     checked = "counters at each return"
     needs = (Write, Wait)
 
+    def concerns(self, diff: Diff) -> bool:
+        return any(isinstance(fact, Write) and fact.op in ("+", "-") for fact in diff.near)
+
     def check(self, diff: Diff) -> Iterator[Candidate[Leak]]:
         programs = diff.before.program, diff.after.program
         names = sorted({*touched(diff), *((file_of(k), name_of(k)) for k in diff.touched)})

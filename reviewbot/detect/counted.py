@@ -385,8 +385,8 @@ def leaks(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> 
         for key in near:
             if unread(after, key) - unread(before, key):
                 continue
-            if way := _way(before, after, counter, (key,)):
-                how = _leaves(before, after, way[0], counter)
+            how = _leaves(before, after, key, counter)
+            if how and (way := _way(before, after, counter, (key,), how)):
                 handed = _signs(o for o in outcomes(before, way[0], counter) or () if o.net > 0)
                 yield Leak(counter=counter, how=how, way=way, sleeper=sleeper, handed=handed)
 
@@ -419,10 +419,12 @@ def _net(program: Program, key: FunctionKey, counter: str) -> str:
     return LOWER if nets and min(nets) < 0 else RAISE if nets and max(nets) > 0 else ""
 
 
-def _way(before: Program, after: Program, counter: str, way: tuple[FunctionKey, ...]) -> tuple[FunctionKey, ...]:
+def _way(
+    before: Program, after: Program, counter: str, way: tuple[FunctionKey, ...], how: str
+) -> tuple[FunctionKey, ...]:
     """The functions from one that nobody makes up for down to one that leaves a counter; empty where all callers do, or it
     does not leave it."""
-    if not _leaves(before, after, way[0], counter):
+    if _leaves(before, after, way[0], counter) != how:
         return ()
     callers = [c for c in _callers(after, way[0]) if c not in way]
     if not callers or len(way) > MAX_CALLS_ABOVE_COUNT:
@@ -431,7 +433,7 @@ def _way(before: Program, after: Program, counter: str, way: tuple[FunctionKey, 
         if not _lowers_besides(after, caller, way[0], counter):
             if _left_alone(after, caller, counter, (caller, *way)):
                 return way
-        elif found := _way(before, after, counter, (caller, *way)):
+        elif found := _way(before, after, counter, (caller, *way), how):
             return found
     return ()
 
