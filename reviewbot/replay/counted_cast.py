@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from reviewbot.analysis.code.expr import ANY
 from reviewbot.analysis.program.program import Program
-from reviewbot.detect.counted import HAND, LOWER, OWED, RAISE, SET, Counting, Leak
+from reviewbot.detect.counted import OWED, Leak
+from reviewbot.detect.counters import HAND, LOWER, RAISE, SET
+from reviewbot.detect.counting import Counting
 from reviewbot.function_key import name_of
 from reviewbot.limits import MAX_COUNTED
 from reviewbot.replay.cast import words

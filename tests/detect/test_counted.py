@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from small import program
 
-from reviewbot.detect.counted import Counters, leaks, outcomes
+from reviewbot.detect.counted import leaks
+from reviewbot.detect.counters import Counters
+from reviewbot.detect.counting import outcomes
 from reviewbot.replay.counted_cast import model
 from reviewbot.sim.check import check
 
