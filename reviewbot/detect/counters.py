@@ -21,8 +21,8 @@ from reviewbot.limits import (
 )
 from reviewbot.types import Place
 
-RAISE, LOWER, SET, HAND = "raise", "lower", "set", "hand"
-"""Steps: one more, one less, set to one, given to somebody who may lower it."""
+RAISE, LOWER, HAND = "raise", "lower", "hand"
+"""Steps: one more, one less, given to somebody who may lower it."""
 MOVES = {"+": RAISE, "-": LOWER, "?": RAISE}
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
-from reviewbot.analysis.code.expr import ANY, PLUS, ZERO, sign
+from reviewbot.analysis.code.expr import ANY, PLUS, ZERO
 from reviewbot.analysis.events.kinds import Queue, Site, Submit, Thread, Write
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Assign, Call, CallEvent
-from reviewbot.detect.counters import HAND, LOWER, MOVES, RAISE, SET, Counters
+from reviewbot.detect.counters import HAND, LOWER, MOVES, RAISE, Counters
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import (
@@ -79,9 +79,6 @@ class Counting(Extractor):
         for fact in self._at_line(frame.key, call.line, call.callee):
             if isinstance(fact, Write) and self._bind(fact.object, frame) == self.counter:
                 step = SlicedOp("", self.counter, "", call.callee, place)
-                if fact.op == "=" and len(call.args) == 2 and sign(call.args[1]) == PLUS:
-                    yield step._replace(kind=SET), after
-                    return
                 if fact.op in MOVES:
                     tried = call.callee.endswith(_TRIED) or KERNEL.counted.get(call.callee, (None, ""))[1] == "?"
                     yield from _moves(fact.op, tried, step, after, text)
@@ -143,7 +140,7 @@ def ends(automaton: TaskAutomaton) -> frozenset[CounterEnd] | None:
             end = automaton.ends.get(place)
             found.add(CounterEnd(net, handed, end.signs if isinstance(end, End) else ANY))
         for op, after in ways.steps:
-            now = {RAISE: net + 1, LOWER: net - 1, SET: 1}.get(op.kind, net)
+            now = {RAISE: net + 1, LOWER: net - 1}.get(op.kind, net)
             if abs(now) > MAX_COUNTED:
                 return None
             for to in after:

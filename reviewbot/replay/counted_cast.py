@@ -6,7 +6,7 @@ from __future__ import annotations
 from reviewbot.analysis.code.expr import ANY
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.counted import OWED, Leak
-from reviewbot.detect.counters import HAND, LOWER, RAISE, SET
+from reviewbot.detect.counters import HAND, LOWER, RAISE
 from reviewbot.detect.counting import Counting
 from reviewbot.function_key import name_of
 from reviewbot.limits import MAX_COUNTED
@@ -100,8 +100,6 @@ class _Counted:
         height, handed = level
         if op.kind == HAND:
             return (height, True), say("")
-        if op.kind == SET:
-            return (1, handed), atomic_set(self.counter, 1).says(f"sets {self.counter} to 1").at(op.place)
         if op.kind == RAISE:
             return (height + 1, handed), atomic_inc(self.counter).says(f"raises {self.counter}").at(op.place)
         if op.kind == LOWER and height:

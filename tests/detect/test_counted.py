@@ -143,3 +143,15 @@ def test_a_reference_that_was_not_found_is_not_held() -> None:
     assert found(before, after, look) == [("rack_do", "net_device.dev_refcnt", "kept")]
     results = program(f"{HEAD}{look}int rack_do(struct rack *r, int n)\n{{\n{before}\n}}\n")
     assert {o.net for o in outcomes(results, f"{FILE}:rack_do", "net_device.dev_refcnt") or ()} == {0}
+
+
+@pytest.mark.parametrize("leave", ["", "complete(&r->gone); "])
+def test_whoever_else_completes_it_is_no_last_holder(leave: str) -> None:
+    text = f"{HEAD}void rack_kill(struct rack *r) {{ {leave}}}\n"
+    assert ("rack.refs" in program(text).component(Counters).sleepers) is not bool(leave)
+
+
+def test_a_loop_that_polls_without_end_is_a_sleeper() -> None:
+    poll = "void rack_poll(struct rack *r) {{ while (atomic_read(&r->users){}) msleep(1); }}\n"
+    assert "rack.users" in program(HEAD + poll.format("")).component(Counters).sleepers
+    assert "rack.users" not in program(HEAD + poll.format(" && r->list.next")).component(Counters).sleepers
