@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from reviewbot.analysis.code.expr import bare, parts
 from reviewbot.analysis.events.kinds import Write
+from reviewbot.analysis.producers.predicates import reads
 from reviewbot.analysis.program.program import Program
+from reviewbot.csource.ir import Assign, Field, Name
 from reviewbot.detect.counters import LOWER, MOVES, RAISE, Counters, Sleeper, move_of
 from reviewbot.detect.counting import CounterEnd, outcomes
 from reviewbot.detect.edges import changed
@@ -61,9 +64,49 @@ def leaks(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> 
             if unread(after, key) - unread(before, key):
                 continue
             how = _leaves(before, after, key, counter)
-            if how and (way := _way(before, after, counter, (key,), how)):
+            if not how or _somebody_elses(before, after, key, counter, how):
+                continue
+            if way := _way(before, after, counter, (key,), how):
                 handed = _signs(o for o in outcomes(before, way[0], counter) or () if o.net > 0)
                 yield Leak(counter=counter, how=how, way=way, sleeper=sleeper, handed=handed)
+
+
+def _somebody_elses(before: Program, after: Program, key: FunctionKey, counter: str, how: str) -> bool:
+    """Whether others may lower what is left, or nothing was raised then: what was raised is kept in an object that lives
+    on, or who raises it decides by what the function asks since the change."""
+    if how == KEPT:
+        return _stored(after, key, counter)
+    own = [k for k, f in after.all(Write) if f.object == counter and f.op == "+" and k != key]
+    raising = dict.fromkeys((*own, *(c for k in own for c in after.callers(k) if c != key)))
+    asked = _asked(after, key) - _asked(before, key)
+    return not raising or any(asked & (_asked(after, k) | _written(after, k)) for k in raising)
+
+
+def _stored(program: Program, key: FunctionKey, counter: str) -> bool:
+    """Whether a function puts the object that it raises a counter of into a field of another one."""
+    body, names = program.body(key), set[str]()
+    for call in body.calls:
+        below = (_net(program, t, counter) for t in program.callgraph.reached(key, call) if t != key)
+        if move_of(program, key, call, counter) == RAISE or RAISE in below:
+            names |= {part.name for arg in call.args[:1] for part in parts(arg) if isinstance(part, Name)}
+            for event in body.events():
+                if isinstance(event, Assign) and bare(event.right) == call:
+                    if not isinstance(event.left, Name):
+                        return True
+                    names.add(event.left.name)
+    stores = (e for e in body.events() if isinstance(e, Assign) and isinstance(e.left, Field))
+    return any(isinstance(value := bare(e.right), Name) and value.name in names for e in stores)
+
+
+def _asked(program: Program, key: FunctionKey) -> set[str]:
+    """What the conditions of a function look at, without the bits."""
+    body = program.body(key)
+    conditions = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
+    return {read.partition(" & ")[0] for when in conditions for read in reads(body, when, program.callgraph)}
+
+
+def _written(program: Program, key: FunctionKey) -> set[str]:
+    return {f.object.partition(" & ")[0] for f in program.own_facts(key) if isinstance(f, Write)}
 
 
 def _made_up(before: Program, after: Program, keys: Iterable[FunctionKey], counter: str) -> bool:

@@ -105,6 +105,18 @@ def test_the_last_one_who_lowers_it_completes_what_is_waited_for() -> None:
     assert found(before, after) == [("rack_do", "rack.refs", "kept")]
 
 
+def test_what_is_raised_for_an_object_that_keeps_it_is_lowered_with_that() -> None:
+    before = "struct shelf *s = n; s->rack = r; " + RAISED
+    assert found(before, before.replace("rack_put(r); return -EIO", "return -EIO")) == []
+
+
+def test_who_raises_it_only_then_is_asked_for() -> None:
+    raised = "void rack_start(struct rack *r) { if (r->users) { rack_get(r); } queue_work(system_wq, &r->work); }\n"
+    before = "n++; rack_put(r); return 0;"
+    assert found(before, "if (!r->users) return 0; n++; rack_put(r); return 0;", raised) == []
+    assert found(before, "if (n) return 0; n++; rack_put(r); return 0;", raised) == [("rack_do", "rack.busy", "owed")]
+
+
 def test_who_was_called_to_lower_it_has_to_on_every_way() -> None:
     raised = "void rack_start(struct rack *r) { rack_get(r); queue_work(system_wq, &r->work); }\n"
     before, after = "n++; rack_put(r); return 0;", "if (n) return 0; n++; rack_put(r); return 0;"
