@@ -20,6 +20,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.detect.counted import OWED, Leak, leaks
+from reviewbot.detect.counters import Counters
 from reviewbot.replay.circles import touched, words
 from reviewbot.replay.counted_cast import scene, sleeper_name
 from reviewbot.rule import (
@@ -49,7 +50,9 @@ class MissingRelease(Rule[Leak]):
     needs = (Write, Wait)
 
     def concerns(self, diff: Diff) -> bool:
-        return any(isinstance(fact, Write) and fact.op in ("+", "-") for fact in diff.near)
+        program = diff.after.program
+        counters, keys = program.component(Counters), [k for k in diff.touched if k in program.names.functions]
+        return any(counters.near(counter, key) for key in keys for counter in counters.sleepers)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Leak]]:
         programs = diff.before.program, diff.after.program
