@@ -23,6 +23,7 @@ from reviewbot.types import Place
 
 RAISE, LOWER, HAND = "raise", "lower", "hand"
 """Steps: one more, one less, given to somebody who may lower it."""
+BOTH = "both"
 MOVES = {"+": RAISE, "-": LOWER, "?": RAISE}
 
 
@@ -122,7 +123,8 @@ class Counters(Component):
         return not own.isdisjoint(found)
 
     def bulk(self, counter: str, key: FunctionKey) -> str:
-        """`raise` or `lower` for a function that does nothing but that to a counter, for each object of a list."""
+        """`raise` or `lower` for a function that does nothing but that to a counter, for each object of a list; `both` where
+        it does the one and the other, each in loops: that leaves it as it was."""
         if (counter, key) not in self._bulk:
             self._bulk[counter, key] = ""  # while it is looked at: a function that calls itself
             self._bulk[counter, key] = self._of_each(counter, key)
@@ -144,7 +146,9 @@ class Counters(Component):
                 looped.add(True)
             elif any(t in self.moving(counter) for t in self.program.callgraph.reached(key, made.call)):
                 return ""
-        return next(iter(does)) if len(does) == 1 and looped == {True} else ""
+        if looped != {True}:
+            return ""
+        return next(iter(does)) if len(does) == 1 else BOTH
 
 
 def move_of(program: Program, key: FunctionKey, call: Call, counter: str) -> str:

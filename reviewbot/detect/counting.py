@@ -9,7 +9,7 @@ from reviewbot.analysis.code.expr import ANY, PLUS, ZERO
 from reviewbot.analysis.events.kinds import Queue, Site, Submit, Thread, Write
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Assign, Call, CallEvent
-from reviewbot.detect.counters import HAND, LOWER, MOVES, RAISE, Counters
+from reviewbot.detect.counters import BOTH, HAND, LOWER, MOVES, RAISE, Counters
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import (
@@ -86,7 +86,7 @@ class Counting(Extractor):
         reached = reader.program.callgraph.reached(frame.key, call)
         each = {self.counters.bulk(self.counter, t) for t in reached}
         if len(each) == 1 and (kind := next(iter(each))):
-            yield SlicedOp(kind, self.counter, "each", call.callee, place), after
+            yield None if kind == BOTH else SlicedOp(kind, self.counter, "each", call.callee, place), after
             return
         if self._hands(frame.key, call, reached):
             for step_, state in super()._call(frame, after, event, reader):

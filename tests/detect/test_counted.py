@@ -145,6 +145,14 @@ def test_what_is_done_to_each_of_a_list_is_done_once() -> None:
     before = "all_freeze(r); if (n) { all_thaw(r); return -EIO; } all_thaw(r); return 0;"
     after = "all_freeze(r); if (n) { return -EIO; } all_thaw(r); return 0;"
     assert found(before, after, EACH) == [("rack_do", "request_queue.mq_freeze_depth", "kept")]
+    both = "void all_anew(struct rack *r) { struct shelf *s; list_for_each_entry(s, &r->list, list) "
+    both += (
+        "blk_freeze_queue_start(s->queue); list_for_each_entry(s, &r->list, list) blk_mq_unfreeze_queue(s->queue); }"
+    )
+    before, after = (
+        text.replace("all_thaw(r); return 0", "all_anew(r); all_thaw(r); return 0") for text in (before, after)
+    )
+    assert found(before, after, EACH + both) == [("rack_do", "request_queue.mq_freeze_depth", "kept")]
 
 
 def test_a_reference_that_was_not_found_is_not_held() -> None:
