@@ -177,6 +177,16 @@ MAX_CALLS_ABOVE_WAKE = 6
 """How far above a write or wake-up a function still counts as one that does it."""
 MAX_ANNOUNCER_STATES = 6_000
 """States of one program before it is given up; callers come and go, and each is one more program."""
+MAX_CALLS_ABOVE_COUNT = 4
+"""How far above a change of a counter a function still counts as one that makes it, and how far up its callers may make up
+for it."""
+MAX_CALLS_TO_COUNT = 2
+"""Calls from a function down to where it changes a counter that it has to leave as it was: get and put stand on one
+another so deep."""
+MAX_COUNTED = 3
+"""How much higher or lower a function may leave a counter: what goes further is a loop."""
+MAX_COUNTER_STATES = 20_000
+"""States of one program that changes a counter before it is given up; its results are told apart."""
 MAX_ANNOUNCEMENTS = 6
 """Most things that one function changes and announces which are looked into."""
 

@@ -55,6 +55,8 @@ class Missed(Value, frozen=True):
     at: Place
     waker: Place
     """Where the function woke before, or a callee of its."""
+    was: tuple[FunctionKey, ...] = ()
+    """The way before the change."""
     sleeper: Place | None = None
     """Who sleeps; None where a hardware queue has to be run, or a work item queued."""
     call: str = ""
@@ -246,13 +248,15 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
         if len(pairs) > MAX_ANNOUNCEMENTS:
             yield Cut("changes that a function announces", MAX_ANNOUNCEMENTS, key)
         for told, by, waker in pairs[:MAX_ANNOUNCEMENTS]:
-            if told.wake in gained or by not in (key, *after.callees(key)):
+            was = (key,) if by == key else (key, by)
+            way = _way(after, told, was)
+            if told.wake in gained or not way:
                 continue
-            way = (key,) if by == key else (key, by)
             callers = [c for c in after.callers(key) if c in after.names.functions and after.body(c).function.blocks]
-            lost = _lost(before, after, told, way)
-            yield from _cuts((before, after), told, way)
-            if not lost or (callers and not any(_lost(before, after, told, (c, *way)) for c in callers)):
+            lost = _lost(before, after, told, was, way)
+            yield from _cuts(before, told, was)
+            yield from _cuts(after, told, way)
+            if not lost or (callers and not any(_lost(before, after, told, (c, *was), (c, *way)) for c in callers)):
                 continue
             handed = told.wake == RUN or bool(handlers(after, told.wake))
             sleeper = None if handed else index(after).sleeper(told, way)
@@ -260,6 +264,7 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
                 yield Missed(
                     told=told,
                     way=way,
+                    was=was,
                     at=lost[0],
                     waker=waker,
                     sleeper=sleeper.at if sleeper else None,
@@ -290,14 +295,30 @@ def _through(program: Program, key: FunctionKey, among: Collection[FunctionKey])
     return found
 
 
-def _lost(before: Program, after: Program, told: Announcement, way: tuple[FunctionKey, ...]) -> tuple[Place, ...]:
-    """The writes from which the wake-up always followed, and does not any more."""
-    if way[0] not in before.names.functions or not before.body(way[0]).function.blocks:
+def _way(program: Program, told: Announcement, was: tuple[FunctionKey, ...]) -> tuple[FunctionKey, ...]:
+    """The way on which a function writes that did so on another one: by the same callee, or itself now instead of by
+    that; empty for none."""
+    key, by = was[0], was[-1]
+    if by in (key, *program.callees(key)):
+        return was
+    own = (fact for fact in program.own_facts(key) if isinstance(fact, Write))
+    return (key,) if any(fact.object == told.tested and _op(fact) == told.op for fact in own) else ()
+
+
+def _lost(
+    before: Program,
+    after: Program,
+    told: Announcement,
+    old: tuple[FunctionKey, ...],
+    new: tuple[FunctionKey, ...],
+) -> tuple[Place, ...]:
+    """The writes from which the wake-up always followed, and does not any more; old, new: the ways of both sides."""
+    if old[0] not in before.names.functions or not before.body(old[0]).function.blocks:
         return ()
-    was = silence(before, told, way)
+    was = silence(before, told, old)
     if not isinstance(was, Silence) or was.silent == was.writes:
         return ()  # no write was always told
-    now = silence(after, told, way)
+    now = silence(after, told, new)
     if not isinstance(now, Silence):
         return ()
     if len(was.writes) != len(now.writes):  # they came or went: only where every one was told before
@@ -305,10 +326,10 @@ def _lost(before: Program, after: Program, told: Announcement, way: tuple[Functi
     return tuple(b for a, b in zip(was.writes, now.writes, strict=True) if b in now.silent and a not in was.silent)
 
 
-def _cuts(programs: Iterable[Program], told: Announcement, way: tuple[FunctionKey, ...]) -> list[Cut]:
+def _cuts(program: Program, told: Announcement, way: tuple[FunctionKey, ...]) -> list[Cut]:
     """What cut the search for the writes that are not announced, as far as it was made."""
-    found = [index(program).silences.get((told, way)) for program in programs]
-    return [cut for cut in found if isinstance(cut, Cut)]
+    cut = index(program).silences.get((told, way))
+    return [cut] if isinstance(cut, Cut) else []
 
 
 class Silence(NamedTuple):

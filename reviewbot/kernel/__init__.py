@@ -27,6 +27,7 @@ from reviewbot.kernel.schema import (
     CallbackGroup,
     ClientGroup,
     Contract,
+    CountGroup,
     FinishGroup,
     FlushGroup,
     Group,
@@ -162,6 +163,16 @@ class Kernel:
                 for name in group.calls:
                     found.setdefault(name, []).append(group)
         return {name: tuple(effects) for name, effects in found.items()}
+
+    @cached_property
+    def counted(self) -> Mapping[str, tuple[CountGroup, str]]:
+        """Call -> the counter of the kernel's own that it changes, and how: `+`, `-`, `?` where its result says."""
+        return {
+            call: (group, op)
+            for group in self.api.count
+            for op, calls in (("+", group.raise_), ("-", group.lower), ("?", group.tried))
+            for call in calls
+        }
 
     @cached_property
     def cuts(self) -> frozenset[str]:

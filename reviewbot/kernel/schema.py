@@ -246,6 +246,19 @@ class WriteGroup(Group, frozen=True):
     """A list of bios that wait for somebody: a fact whether or not a sleep tests it."""
 
 
+class CountGroup(Group, frozen=True):
+    """Calls that raise and lower a counter which somebody waits for, with what the kernel counts."""
+
+    object: str
+    """The counter, as `struct.member`; which instance it is does not matter to whoever waits."""
+    waits: str
+    """Who sleeps until it is zero, as a function."""
+    raise_: tuple[str, ...] = msgspec.field(name="raise")
+    lower: tuple[str, ...]
+    tried: tuple[str, ...] = ()
+    """Calls that raise it where their result is true."""
+
+
 class Flow(Group, frozen=True):
     """Calls that the flow of control or of values passes through in a special way."""
 
@@ -306,6 +319,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     callback: tuple[CallbackGroup, ...]
     read: tuple[ReadGroup, ...]
     write: tuple[WriteGroup, ...]
+    count: tuple[CountGroup, ...]
     flow: tuple[Flow, ...]
     task_flag: tuple[TaskFlag, ...]
     contract: tuple[Contract, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from msgspec.structs import replace
 
 from reviewbot.analysis.program.program import Program
@@ -46,7 +48,9 @@ def model(missed: Missed, program: Program) -> Model:
     told = missed.told
     if missed.way[0] not in program.names.functions:
         raise Unreadable(f"{missed.function}() is not there")
-    automaton = Announcing(program, told, missed.way).automaton(missed.way[0])
+    here = all(callee in (caller, *program.callees(caller)) for caller, callee in pairwise(missed.was or missed.way))
+    way = missed.was if missed.was and here else missed.way
+    automaton = Announcing(program, told, way).automaton(way[0])
     changed, queue = Var(words(told.tested), 1), WaitQueue(queue_name(missed))
     changer, sleeper = f"{missed.function}()", sleeper_name(missed)
     if sleeper == changer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from small import program
 
-from reviewbot.detect.announced import Announcement, missed, silence
+from reviewbot.detect.announced import Announcement, Missed, missed, silence
 from reviewbot.replay.announced_cast import model
 from reviewbot.sim.check import check
 
@@ -128,3 +128,18 @@ def test_of_two_changes_the_one_that_was_told_before_counts() -> None:
     before, after = (program(body(text.format(wake=wake))) for wake in ("wake_up(&r->wait);", ""))
     assert [m.function for m in missed(before, after, [(FILE, "rack_done")])] == ["rack_done"]
     assert not [*missed(after, after, [(FILE, "rack_done")])]
+
+
+HELPER = "static void end(struct rack *r) { atomic_dec(&r->busy); wake_up(&r->wait); }\n"
+
+
+def test_who_writes_himself_where_a_helper_wrote_and_woke_misses_the_wake_up() -> None:
+    calls = "if (error) { end(r); return; } end(r);"
+    before, after, both = (
+        program(HELPER + body(text))
+        for text in (calls, "if (error) return; atomic_dec(&r->busy);", calls.replace("end(r)", ALWAYS[:-1]))
+    )
+    found_now = [m for m in missed(before, after, [(FILE, "rack_done")]) if isinstance(m, Missed)]
+    assert [m.function for m in found_now] == ["rack_done"]
+    assert [check(model(found_now[0], side)).outcome for side in (before, after)] == ["free", "stuck"]
+    assert [*missed(before, both, [(FILE, "rack_done")])] == []  # it wakes himself, too

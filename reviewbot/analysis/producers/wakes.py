@@ -9,7 +9,7 @@ from reviewbot.analysis.code.identity import Scope, scope
 from reviewbot.analysis.events.kinds import Fact, Finish, Held, Wake, Write
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.csource.ir import Assign, CallEvent, Const, Expr, Field, Name
-from reviewbot.kernel import schema
+from reviewbot.kernel import KERNEL, schema
 
 OPERATORS = {"|=": "|", "&=": "&~", "+=": "+", "-=": "-"}
 
@@ -46,6 +46,9 @@ def _writes(view: View, woken: dict[int, str]) -> Iterator[Fact]:
 
 
 def _called(view: View, made: Made, wakes: tuple[str, ...]) -> Iterator[Fact]:
+    if made.call.callee in KERNEL.counted and made.call.callee not in view.body.locals:
+        group, op = KERNEL.counted[made.call.callee]
+        yield Write(**view.site(made), object=group.object, op="+" if op == "?" else op, wakes=wakes)
     for effect in made.effects:
         if isinstance(effect, schema.WriteGroup):
             identity = view.object(made.call, effect.argument)
