@@ -13,6 +13,7 @@ import msgspec
 from reviewbot.analysis.code.identity import short, spoken
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.program.program import Component, Program
+from reviewbot.detect.idle_wakes import idle
 from reviewbot.detect.resources import InsideRun, resources
 from reviewbot.detect.waitfor import Actor, Circle, providers
 from reviewbot.function_key import FunctionKey, file_of, name_of
@@ -144,7 +145,8 @@ class Cast:
         waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
         runs = [Held(lock, "x", klass) for lock, klass in circle.locks if klass in KERNEL.resources]
         asks = {what: run for held in runs for what, run in resources(self.program).askers(held).items()}
-        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=circle.kind == "twice")
+        early = idle(self.program, circle.object, circle.reads)
+        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=circle.kind == "twice", idle=early)
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the
