@@ -54,6 +54,7 @@ from reviewbot.sim import (
     down_trylock,
     down_write,
     down_write_trylock,
+    downgrade_write,
     end_run,
     flush_work,
     mutex_lock,
@@ -374,6 +375,8 @@ class Cast:
                 step = self._take(op)
             case "give":
                 step = self._give(op)
+            case "keep":
+                step = self._keep(op)
             case "pass" if isinstance(run := self.locks[op.object], Run):
                 step = self._around(wait_for_run(run, f"{op.call}({self._flushed(op)})"), op)
             case "pass":
@@ -443,6 +446,13 @@ class Cast:
             case Semaphore() as lock:
                 return up(lock)
         raise Unreadable(f"nobody gives {op.object}")
+
+    def _keep(self, op: SlicedOp) -> Node:
+        """A lock that was taken for write is held for read from then on."""
+        lock = self.locks[op.object]
+        if not isinstance(lock, RwSem):
+            raise Unreadable(f"nobody keeps {op.object} for read only")
+        return downgrade_write(lock)
 
     def _spoil(self, op: SlicedOp) -> Node:
         """A lock is given back by who has not got it: its count is wrong from then on."""
