@@ -99,6 +99,8 @@ first. It is guessed then, as where a cycle closes, and looked at a second time.
 MAX_CALLS_OF_CONSTANT = 3
 """Calls that a constant is handed on through to where it is tested: helpers of a family stand on one another two or three
 deep."""
+MAX_CALLERS_OF_CONSTANT = 12
+"""Callers of a function that are asked which constants they hand down: among more than these some hand down another."""
 MAX_ENTRY_LOCKSETS = 6
 """Most alternatives of one function; beyond, the ones with the longest chains are left out."""
 MAX_ENTRY_CHAIN = 12
@@ -171,6 +173,8 @@ MAX_PATHS_OF_CALL = 16
 """Ways to call a function with arguments of other instances that are told apart along a chain of calls."""
 MAX_PROVIDERS = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
+MAX_WAYS_IN = 3
+"""Ways into a function by which one wait under a lock is tried: on each one other locks are held."""
 MAX_ALTERNATIVES = 4
 """Providers of one thing that are tried one after the other where one is enough: the nearest ones to the lock."""
 MAX_CALLS_ABOVE_WAKE = 6

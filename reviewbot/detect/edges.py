@@ -94,6 +94,14 @@ class Circle(Value, frozen=True):
         return tuple(dict.fromkeys((*own_, *self.also)))
 
 
+class WayIn(NamedTuple):
+    """One way into a function: the functions from the outermost caller that matters to it, and all that is held there
+    at the place of an edge."""
+
+    chain: tuple[FunctionKey, ...]
+    held: tuple[Held, ...]
+
+
 class Edge(NamedTuple):
     """A hold-and-wait edge: a lock, or what else a task has, that is held at a place that waits, there or in a callee."""
 
@@ -108,6 +116,8 @@ class Edge(NamedTuple):
     held: tuple[Held, ...]
     """All that is held there."""
     reads: tuple[str, ...] = ()
+    others: tuple[WayIn, ...] = ()
+    """The other ways in with that lock."""
 
     @property
     def pair(self) -> tuple[str, str, str, str]:
@@ -167,9 +177,9 @@ def edges(
 
     @cache
     def under(
-        here: tuple[Held, ...], dropped: frozenset[str]
-    ) -> list[tuple[Held, tuple[FunctionKey, ...], tuple[Held, ...]]]:
-        return _under(ways, here, dropped, classes, lock)
+        here: tuple[Held, ...], gone: frozenset[str], dropped: frozenset[str] = frozenset()
+    ) -> list[tuple[Held, list[WayIn]]]:
+        return _under(ways, here, gone, dropped, classes, lock)
 
     for fact in program.own_facts(key):
         if isinstance(fact, Site):
@@ -177,8 +187,8 @@ def edges(
             for effect in filter(wanted, own([fact])):
                 here = _held(fact.held, fact.maybe)
                 if _means(effect):
-                    for held, chain, every in under(here, frozenset(fact.dropped)):
-                        yield Edge(held, effect, key, fact.at, (), chain, every, reads)
+                    for held, (first, *others) in under(here, frozenset(fact.dropped)):
+                        yield Edge(held, effect, key, fact.at, (), *first, reads, tuple(others))
                 for one, meant in _within(inside, effect):
                     yield Edge(one.held, meant, key, fact.at, (), one.chain, (*here, one.held), reads)
     view = program.view(key)
@@ -204,14 +214,14 @@ def edges(
             for effect, inner, reason in program.effects.call(view, made, target):
                 if not wanted(effect):
                     continue
-                found = under(here, reason.dropped | gone) if _means(effect) else []
+                found = under(here, gone, reason.dropped) if _means(effect) else []
                 runs = _within(inside, effect)
                 if found or runs:
                     down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
                     reads = _tested(program, down, effect)
                     at = view.place(made.call.line)
-                    for held, chain, every in found:
-                        yield Edge(held, effect, key, at, down, chain, every, reads)
+                    for held, (first, *others) in found:
+                        yield Edge(held, effect, key, at, down, *first, reads, tuple(others))
                     for one, meant in runs:
                         yield Edge(one.held, meant, key, at, down, one.chain, (*here, one.held), reads)
 
@@ -243,22 +253,29 @@ def _means(effect: Effect) -> bool:
 
 
 def _under(
-    ways: Iterable[EntryLockset], here: tuple[Held, ...], dropped: frozenset[str], classes: frozenset[str], only: str
-) -> list[tuple[Held, tuple[FunctionKey, ...], tuple[Held, ...]]]:
-    """Each lock that counts at a place, with the way in that has it, and all that is held there then."""
-    found = []
-    seen = set()
+    ways: Iterable[EntryLockset],
+    here: tuple[Held, ...],
+    gone: frozenset[str],
+    dropped: frozenset[str],
+    classes: frozenset[str],
+    only: str,
+) -> list[tuple[Held, list[WayIn]]]:
+    """Each lock that counts at a place, with the ways in that have it, the nearest first.
+
+    gone: locks of the callers that the function gave back before. dropped: locks that are given back below.
+    """
+    found: dict[tuple[str, str], tuple[Held, list[WayIn]]] = {}
     mine = {h.lock for h in here}
     for way in ways:
-        held = tuple(h for h in (*here, *(w for w in way.held if w.lock not in mine)) if h.lock not in dropped)
+        above = (w for w in way.held if w.lock not in mine and w.lock not in gone)
+        held = tuple(h for h in (*here, *above) if h.lock not in dropped)
         for lock in held:
-            if (lock.lock, lock.mode) in seen or (only and lock.lock != only):
+            if only and lock.lock != only:
                 continue
             if lock.klass.split("/")[0] not in classes or not known(lock.lock) or scope(lock.lock) is Scope.STACK:
                 continue
-            seen.add((lock.lock, lock.mode))
-            found.append((lock, way.chain, held))
-    return found
+            found.setdefault((lock.lock, lock.mode), (lock, []))[1].append(WayIn(way.chain, held))
+    return list(found.values())
 
 
 def waits(effect: Effect) -> bool:

@@ -92,7 +92,9 @@ def requested(before: Program, after: Program, changes: Iterable[Changed]) -> se
             found |= _locks(after, key) - _locks(before, key)
     for change in changes:
         if change.kind in (NEW, MOVED, GUARD):
-            found |= {fact.lock for fact in _facts(change) if isinstance(fact, Lock) and fact.how != "try"}
+            found |= {
+                fact.lock for fact in _facts(change) if isinstance(fact, Lock) and fact.how not in ("try", "downgrade")
+            }
     return found
 
 

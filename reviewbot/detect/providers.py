@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 
 from reviewbot.analysis.code import family, kbuild
@@ -177,9 +177,16 @@ class Providers(Component):
             self._modules[path] = path if source is None else kbuild.module(path, source)
         return self._modules[path]
 
-    def far(self, lock: str) -> int:
+    def far(self, lock: str, files: Collection[str] = (), down: Sequence[FunctionKey] = ()) -> int:
         """The largest number of calls between a function and the taking of `lock` at which it still counts as the same
-        instance."""
+        instance.
+
+        files: of those who hold it. down: the functions down to who takes it. A lock of the kernel's structures that one
+        file takes on both sides is that of its own objects.
+        """
+        takers = [file for key in down if not (file := file_of(key)).startswith("include/")]  # a macro is its user's
+        if takers and takers[-1] in files:
+            return MAX_CALLS_TO_LOCK
         owned = owner(lock)
         ours = not owned or lock in KERNEL.written or self._declares(owned)
         return (
@@ -296,9 +303,16 @@ def _reach(program: Program, path: str) -> set[FunctionKey]:
 
 
 def lock_class(program: Program, lock: str) -> str:
-    """Class of a lock, from the calls that take it; empty when nobody does."""
-    for key in providers(program).takers.get(lock, ()):
+    """Class of a lock, from the calls that take it, else from those under it: a macro that takes a lock of its argument
+    does not say of which struct. Empty when nobody takes it."""
+    found = providers(program)
+    for key in found.takers.get(lock, ()):
         for fact in program.own_facts(key):
             if isinstance(fact, Lock) and fact.lock == lock:
                 return fact.klass
+    for key in found.holders.get(lock, ()):
+        places = program.locksets.record(key).at.values() if key in program.names.functions else ()
+        for held in (held for at in places for held in at.held):
+            if held.lock == lock:
+                return held.klass
     return KERNEL.lock_classes.get(lock, "")

@@ -6,19 +6,20 @@ stands for several functions: the text alone does not say whether this very run 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import TypeGuard
 
 from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, show, sign, test
-from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, scope
+from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, known, scope
 from reviewbot.analysis.code.identity import positions as identity_positions
 from reviewbot.analysis.events.fact import Fact
-from reviewbot.analysis.events.kinds import Lock
+from reviewbot.analysis.events.kinds import Lock, Site
 from reviewbot.analysis.program.program import Program
+from reviewbot.analysis.summaries.effect_summary import own
 from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr
 from reviewbot.detect.edges import Edge
-from reviewbot.function_key import FunctionKey, is_function
+from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import BLOCKING, KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
 from reviewbot.types import Place
@@ -31,13 +32,22 @@ HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
 
 
-def named(program: Program, chain: Sequence[FunctionKey]) -> bool:
+def named(program: Program, chain: Sequence[FunctionKey], files: Collection[str] = ()) -> bool:
     """Whether each call down a chain is by name or contract, through a table of functions, or through a pointer that
-    stands for nothing else."""
+    stands for nothing else: nothing else of `files`, where the objects are theirs that the other half of a circle works on."""
     return all(
-        program.callgraph.names_it(caller, callee) or _known(program, caller, callee)
+        program.callgraph.names_it(caller, callee)
+        or _known(program, caller, callee)
+        or (file_of(callee) in files and _only_of_file(program, caller, callee))
         for caller, callee in pairwise(chain)
     )
+
+
+def _only_of_file(program: Program, caller: FunctionKey, callee: FunctionKey) -> bool:
+    """Whether a file has one function only that a call through a pointer can be: what it set that pointer to."""
+    callgraph, file = program.callgraph, file_of(callee)
+    nodes = [node for node in callgraph.wiring(caller).nodes if callee in callgraph.targets.get(node, ())]
+    return all({t for t in callgraph.targets[node] if file_of(t) == file} == {callee} for node in nodes)
 
 
 def _known(program: Program, caller: FunctionKey, callee: FunctionKey) -> bool:
@@ -76,7 +86,41 @@ def _is_flag(value: Expr, flags: set[str]) -> bool:
 
 def one_run(program: Program, edge: Edge) -> bool:
     """Whether a run can go down the calls of an edge, as far as a look at who hands what down them shows."""
-    return program.contexts.goes((*edge.chain, *(at.key for at in edge.down)))
+    return program.contexts.goes(*_run(program, edge))
+
+
+def _run(program: Program, edge: Edge) -> tuple[tuple[FunctionKey, ...], frozenset[int]]:
+    """The functions from the outermost caller down to the one that waits, and the lines at which it does."""
+    last = (*edge.down[-1:], edge.place)[0]
+    lines = {last.line}
+    for fact in program.own_facts(last.key) if last.key in program.names.functions else ():
+        effects = own([fact]) if isinstance(fact, Site) else ()
+        if any((e if known(e.object) else e._replace(object=edge.effect.object)) == edge.effect for e in effects):
+            lines.add(fact.at.line)
+    return (*edge.chain, *(at.key for at in edge.down)), frozenset(lines)
+
+
+def way_in(program: Program, edge: Edge) -> Edge | None:
+    """The edge by the first of its ways in that one run can go down; None where there is none. See `ways_in`."""
+    return next(ways_in(program, edge), None)
+
+
+def ways_in(program: Program, edge: Edge) -> Iterator[Edge]:
+    """The edge by each of its ways in that one run can go down; where there is none, from where the lock is taken.
+
+    From the function on that takes the lock the calls say enough, whoever is above: then somebody has to be who hands down
+    no constant that rules them out.
+    """
+    ways = [edge._replace(chain=chain, held=held, others=()) for chain, held in ((edge.chain, edge.held), *edge.others)]
+    possible = False
+    for way in ways:
+        if one_run(program, way):
+            possible = True
+            yield way
+    for way in () if possible else ways:
+        part = way._replace(chain=way.chain[taker(program, way) :])
+        if one_run(program, part) and program.contexts.called(*_run(program, part)):
+            yield part
 
 
 def doubtful(program: Program, edge: Edge) -> str:

@@ -9,6 +9,7 @@ queue from freezing) and asks whether they want the lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -17,10 +18,10 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Dropped, Edge, changed, edges
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import HOLDS, doubtful, named, one_run, same_object, taker
-from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.detect.sure import HOLDS, doubtful, named, same_object, taker, way_in, ways_in
+from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS
+from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS, MAX_WAYS_IN
 from reviewbot.types import Cut
 
 ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq", "attribute")
@@ -71,19 +72,30 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
 
 
 def _near(program: Program, edge: Edge) -> bool:
-    """Whether the wait is not too many calls below."""
-    if edge.effect.kind != "lock":
+    """Whether the wait is not too many calls below. A lock that is proven to be the very one that is held is that one
+    however far below it is taken."""
+    again = edge.effect.kind == "lock" and edge.effect.object == edge.lock.lock and same_object(program, edge)
+    if edge.effect.kind != "lock" or again:
         return len(edge.down) <= MAX_CALLS_TO_WAIT
-    again = edge.effect.object == edge.lock.lock and same_object(program, edge)
-    return len(edge.down) <= (MAX_CALLS_TO_LOCK if again else providers(program).far(edge.effect.object))
+    return len(edge.down) <= _far(program, edge)
+
+
+def _far(program: Program, edge: Edge) -> int:
+    """How many calls below an edge's place the lock may be taken that it waits for."""
+    return providers(program).far(edge.effect.object, _files(program, edge), [at.key for at in edge.down])
+
+
+def _files(program: Program, edge: Edge) -> set[str]:
+    """The files of the functions that have the lock of an edge."""
+    return {file_of(key) for key in edge.chain[taker(program, edge) :]}
 
 
 def _meant(program: Program, edge: Edge) -> bool:
     """Whether a run goes down an edge, and its lock can be the very instance that is meant: one that is taken many calls
     further down is another, unless the arguments prove that it is the same."""
-    if not one_run(program, edge):
+    if way_in(program, edge) is None:
         return False
-    far = edge.effect.kind != "lock" or providers(program).far(edge.effect.object) == MAX_CALLS_TO_LOCK
+    far = edge.effect.kind != "lock" or _far(program, edge) == MAX_CALLS_TO_LOCK
     return far or _near(program, edge)
 
 
@@ -92,8 +104,19 @@ def _pairs(program: Program, files: set[str]) -> set[Pair]:
 
 
 def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut | Dropped]:
-    """The wait cycles that an edge closes, one for each provider that may be the other half; see `close`. A task that
-    waits for itself needs nobody above the function that takes the lock."""
+    """The wait cycles that an edge closes, by its first way in one for each provider that may be the other half, see `close`;
+    then by some other ways in: what is held on them decides which calls below can be."""
+    first, *others = [*islice(ways_in(program, edge), MAX_WAYS_IN)] or [edge]
+    found = [*_closings(program, first)]
+    yield from found
+    if any(isinstance(one, Circle) for one in found):
+        for way in others:
+            yield from islice((one for one in _closings(program, way) if isinstance(one, Circle)), 1)
+
+
+def _closings(program: Program, edge: Edge) -> Iterator[Circle | Cut | Dropped]:
+    """The wait cycles that one way into an edge closes. A task that waits for itself needs nobody above the function that
+    takes the lock."""
     circle = close(program, edge)
     if isinstance(circle, Circle) and circle.kind == "self" and (above := taker(program, edge)):
         yield circle
@@ -121,6 +144,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     """
     if edge.lock.klass in KERNEL.resources:
         return runs.closed(program, edge)
+    edge = way_in(program, edge) or edge
     found = providers(program)
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
@@ -141,7 +165,12 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
         return Dropped(edge, reason)
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     if effect.kind == "lock":
-        near = [a for a in actors if len(a.down) <= found.far(lock.lock) and named(program, (*a.chain, *a.down))]
+        files = _files(program, edge)
+        near = [
+            a
+            for a in actors
+            if len(a.down) <= found.far(lock.lock, files, a.down) and named(program, (*a.chain, *a.down), files)
+        ]
         wanting = sorted(near, key=lambda a: (len(a.down), len(a.chain)))
     else:
         wanting = [a for a in actors if wants(program, a.root, lock.lock)]

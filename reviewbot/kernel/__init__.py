@@ -335,6 +335,11 @@ class Kernel:
         return frozenset(n for n in _names(x.inert for x in self.api.flow) if not n.endswith("*"))
 
     @cached_property
+    def unwaited(self) -> frozenset[str]:
+        """Calls that take something off its queue, and wait for nothing."""
+        return _names(x.unwaited for x in self.api.flow)
+
+    @cached_property
     def inert_starts(self) -> tuple[str, ...]:
         """How the names of more such calls begin."""
         return tuple(sorted(n[:-1] for n in _names(x.inert for x in self.api.flow) if n.endswith("*")))

@@ -271,6 +271,8 @@ class Flow(Group, frozen=True):
     last: tuple[str, ...] = ()
     inert: tuple[str, ...] = ()
     """`name*` is every call whose name begins so."""
+    unwaited: tuple[str, ...] = ()
+    """Calls that take something off its queue, and wait for nothing."""
 
 
 class TaskFlag(Group, frozen=True):

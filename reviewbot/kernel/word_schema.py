@@ -40,6 +40,7 @@ Role = Literal[
     "option_test",
     "error_or_zero",
     "holds",
+    "tells",
     "makes",
     "takes",
     "gives",

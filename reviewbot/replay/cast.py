@@ -13,6 +13,7 @@ import msgspec
 from reviewbot.analysis.code.identity import short, spoken
 from reviewbot.analysis.events.kinds import Held
 from reviewbot.analysis.program.program import Component, Program
+from reviewbot.detect.idle_wakes import idle
 from reviewbot.detect.resources import InsideRun, resources
 from reviewbot.detect.waitfor import Actor, Circle, providers
 from reviewbot.function_key import FunctionKey, file_of, name_of
@@ -53,6 +54,7 @@ from reviewbot.sim import (
     down_trylock,
     down_write,
     down_write_trylock,
+    downgrade_write,
     end_run,
     flush_work,
     mutex_lock,
@@ -144,7 +146,8 @@ class Cast:
         waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
         runs = [Held(lock, "x", klass) for lock, klass in circle.locks if klass in KERNEL.resources]
         asks = {what: run for held in runs for what, run in resources(self.program).askers(held).items()}
-        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=circle.kind == "twice")
+        early = idle(self.program, circle.object, circle.reads)
+        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=circle.kind == "twice", idle=early)
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the
@@ -372,6 +375,8 @@ class Cast:
                 step = self._take(op)
             case "give":
                 step = self._give(op)
+            case "keep":
+                step = self._keep(op)
             case "pass" if isinstance(run := self.locks[op.object], Run):
                 step = self._around(wait_for_run(run, f"{op.call}({self._flushed(op)})"), op)
             case "pass":
@@ -441,6 +446,13 @@ class Cast:
             case Semaphore() as lock:
                 return up(lock)
         raise Unreadable(f"nobody gives {op.object}")
+
+    def _keep(self, op: SlicedOp) -> Node:
+        """A lock that was taken for write is held for read from then on."""
+        lock = self.locks[op.object]
+        if not isinstance(lock, RwSem):
+            raise Unreadable(f"nobody keeps {op.object} for read only")
+        return downgrade_write(lock)
 
     def _spoil(self, op: SlicedOp) -> Node:
         """A lock is given back by who has not got it: its count is wrong from then on."""

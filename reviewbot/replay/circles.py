@@ -39,7 +39,7 @@ def found(diff: Diff) -> list[Circle]:
         both = chain(circles(*programs, touched(diff)), closed(*programs, diff.code.changes))
         edges = set()
         for circle in diff.noting(both):
-            edges.add((circle.holder, circle.lock, circle.object))
+            edges.add((circle.holder.chain[-1], circle.holder.at, circle.lock, circle.object))
             if len(edges) > MAX_WAIT_CYCLES:
                 diff.cuts[Cut("circles of waits of a change", MAX_WAIT_CYCLES)] = None
                 break

@@ -33,6 +33,7 @@ from reviewbot.types import FileChange, Hunk, Outcome, Source, Verdict
 _TAKES, _GIVES = frozenset(KERNEL.words["takes"]), frozenset(KERNEL.words["gives"])
 _SOLID = re.compile(r"[^\s{}]")
 _CONSTANT = re.compile(r"\b[A-Z_][A-Z0-9_]{2,}\b(?!\()")
+_TELLS = KERNEL.pattern("tells")
 _READ = KERNEL.starts("known_flags")
 """How constants begin that are known, or known to be none of those that matter."""
 _MASKED = (schema.AllocateGroup, schema.WorkqueueGroup, schema.MaskGroup, PoolCall)
@@ -67,7 +68,7 @@ class _OpaqueSide:
         """Whether nothing is known of what a call does."""
         if call.through:
             return not any(self.program.callgraph.reached(key, c) for key, c in self._through(call))
-        if _known(call.name):
+        if _known(call.name) or _tells(call):
             return False
         key = self.program.names.function(call.name, self.path) or NO_FUNCTION
         return call.name not in harmless((call.name,), self._base) if not key else self.program.function(key).unreadable
@@ -164,7 +165,7 @@ def _edits(file: FileChange, before: _OpaqueSide, after: _OpaqueSide) -> tuple[_
             continue
         hidden = [[c for c in side if of.opaque(c)] for side, of in ((place.old, before), (place.new, after))]
         clear = [
-            [c for c in side if c not in strange and not _harmless(c.name)]
+            [c for c in side if c not in strange and not (_harmless(c.name) or _tells(c))]
             for side, strange in zip((place.old, place.new), map(set, hidden), strict=True)
         ]
         for opaque, stands, dark, light, edits in (
@@ -339,7 +340,13 @@ def _told() -> frozenset[str]:
 
 def _harmless(name: str) -> bool:
     """Whether a call does nothing that matters here."""
-    return name not in KERNEL.effects and (name in KERNEL.inert or name.startswith(KERNEL.inert_starts))
+    inert = name in KERNEL.inert or name in KERNEL.unwaited or name.startswith(KERNEL.inert_starts)
+    return inert and name not in KERNEL.effects
+
+
+def _tells(call: WrittenCall) -> bool:
+    """Whether a call prints a message, by its name and the text that it is given."""
+    return bool(_TELLS.search(call.name)) and any(arg.startswith('"') for arg in call.args)
 
 
 def _known(name: str) -> bool:

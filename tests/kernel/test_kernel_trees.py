@@ -27,6 +27,7 @@ NAMES = (
     "error_value",
     "last",
     "inert",
+    "unwaited",
 )
 NAMES += ("functions", "aware")
 """Fields with other functions."""

@@ -21,7 +21,7 @@ from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.events.kinds import Context, Fact
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_CONTEXT_CHAIN
+from reviewbot.limits import MAX_CALLERS_OF_CONSTANT, MAX_CALLS_OF_CONSTANT, MAX_CONTEXT_CHAIN
 from reviewbot.types import Place
 
 INTERRUPTS = frozenset({"hardirq", "softirq"})
@@ -186,14 +186,25 @@ class ExecutionContexts:
         """Whether a context can get to the end of a chain."""
         return not (root.context in INTERRUPTS and self._feasible.sleeps(chain)) and self._feasible.goes(chain)
 
-    def goes(self, chain: tuple[FunctionKey, ...]) -> bool:
-        """Whether one run can go down a chain of calls (keys, outermost first): no constant that is handed down rules a
-        call out, and a pointer does not stand for what somebody else hands down."""
+    def goes(self, chain: tuple[FunctionKey, ...], lines: Collection[int] = ()) -> bool:
+        """Whether one run can go down a chain of calls (keys, outermost first), to one of some lines of the last function
+        if any are given: no constant that is handed down rules a call out, and a pointer does not stand for what somebody else
+        hands down."""
         if not all(key in self.callgraph.callees for key in chain):
             return True
         steps = ((chain[: n + 1], callee) for n, callee in enumerate(chain[1:]))
         through = (step for step in steps if not self.callgraph.names_it(step[0][-1], step[1]))
-        return self._feasible.goes(chain) and all(self._handed(above, callee) for above, callee in through)
+        return self._feasible.goes(chain, lines) and all(self._handed(above, callee) for above, callee in through)
+
+    def called(self, chain: tuple[FunctionKey, ...], lines: Collection[int], deep: int = MAX_CALLS_OF_CONSTANT) -> bool:
+        """Whether the constants of some callers let a run go down a chain of calls (keys, outermost first), to one of some
+        lines of the last function."""
+        above = [key for key in sorted(self.callgraph.callers.get(chain[0], ())) if key not in chain]
+        if not deep or not 0 < len(above) <= MAX_CALLERS_OF_CONSTANT:
+            return True
+        return any(
+            self._feasible.goes((key, *chain), lines) and self.called((key, *chain), lines, deep - 1) for key in above
+        )
 
     def _handed(self, above: tuple[FunctionKey, ...], handler: FunctionKey) -> bool:
         """Whether a stack can be above a call through a pointer (its last function makes it) that runs a handler."""

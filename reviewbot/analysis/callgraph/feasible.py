@@ -6,7 +6,7 @@ that starts in an interrupt, a call on the way that can only be made where sleep
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -47,14 +47,16 @@ class Feasible:
     def __init__(self, callgraph: CallGraph) -> None:
         self.callgraph = callgraph
         self._spots: dict[FunctionKey, dict[FunctionKey, list[BranchSpot]]] = {}
+        self._lines: dict[FunctionKey, dict[int, list[tuple[Need, ...]]]] = {}
         self._steps: dict[tuple[FunctionKey, FunctionKey, Given], tuple[bool, Given]] = {}
 
     def sleeps(self, chain: tuple[FunctionKey, ...]) -> bool:
         """Whether some function of a chain (keys, outermost first) sleeps on every path to the next call."""
         return any((spots := self._of(*pair)) and all(s.slept for s in spots) for pair in pairwise(chain))
 
-    def goes(self, chain: tuple[FunctionKey, ...]) -> bool:
-        """False when a constant argument handed down a chain (keys, outermost first) rules out one of its calls."""
+    def goes(self, chain: tuple[FunctionKey, ...], lines: Collection[int] = ()) -> bool:
+        """False when a constant argument handed down a chain (keys, outermost first) rules out one of its calls, or all
+        that are made at some lines of its last function."""
         given: Given = ()
         for caller, callee in pairwise(chain):
             step = self._steps.get((caller, callee, given))
@@ -63,7 +65,22 @@ class Feasible:
             possible, given = step
             if not possible:
                 return False
-        return True
+        spots = [needs for line in lines for needs in self._at(chain[-1], line)] if given else []
+        return not spots or any(not any(_against(dict(given), need) for need in needs) for needs in spots)
+
+    def _at(self, key: FunctionKey, line: int) -> Sequence[tuple[Need, ...]]:
+        """What the parameters of a function have to be for each call of a line."""
+        if key not in self._lines:
+            body, found = self.callgraph.body(key), dict[int, list[tuple[Need, ...]]]()
+            dominance = Dominance(body.function.blocks)
+            parameters = frozenset(p.name for p in body.function.parameters)
+            for number, block in enumerate(body.function.blocks):
+                lines = {event.call.line for event in block.events if isinstance(event, CallEvent)}
+                needs = tuple(_need(*condition) for condition in (dominance.conditions(number) if lines else ()))
+                for at in lines:
+                    found.setdefault(at, []).append(tuple(n for n in needs if n.parameter in parameters))
+            self._lines[key] = found
+        return self._lines[key].get(line, ())
 
     def changed(self, other: Feasible, key: FunctionKey) -> set[FunctionKey]:
         """Keys from which on chains through a function `key` of both programs can differ: the function itself, or some

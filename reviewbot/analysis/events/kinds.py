@@ -16,7 +16,8 @@ from reviewbot.kernel import KERNEL
 
 
 class Lock(Site, frozen=True, gc=False):
-    """A lock is taken. how: acquire, try, killable, pointer, transient. irq: as in kernel/api.toml. base: the instance."""
+    """A lock is taken, or kept for read only. how: acquire, try, killable, pointer, transient, downgrade. irq: as in
+    kernel/api.toml. base: the instance."""
 
     lock: str = ""
     klass: str = ""

@@ -173,9 +173,10 @@ def _changed(held: Held, change: LockDelta) -> Held:
 
 
 def acquire(held: Held, token: LockToken) -> Held:
-    """What is held after a lock was taken: a caller's lock that had been dropped is back, else one more."""
+    """What is held after a lock was taken: a caller's lock that had been dropped is back, else one more. What the caller
+    had for write, and is taken for read, is not back: it is held otherwise."""
     for given in held:
-        if not given.mine and given.lock == token.lock:
+        if not given.mine and given.lock == token.lock and (given.mode, token.mode) != ("w", "r"):
             return tuple(x for x in held if x is not given)
     if token.klass in KERNEL.latches and any(x.lock == token.lock and x.base == token.base for x in held):
         return held

@@ -296,7 +296,7 @@ class Locksets:
 
     def _api(self, body: Body, call: Call, effect: LockCall) -> tuple[LockDelta, ...]:
         group = effect.group
-        if effect.does in ("transient", "downgrade") or (group.unless and sets(body, group.unless)):
+        if effect.does == "transient" or (group.unless and sets(body, group.unless)):
             return ()
         lock = self.lock_of(body, call, effect)
         tokens = masks(group.irq, KERNEL.atomic(group.klass))
@@ -308,6 +308,8 @@ class Locksets:
         took, not_took = LockDelta(PLUS, (), tokens), LockDelta(ZERO, (), ())
         if effect.does == "release":
             return (LockDelta(ANY, tokens, ()),)
+        if effect.does == "downgrade":
+            return (LockDelta(ANY, tokens, tuple(token._replace(mode="r") for token in tokens)),)
         if effect.does == "try":
             return (took, not_took)
         if effect.does == "killable":

@@ -87,7 +87,7 @@ def own(facts: Iterable[Fact]) -> dict[Effect, Provenance]:
 
 def _of(fact: Site) -> list[Effect]:
     match fact:
-        case Lock() if fact.how != "try" and not fact.call.endswith("trylock"):
+        case Lock() if fact.how not in ("try", "downgrade") and not fact.call.endswith("trylock"):
             return [Effect("lock", fact.lock, fact.mode)] if contended(fact.klass) else []
         case Wait() if fact.klass == "reschedule":
             return [Effect("wait", "", "reschedule")]

@@ -10,8 +10,8 @@ from reviewbot.types import Place
 
 
 class SlicedOp(NamedTuple):
-    """One step. kind: take, give, pass (take and give), try, fail (to take), spoil (give what is not held), wait, wake,
-    flush.
+    """One step. kind: take, give, keep (for read what was taken for write), pass (take and give), try, fail (to take), spoil
+    (give what is not held), wait, wake, flush.
 
     `call` is the kernel's name for it.
     """

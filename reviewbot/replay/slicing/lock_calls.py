@@ -53,8 +53,10 @@ def locked(
         elif mine := _mine(held, lock, base, act.klass in KERNEL.latches):
             rest = list(held)
             rest.remove(mine)
-            give = None if mine.other else SlicedOp("give", lock, mine.mode, act.call, place)
-            yield give, state._replace(held=tuple(rest))
+            kept = (mine._replace(mode="r"),) if act.does == "downgrade" else ()
+            kind, how = ("keep", "r") if kept else ("give", mine.mode)
+            step = None if mine.other else SlicedOp(kind, lock, how, act.call, place)
+            yield step, state._replace(held=(*rest, *kept))
         elif act.klass in KERNEL.latches:
             yield None, state
         return  # who gives back what it does not hold: this way cannot be

@@ -55,7 +55,7 @@ class Extractor:
     run that is asked for by that, and whether by one that only cancels, too. chain: functions that are followed whether
     they touch a resource or not. lean: the chains say who waits for a lock; of other callees only those count that leave
     one held, or drop one. spoils: who gives back what it does not hold does so, and spoils it; else that is taken for a
-    way that cannot be.
+    way that cannot be. idle: where those who are woken find nothing changed, and sleep on.
     """
 
     most = MAX_SLICER_STATES
@@ -70,10 +70,11 @@ class Extractor:
         lean: bool = False,
         asks: Mapping[str, tuple[str, bool]] = NOTHING_ASKED,
         spoils: bool = False,
+        idle: frozenset[Place] = frozenset(),
     ) -> None:
         self.program = program
         self.locks, self.waits, self.asks = frozenset(locks), frozenset(waits), dict(asks)
-        self.lean, self.spoils = lean, spoils
+        self.lean, self.spoils, self.idle = lean, spoils, idle
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
@@ -389,6 +390,8 @@ class Extractor:
                 asks = cancels or act.mode != "cancel"
                 yield SlicedOp("pass", run, what, call.callee, place) if asks else None, after
                 return
+            if act.kind == "wake" and place in self.idle:
+                continue
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
                 yield SlicedOp(act.kind, what, act.mode, call.callee, place), after
                 return
