@@ -40,7 +40,7 @@ class Providers(Component):
                     found.setdefault(lock, []).append(key)
         for key, roots in sorted(self.program.callgraph.roots.items()):
             for root in roots:
-                for lock, _, _ in KERNEL.holds.get(root.slot, ()):
+                for lock, _, _ in self.program.callgraph.held_over(key, root.slot):
                     _put(found, lock, key)
         return found
 

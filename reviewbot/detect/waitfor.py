@@ -151,6 +151,8 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     again = effect.kind == "lock" and effect.object == lock.lock
     if again and same_object(program, edge):
         return _again(program, edge, holder) if _near(program, edge) else Dropped(edge, FAR)
+    if again and lock.lock in KERNEL.words["own_locks"]:
+        return Dropped(edge, "each object has one, and it may be that of another")
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return Dropped(edge, "a page, of whatever file")
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
@@ -224,7 +226,7 @@ def _again(program: Program, edge: Edge, holder: Actor) -> Circle | Dropped:
         if lock.klass != "rwsem" or not same_object(program, edge):
             return Dropped(edge, "a reader that comes again is let in, or it is another object")
         writer = providers(program).writer(lock.lock)
-        if writer is None and lock.lock not in KERNEL.written:
+        if writer is None and lock.lock not in KERNEL.changed:
             return Dropped(edge, "nobody writes")
     return Circle(
         kind="self",

@@ -16,7 +16,7 @@ from typing import TypeVar, get_args
 
 import msgspec
 
-from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind
+from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind, TableKind, TableMacro
 from reviewbot.kernel.derived_schema import Derived
 from reviewbot.kernel.folder_schema import Subsystems
 from reviewbot.kernel.resource_schema import AttributeMacro, ResourceKind, ResourceTable
@@ -198,13 +198,37 @@ class Kernel:
     @cached_property
     def slots(self) -> Mapping[str, SlotKind]:
         """`struct.field` -> the context that its functions are entered in."""
-        return {name: slot for slot in self.tables.slot for name in slot.slots}
+        found = {name: slot for slot in self.tables.slot for name in slot.slots}
+        return found | {kind.entry(name): kind for kinds in self.tables_of.values() for name, kind in kinds}
+
+    @cached_property
+    def tables_of(self) -> Mapping[str, tuple[tuple[str, TableKind], ...]]:
+        """`struct.field` -> itself with each kind of table in which it is entered with more than elsewhere."""
+        found: dict[str, list[tuple[str, TableKind]]] = {}
+        for kind in self.tables.table:
+            for name in kind.slots:
+                found.setdefault(name, []).append((name, kind))
+        return {name: tuple(kinds) for name, kinds in found.items()}
+
+    @cached_property
+    def handed_tables(self) -> Mapping[str, TableKind]:
+        """Call that is handed a table's address -> how the table's functions are entered."""
+        return {call: kind for kind in self.tables.table for call in kind.calls}
+
+    @cached_property
+    def filled(self) -> Mapping[str, tuple[TableMacro, ...]]:
+        """Macro -> the tables of functions that it puts its arguments into."""
+        found: dict[str, list[TableMacro]] = {}
+        for macro in self.tables.filled:
+            for name in macro.calls:
+                found.setdefault(name, []).append(macro)
+        return {name: tuple(macros) for name, macros in found.items()}
 
     @cached_property
     def holds(self) -> Mapping[str, tuple[tuple[str, str, str], ...]]:
         """Slot (`struct.field`), or call that takes a callback -> what whoever enters the function holds: identity, mode
         and class of each lock."""
-        found = {name: slot.holds for slot in self.tables.slot for name in slot.slots if slot.holds}
+        found = {name: slot.holds for name, slot in self.slots.items() if slot.holds}
         found |= {name: group.holds for group in self.api.callback for name in group.calls if group.holds}
         return {name: tuple(map(lock_words, locks)) for name, locks in found.items()}
 
@@ -212,6 +236,11 @@ class Kernel:
     def sleeping_slots(self) -> frozenset[str]:
         """Slots whose functions sleep as they like."""
         return _names(group.slots for group in self.tables.sleeping)
+
+    @cached_property
+    def held_locks(self) -> frozenset[str]:
+        """Locks that the kernel holds over callbacks."""
+        return frozenset(lock for locks in self.holds.values() for lock, _, _ in locks)
 
     @cached_property
     def held_in(self) -> Mapping[str, tuple[ResourceKind, ...]]:
@@ -380,13 +409,23 @@ class Kernel:
 
     @cached_property
     def lock_classes(self) -> Mapping[str, str]:
-        """Lock that the kernel's own calls are about -> its class."""
-        return {group.field or group.object: group.klass for group in self.api.lock if group.field or group.object}
+        """Lock that the kernel's own calls are about, or that it holds over a callback -> its class."""
+        told = [lock for group in self.api.contract for lock in group.takes]
+        found = {
+            lock: klass for lock, _, klass in (*map(lock_words, told), *(x for y in self.holds.values() for x in y))
+        }
+        return found | {g.field or g.object: g.klass for g in self.api.lock if g.field or g.object}
 
     @cached_property
     def written(self) -> frozenset[str]:
         """Locks for which somebody may ask for write at any time."""
         return frozenset(group.field or group.object for group in self.api.lock if group.written)
+
+    @cached_property
+    def changed(self) -> frozenset[str]:
+        """Locks that calls of the kernel's take for write: whoever registers something may at any time."""
+        taken = (lock_words(lock) for group in self.api.contract for lock in group.takes)
+        return self.written | {lock for lock, mode, _ in taken if mode == "w"}
 
     @cached_property
     def threaded(self) -> frozenset[str]:
@@ -486,7 +525,7 @@ def _check_locks(api: Api) -> None:
 
 def _check_contexts(api: Api, tables: ContextTable) -> None:
     contexts = {c.name for c in tables.context} | {"caller", "here"}
-    named = [(x.context, x.doc) for x in tables.slot]
+    named = [(x.context, x.doc) for x in (*tables.slot, *tables.table)]
     named += [(x.context, x.doc) for x in tables.registered] + [(x.context, x.doc) for x in tables.named]
     named += [(x.context, x.doc) for x in api.callback] + [(x.context, x.doc) for x in api.bind]
     for context, doc in named:
@@ -500,6 +539,9 @@ def _check_slots(tables: ContextTable) -> None:
         if twice := slots & set(slot.slots):
             raise ValueError(f"kernel/contexts.toml: {min(twice)} is in two groups ({slot.doc})")
         slots |= set(slot.slots)
+    for table in tables.table:
+        if bool(table.given) == bool(table.calls):
+            raise ValueError(f"kernel/contexts.toml: a table needs either `given` or `calls` ({table.doc})")
 
 
 def _check_resources(api: Api, tables: ContextTable, kinds: Iterable[ResourceKind]) -> None:

@@ -51,6 +51,33 @@ class SleepingSlots(Group, frozen=True):
     slots: tuple[str, ...]
 
 
+class TableKind(SlotKind, frozen=True):
+    """The same of some tables only: those whose address stands in a member of another table or is handed to a call."""
+
+    given: str = ""
+    """The member (`struct.member`) in which the table's address stands."""
+    calls: tuple[str, ...] = ()
+    """Calls that are handed the table's address."""
+    argument: int = 0
+    """Where these calls have it."""
+
+    def entry(self, slot: str) -> str:
+        """What to call a slot of such a table."""
+        return f"{self.given or self.calls[0]}/{slot}"
+
+
+class TableMacro(Group, frozen=True):
+    """Macros, in an initialiser or at file scope, that put their arguments into a table of functions."""
+
+    calls: tuple[str, ...]
+    type: str
+    """The struct of the table."""
+    fields: tuple[str, ...]
+    """The members that get the arguments, one after the other."""
+    first: int = 0
+    """Position of the first of these arguments."""
+
+
 class Registered(Group, frozen=True):
     """Calls at file scope whose argument is a function entered in a context."""
 
@@ -77,6 +104,8 @@ class ContextTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context: tuple[ContextKind, ...]
     slot: tuple[SlotKind, ...]
     registered: tuple[Registered, ...]
+    table: tuple[TableKind, ...] = ()
+    filled: tuple[TableMacro, ...] = ()
     named: tuple[NamedGroup, ...] = ()
     service: tuple[Service, ...] = ()
     sleeping: tuple[SleepingSlots, ...] = ()

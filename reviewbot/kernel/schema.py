@@ -291,7 +291,12 @@ class Contract(Group, frozen=True):
     """What a call does that no text of its callers shows."""
 
     calls: tuple[str, ...]
-    runs: str = ""
+    argument: int = 0
+    """What `runs` is about."""
+    runs: tuple[str, ...] = ()
+    """Slots whose functions it runs before it returns."""
+    whose: Literal["part", "own"] = "part"
+    """Those that know the structure which the argument is part of; or those of the driver whose device it is."""
     takes: tuple[str, ...] = ()
     io: bool = False
     sleeps: bool = False

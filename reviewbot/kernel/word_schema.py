@@ -48,6 +48,10 @@ Role = Literal[
     "barrier",
     "asks_for_sleepers",
     "quiets",
+    "device_type",
+    "keeps_data",
+    "own_data",
+    "own_locks",
 ]
 """What a single name is looked for as."""
 

@@ -211,7 +211,7 @@ class Cast:
         found = [
             lock
             for name, lock in self.locks.items()
-            if (read or name in KERNEL.written) and name in (circle.lock, circle.object) and isinstance(lock, RwSem)
+            if (read or name in KERNEL.changed) and name in (circle.lock, circle.object) and isinstance(lock, RwSem)
         ]
         asks: list[Node] = [Seq((down_write(lock), up_write(lock).says(""))) for lock in found]
         if alone and not found and providers(self.program).takers.get(circle.lock) and self._only_tries():

@@ -13,8 +13,10 @@ from functools import cached_property
 from heapq import heappop, heappush
 from typing import TypeVar
 
+from reviewbot.analysis.callgraph.own_device import OwnDevice
 from reviewbot.analysis.callgraph.pointer_flow import (
     RUNS,
+    ContractRun,
     EntryPoint,
     FlowConstraints,
     Handed,
@@ -24,9 +26,9 @@ from reviewbot.analysis.callgraph.pointer_flow import (
     Wiring,
     argument,
     carries_function,
+    runs,
     through,
 )
-from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.names import Names
 from reviewbot.csource.ir import Call
@@ -63,6 +65,7 @@ class CallGraph:
         self.same: CallGraph | None = None
         """The graph that it was made from, where both are the same but for lines."""
         self._order: Callable[[], list[list[FunctionKey]]] | None = None
+        self._own: dict[FunctionKey, frozenset[str]] = {}
         self.types: dict[FunctionKey, frozenset[str]] = {}
         """Function -> types of its variables, as far as somebody has asked."""
 
@@ -225,6 +228,9 @@ class CallGraph:
             for started in points_to.started:
                 name = name_of(started.handler)
                 found.setdefault(started.handler, set()).add(EntryPoint("thread", name))
+        for entries in found.values():  # a table with more held than others: not entered as these are
+            special = {root.slot.partition("/")[2] for root in entries} - {""}
+            entries -= {root for root in entries if root.slot in special and not root.runner}
         for name, context in KERNEL.entered.items():
             if (key := self.names.shared_function(name)) is not None:
                 found.setdefault(key, set()).add(EntryPoint(context, "", name))
@@ -283,8 +289,8 @@ class CallGraph:
         found = dict.fromkeys(points_to.direct)
         for node in points_to.nodes:
             found.update(dict.fromkeys(sorted(self.targets.get(node, ()))))
-        for slot, owner in points_to.runs:
-            found.update(dict.fromkeys(self._about(slot, owner)))
+        for run in points_to.runs:
+            found.update(dict.fromkeys(self.about(run)))
         return tuple(found)
 
     @_shared
@@ -308,18 +314,72 @@ class CallGraph:
         """Keys of the functions that the call can reach, as far as their bodies are at hand."""
         body = self.body(key)
         if call.callee and call.callee not in body.locals:
-            if (slot := RUNS.get(call.callee)) is not None:
-                owner = identity.owner(body.identity(call.args[0])) if call.args else ""
-                return self._about(slot, owner) if owner else ()
+            if call.callee in RUNS:
+                return tuple(dict.fromkeys(key for run in runs(body, call) for key in self.about(run)))
             direct = self.names.function(call.callee, body.file)
             return (direct,) if direct is not None else ()
         node = through(body, call)
         return tuple(sorted(self.targets.get(node, ()))) if node is not None else ()
 
-    def _about(self, slot: str, owner: str) -> tuple[FunctionKey, ...]:
-        """Functions of a slot that are about a struct: they have a variable that points to one."""
-        handlers = sorted(self.targets.get(slot, ()))
-        return tuple(h for h in handlers if owner in self._types(h))
+    def about(self, run: ContractRun) -> tuple[FunctionKey, ...]:
+        """Functions that are run by contract: those that have a variable which points to the struct, or that get the
+        driver's structure from the device which is one of their arguments."""
+        handlers = sorted(self.targets.get(run.slot, ()))
+        if not run.own:
+            return tuple(h for h in handlers if run.owner in self._types(h))
+        structs = self.belongs.get(run.owner, frozenset())
+        if not structs and "#" not in run.owner:
+            struct, _, member = run.owner.partition(".")
+            structs = frozenset({struct} if not member or run.owner in self.kept else ())
+        return tuple(h for h in handlers if structs & self._handed(h)) if structs else ()
+
+    @_shared
+    def belongs(self) -> dict[str, frozenset[str]]:
+        """Arguments (`key#i`) that are devices -> the structures of drivers that belong to them."""
+        found: dict[str, set[str]] = {}
+        for points_to in self.points_to.values():
+            for node, struct in points_to.belongs:
+                found.setdefault(node, set()).add(struct)
+        return {node: frozenset(structs) for node, structs in found.items()}
+
+    def held_over(self, key: FunctionKey, slot: str) -> tuple[tuple[str, str, str], ...]:
+        """Identity, mode and class of the locks with which a function is entered through a slot: the driver's own where
+        its code gives the kernel one to hold."""
+        held = KERNEL.holds.get(slot, ())
+        if not any(lock in self.given_locks for lock, _, _ in held):
+            return held
+        folder = file_of(key).rpartition("/")[0]
+        own = [(lock, self.given_locks.get(lock, {}).get(folder, set())) for lock, _, _ in held]
+        return tuple(
+            (min(locks) if len(locks) == 1 else lock, mode, klass)
+            for (lock, locks), (_, mode, klass) in zip(own, held, strict=True)
+        )
+
+    @_shared
+    def given_locks(self) -> dict[str, dict[str, set[str]]]:
+        """Member (`struct.member`) -> folder -> the locks that its code gives the kernel to hold."""
+        found: dict[str, dict[str, set[str]]] = {}
+        for key, points_to in self.points_to.items():
+            for member, lock in points_to.locks:
+                found.setdefault(member, {}).setdefault(file_of(key).rpartition("/")[0], set()).add(lock)
+        return found
+
+    @_shared
+    def kept(self) -> frozenset[str]:
+        """Members (`struct.member`) with the device that the structure belongs to."""
+        return frozenset(member for points_to in self.points_to.values() for member in points_to.kept)
+
+    def _handed(self, key: FunctionKey) -> frozenset[str]:
+        found = self._own.get(key)
+        if found is None:
+            self._own[key] = frozenset()  # should it call itself
+            own = OwnDevice(self.body(key))
+            found = frozenset(own.handed())
+            for name in own.handed_on if not found else ():
+                if (callee := self.names.function(name, self.names.file[key])) is not None:
+                    found |= self._handed(callee)
+            self._own[key] = found
+        return found
 
     def _types(self, key: FunctionKey) -> frozenset[str]:
         found = self.types.get(key)

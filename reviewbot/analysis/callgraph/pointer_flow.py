@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from reviewbot.analysis.callgraph.own_device import OwnDevice
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import bare, show
@@ -26,10 +27,11 @@ from reviewbot.csource.ir import (
 )
 from reviewbot.function_key import FunctionKey, file_of
 from reviewbot.kernel import KERNEL
+from reviewbot.kernel.context_schema import TableKind, TableMacro
 from reviewbot.kernel.schema import BindGroup, CallbackGroup, QueueGroup, ThreadGroup
 
-RUNS = {name: group.runs for group in KERNEL.api.contract if group.runs for name in group.calls}
-"""Call -> the slot whose functions it runs."""
+RUNS = {name: group for group in KERNEL.api.contract if group.runs for name in group.calls}
+"""Call -> the contract that says whose functions it runs."""
 VISITS = {name: group.function for group in KERNEL.api.callback if group.context == "here" for name in group.calls}
 """Call -> position of the function that it calls back before it returns."""
 
@@ -85,6 +87,20 @@ class Handed(NamedTuple):
     known: bool
 
 
+class ContractRun(NamedTuple):
+    """By contract a call runs the functions of a slot that are about a struct, or `struct.member` of the driver's whose
+    device that member is."""
+
+    slot: str
+    owner: str
+    own: bool
+
+    @property
+    def node(self) -> str:
+        """What to call it among nodes."""
+        return f"{self.slot}@{self.owner}"
+
+
 class FlowConstraints(NamedTuple):
     """What one function does with function pointers: the local part of the call graph, with the constraints that
     points-to sets are solved from.
@@ -98,8 +114,8 @@ class FlowConstraints(NamedTuple):
     """Keys of those whose bodies are."""
     nodes: tuple[str, ...] = ()
     """Pointers that are called through."""
-    runs: tuple[tuple[str, str], ...] = ()
-    """Slots that a call runs by contract, each with the struct that the argument is part of."""
+    runs: tuple[ContractRun, ...] = ()
+    """What calls run by contract."""
     puts: tuple[tuple[str, FunctionKey], ...] = ()
     """Functions that are put into a node."""
     flows: tuple[tuple[str, str], ...] = ()
@@ -112,6 +128,12 @@ class FlowConstraints(NamedTuple):
     queued: tuple[tuple[str, str], ...] = ()
     """Work items and the workqueues that they are queued on."""
     handed: tuple[Handed, ...] = ()
+    kept: tuple[str, ...] = ()
+    """Members (`struct.member`) with the device that the structure belongs to."""
+    belongs: tuple[tuple[str, str], ...] = ()
+    """Arguments of functions (`key#i`) that are handed a device, and the driver's structure that belongs to it."""
+    locks: tuple[tuple[str, str], ...] = ()
+    """Members (`struct.member`) by which the kernel is given a lock to hold over callbacks, and the lock."""
 
     @property
     def functions(self) -> Iterator[FunctionKey]:
@@ -130,7 +152,7 @@ class FlowConstraints(NamedTuple):
         bound = tuple((b.work, b.handler, b.runner) for b in self.bound)
         started = tuple((s.call, s.handler) for s in self.started)
         placed = tuple((p.slot, p.handler) for p in self.placed)
-        return (*self[:7], bound, started, placed, self.queued, self.handed)
+        return (*self[:7], bound, started, placed, self.queued, self.handed, self.kept, self.belongs, self.locks)
 
     def shifted(self, lines: int) -> FlowConstraints:
         """A copy with all lines moved down by `lines` (up when negative)."""
@@ -162,7 +184,7 @@ class Wiring:
         self.calls: dict[str, None] = {}
         self.direct: dict[FunctionKey, None] = {}
         self.nodes: dict[str, None] = {}
-        self.runs: dict[tuple[str, str], None] = {}
+        self.runs: dict[ContractRun, None] = {}
         self.puts: dict[tuple[str, FunctionKey], None] = {}
         self.flows: dict[tuple[str, str], None] = {}
         self.roots: dict[tuple[FunctionKey, EntryPoint], None] = {}
@@ -171,6 +193,9 @@ class Wiring:
         self.placed: list[Placed] = []
         self.queued: dict[tuple[str, str], None] = {}
         self.handed: dict[Handed, None] = {}
+        self.kept: dict[str, None] = {}
+        self.belongs: dict[tuple[str, str], None] = {}
+        self.locks: dict[tuple[str, str], None] = {}
 
     def done(self) -> FlowConstraints:
         """What was collected."""
@@ -187,6 +212,9 @@ class Wiring:
             tuple(self.placed),
             tuple(self.queued),
             tuple(self.handed),
+            tuple(self.kept),
+            tuple(self.belongs),
+            tuple(self.locks),
         )
 
     # --- file scope
@@ -203,6 +231,9 @@ class Wiring:
                     self.placed.append(Placed(name, handler, self.key, slot.line))
                 if name in KERNEL.held_by_slot and slot.variable:
                     self._entered(name, handler, objects.in_file(path, slot.variable))
+                for _, kind in KERNEL.tables_of.get(name, ()):
+                    if kind.given and slot.variable in self._tables_in(path, kind.given):
+                        self._entered(kind.entry(name), handler, "")
         for call in unit.calls_at_file_scope:
             context = KERNEL.registered.get(call.callee)
             if context is not None and call.args:
@@ -218,7 +249,46 @@ class Wiring:
                         identity = objects.in_file(path, work.name) if identity == work.name else identity
                         self.bound.append(HandlerBinding(identity, handler, effect.runner, self.key, call.line))
 
+        made = [slot.value for slot in unit.slots if isinstance(slot.value, Call)]
+        for call in (*made, *unit.calls_at_file_scope):
+            for macro in KERNEL.filled.get(call.callee, ()):
+                self._filled(path, call, macro)
         self._attributes(path)
+
+    def _filled(self, path: str, call: Call, macro: TableMacro) -> None:
+        """Functions that a macro puts into a table."""
+        for field, value in zip(macro.fields, call.args[macro.first :], strict=False):
+            handler = as_function(self.names, value, path)
+            if handler is not None:
+                self.puts[f"{macro.type}.{field}", handler] = None
+                self.placed.append(Placed(f"{macro.type}.{field}", handler, self.key, call.line))
+
+    def _tables_in(self, path: str, member: str) -> set[str]:
+        """Tables of a file whose address is put into a member of another one."""
+        values = (bare(s.value) for s in self.names.library.declared[path].slots if self._slot_name(s, path) == member)
+        return {v.base.name for v in values if isinstance(v, AddressOf) and isinstance(v.base, Name)}
+
+    def _table(self, body: Body, arg: Expr, kind: TableKind) -> None:
+        """The functions of a table that a call is handed: of a variable of the file, or set in the same function."""
+        table = bare(arg)
+        if not isinstance(table, AddressOf):
+            return
+        base, filled = table.base, list[tuple[str, Expr]]()
+        if isinstance(base, Name) and base.name not in body.locals:
+            own = (slot for slot in self.names.library.declared[body.file].slots if slot.variable == base.name)
+            filled = [(self._slot_name(slot, body.file), slot.value) for slot in own]
+        else:
+            filled = [
+                (body.field(event.left), event.right)
+                for event in body.events()
+                if isinstance(event, Assign)
+                and isinstance(event.left, Field)
+                and show(event.left.base) in (show(base), show(table))
+            ]
+        for slot, value in filled:
+            handler = as_function(self.names, value, body.file, body) if slot in kind.slots else None
+            if handler is not None:
+                self._entered(kind.entry(slot), handler, "")
 
     def _attributes(self, path: str) -> None:
         """Attributes that a macro makes of their functions: the functions are entered for the attribute."""
@@ -261,6 +331,13 @@ class Wiring:
 
     def function(self, body: Body) -> None:
         """All that a function does with functions."""
+        own = OwnDevice(body)
+        self.kept = dict.fromkeys(own.kept())
+        for call in body.calls if own.knows else ():
+            callee = self.names.function(call.callee, body.file) if call.callee not in body.locals else None
+            for position, arg in enumerate(call.args):
+                if callee is not None and isinstance(arg, Name) and own.device(arg.name):
+                    self.belongs.update(((argument(callee, position), one), None) for one in own.of(arg.name))
         for event in body.events():
             if isinstance(event, Assign):
                 if isinstance(event.left, Field) and event.op == "=":
@@ -269,6 +346,9 @@ class Wiring:
                 self._called(body, event.call)
 
     def _assigned(self, body: Body, event: Assign) -> None:
+        member = body.field(event.left)
+        if member in KERNEL.held_locks and isinstance(bare(event.right), AddressOf):
+            self.locks[member, body.identity(event.right)] = None
         for value in _alternatives(event.right):
             handler = as_function(self.names, value, body.file, body)
             if handler is not None:
@@ -292,13 +372,13 @@ class Wiring:
             return
         self.calls[call.callee] = None
         callee = self.names.function(call.callee, body.file)
-        run = RUNS.get(call.callee)
-        if run is not None:
-            owner = objects.owner(body.identity(call.args[0])) if call.args else ""
-            if owner:
-                self.runs[run, owner] = None
+        if call.callee in RUNS:
+            self.runs.update(dict.fromkeys(runs(body, call)))
         elif callee is not None:
             self.direct[callee] = None
+        kind = KERNEL.handed_tables.get(call.callee)
+        if kind is not None and kind.argument < len(call.args):
+            self._table(body, call.args[kind.argument], kind)
         for effect in KERNEL.effects.get(call.callee, ()):
             self._by_api(body, call, effect)
         if callee is not None:
@@ -366,6 +446,19 @@ def visited(names: Names, body: Body, call: Call) -> FunctionKey | None:
     if position is None or position >= len(call.args):
         return None
     return as_function(names, call.args[position], body.file, body)
+
+
+def runs(body: Body, call: Call) -> Iterator[ContractRun]:
+    """What a call runs by contract, as far as it is told what the argument is about."""
+    contract = RUNS.get(call.callee)
+    if contract is None or contract.argument >= len(call.args):
+        return
+    arg, own = call.args[contract.argument], contract.whose == "own"
+    part = objects.owner(body.identity(arg))
+    owners = OwnDevice(body).about(arg) if own else (part,) if part else ()
+    for owner in owners:
+        for slot in contract.runs:
+            yield ContractRun(slot, owner, own)
 
 
 def carries_function(names: Names, callee: FunctionKey, position: int) -> bool:

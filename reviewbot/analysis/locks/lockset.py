@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph
-from reviewbot.analysis.callgraph.pointer_flow import visited
+from reviewbot.analysis.callgraph.pointer_flow import runs, visited
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
@@ -250,6 +250,8 @@ class Locksets:
                     held, off = tuple(sorted({*held, *over})), tuple(sorted({*off, *off_with(over)}))
             else:
                 name = self.callgraph.through(key, call)
+            for run in runs(body, call):
+                out[Under(run.node, here.held, here.dropped, here.off, here.on)] = None
             if name is not None:
                 out[Under(name, held, here.dropped, off, here.on)] = None
         return tuple(out)

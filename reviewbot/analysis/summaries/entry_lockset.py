@@ -98,7 +98,7 @@ class EntryLocksets:
         function = callgraph.names.functions[key]
         outside = True
         for root in sorted(callgraph.roots.get(key, ())):
-            holds = tuple(Held(*lock) for lock in KERNEL.holds.get(root.slot, ()))
+            holds = tuple(Held(*lock) for lock in callgraph.held_over(key, root.slot))
             yield holds, (), off_with(holds)
             outside = False
         for caller, site in self._called_from(key):
@@ -162,6 +162,7 @@ class EntryLocksets:
             record, points_to = self._locksets.record(caller), callgraph.wiring(caller)
             through = [node for node in points_to.nodes if key in callgraph.targets.get(node, ())]
             through = [node for node in through if not is_slot(node) or self._tells(node)]
+            through += [run.node for run in points_to.runs if key in callgraph.about(run)]
             if not record.at and not record.under:
                 for name in (*[key] * points_to.direct.count(key), *through):
                     yield caller, Under(name, (), ())
