@@ -15,7 +15,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.interrupts import Names
-from reviewbot.detect.sure import by_state, doubtful, named, on_request, one_face
+from reviewbot.detect.sure import by_state, doubtful, named, on_request, one_face, one_run, way_in
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
@@ -237,7 +237,7 @@ def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
     """The same as far as it is worth saying: near, and with the lock not given back on the way."""
     near = (
         edge
-        for edge in _under(program, key)
+        for edge in _run_through(program, key)
         if len(edge.down) <= MAX_CALLS_TO_LOCK and not _on_condition(program, edge)
     )
     near = (edge for edge in near if not doubtful(program, edge) and not by_state(program, edge))
@@ -245,6 +245,12 @@ def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
     near = (edge for edge in near if named(program, (edge.key, *(at.key for at in edge.down))))
     near = (edge for edge in near if edge.lock.klass not in SECTIONS or _inside(program, edge))
     return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
+
+
+def _run_through(program: Program, key: FunctionKey) -> Iterator[Edge]:
+    """The same by a way that one run can go, where there is one."""
+    for edge in _under(program, key):
+        yield edge if one_run(program, edge) else way_in(program, edge) or edge
 
 
 def _inside(program: Program, edge: Edge) -> bool:

@@ -7,7 +7,7 @@ stands for several functions: the text alone does not say whether this very run 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TypeGuard
 
 from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, show, sign, test
@@ -21,7 +21,7 @@ from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import BLOCKING, KERNEL, LockCall
-from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
+from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT, MAX_WAYS_DOWN
 from reviewbot.types import Place
 
 _MAKES = KERNEL.pattern("makes")
@@ -120,7 +120,21 @@ def ways_in(program: Program, edge: Edge) -> Iterator[Edge]:
     for way in () if possible else ways:
         part = way._replace(chain=way.chain[taker(program, way) :])
         if one_run(program, part) and program.contexts.called(*_run(program, part)):
+            possible = True
             yield part
+    for down in () if possible else ways_down(program, edge):
+        found = [way for way in (w._replace(down=down) for w in ways) if one_run(program, way)]
+        yield from found
+        if found:
+            return
+
+
+def ways_down(program: Program, edge: Edge) -> Iterator[tuple[Place, ...]]:
+    """Other ways than its own from an edge's place down to what it waits for, the first few."""
+    effect = edge.effect
+    if edge.down and edge.key in program.names.functions:
+        below = (way[1:] for way in program.effects.ways(edge.key, effect, line=edge.place.line) if len(way) > 1)
+        yield from (down for down in islice(below, MAX_WAYS_DOWN) if down != edge.down)
 
 
 def doubtful(program: Program, edge: Edge) -> str:

@@ -43,7 +43,7 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
     old: dict[str, list[FunctionKey]] = {}
     for key in changed(before, names):
         old.setdefault(name_of(key), []).append(key)
-    there: dict[str, set[Pair]] = {}
+    there: dict[str, dict[Pair, list[Edge]]] = {}
     files = {file for file, _ in names}
     seen: set[tuple[str, Pair]] = set()
     had: set[Pair] | None = None
@@ -57,9 +57,10 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
                 yield Dropped(edge, "no one run gets there, or the lock is that of another object")
                 continue
             if edge.name not in there:
-                of_name = (e for k in old.get(edge.name, ()) for e in providers(before).edges(k))
-                there[edge.name] = {e.pair for e in of_name if _meant(before, e)}
-            if edge.pair in there[edge.name]:
+                there[edge.name] = {}
+                for e in (e for k in old.get(edge.name, ()) for e in providers(before).edges(k)):
+                    there[edge.name].setdefault(e.pair, []).append(e)
+            if any(_meant(before, e) for e in there[edge.name].get(edge.pair, ())):
                 yield Dropped(edge, SAME[0])
                 continue
             seen.add((edge.name, edge.pair))

@@ -554,3 +554,73 @@ def test_a_superblock_is_locked_while_it_is_put(lock: str, rules: set[str]) -> N
         change = tree.replace({path: text.encode()})
         result = examine(change, *tree.sources(change))
     assert {v.finding.rule for v in result.verdicts if v.outcome is Outcome.CONFIRMED} == rules
+
+
+# --- another way down to the same lock
+
+
+DOWN = """\
+static void loom_fetch(struct loom *l)
+{
+	mutex_lock(&l->beam);
+	l->rounds = l->done;
+	mutex_unlock(&l->beam);
+}
+
+static void loom_store(struct loom *l)
+{
+	%s
+	l->done = l->rounds;
+	%s
+}
+
+static void loom_shift(struct loom *l, bool fetch)
+{
+	if (fetch)
+		loom_fetch(l);
+	else
+		loom_store(l);
+}
+
+void loom_look(struct loom *l)
+{
+	loom_shift(l, true);
+}
+
+void loom_turn(struct loom *l)
+{
+	mutex_lock(&l->beam);
+	mutex_lock(&l->weft);
+	l->speed++;
+	mutex_unlock(&l->weft);
+	mutex_unlock(&l->beam);
+}
+
+void loom_stop(struct loom *l)
+{
+	mutex_lock(&l->weft);
+	l->speed = 0;
+	mutex_unlock(&l->weft);
+	loom_shift(l, false);
+}
+"""
+APART = """\
+	l->speed = 0;
+	mutex_unlock(&l->weft);
+	loom_shift(l, false);
+"""
+UNDER = """\
+	l->speed = 0;
+	loom_shift(l, false);
+	mutex_unlock(&l->weft);
+"""
+
+
+def test_the_way_down_that_a_constant_leaves() -> None:
+    text = DOWN % ("mutex_lock(&l->beam);", "mutex_unlock(&l->beam);")
+    assert said(*changed(text, APART, UNDER)) == {"lock-order"}
+
+
+def test_the_only_way_down_is_ruled_out_by_a_constant() -> None:
+    text = DOWN % ("cond_resched();", "cond_resched();")
+    assert said(*changed(text, APART, UNDER)) == set()

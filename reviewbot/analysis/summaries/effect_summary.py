@@ -37,7 +37,7 @@ from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import Contract
-from reviewbot.limits import MAX_EFFECTS_OF_FUNCTION, MAX_POINTER_TARGETS, MAX_ROUNDS_OF_CYCLE
+from reviewbot.limits import MAX_CALLS_TO_WAIT, MAX_EFFECTS_OF_FUNCTION, MAX_POINTER_TARGETS, MAX_ROUNDS_OF_CYCLE
 from reviewbot.types import Cut, Place
 
 
@@ -374,6 +374,40 @@ class EffectSummaries:
                 break
             key, effect, given = reason.callee, reason.inner, reason.given
         return tuple(out)
+
+    def ways(
+        self, key: FunctionKey, effect: Effect, given: Given = (), line: int = 0, above: tuple[FunctionKey, ...] = ()
+    ) -> Iterator[tuple[Place, ...]]:
+        """The ways from a function down to the lines that have an effect, of which `chain` is one; through no function twice.
+
+        line: the only one of this function that counts, if it is one. above: the functions that were come through.
+        """
+        if key in above or len(above) > MAX_CALLS_TO_WAIT:
+            return
+        view, path = self._events.view(key, given), self._callgraph.names.file[key]
+        for fact in self._events.of(key, given):
+            if isinstance(fact, Site) and line in (0, fact.at.line) and effect in own([fact]):
+                yield (Place(path, fact.at.line, name_of(key)),)
+        for made in view.made:
+            if line not in (0, made.call.line) or made.number in view.missed:
+                continue
+            targets = view.callgraph.reached(key, made.call)
+            if len(targets) > MAX_POINTER_TARGETS or self._callgraph.has_context(key, made.call):
+                continue
+            for target in targets:
+                for inner in self._inner(view, made, target, effect):
+                    constants = self.given(view, made, target)
+                    for below in self.ways(target, inner, constants, above=(*above, key)):
+                        yield Place(path, made.call.line, name_of(key)), *below
+
+    def _inner(self, view: View, made: Made, target: FunctionKey, effect: Effect) -> list[Effect]:
+        """What a callee does that is this effect in the caller's words."""
+        found = self.of(target, self.given(view, made, target))
+        if effect in found:
+            return [effect]
+        if not any(e.kind == effect.kind and ("$" in e.object or "@" in e.object) for e in found):
+            return []
+        return [inner for bound, inner, _ in self.call(view, made, target) if bound == effect]
 
 
 def _shifted(found: dict[Effect, Provenance], lines: int) -> dict[Effect, Provenance]:
