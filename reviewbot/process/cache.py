@@ -27,6 +27,7 @@ OLD = 30 * 24 * 3600
 MINUTE, HOUR = 60.0, 3600.0
 PARTS = {
     "atlas": "where each name of a tree is defined, called and used",
+    "exports": "which file of a tree exports a function",
     "worlds": "what is known of the folders of a tree",
     "csource": "files as they were read",
     "templates": "templates of pages, compiled",

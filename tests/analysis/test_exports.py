@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reviewbot.analysis.program.exports import Exports
+from reviewbot.analysis.program.exports import VERSION, Exports
 from reviewbot.analysis.program.neighbours import harmless
 from reviewbot.gittree.source import GitSource, MemorySource, TreeEntry
 from reviewbot.process import cache
@@ -61,9 +61,9 @@ def test_a_folder_is_looked_through_once(own_cache: Path) -> None:
 
 def test_a_broken_cache_stops_nothing(own_cache: Path) -> None:
     (own_cache / "exports").mkdir()
-    (own_cache / "exports" / "1").write_bytes(b"no database" * 100)
+    (own_cache / "exports" / VERSION).write_bytes(b"no database" * 100)
     with pytest.raises(sqlite3.DatabaseError):
-        sqlite3.connect(own_cache / "exports" / "1").execute("select * from exports")
+        sqlite3.connect(own_cache / "exports" / VERSION).execute("select * from exports")
     assert Exports(GitSource(Looked(), "root")).defining(["gong"]) == {"gong": "net/gong/gong.c"}
 
 

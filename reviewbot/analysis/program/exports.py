@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from reviewbot.process import cache
 from reviewbot.types import Source
 
+VERSION = "1"
+"""Name of the file; another one where what is kept changes."""
 _LINE = r"^EXPORT_[A-Z_]+\(\s*[A-Za-z_]"
 _NAME = re.compile(r"^EXPORT_[A-Z_]+\(\s*(\w+)")
 _SPLIT = ("drivers",)
@@ -36,10 +38,15 @@ class Exports:
         """Name -> the file that exports it, for those that some file does."""
         names = sorted(set(names))
         with contextlib.suppress(sqlite3.Error, OSError):
-            place = cache.folder() / "exports" / "1"
-            place.parent.mkdir(parents=True, exist_ok=True)
+            place = cache.folder() / "exports" / VERSION
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            size = place.stat().st_size if place.exists() else 0
             with contextlib.closing(sqlite3.connect(place, timeout=60)) as base:
-                return self._looked_up(base, names)
+                found = self._looked_up(base, names)
+            if (more := place.stat().st_size - size) > 0:
+                cache.grown(place, more)
+            cache.used(place)
+            return found
         with contextlib.closing(sqlite3.connect(":memory:")) as base:
             return self._looked_up(base, names)
 
