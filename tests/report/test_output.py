@@ -99,6 +99,7 @@ def test_the_whole_of_it() -> None:
         "events": [
             {"file": "a.c", "line": 7, "function": "f", "side": "after", "kind": "Wait", "says": "waits for event x"}
         ],
+        "leads": [],
         "timing": {
             "fetch": 0.0,
             "apply": 0.3333,
