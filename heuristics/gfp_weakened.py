@@ -25,7 +25,6 @@ from reviewbot.rule import (
     Dependence,
     Diff,
     FunctionKey,
-    Program,
     Remedy,
     Rule,
     Scene,
@@ -38,6 +37,8 @@ from reviewbot.rule import (
     called,
     file_of,
     name_of,
+    near_io,
+    newly_locked,
     nth,
     passes,
     short,
@@ -49,8 +50,6 @@ from reviewbot.rule import (
 )
 
 NOIO = KERNEL.masks["noio"]
-NEAR = 4
-"""Most calls from where a bio comes in to a new allocation: the longer the way, the more conditions stand on it."""
 
 
 class Weakened(Value, frozen=True):
@@ -87,25 +86,16 @@ class GfpWeakened(Rule[Weakened]):
                 needs = "FS" if was and was.klass == "nofs" else "IO"
                 more, held = (was.klass if was else "noio", ask.klass), (*ask.held, *ask.maybe)
                 reason = way(diff.after.program, key, held, "FS" if ask.klass == "full" else "IO", more)
-                if reason and (was or _plain(reason)):
+                if reason and (was or near_io(reason)):
                     yield from self._found(diff, key, was, ask, reason, needs if reason.needs == "IO" else "FS")
                     break
             else:
-                for ask, reason in _locked(diff.after.program, key, before, after):
-                    yield from self._found(
-                        diff, key, None, ask, reason, reason.needs, reason.held.lock if reason.held else ""
-                    )
+                for ask, reason in newly_locked(diff.after.program, key, before, after):
+                    yield from self._found(diff, key, None, ask, reason, reason.needs)
                     break
 
     def _found(
-        self,
-        diff: Diff,
-        key: FunctionKey,
-        was: AllocationSite | None,
-        ask: AllocationSite,
-        why: Dependence,
-        needs: str,
-        newly: str = "",
+        self, diff: Diff, key: FunctionKey, was: AllocationSite | None, ask: AllocationSite, why: Dependence, needs: str
     ) -> Iterator[Candidate[Weakened]]:
         function, entered = ask.at.function, why.entered
         lost = sorted(set(was.scopes if was else ()) - set(ask.scopes))
@@ -115,9 +105,9 @@ class GfpWeakened(Rule[Weakened]):
         named = called(diff.after.program, file_of(key))
         root = key if why.kind == "runs" or not entered else entered.chain[-1]
         found = Weakened(
-            key, ask.call, which(_asks(diff.after, key), ask), why, needs, was.klass if was else "",
+            key, ask.call, which(asks(diff.after.program, key), ask), why, needs, was.klass if was else "",
             lost[0] if lost else "", named, passes(diff.after.program, file_of(key)), worker(diff.after.program, root, named),
-            newly,
+            why.held.lock if was is None and why.held else "",
         )  # fmt: skip
         yield from self.candidate(
             diff,
@@ -133,7 +123,7 @@ class GfpWeakened(Rule[Weakened]):
 
     def scenes(self, candidate: Candidate[Weakened], side: Version) -> Iterable[Scene]:
         found = candidate.about
-        ask = nth(_asks(side, found.key), found.call, found.which)
+        ask = nth(asks(side.program, found.key), found.call, found.which)
         raw, scopes = (ask.raw, ask.scopes) if ask else ("noio", ())
         if ask and found.under and found.under not in {h.lock for h in (*ask.held, *ask.maybe)}:
             raw = "noio"  # reclaim may do what it likes where it is not held
@@ -147,10 +137,6 @@ class GfpWeakened(Rule[Weakened]):
         yield Remedy(text=text, scene=_scene(found, kept, ()))
 
 
-def _asks(side: Version, key: FunctionKey) -> tuple[AllocationSite, ...]:
-    return asks(side.program, key) if key in side.program.names.functions else ()
-
-
 def _new(diff: Diff, key: FunctionKey, after: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
     """Calls that the patch adds and that may wait for I/O."""
     old = diff.before.program
@@ -160,27 +146,6 @@ def _new(diff: Diff, key: FunctionKey, after: Iterable[AllocationSite]) -> Itera
         fresh = diff.changed(ask.at, Side.AFTER) and KERNEL.older.get(ask.call, ask.call) not in had
         if fresh and not ask.guessed and not ask.target and ask.klass in ("nofs", "full"):
             yield ask
-
-
-def _locked(
-    program: Program, key: FunctionKey, before: Sequence[AllocationSite], after: Sequence[AllocationSite]
-) -> Iterator[tuple[AllocationSite, Dependence]]:
-    """Calls that ask for as much as before, now with a lock held that I/O, writeback or reclaim takes."""
-    for ask in after:
-        old = [was for was in before if was.call == ask.call]
-        if ask.guessed or ask.target or ask.klass not in ("nofs", "full") or not old:
-            continue
-        had = {h.lock for was in old for h in (*was.held, *was.maybe)} | program.surely_held(key)
-        new = tuple(h for h in ask.held if h.lock not in had and KERNEL.sleeping(h.klass))
-        reason = way(program, key, new, "FS" if ask.klass == "full" else "IO", ("noio", ask.klass)) if new else None
-        if reason and reason.kind == "lock" and reason.held in new:
-            yield ask, reason
-
-
-def _plain(reason: Dependence) -> bool:
-    """Whether a bio or request comes to the function in few steps: what judging a call that is new asks for."""
-    entered = reason.entered
-    return reason.kind == "runs" and entered is not None and entered.context == "io_path" and len(entered.chain) <= NEAR
 
 
 def _gfp(ask: AllocationSite) -> str:

@@ -123,6 +123,8 @@ MAX_FOLDERS_UP_TO_MAKEFILE = 4
 """Folders above a file whose Makefile may name it: fs/xfs/Makefile lists libxfs/ and scrub/, amdgpu goes two down."""
 MAX_TARGETS_OF_POINTER = 4
 """Functions that a call through a pointer may run and that are looked at: with more nothing is known of the call."""
+MAX_CALLS_FROM_BIO = 4
+"""Calls from where a bio comes in to a new allocation: the longer the way, the more conditions stand on it."""
 MAX_CALLED_FILES = 6
 """Files of other folders that are read for the bodies of what changed functions call: those named in changed lines come
 first, the rest are a few that lock or wait."""

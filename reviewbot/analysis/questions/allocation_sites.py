@@ -62,8 +62,8 @@ def spoken_call(call: str) -> str:
 
 
 def asks(program: Program, key: FunctionKey) -> tuple[AllocationSite, ...]:
-    """The places of a function that ask for memory, in the order of the text."""
-    if program.function(key).unreadable:
+    """The places of a function that ask for memory, in the order of the text; none of one that is not there."""
+    if key not in program.names.functions or program.function(key).unreadable:
         return ()
     view = program.view(key)
     own: dict[tuple[int, str], list[Allocation | Take]] = {}

@@ -4,7 +4,7 @@ they take."""
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -14,11 +14,11 @@ from reviewbot.analysis.code.expr import bare, parts
 from reviewbot.analysis.code.identity import Scope, known, owner, scope
 from reviewbot.analysis.events.kinds import Allocation, Held, Lock, Submit, Take, Wait, Write
 from reviewbot.analysis.producers.view import View
-from reviewbot.analysis.questions.allocation_sites import resolved
+from reviewbot.analysis.questions.allocation_sites import AllocationSite, resolved
 from reviewbot.csource.ir import Const, Name, OpExpr
 from reviewbot.function_key import NO_FUNCTION, FunctionKey
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_LONGER_CONTEXT_CHAIN, MAX_THREAD_TO_IO
+from reviewbot.limits import MAX_CALLS_FROM_BIO, MAX_LONGER_CONTEXT_CHAIN, MAX_THREAD_TO_IO
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
@@ -297,3 +297,26 @@ def called(program: Program, path: str) -> str:
         if len(own) == 1:
             return named.form.replace("{}", own.pop())
     return ""
+
+
+def near_io(reason: Dependence) -> bool:
+    """Whether a bio or request comes to a function in few steps: what judging a call that is new asks for."""
+    entered = reason.entered
+    near = entered is not None and entered.context == "io_path" and len(entered.chain) <= MAX_CALLS_FROM_BIO
+    return reason.kind == "runs" and near
+
+
+def newly_locked(
+    program: Program, key: FunctionKey, before: Sequence[AllocationSite], after: Sequence[AllocationSite]
+) -> Iterator[tuple[AllocationSite, Dependence]]:
+    """Calls of a function that ask for as much memory as they did, now with a lock held that I/O, writeback or reclaim takes,
+    with that reason. before, after: the calls on both sides; program: that of the side after."""
+    for ask in after:
+        old = [was for was in before if was.call == ask.call]
+        if ask.guessed or ask.target or ask.klass not in ("nofs", "full") or not old:
+            continue
+        had = {h.lock for was in old for h in (*was.held, *was.maybe)} | program.surely_held(key)
+        new = tuple(h for h in ask.held if h.lock not in had and KERNEL.sleeping(h.klass))
+        reason = way(program, key, new, "FS" if ask.klass == "full" else "IO", ("noio", ask.klass)) if new else None
+        if reason and reason.kind == "lock" and reason.held in new:
+            yield ask, reason
