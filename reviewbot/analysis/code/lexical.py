@@ -14,11 +14,11 @@ import msgspec
 from reviewbot.csource.syntax import syntax
 from reviewbot.limits import MAX_INDEXED_FILE_BYTES, MAX_INDEXED_HEAD_BYTES
 
-VERSION = 1
+VERSION = 2
 """Bumped whenever the reading changes: what is kept of other versions is not used."""
 
-NOISE = re.compile(rb'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'', re.DOTALL)
-"""Comments, strings and characters."""
+NOISE = re.compile(rb'/\*.*?(?:\*/|\Z)|//[^\n]*|"(?:[^"\\\n]|\\.)*+"?|\'(?:[^\'\\\n]|\\.)*+\'?', re.DOTALL)
+"""Comments, strings and characters; one that is not closed goes to the end of its line, and is looked at once."""
 BODY = re.compile(rb"^\{.*?^\}", re.DOTALL | re.MULTILINE)
 """A function's body, by the kernel's layout."""
 DIRECTIVE = re.compile(rb"^[ \t]*#(?:[^\n\\]|\\.)*", re.DOTALL | re.MULTILINE)

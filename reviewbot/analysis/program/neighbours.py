@@ -31,7 +31,8 @@ _ASKED = (Bind, Flushed, Queued, Workqueue)
 """Facts of which a rule asks who else has to do with them: work is often queued in another folder than it is run in."""
 _MATTERS = (AllocateGroup, FlushGroup, LockCall, PoolCall, QueueGroup, SubmitGroup, WaitGroup, WakeGroup)
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_RUNS = rb"\b([A-Za-z_]\w*)\s*\((?:[^();{}]|\([^();{}]*\))*?[,(]\s*&?(?:%s)\s*[,)]"
+_RUNS = rb"\b([A-Za-z_]\w{0,60})\s*\((?:[^();{}]|\([^();{}]{0,200}\)){0,300}?[,(]\s*&?(?:%s)\s*[,)]"
+"""A call that is handed one of some names. Its length is bounded, because a text may be made to have no end."""
 _HANDED = re.compile(r"([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
 
 
