@@ -138,8 +138,8 @@ def _closings(program: Program, edge: Edge) -> Iterator[Circle | Cut | Dropped]:
 
 
 def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
-    """The wait cycle that an edge of `program` closes, unless somebody can end the wait without the lock, or where it
-    is too doubtful: then the edge is dropped, with the reason. A cut where too many would have to be asked.
+    """The wait cycle that an edge of `program` closes, unless somebody can end the wait without the lock, or it is
+    too doubtful: then the edge is dropped, with the reason. A cut where too many would have to be asked.
 
     Where one provider is enough, it is the one that is fewest calls from the lock; `others` has the rest.
     """

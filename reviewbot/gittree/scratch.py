@@ -188,8 +188,9 @@ class Scratch:
         return self._listings[id_]
 
     def grep(self, id_: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
-        """The lines of a tree's files that match an extended regular expression, by path; nothing where git fails."""
-        output = self.maybe("grep", "-I", "-z", "--full-name", "-E", "-e", pattern, id_) or b""
+        """The lines of a tree's files that match an extended regular expression, by path; nothing where git fails or
+        takes too long."""
+        output = self.maybe("grep", "-I", "-z", "--full-name", "-E", "-e", pattern, id_, timeout=TIMEOUT) or b""
         found: dict[str, list[str]] = {}
         for row in output.decode("utf-8", "replace").splitlines():
             path, zero, line = row.partition("\0")
