@@ -604,12 +604,12 @@ void loom_stop(struct loom *l)
 	loom_shift(l, false);
 }
 """
-APART = """\
+SHIFTED_AFTER = """\
 	l->speed = 0;
 	mutex_unlock(&l->weft);
 	loom_shift(l, false);
 """
-UNDER = """\
+SHIFTED_UNDER = """\
 	l->speed = 0;
 	loom_shift(l, false);
 	mutex_unlock(&l->weft);
@@ -618,9 +618,9 @@ UNDER = """\
 
 def test_the_way_down_that_a_constant_leaves() -> None:
     text = DOWN % ("mutex_lock(&l->beam);", "mutex_unlock(&l->beam);")
-    assert said(*changed(text, APART, UNDER)) == {"lock-order"}
+    assert said(*changed(text, SHIFTED_AFTER, SHIFTED_UNDER)) == {"lock-order"}
 
 
 def test_the_only_way_down_is_ruled_out_by_a_constant() -> None:
     text = DOWN % ("cond_resched();", "cond_resched();")
-    assert said(*changed(text, APART, UNDER)) == set()
+    assert said(*changed(text, SHIFTED_AFTER, SHIFTED_UNDER)) == set()
