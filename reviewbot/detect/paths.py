@@ -17,6 +17,7 @@ from reviewbot.analysis.code.identity import Scope, owner, scope
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import AddressOf, Call, CastExpr, Deref, Expr, Field, Name, Return
 from reviewbot.function_key import FunctionKey
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_LOCAL_CHAIN, MAX_PATHS_OF_CALL
 
 HANDED, OWN = "handed", "own"
@@ -41,7 +42,7 @@ class InstancePaths:
                 path = self.of(body, base, given, depth)
                 return f"{path}.{name}" if path else ""
             case CastExpr(type_, _, base, macro, member) if macro:
-                return self._around(self._inside(body, base, given, depth), type_, member)
+                return self.around(self._inside(body, base, given, depth), type_, member)
             case Call() as call:
                 return self._result(body, call, given, depth)
         return ""
@@ -64,8 +65,8 @@ class InstancePaths:
                 return self.of(body, arg, given, depth)
         return self.of(body, expr, given, depth)
 
-    def _around(self, path: str, type_: str, member: str) -> str:
-        """What a path is a member of."""
+    def around(self, path: str, type_: str, member: str) -> str:
+        """What a path is a member of, as container_of() says: the structure and the member."""
         if path == HANDED:
             return OWN if type_ == self.struct else HANDED  # a delayed work around its work item
         return path.removesuffix(f".{member}") if member and path.endswith(f".{member}") else ""
@@ -73,6 +74,8 @@ class InstancePaths:
     def _result(self, body: Body, call: Call, given: Given, depth: int) -> str:
         """What a function returns that does nothing else: `to_foo(work)`."""
         reached = self.program.callgraph.reached(body.key, call)
+        if not reached and call.callee in KERNEL.words["whole_of_part"] and len(call.args) == 1:
+            return self.of(body, call.args[0], given, depth)
         if len(reached) != 1 or depth >= MAX_LOCAL_CHAIN:
             return ""
         callee = self.program.body(reached[0])

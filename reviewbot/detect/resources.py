@@ -14,10 +14,14 @@ from reviewbot.analysis.events.kinds import Flush, Held, Workqueue
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Name
+from reviewbot.detect.paths import HANDED, InstancePaths, first
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.resource_schema import ResourceKind
 from reviewbot.types import Place
+
+FILE_OWNERS = frozenset({"device", "kobject"})
+"""Structures that files of sysfs belong to."""
 
 
 class InsideRun(NamedTuple):
@@ -128,8 +132,30 @@ class Resources(Component):
                     found.setdefault(root.runner, []).append(key)
         return {name: tuple(keys) for name, keys in found.items()}
 
+    @cached_property
+    def of_device(self) -> dict[str, frozenset[str]]:
+        """Device or kobject, as a member of the structure that attributes find around theirs -> these attributes."""
+        found: dict[str, set[str]] = {}
+        for attribute, keys in self.files.items():
+            for device in {device for key in keys for device in self.devices(key)}:
+                found.setdefault(device, set()).add(attribute)
+        return {device: frozenset(names) for device, names in found.items()}
+
+    def devices(self, key: FunctionKey) -> frozenset[str]:
+        """What the device or kobject is that a function of an attribute is handed: `struct.member`, as it says itself by
+        container_of(), by its own call or that of a function like to_foo(dev)."""
+        body, paths = self.program.body(key), Surroundings(self.program)
+        handed = (n for n, p in enumerate(body.function.parameters) if p.type.name in FILE_OWNERS)
+        given = first({next(handed, 0): HANDED})
+        for expr in (*(e for values in body.values.values() for _, e in values), *(a for c in body.calls for a in c.args)):
+            paths.of(body, expr, given)
+        return frozenset(paths.found)
+
     def attributes(self, object_: str, file: str) -> frozenset[str]:
-        """The attributes that are removed with one: with itself, with its group, with a table of groups, of a file."""
+        """The attributes that are removed with one: with itself, with its group, with a table of groups, of a file; with
+        the device that they are files of."""
+        if scope(object_) is Scope.INSTANCE:
+            return self.of_device.get(object_, frozenset())
         key = variable_of(object_, file)
         if key not in self._members:
             self._members[key] = frozenset(in_file(key[0], one) for one in self._below(*key))
@@ -168,6 +194,20 @@ class Resources(Component):
         queue = self.queue(held.lock)
         item = f"{held.lock}.work"  # that of a delayed work
         return {object_: (held.lock, True) for object_ in (held.lock, item, queue) if object_}
+
+
+class Surroundings(InstancePaths):
+    """Paths that note which structure, and which member of it, is around the device or kobject that was handed."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program, "")
+        self.found: set[str] = set()
+
+    def around(self, path: str, type_: str, member: str) -> str:
+        """See `InstancePaths.around`: the device around a kobject is as good as the kobject."""
+        if path == HANDED and member and type_ not in FILE_OWNERS:
+            self.found.add(f"{type_}.{member}")
+        return super().around(path, type_, member)
 
 
 def meant(object_: str) -> bool:

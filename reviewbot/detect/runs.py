@@ -124,8 +124,9 @@ class HandlerRun:
         body = self.program.body(way[-1].key)
         ways = self.paths.down([(at.key, at.line) for at in way], self.paths.along(chain, self.given))
         calls = [call for call in body.calls if call.line == way[-1].line and any(_arguments(call, _REMOVED))]
-        owners = {self.paths.of(body, call.args[0], one) for call in calls for one in ways}
-        return bool(owners & {HANDED, f"{HANDED}.kobj"})
+        owners = {self.paths.of(body, arg, one) for call in calls for arg in call.args[:2] for one in ways}
+        members = (device.partition(".")[2] for device in resources(self.program).devices(chain[0]))
+        return bool(owners & {HANDED, f"{HANDED}.kobj", *(f"{HANDED}.{member}" for member in members)})
 
     def _shared(self, object_: str) -> bool:
         """Whether there is only one: of what is waited for, or of the queue that its items stand in."""

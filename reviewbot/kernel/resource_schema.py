@@ -28,6 +28,8 @@ class AttributeMacro(Group, frozen=True):
     type: str = ""
     positions: tuple[int, ...] = ()
     named: tuple[str, ...] = ()
+    stem: int = 0
+    slots: tuple[str, str] = ("show", "store")
     groups: tuple[str, ...] = ()
     members: str = ""
 

@@ -48,6 +48,7 @@ Role = Literal[
     "barrier",
     "asks_for_sleepers",
     "quiets",
+    "whole_of_part",
     "device_type",
     "keeps_data",
     "own_data",

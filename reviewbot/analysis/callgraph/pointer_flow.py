@@ -297,12 +297,12 @@ class Wiring:
         made += [(v.init, v.name, v.type.name) for v in unit.variables if isinstance(v.init, Call)]
         for call, variable, kind in made:
             macro = KERNEL.attributes.get(call.callee)
-            if macro is None or not call.args or bool(variable) == bool(macro.variable):
+            if macro is None or len(call.args) <= macro.stem or bool(variable) == bool(macro.variable):
                 continue
             name, owner = show(call.args[0]), macro.type or self.names.resolve(Type(kind)).name
-            functions: list[Expr] = [Name(form.format(name)) for form in macro.named]
+            functions: list[Expr] = [Name(form.format(show(call.args[macro.stem]))) for form in macro.named]
             functions += [call.args[i] for i in macro.positions if i < len(call.args)]
-            for member, function in zip(("show", "store"), functions, strict=False):
+            for member, function in zip(macro.slots, functions, strict=False):
                 slot, handler = f"{owner}.{member}", as_function(self.names, function, path)
                 if handler is not None and slot in KERNEL.slots:
                     self.placed.append(Placed(slot, handler, self.key, call.line))
