@@ -49,6 +49,8 @@ Role = Literal[
     "asks_for_sleepers",
     "quiets",
     "whole_of_part",
+    "milder",
+    "waits_in_name",
     "device_type",
     "keeps_data",
     "own_data",

@@ -1,0 +1,212 @@
+"""What kept a task from waiting, and is gone since a change: a lock that was given back around a call, a try in place of a
+wait, interrupts that were off, a mask, work that did it later, a queue of its own.
+
+Whether it is still needed is not known. What is found here rests on the difference of the two versions alone and is not
+replayed: it is shown to whoever reviews, and never said aloud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TypeVar
+
+from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.identity import spoken as short
+from reviewbot.analysis.events.fact import Fact
+from reviewbot.analysis.events.kinds import Lock, Queue, Unlock, Workqueue
+from reviewbot.analysis.program.program import Program
+from reviewbot.detect.changed import GONE, NEW, OTHER, Changed
+from reviewbot.detect.guarded import CALL, LOCK, OPAQUE, WAIT, GuardedEvent, GuardedEvents
+from reviewbot.detect.more_waits import blocks
+from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.kernel import BLOCKING, KERNEL
+from reviewbot.types import Place, Value
+
+F = TypeVar("F", bound=Fact)
+
+_STRENGTH = {"save": 3, "irq": 2, "bh": 1}
+"""How much a lock keeps away while it is held; 3 leaves interrupts as they were."""
+_BELOW = frozenset({"lock", "wait", "flush"})
+"""Kinds of effects of a call for which a task can have to wait."""
+
+
+class Protection(Value, frozen=True):
+    """Something that kept a task from waiting and is gone."""
+
+    key: FunctionKey
+    says: str
+    """What the function does now, and did not, as a phrase that goes on after its name."""
+    at: Place
+    object: str
+    """The lock, the work item or the call that it is about."""
+    rests: str = ""
+    """The change of the code that it rests on, as a phrase with its place."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function."""
+        return name_of(self.key)
+
+
+def gone(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Protection]:
+    """The protections that functions which both sides have did without, each once."""
+    anchors: dict[FunctionKey, list[Changed]] = {}
+    for change in changes:
+        anchors.setdefault(change.anchor, []).append(change)
+    seen: set[tuple[FunctionKey, str]] = set()
+    for key, own in anchors.items():
+        if key not in before.names.functions or key not in after.names.functions:
+            continue
+        anchor = _Anchor(before, after, key, own)
+        for found in anchor.found():
+            if (key, found.object) not in seen:
+                seen.add((key, found.object))
+                yield found
+
+
+class _Anchor:
+    """One function that both sides have, with what a patch does to it."""
+
+    def __init__(self, before: Program, after: Program, key: FunctionKey, changes: Sequence[Changed]) -> None:
+        self.before, self.after, self.key, self.changes = before, after, key, changes
+        self.gone = [c.before for c in changes if c.kind in (GONE, OTHER) and c.before is not None]
+        self.new = [c.after for c in changes if c.kind in (NEW, OTHER) and c.after is not None]
+
+    def found(self) -> Iterator[Protection]:
+        """All that is gone from it."""
+        for kind in (self._tried, self._scopes, self._interrupts, self._queues, self._later, self._siblings, self._held):
+            yield from kind()
+
+    def _one(self, event: GuardedEvent, object_: str, says: str) -> Protection:
+        rests = f"{event.at}: {event.at.function}: {event}"
+        return Protection(key=self.key, says=says, at=event.at, object=object_, rests=rests)
+
+    # --- locks
+
+    def _tried(self) -> Iterator[Protection]:
+        tried = {f.lock for f in _facts(self.gone, Lock) if f.how == "try"}
+        for event in self.new:
+            for fact in event.facts:
+                if isinstance(fact, Lock) and fact.how in BLOCKING and fact.lock in tried:
+                    yield self._one(event, fact.lock, f"waits for {short(fact.lock)}, which it only tried to take before")
+
+    def _scopes(self) -> Iterator[Protection]:
+        kept = {f.lock for f in _facts(self.new, Lock)}
+        for event in self.gone:
+            for fact in event.facts:
+                if isinstance(fact, Lock) and fact.klass == "scope" and fact.how == "acquire" and fact.lock not in kept:
+                    yield self._one(event, fact.lock, f"does without {event.callee}() what it did inside of it")
+
+    def _interrupts(self) -> Iterator[Protection]:
+        was = {f.lock: _STRENGTH.get(f.irq, 0) for f in _facts(self.gone, Lock)}
+        for event in self.new:
+            for fact in event.facts:
+                if not isinstance(fact, Lock) or was.get(fact.lock, 0) <= _STRENGTH.get(fact.irq, 0):
+                    continue
+                other = next(self._stronger(fact.lock, was[fact.lock]), None)
+                if other is not None:
+                    less = "turns interrupts on again after" if fact.irq == "irq" else "leaves interrupts on under"
+                    says = f"{less} {short(fact.lock)}, which {other.function}() takes with {other.call}()"
+                    yield self._one(event, fact.lock, says)
+
+    def _stronger(self, lock: str, strength: int) -> Iterator[Lock]:
+        """Where others take a lock in the way that is gone."""
+        for key, fact in self.after.all(Lock):
+            if fact.lock == lock and key != self.key and _STRENGTH.get(fact.irq, 0) >= min(strength, 2):
+                yield fact
+
+    # --- who does it, and when
+
+    def _queues(self) -> Iterator[Protection]:
+        was = {f.work: f.workqueue for f in _facts(self.gone, Queue) if f.work}
+        for event in self.new:
+            for fact in event.facts:
+                old = was.get(fact.work, "") if isinstance(fact, Queue) else ""
+                if not isinstance(fact, Queue) or old in ("", fact.workqueue):
+                    continue
+                for _, made in self.before.all(Workqueue):
+                    if made.object == old and (made.rescuer or made.ordered):
+                        what = "has a rescuer" if made.rescuer else "runs one item at a time"
+                        says = f"queues {short(fact.work)} on {short(fact.workqueue)}, and did on {short(old)}, which {what}"
+                        yield self._one(event, fact.work, says)
+
+    def _later(self) -> Iterator[Protection]:
+        works = {f.work for f in _facts(self.gone, Queue) if f.work}
+        for work in sorted(works - {f.work for f in _facts(self.new, Queue)}):
+            handlers = [b.handler for b in self.before.callgraph.bound if b.work == work]
+            names = {name_of(k) for handler in handlers for k in (handler, *self.before.callees(handler))}
+            for event in self.new:
+                if event.op == CALL and event.callee in names and event.below & _BELOW:
+                    yield self._one(event, work, f"calls {event.callee}() itself, and left that to {short(work)} before")
+
+    def _siblings(self) -> Iterator[Protection]:
+        for event in self.new:
+            for old in self.gone:
+                if _milder(old.callee, event.callee) and self._does_more(old, event):
+                    yield self._one(event, event.callee, f"calls {event.callee}() in place of {old.callee}()")
+
+    def _does_more(self, old: GuardedEvent, new: GuardedEvent) -> bool:
+        """Whether the new call can have to wait for something that the old one cannot."""
+        if OPAQUE in new.below:
+            return True
+        if blocks(new):
+            return not blocks(old)
+        return bool(new.below & _BELOW - old.below)
+
+    # --- what is held
+
+    def _held(self) -> Iterator[Protection]:
+        """Calls that both sides make, with a lock held now that the function gave back for them."""
+        dropped = {f.lock for f in self._own_locks if KERNEL.sleeping(f.klass)}
+        if not dropped:
+            return
+        was, now = self._calls(self.before), self._calls(self.after)
+        for event, held in now:
+            earlier = [locks for old, locks in was if old.token == event.token]
+            for lock in sorted(held & dropped):
+                if earlier and not any(lock in locks for locks in earlier):
+                    call = event.callee if event.callee.isidentifier() else event.words.partition("(")[0]
+                    says = f"calls {call}() with {short(lock)} held, which it gave back for that before"
+                    yield self._one(event, f"{lock}/{event.callee}", says)
+
+    @cached_property
+    def _own_locks(self) -> list[Lock]:
+        """Locks that the function takes on both sides, and of which the patch changes where it has them."""
+        events = (*self.gone, *self.new, *self._moved)
+        touched = {f.lock for e in events for f in e.facts if isinstance(f, Lock | Unlock)}
+        both = {f.lock for f in self.before.own_facts(self.key) if isinstance(f, Lock)}
+        own = [f for f in self.after.own_facts(self.key) if isinstance(f, Lock)]
+        return [f for f in own if f.lock in both & touched and known(f.lock) and scope(f.lock) is not Scope.STACK]
+
+    @cached_property
+    def _moved(self) -> list[GuardedEvent]:
+        return [e for c in self.changes for e in (c.before, c.after, c.past, *c.also) if e is not None]
+
+    def _calls(self, program: Program) -> list[tuple[GuardedEvent, frozenset[str]]]:
+        """The calls of the function that a task can have to wait in, with the locks that are held there on every path."""
+        held: dict[tuple[int, str], frozenset[str]] = {}
+        for made in program.view(self.key).made:
+            held[made.call.line, made.call.callee] = frozenset(h.lock for h in made.at.held)
+        events = (e for e in GuardedEvents(program).of(self.key) if _can_wait(e))
+        return [(e, held.get((e.at.line, e.callee if e.callee.isidentifier() else ""), frozenset())) for e in events]
+
+
+def _can_wait(event: GuardedEvent) -> bool:
+    if event.op in (WAIT, LOCK):
+        return blocks(event)
+    return event.op == CALL and bool(event.below & _BELOW)
+
+
+def _facts(events: Iterable[GuardedEvent], kind: type[F]) -> Iterator[F]:
+    return (fact for event in events for fact in event.facts if isinstance(fact, kind))
+
+
+def _milder(old: str, new: str) -> bool:
+    """Whether a function is named like another one, but for a word that says that this one waits for less."""
+    if old == new:
+        return False
+    words, others = old.strip("_").split("_"), new.strip("_").split("_")
+    mild, strong = KERNEL.words["milder"], KERNEL.words["waits_in_name"]
+    less = [w for w in words if w not in mild], [w for w in others if w not in strong]
+    return less[0] == less[1] and (len(words) > len(less[0]) or len(others) > len(less[1]))
