@@ -63,6 +63,8 @@ MAX_COMPARED_CONDITIONS = 6
 """Different conditions under which one thing is done on both sides: more are compared by their text alone."""
 MAX_CONDITIONS_SHOWN = 3
 """Conditions of a thing that are shown with it: the nearest ones say why it is done."""
+MAX_WARNING_SHOWN = 160
+"""Characters of a comment that are quoted in a finding: two lines say what it warns of."""
 MAX_EVENTS_OF_GUARD = 8
 """Things that lose one condition together, of which a wait is told: with more of them the condition was a way out."""
 MAX_ORDERED_EVENTS = 400

@@ -75,7 +75,15 @@ class _Anchor:
 
     def found(self) -> Iterator[Protection]:
         """All that is gone from it."""
-        for kind in (self._tried, self._scopes, self._interrupts, self._queues, self._later, self._siblings, self._held):
+        for kind in (
+            self._tried,
+            self._scopes,
+            self._interrupts,
+            self._queues,
+            self._later,
+            self._siblings,
+            self._held,
+        ):
             yield from kind()
 
     def _one(self, event: GuardedEvent, object_: str, says: str) -> Protection:
@@ -89,7 +97,9 @@ class _Anchor:
         for event in self.new:
             for fact in event.facts:
                 if isinstance(fact, Lock) and fact.how in BLOCKING and fact.lock in tried:
-                    yield self._one(event, fact.lock, f"waits for {short(fact.lock)}, which it only tried to take before")
+                    yield self._one(
+                        event, fact.lock, f"waits for {short(fact.lock)}, which it only tried to take before"
+                    )
 
     def _scopes(self) -> Iterator[Protection]:
         kept = {f.lock for f in _facts(self.new, Lock)}
@@ -138,7 +148,9 @@ class _Anchor:
             names = {name_of(k) for handler in handlers for k in (handler, *self.before.callees(handler))}
             for event in self.new:
                 if event.op == CALL and event.callee in names and event.below & _BELOW:
-                    yield self._one(event, work, f"calls {event.callee}() itself, and left that to {short(work)} before")
+                    yield self._one(
+                        event, work, f"calls {event.callee}() itself, and left that to {short(work)} before"
+                    )
 
     def _siblings(self) -> Iterator[Protection]:
         for event in self.new:

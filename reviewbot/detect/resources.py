@@ -147,7 +147,10 @@ class Resources(Component):
         body, paths = self.program.body(key), Surroundings(self.program)
         handed = (n for n, p in enumerate(body.function.parameters) if p.type.name in FILE_OWNERS)
         given = first({next(handed, 0): HANDED})
-        for expr in (*(e for values in body.values.values() for _, e in values), *(a for c in body.calls for a in c.args)):
+        for expr in (
+            *(e for values in body.values.values() for _, e in values),
+            *(a for c in body.calls for a in c.args),
+        ):
             paths.of(body, expr, given)
         return frozenset(paths.found)
 

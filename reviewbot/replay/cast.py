@@ -274,11 +274,15 @@ class Cast:
         return automaton, holds
 
     def _extracted(self, actor: Actor) -> tuple[TaskAutomaton, HeldLocks, Cut | None]:
-        """The program from the root of the actor's chain; from further down, with what is held there, if too large."""
+        """The program from the root of the actor's chain, or from where it is called back with a lock held; from further
+        down, with what is held there, if too large."""
         cut = None
         keep = self.circle.kind == "kept" and actor == self.circle.holder
+        first = max((n for n in range(1, len(actor.chain)) if self._called_back(actor.chain[: n + 1])), default=0)
         for number, key in enumerate(actor.chain):
             last = number + 1 == len(actor.chain)
+            if number < first:
+                continue
             if self.extractor.exhausted:
                 if not last:
                     continue
@@ -297,6 +301,17 @@ class Cast:
                     raise
                 cut = cut or error.cut
         raise Unreadable("nobody is there")
+
+    def _called_back(self, chain: tuple[FunctionKey, ...]) -> bool:
+        """Whether the last function of a chain is entered with a lock of the circle that no function above it has: who calls
+        it back holds that, and its body is not read."""
+        caller, callee = chain[-2:]
+        if not {caller, callee} <= self.program.names.functions.keys():
+            return False
+        view = self.program.view(caller)
+        calls = [made.at for made in view.made if callee in view.callgraph.reached(caller, made.call)]
+        above = {lock for lock, _ in self._holds(chain[:-1])} | {h.lock for at in calls for h in (*at.held, *at.maybe)}
+        return any(lock not in above for lock, _ in self._holds(chain))
 
     def _inside(self, actor: Actor) -> list[InsideRun]:
         """The run of the circle that an actor is inside of, if it is."""
