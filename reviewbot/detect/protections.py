@@ -25,7 +25,7 @@ from reviewbot.types import Place, Value
 
 F = TypeVar("F", bound=Fact)
 
-_STRENGTH = {"save": 3, "irq": 2, "bh": 1}
+_STRENGTH = {"save": 3, "off": 2, "bh": 1}
 """How much a lock keeps away while it is held; 3 leaves interrupts as they were."""
 _BELOW = frozenset({"lock", "wait", "flush"})
 """Kinds of effects of a call for which a task can have to wait."""
@@ -116,7 +116,7 @@ class _Anchor:
                     continue
                 other = next(self._stronger(fact.lock, was[fact.lock]), None)
                 if other is not None:
-                    less = "turns interrupts on again after" if fact.irq == "irq" else "leaves interrupts on under"
+                    less = "turns interrupts on again after" if fact.irq == "off" else "leaves interrupts on under"
                     says = f"{less} {short(fact.lock)}, which {other.function}() takes with {other.call}()"
                     yield self._one(event, fact.lock, says)
 

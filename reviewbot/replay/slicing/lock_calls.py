@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reviewbot.analysis.code.expr import PLUS, ZERO
+from reviewbot.analysis.code.identity import Scope, scope
 from reviewbot.analysis.locks.plan import Values
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_LOCKS_HELD
@@ -64,7 +65,7 @@ def locked(
     if act.klass in KERNEL.latches and any(t.lock == lock and t.base == base for t in held):
         yield None, state
         return
-    other = any(t.lock == lock and t.base != base for t in held)
+    other = any(t.lock == lock and t.base != base and not _entered_with(t, base) for t in held)
 
     def op(kind: str) -> SlicedOp | None:
         return None if other else SlicedOp(kind, lock, act.mode, act.call, place)
@@ -84,6 +85,11 @@ def locked(
         yield op("take"), taken._replace(values=taken.values | {(text, PLUS)})
     else:
         yield op("take"), taken
+
+
+def _entered_with(token: HeldToken, base: str) -> bool:
+    """Whether a variable is locked that the function was entered with: there is only one."""
+    return not token.base and scope(token.lock) is Scope.GLOBAL and "[" not in base
 
 
 def _mine(held: Held, lock: str, base: str, exact: bool) -> HeldToken | None:

@@ -1,0 +1,109 @@
+"""What kept a task from waiting, and is gone since a change."""
+
+from __future__ import annotations
+
+import pytest
+
+from reviewbot.analysis.program.program import Program
+from reviewbot.csource.lower import lower
+from reviewbot.detect.anchors import Difference
+from reviewbot.detect.protections import gone
+
+HEAD = """
+struct mutex { int x; };
+typedef struct { int x; } spinlock_t;
+struct work_struct { int x; };
+struct workqueue_struct { int x; };
+struct dev { struct mutex lock; struct mutex other; spinlock_t level; int n; struct work_struct work;
+             struct workqueue_struct *wq; };
+static void drain(struct dev *d) { mutex_lock(&d->other); d->n = 0; mutex_unlock(&d->other); }
+void drain_nosync(struct dev *d);
+void drain_sync(struct dev *d) { mutex_lock(&d->other); mutex_unlock(&d->other); }
+static int count(struct dev *d) { return d->n; }
+static void tidy(struct work_struct *work) { struct dev *d = container_of(work, struct dev, work); drain(d); }
+void read_level(struct dev *d) { unsigned long f; spin_lock_irqsave(&d->level, f); spin_unlock_irqrestore(&d->level, f); }
+void make(struct dev *d) { INIT_WORK(&d->work, tidy); d->wq = alloc_workqueue("dev", WQ_MEM_RECLAIM, 0); }
+"""
+FILE = "drivers/md/small.c"
+
+
+def found(before: str, after: str) -> list[str]:
+    """What one file that is `before`, then `after`, does without."""
+    old, new = (Program.of_units({FILE: lower((HEAD + text).encode())}) for text in (before, after))
+    keys = [list(program.functions()) for program in (old, new)]
+    return [one.says for one in gone(old, new, Difference(old, new, *keys).changes)]
+
+
+def run(body: str) -> str:
+    return f"void run(struct dev *d) {{ {body} }}"
+
+
+HELD = "mutex_lock(&d->lock); d->n++; mutex_unlock(&d->lock); CALL(d); mutex_lock(&d->lock); d->n--; mutex_unlock(&d->lock);"
+
+
+def test_a_lock_that_was_given_back_around_a_call() -> None:
+    before = run(HELD.replace("CALL", "drain"))
+    after = run("mutex_lock(&d->lock); d->n++; drain(d); d->n--; mutex_unlock(&d->lock);")
+    assert found(before, after) == ["calls drain() with dev->lock held, which it gave back for that before"]
+    assert found(after, before) == []
+
+
+def test_a_call_for_which_nobody_waits() -> None:
+    before = run(HELD.replace("CALL", "count"))
+    assert found(before, run("mutex_lock(&d->lock); d->n++; count(d); d->n--; mutex_unlock(&d->lock);")) == []
+
+
+def test_a_lock_that_is_new_was_given_back_for_nothing() -> None:
+    assert found(run("drain(d);"), run("mutex_lock(&d->lock); drain(d); mutex_unlock(&d->lock);")) == []
+
+
+def test_a_lock_that_was_only_tried() -> None:
+    before = run("if (mutex_trylock(&d->lock)) { d->n++; mutex_unlock(&d->lock); }")
+    after = run("mutex_lock(&d->lock); d->n++; mutex_unlock(&d->lock);")
+    assert found(before, after) == ["waits for dev->lock, which it only tried to take before"]
+    assert found(after, before) == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "says"),
+    [
+        ("spin_lock", "leaves interrupts on under dev->level, which read_level() takes with spin_lock_irqsave()"),
+        ("spin_lock_bh", "leaves interrupts on under dev->level, which read_level() takes with spin_lock_irqsave()"),
+        ("spin_lock_irq", "turns interrupts on again after dev->level, which read_level() takes with spin_lock_irqsave()"),
+    ],
+)
+def test_interrupts_that_are_left_on(lock: str, says: str) -> None:
+    before = run("unsigned long f; spin_lock_irqsave(&d->level, f); d->n++; spin_unlock_irqrestore(&d->level, f);")
+    after = run(f"{lock}(&d->level); d->n++; {lock.replace('spin_', 'spin_un')}(&d->level);")
+    assert found(before, after) == [says]
+    assert found(after, before) == []
+
+
+def test_interrupts_that_nobody_else_turns_off() -> None:
+    before = "void run(struct dev *d, spinlock_t *own) { spin_lock_irq(own); d->n++; spin_unlock_irq(own); }"
+    assert found(before, before.replace("_irq", "")) == []
+
+
+def test_a_scope_that_is_gone() -> None:
+    before = run("int f = memalloc_noio_save(); d->wq = kmalloc(8, GFP_KERNEL); memalloc_noio_restore(f);")
+    after = run("d->wq = kmalloc(8, GFP_KERNEL);")
+    assert found(before, after) == ["does without memalloc_noio_save() what it did inside of it"]
+    assert found(after, before) == []
+
+
+def test_what_a_work_item_did_is_done_at_once() -> None:
+    before, after = run("queue_work(d->wq, &d->work);"), run("drain(d);")
+    assert found(before, after) == ["calls drain() itself, and left that to dev->work before"]
+    assert found(after, before) == []
+    assert found(before, run("count(d);")) == []
+
+
+def test_a_queue_without_a_rescuer() -> None:
+    before, after = run("queue_work(d->wq, &d->work);"), run("schedule_work(&d->work);")
+    assert found(before, after) == ["queues dev->work on system_wq, and did on dev->wq, which has a rescuer"]
+    assert found(after, before) == []
+
+
+def test_a_function_that_waits_for_more_than_its_namesake() -> None:
+    assert found(run("drain_nosync(d);"), run("drain_sync(d);")) == ["calls drain_sync() in place of drain_nosync()"]
+    assert found(run("drain_sync(d);"), run("drain_nosync(d);")) == []
