@@ -63,6 +63,8 @@ MAX_COMPARED_CONDITIONS = 6
 """Different conditions under which one thing is done on both sides: more are compared by their text alone."""
 MAX_CONDITIONS_SHOWN = 3
 """Conditions of a thing that are shown with it: the nearest ones say why it is done."""
+MAX_LINES_OF_STUB = 8
+"""Lines of an inline function that stands in a header for one that an option takes away: it does nothing, or frees."""
 MAX_WARNING_SHOWN = 160
 """Characters of a comment that are quoted in a finding: two lines say what it warns of."""
 MAX_EVENTS_OF_GUARD = 8
@@ -130,6 +132,8 @@ MAX_CALLS_FROM_BIO = 4
 MAX_CALLED_FILES = 6
 """Files of other folders that are read for the bodies of what changed functions call: those named in changed lines come
 first, the rest are a few that lock or wait."""
+MAX_FILES_OF_CALLERS = 24
+"""Files of other folders that may call an exported function: one that more call has callers of all kinds."""
 MAX_NEIGHBOURS_OF_KIND = 4
 """Files that are added of each kind."""
 MAX_USERS_OF_NAME = 6

@@ -38,6 +38,8 @@ _DISCHARGES = frozenset(_EFFECTS.values())
 _KIN = {END: (END, SUBMIT, QUEUE), QUEUE: (END, QUEUE), WAKE: (WAKE,), UNLOCK: (UNLOCK,)}
 """What discharges the same obligation: I/O that is handed on is ended by others."""
 _WAITS = frozenset({"wait", "flush"})
+_SCOPES = ("guard(", "scoped_guard(", "CLASS(")
+"""What is given back where its scope is left, whichever way leads out of it."""
 
 
 class Obligation(Value, frozen=True):
@@ -97,7 +99,7 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
 
 def _how(change: Changed, event: GuardedEvent) -> str:
     """In which way something owed is left undone; empty where it is not, or nothing is owed."""
-    direct = event.op in (WAKE, END, QUEUE, BARRIER, UNLOCK)
+    direct = event.op in (WAKE, END, QUEUE, BARRIER, UNLOCK) and not event.text.startswith(_SCOPES)
     below = event.op == CALL and bool(event.below & _DISCHARGES)
     if not (direct or below):
         return ""

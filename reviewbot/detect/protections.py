@@ -16,19 +16,22 @@ from reviewbot.analysis.code.identity import spoken as short
 from reviewbot.analysis.events.fact import Fact
 from reviewbot.analysis.events.kinds import Lock, Queue, Unlock, Workqueue
 from reviewbot.analysis.program.program import Program
+from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, NEW, OTHER, Changed
+from reviewbot.detect.edges import UNTIMED
 from reviewbot.detect.guarded import CALL, LOCK, OPAQUE, WAIT, GuardedEvent, GuardedEvents
 from reviewbot.detect.more_waits import blocks
+from reviewbot.detect.providers import lock_class
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.types import Place, Value
 
-F = TypeVar("F", bound=Fact)
-
-_STRENGTH = {"save": 3, "off": 2, "bh": 1}
-"""How much a lock keeps away while it is held; 3 leaves interrupts as they were."""
 _BELOW = frozenset({"lock", "wait", "flush"})
 """Kinds of effects of a call for which a task can have to wait."""
+F = TypeVar("F", bound=Fact)
+
+_STRENGTH = {"save": 2, "off": 2, "bh": 1}
+"""How much a lock keeps away while it is held."""
 
 
 class Protection(Value, frozen=True):
@@ -116,14 +119,13 @@ class _Anchor:
                     continue
                 other = next(self._stronger(fact.lock, was[fact.lock]), None)
                 if other is not None:
-                    less = "turns interrupts on again after" if fact.irq == "off" else "leaves interrupts on under"
-                    says = f"{less} {short(fact.lock)}, which {other.function}() takes with {other.call}()"
+                    says = f"leaves interrupts on under {short(fact.lock)}, which {other.function}() takes with {other.call}()"
                     yield self._one(event, fact.lock, says)
 
     def _stronger(self, lock: str, strength: int) -> Iterator[Lock]:
         """Where others take a lock in the way that is gone."""
         for key, fact in self.after.all(Lock):
-            if fact.lock == lock and key != self.key and _STRENGTH.get(fact.irq, 0) >= min(strength, 2):
+            if fact.lock == lock and key != self.key and _STRENGTH.get(fact.irq, 0) >= strength:
                 yield fact
 
     # --- who does it, and when
@@ -135,11 +137,11 @@ class _Anchor:
                 old = was.get(fact.work, "") if isinstance(fact, Queue) else ""
                 if not isinstance(fact, Queue) or old in ("", fact.workqueue):
                     continue
-                for _, made in self.before.all(Workqueue):
-                    if made.object == old and (made.rescuer or made.ordered):
-                        what = "has a rescuer" if made.rescuer else "runs one item at a time"
-                        says = f"queues {short(fact.work)} on {short(fact.workqueue)}, and did on {short(old)}, which {what}"
-                        yield self._one(event, fact.work, says)
+                for what in sorted(_known_for(self.before, old) - _known_for(self.after, fact.workqueue)):
+                    says = (
+                        f"queues {short(fact.work)} on {short(fact.workqueue)}, and did on {short(old)}, which {what}"
+                    )
+                    yield self._one(event, fact.work, says)
 
     def _later(self) -> Iterator[Protection]:
         works = {f.work for f in _facts(self.gone, Queue) if f.work}
@@ -147,7 +149,7 @@ class _Anchor:
             handlers = [b.handler for b in self.before.callgraph.bound if b.work == work]
             names = {name_of(k) for handler in handlers for k in (handler, *self.before.callees(handler))}
             for event in self.new:
-                if event.op == CALL and event.callee in names and event.below & _BELOW:
+                if event.op == CALL and event.callee in names and self._waits(self.after, event):
                     yield self._one(
                         event, work, f"calls {event.callee}() itself, and left that to {short(work)} before"
                     )
@@ -160,11 +162,7 @@ class _Anchor:
 
     def _does_more(self, old: GuardedEvent, new: GuardedEvent) -> bool:
         """Whether the new call can have to wait for something that the old one cannot."""
-        if OPAQUE in new.below:
-            return True
-        if blocks(new):
-            return not blocks(old)
-        return bool(new.below & _BELOW - old.below)
+        return OPAQUE in new.below or (self._waits(self.after, new) and not self._waits(self.before, old))
 
     # --- what is held
 
@@ -174,13 +172,29 @@ class _Anchor:
         if not dropped:
             return
         was, now = self._calls(self.before), self._calls(self.after)
+        given_back = {f.lock: f.at.line for f in reversed(self.before.own_facts(self.key)) if isinstance(f, Unlock)}
         for event, held in now:
-            earlier = [locks for old, locks in was if old.token == event.token]
-            for lock in sorted(held & dropped):
-                if earlier and not any(lock in locks for locks in earlier):
+            earlier = [(locks, old.at.line) for old, locks in was if old.token == event.token]
+            for lock in sorted(held & dropped & given_back.keys()):
+                if earlier and all(lock not in locks and given_back[lock] < line for locks, line in earlier):
                     call = event.callee if event.callee.isidentifier() else event.words.partition("(")[0]
                     says = f"calls {call}() with {short(lock)} held, which it gave back for that before"
                     yield self._one(event, f"{lock}/{event.callee}", says)
+
+    def _waits(self, program: Program, event: GuardedEvent) -> bool:
+        """Whether a task may have to sleep in a call until others do their part."""
+        if event.op in (WAIT, LOCK):
+            return blocks(event)
+        if event.op != CALL or not event.below & _BELOW:
+            return False
+        calls = (m.call for m in program.view(event.at.key).made if m.call.line == event.at.line)
+        targets = {
+            t
+            for call in calls
+            if call.callee in ("", event.callee)
+            for t in program.callgraph.reached(event.at.key, call)
+        }
+        return any(_sleeps(program, effect) for target in targets for effect in program.does(target))
 
     @cached_property
     def _own_locks(self) -> list[Lock]:
@@ -200,14 +214,22 @@ class _Anchor:
         held: dict[tuple[int, str], frozenset[str]] = {}
         for made in program.view(self.key).made:
             held[made.call.line, made.call.callee] = frozenset(h.lock for h in made.at.held)
-        events = (e for e in GuardedEvents(program).of(self.key) if _can_wait(e))
+        events = (e for e in GuardedEvents(program).of(self.key) if self._waits(program, e))
         return [(e, held.get((e.at.line, e.callee if e.callee.isidentifier() else ""), frozenset())) for e in events]
 
 
-def _can_wait(event: GuardedEvent) -> bool:
-    if event.op in (WAIT, LOCK):
-        return blocks(event)
-    return event.op == CALL and bool(event.below & _BELOW)
+def _sleeps(program: Program, effect: Effect) -> bool:
+    if effect.kind == "lock":
+        klass = lock_class(program, effect.object)
+        return bool(klass) and all(map(KERNEL.sleeping, klass.split("/")))
+    return effect.kind == "flush" or (effect.kind == "wait" and effect.detail in UNTIMED)
+
+
+def _known_for(program: Program, queue: str) -> set[str]:
+    """What a workqueue that the program makes can be relied upon for."""
+    made = [fact for _, fact in program.all(Workqueue) if fact.object == queue]
+    rescuer = {"has a rescuer"} if any(fact.rescuer for fact in made) else set[str]()
+    return rescuer | ({"runs one item at a time"} if any(fact.ordered for fact in made) else set())
 
 
 def _facts(events: Iterable[GuardedEvent], kind: type[F]) -> Iterator[F]:

@@ -49,3 +49,22 @@ static int any_show(struct attr *attr) { return attr->show(0); }
     program = Program.of_units({"fs/a.c": lower(text.encode())})
     assert [f.says() for f in program.facts()[Slot]] == ["attr.show is state_show"]
     assert program.callees("fs/a.c:any_show") == ("fs/a.c:state_show",)
+
+
+def test_a_stub_of_a_header_is_not_the_function_that_an_option_takes_away() -> None:
+    header = """
+    #ifdef CONFIG_QUILL
+    void quill_dip(struct quill *q);
+    #else
+    static inline void quill_dip(struct quill *q) { }
+    #endif
+    static inline void quill_wipe(struct quill *q) { q->wet = 0; }
+    """
+    user = "void quill_write(struct quill *q) { quill_dip(q); quill_wipe(q); }"
+    units = {"include/linux/quill.h": lower(header.encode()), "drivers/quill/write.c": lower(user.encode())}
+    names = Program.of_units(units).names
+    assert names.function("quill_dip", "drivers/quill/write.c") is None
+    assert names.function("quill_wipe", "drivers/quill/write.c") == "include/linux/quill.h:quill_wipe"
+    units["drivers/quill/dip.c"] = lower(b"void quill_dip(struct quill *q) { mutex_lock(&q->lock); }")
+    names = Program.of_units(units).names
+    assert names.function("quill_dip", "drivers/quill/write.c") == "drivers/quill/dip.c:quill_dip"

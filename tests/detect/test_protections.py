@@ -15,7 +15,7 @@ typedef struct { int x; } spinlock_t;
 struct work_struct { int x; };
 struct workqueue_struct { int x; };
 struct dev { struct mutex lock; struct mutex other; spinlock_t level; int n; struct work_struct work;
-             struct workqueue_struct *wq; };
+             struct workqueue_struct *wq; struct workqueue_struct *own; };
 static void drain(struct dev *d) { mutex_lock(&d->other); d->n = 0; mutex_unlock(&d->other); }
 void drain_nosync(struct dev *d);
 void drain_sync(struct dev *d) { mutex_lock(&d->other); mutex_unlock(&d->other); }
@@ -35,7 +35,7 @@ def found(before: str, after: str) -> list[str]:
 
 
 def run(body: str) -> str:
-    return f"void run(struct dev *d) {{ {body} }}"
+    return f"void run(struct dev *d)\n{{\n{body.replace('; ', ';\n')}\n}}"
 
 
 HELD = "mutex_lock(&d->lock); d->n++; mutex_unlock(&d->lock); CALL(d); mutex_lock(&d->lock); d->n--; mutex_unlock(&d->lock);"
@@ -64,19 +64,30 @@ def test_a_lock_that_was_only_tried() -> None:
     assert found(after, before) == []
 
 
-@pytest.mark.parametrize(
-    ("lock", "says"),
-    [
-        ("spin_lock", "leaves interrupts on under dev->level, which read_level() takes with spin_lock_irqsave()"),
-        ("spin_lock_bh", "leaves interrupts on under dev->level, which read_level() takes with spin_lock_irqsave()"),
-        ("spin_lock_irq", "turns interrupts on again after dev->level, which read_level() takes with spin_lock_irqsave()"),
-    ],
-)
-def test_interrupts_that_are_left_on(lock: str, says: str) -> None:
+@pytest.mark.parametrize("lock", ["spin_lock", "spin_lock_bh"])
+def test_interrupts_that_are_left_on(lock: str) -> None:
     before = run("unsigned long f; spin_lock_irqsave(&d->level, f); d->n++; spin_unlock_irqrestore(&d->level, f);")
     after = run(f"{lock}(&d->level); d->n++; {lock.replace('spin_', 'spin_un')}(&d->level);")
-    assert found(before, after) == [says]
+    assert found(before, after) == [
+        "leaves interrupts on under dev->level, which read_level() takes with spin_lock_irqsave()"
+    ]
     assert found(after, before) == []
+
+
+def test_interrupts_that_are_turned_on_again() -> None:
+    before = run("unsigned long f; spin_lock_irqsave(&d->level, f); d->n++; spin_unlock_irqrestore(&d->level, f);")
+    assert found(before, run("spin_lock_irq(&d->level); d->n++; spin_unlock_irq(&d->level);")) == []
+
+
+def test_a_lock_that_is_taken_earlier_was_given_back_for_nothing() -> None:
+    before = run("drain(d); mutex_lock(&d->lock); d->n++; mutex_unlock(&d->lock);")
+    assert found(before, run("mutex_lock(&d->lock); drain(d); d->n++; mutex_unlock(&d->lock);")) == []
+
+
+def test_a_call_that_only_spins() -> None:
+    before = run(HELD.replace("CALL", "read_level"))
+    after = run("mutex_lock(&d->lock); d->n++; read_level(d); d->n--; mutex_unlock(&d->lock);")
+    assert found(before, after) == []
 
 
 def test_interrupts_that_nobody_else_turns_off() -> None:
@@ -102,6 +113,8 @@ def test_a_queue_without_a_rescuer() -> None:
     before, after = run("queue_work(d->wq, &d->work);"), run("schedule_work(&d->work);")
     assert found(before, after) == ["queues dev->work on system_wq, and did on dev->wq, which has a rescuer"]
     assert found(after, before) == []
+    made = '\nvoid second(struct dev *d) { d->own = alloc_workqueue("own", WQ_MEM_RECLAIM, 0); }'
+    assert found(before, run("queue_work(d->own, &d->work);") + made) == []
 
 
 def test_a_function_that_waits_for_more_than_its_namesake() -> None:

@@ -2,11 +2,11 @@
 
     python tests/kernel/derive.py --tree PATH [--tree PATH ...] [--write]
 
-A function sleeps for sure when one of the statements that it begins with, before anything that a caller decides, calls
-something that sleeps: a primitive of api.toml, or another such function. Statements are read as text, by the kernel's
-layout: what stands in a nested block, behind a condition, or after a way out of the function counts for nothing. Only a
-way out for a missing argument is passed by. A name counts when no tree has a function of that name, which does
-anything, without the sleep.
+A function sleeps for sure when one of its own statements, before anything that a caller decides, calls something that
+sleeps: a primitive of api.toml, or another such function. Statements are read as text, by the kernel's layout: what stands
+in a nested block counts for nothing, nor does what comes after a way out of the function. Only a way out for a missing
+argument, a failure or the state of an object is passed by. A name counts when no tree has a function of that name, which
+does anything, without the sleep.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ NOT_SHARED = ("tools/", "Documentation/", "samples/", "scripts/")
 MASKS = re.compile(r"\bGFP_(KERNEL|NOIO|NOFS|USER|HIGHUSER)\b")
 _STATEMENT = re.compile(r"[^;{}]*[;{}]")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
+_LEAVES_FUNCTION = re.compile(r"\b(return|goto)\b")
 _LEAVES = re.compile(r"\b(return|goto|break|continue)\b")
 _MISSING = re.compile(
     r"if\s*\((?P<asked>[^;{}]*)\)\s*return\b\s*(?P<given>[^;{}]*);|if\s*\((?P<asked_block>[^;{}]*)\)\s*\{\s*"
@@ -42,7 +43,10 @@ _FAILED = re.compile(r"-E(?:INVAL|NODEV|NOMEM|OPNOTSUPP|NOTSUPP|PERM|NXIO|NOSYS|
 _RESULT = re.compile(
     r"\s*(?:(?:un)?likely\s*\()?\s*(?P<name>ret|err|rc|error|retval|result|status|r)\s*(?:<\s*0|!=\s*0)?\s*\)?\s*"
 )
-_CONTEXT = re.compile(r"atomic|interrupt|irqs_|preempt|nowait|NOWAIT|\bblock|\btry|TRY")
+_STATE = re.compile(r"->|\w\s*\(")
+_CONTEXT = re.compile(
+    r"atomic|interrupt|irqs_|preempt|nowait|NOWAIT|\bblock|\btry|TRY|gfp|flags|sleep|current|oops|crash|panic|system_state"
+)
 _DECLARED = re.compile(rb"\b([a-z_]\w*)\s*\(")
 _KEYWORDS = ("if", "for", "while", "switch", "do", "else", "case", "default", "goto", "list_for_each_entry")
 
@@ -74,7 +78,11 @@ def statements(body: str) -> Iterator[str]:
         if word is not None and (word[0] in _KEYWORDS or "for_each" in word[0] or word[0].startswith("scoped_")):
             if word[0] == "if":
                 yield _condition(text)
-            return
+            length = nested(rest)
+            if not length or (word[0].startswith("scoped_") or _LEAVES_FUNCTION.search(rest[:length])):
+                return
+            rest = rest[length:]
+            continue
         if re.match(r"\w+\s*:[^:]", text) or text.endswith(("{", "}")):
             return
         if word is not None and word[0] == "return":
@@ -85,13 +93,49 @@ def statements(body: str) -> Iterator[str]:
         rest = rest[found.end() :]
 
 
+def nested(text: str) -> int:
+    """Length of the statement with a condition that a text begins with, its other branches included; 0 where its end is not
+    found."""
+    at = 0
+    while True:
+        head = re.match(r"\s*(?:else\b\s*)?(?:[A-Za-z_]\w*\s*(?=\())?", text[at:])
+        at += head.end() if head is not None else 0
+        if text[at : at + 1] == "(":
+            at = _closed(text, at)
+        body = re.match(r"\s*", text[at:])
+        at += body.end() if body is not None else 0
+        if text[at : at + 1] == "{":
+            at = _closed(text, at)
+        else:
+            end = text.find(";", at)
+            if end < 0 or re.match(r"(if|for|while|do|switch|else)\b", text[at:]):
+                return 0
+            at = end + 1
+        if not at:
+            return 0
+        if not re.match(r"\s*else\b", text[at:]):
+            return at
+
+
+def _closed(text: str, at: int) -> int:
+    """Where the bracket at a position is closed, behind it; 0 where it is not."""
+    depth = 0
+    for found in re.finditer(r"[(){}]", text[at:]):
+        depth += 1 if found[0] in "({" else -1
+        if not depth:
+            return at + found.end()
+    return 0
+
+
 def failed(asked: str | None, given: str | None) -> bool:
     """Whether a way out is for a call that fails: an argument is missing or wrong, or something before has failed."""
     asked, given = asked or "", given or ""
     if _CONTEXT.search(asked):
         return False
     result = _RESULT.fullmatch(asked)
-    return bool(_ABSENT.fullmatch(asked) or _FAILED.search(given) or (result and given.strip() == result["name"]))
+    if result and given.strip() == result["name"]:
+        return True
+    return bool(_ABSENT.fullmatch(asked) or _FAILED.search(given) or _STATE.search(asked))
 
 
 def _condition(text: str) -> str:

@@ -59,7 +59,9 @@ def test_most_states_of_a_program(most: int, outcome: Outcome, monkeypatch: pyte
     monkeypatch.setattr(slicer.Extractor, "most", most)
     programs.forget()
     review = examine_case(checking.case("wait-under-lock/completion-under-lock"))
-    assert [v.outcome for v in review.verdicts if v.finding.rule == "wait-under-lock"] == [outcome]  # what fits is still judged
+    assert [v.outcome for v in review.verdicts if v.finding.rule == "wait-under-lock"] == [
+        outcome
+    ]  # what fits is still judged
     [note] = review.notes
     assert note.startswith(f"not all looked at: at most {most} states of the program of a task (")
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from reviewbot.csource.ir import TranslationUnit, by_name
+from reviewbot.csource.ir import Function, TranslationUnit, by_name
 from reviewbot.function_key import FunctionKey, key_of
+from reviewbot.limits import MAX_LINES_OF_STUB
 
 ROLES = ("functions", "structs", "typedefs", "defines", "variables", "prototypes", "enums")
 """What a name can be; a file's own statics and macros are looked up in the file and have no tag."""
@@ -82,11 +83,18 @@ class Tags(msgspec.Struct, array_like=True):
             self.roles[role][name] = files
 
 
+def _stub(function: Function, said: set[str]) -> bool:
+    """Whether a function of a header is what there is with an option off: the header declares another one of that name, whose
+    body is elsewhere."""
+    return function.static and function.name in said and function.end - function.line < MAX_LINES_OF_STUB
+
+
 def _declared(path: str, unit: TranslationUnit) -> Iterator[tuple[str, str]]:
     """What a file declares for all: role and name, each once."""
     header = path.endswith(".h")
+    said = {name for name, _, _ in unit.prototypes} if header else set[str]()
     names: dict[str, Iterable[str]] = {
-        "functions": (f.name for f in unit.functions if header or not (f.static or f.macro)),
+        "functions": (f.name for f in unit.functions if (header or not (f.static or f.macro)) and not _stub(f, said)),
         "structs": (s.name for s in unit.structs if s.members),
         "typedefs": (name for name, _ in unit.typedefs),
         "defines": (name for name, _ in unit.defines if header),
