@@ -35,7 +35,8 @@ def found(before: str, after: str) -> list[str]:
 
 
 def run(body: str) -> str:
-    return f"void run(struct dev *d)\n{{\n{body.replace('; ', ';\n')}\n}}"
+    """A function with each of some statements on a line of its own."""
+    return "void run(struct dev *d)\n{\n" + body.replace("; ", ";\n") + "\n}"
 
 
 HELD = "mutex_lock(&d->lock); d->n++; mutex_unlock(&d->lock); CALL(d); mutex_lock(&d->lock); d->n--; mutex_unlock(&d->lock);"
