@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph
+from reviewbot.analysis.callgraph.agenda import Agenda
+from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import runs, visited
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects

@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import below
+from reviewbot.analysis.callgraph.components import below
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.texts import WORD, TextDigest

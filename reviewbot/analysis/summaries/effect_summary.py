@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph, components
+from reviewbot.analysis.callgraph.agenda import Agenda
+from reviewbot.analysis.callgraph.callgraph import CallGraph
+from reviewbot.analysis.callgraph.components import components
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.body import Body
