@@ -17,12 +17,12 @@ from reviewbot.detect.sleeps import Atomic, sleeps
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.limits import MAX_POINTER_TARGETS
 from reviewbot.models.block import called
-from reviewbot.replay.cast import words
 from reviewbot.replay.slicing.automaton import TaskAutomaton
 from reviewbot.replay.slicing.frames import Frame
 from reviewbot.replay.slicing.lock_calls import LockState
 from reviewbot.replay.slicing.reader import FunctionReader
 from reviewbot.replay.slicing.slicer import Extractor, SlicedOp, TooLarge, Unreadable
+from reviewbot.replay.steps import words
 from reviewbot.rule import Scene
 from reviewbot.sim import (
     Cpu,
