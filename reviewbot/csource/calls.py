@@ -59,7 +59,7 @@ class Calls(Conditions):
             if (stands := self._macro(name, node, nodes)) is not None:
                 return stands
         name, target = self._callee(function, name)
-        values = []
+        values: list[Expr] = []
         leaves = None
         for argument in nodes:
             word = self.leaving(argument)
