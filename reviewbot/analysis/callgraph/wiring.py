@@ -96,35 +96,42 @@ class Wiring:
         for slot in unit.slots:
             handler = as_function(self.names, slot.value, path)
             if handler is not None:
-                name = self._slot_name(slot, path)
-                self.puts[name, handler] = None
-                if slot.field:  # an array of functions has no slots
-                    self.placed.append(Placed(name, handler, self.key, slot.line))
-                if name in KERNEL.held_by_slot and slot.variable:
-                    self._entered(name, handler, objects.in_file(path, slot.variable))
-                for _, kind in KERNEL.tables_of.get(name, ()):
-                    if kind.given and slot.variable in self._tables_in(path, kind.given):
-                        self._entered(kind.entry(name), handler, "")
+                self._initialised(path, slot, handler)
         for call in unit.calls_at_file_scope:
-            context = KERNEL.registered.get(call.callee)
-            if context is not None and call.args:
-                handler = as_function(self.names, call.args[0], path)
-                if handler is not None:
-                    self.roots[handler, EntryPoint(context, "", call.callee)] = None
-            for effect in KERNEL.effects.get(call.callee, ()):
-                if isinstance(effect, BindGroup) and len(call.args) > effect.function:
-                    handler = as_function(self.names, call.args[effect.function], path)
-                    work = bare(call.args[effect.object])
-                    if handler is not None and isinstance(work, Name):
-                        identity, _ = self.names.variable(work.name, path)
-                        identity = objects.in_file(path, work.name) if identity == work.name else identity
-                        self.bound.append(HandlerBinding(identity, handler, effect.runner, self.key, call.line))
-
+            self._registered(path, call)
         made = [slot.value for slot in unit.slots if isinstance(slot.value, Call)]
         for call in (*made, *unit.calls_at_file_scope):
             for macro in KERNEL.filled.get(call.callee, ()):
                 self._filled(path, call, macro)
         self._attributes(path)
+
+    def _initialised(self, path: str, slot: TableEntry, handler: FunctionKey) -> None:
+        """A function in the initialiser of a table: put there, and entered as functions of this slot are."""
+        name = self._slot_name(slot, path)
+        self.puts[name, handler] = None
+        if slot.field:  # an array of functions has no slots
+            self.placed.append(Placed(name, handler, self.key, slot.line))
+        if name in KERNEL.held_by_slot and slot.variable:
+            self._entered(name, handler, objects.in_file(path, slot.variable))
+        for _, kind in KERNEL.tables_of.get(name, ()):
+            if kind.given and slot.variable in self._tables_in(path, kind.given):
+                self._entered(kind.entry(name), handler, "")
+
+    def _registered(self, path: str, call: Call) -> None:
+        """A call at file scope that enters its argument in a context, or gives a work item its handler."""
+        context = KERNEL.registered.get(call.callee)
+        if context is not None and call.args:
+            handler = as_function(self.names, call.args[0], path)
+            if handler is not None:
+                self.roots[handler, EntryPoint(context, "", call.callee)] = None
+        for effect in KERNEL.effects.get(call.callee, ()):
+            if isinstance(effect, BindGroup) and len(call.args) > effect.function:
+                handler = as_function(self.names, call.args[effect.function], path)
+                work = bare(call.args[effect.object])
+                if handler is not None and isinstance(work, Name):
+                    identity, _ = self.names.variable(work.name, path)
+                    identity = objects.in_file(path, work.name) if identity == work.name else identity
+                    self.bound.append(HandlerBinding(identity, handler, effect.runner, self.key, call.line))
 
     def _filled(self, path: str, call: Call, macro: TableMacro) -> None:
         """Functions that a macro puts into a table."""
