@@ -19,6 +19,7 @@ MODULES = {
 ROOMS = (
     "reviewbot.limits",
     "reviewbot.function_key",
+    "reviewbot.posted",
     "reviewbot.types",
     "reviewbot.text",
     "reviewbot.key",

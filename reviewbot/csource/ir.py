@@ -114,6 +114,15 @@ class Unknown(IrNode, frozen=True):
 Expr = Name | Field | Deref | AddressOf | IndexExpr | Const | CastExpr | Call | OpExpr | Unknown
 
 
+def field_of(base: Expr, name: str, arrow: bool) -> Expr:
+    """`base.name` in one spelling: `(*p).a` is `p->a`, `(&s)->a` is `s.a`."""
+    if not arrow and isinstance(base, Deref):
+        return Field(base.base, name, True)
+    if arrow and isinstance(base, AddressOf):
+        return Field(base.base, name, False)
+    return Field(base, name, arrow)
+
+
 # --- events and the flow graph ---------------------------------------------------------------------------------------
 
 

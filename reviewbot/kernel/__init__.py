@@ -1,8 +1,9 @@
 """What is known of the kernel, as data: `KERNEL` answers what a call does and what context a slot gives.
 
 The knowledge is in api.toml, contexts.toml, resources.toml, subsystems.toml, words.toml and derived.toml beside this
-file (their head comments say how to add to them); the shape of each is in a `*schema.py`. Nothing here depends on a
-kernel version: unknown names do no harm.
+file (their head comments say how to add to them); the shape of each is in a `*schema.py`, what one call does in
+calls.py, whether the files agree with one another in agreement.py. Nothing here depends on a kernel version: unknown
+names do no harm.
 """
 
 from __future__ import annotations
@@ -16,87 +17,25 @@ from typing import TypeVar, get_args
 
 import msgspec
 
+from reviewbot.kernel.agreement import check
+from reviewbot.kernel.calls import (
+    BLOCKING,
+    ClientCall,
+    Effect,
+    LockCall,
+    PoolCall,
+    effects_by_call,
+    lock_words,
+    stands_for_body,
+)
 from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind, TableKind, TableMacro
 from reviewbot.kernel.derived_schema import Derived
 from reviewbot.kernel.folder_schema import Subsystems
 from reviewbot.kernel.resource_schema import AttributeMacro, ResourceKind, ResourceTable
-from reviewbot.kernel.schema import (
-    AllocateGroup,
-    Api,
-    BindGroup,
-    CallbackGroup,
-    ClientGroup,
-    Contract,
-    CountGroup,
-    FinishGroup,
-    FlushGroup,
-    Group,
-    LockClass,
-    LockGroup,
-    MaskGroup,
-    PoolGroup,
-    QueueGroup,
-    ReadGroup,
-    SubmitGroup,
-    TaskFlag,
-    ThreadGroup,
-    WaitGroup,
-    WakeGroup,
-    WorkqueueGroup,
-    WriteGroup,
-)
+from reviewbot.kernel.schema import Api, CountGroup, LockClass, TaskFlag
 from reviewbot.kernel.word_schema import Role, WordList
 
-G = TypeVar("G", bound=Group)
-
-
-class LockCall(msgspec.Struct, frozen=True):
-    """One lock call: its group, and what it does: acquire, release, try, killable, pointer, downgrade or
-    transient."""
-
-    group: LockGroup
-    does: str
-
-
-BLOCKING = ("acquire", "killable", "pointer")
-"""How a lock is taken that is waited for."""
-
-
-class PoolCall(msgspec.Struct, frozen=True):
-    """One call on a reserve: its group, and what it does: take, give, make or drop."""
-
-    group: PoolGroup
-    does: str
-
-
-class ClientCall(msgspec.Struct, frozen=True):
-    """One call on a client: its group, and what it does: create or destroy."""
-
-    group: ClientGroup
-    does: str
-
-
-Effect = (
-    LockCall
-    | PoolCall
-    | ClientCall
-    | WaitGroup
-    | FlushGroup
-    | WakeGroup
-    | FinishGroup
-    | SubmitGroup
-    | AllocateGroup
-    | MaskGroup
-    | WorkqueueGroup
-    | BindGroup
-    | QueueGroup
-    | ThreadGroup
-    | CallbackGroup
-    | ReadGroup
-    | WriteGroup
-    | Contract
-)
-"""What a call does. A call may have several effects."""
+__all__ = ["BLOCKING", "KERNEL", "ClientCall", "Effect", "Kernel", "LockCall", "PoolCall", "load", "lock_words"]
 
 
 class Kernel:
@@ -129,40 +68,14 @@ class Kernel:
         self.held = _decode("resources.toml", resources, ResourceTable)
         self.resources = {kind.klass: kind for kind in self.held.resource}
         """Class of what is held and is no lock -> what it is."""
-        _check(self.api, self.tables)
-        _check_resources(self.api, self.tables, self.resources.values())
+        check(self.api, self.tables, self.resources.values())
         if words and len(self.words) < len(self.lists.word):
             raise ValueError("kernel/words.toml: a role stands there twice")
 
     @cached_property
     def effects(self) -> Mapping[str, tuple[Effect, ...]]:
         """Call name -> what it does."""
-        found: dict[str, list[Effect]] = {}
-        for lock in self.api.lock:
-            for does, names in lock_calls(lock):
-                for name in names:
-                    found.setdefault(name, []).append(LockCall(lock, does))
-        for pool in self.api.pool:
-            for does in ("take", "give", "make", "drop"):
-                for name in getattr(pool, does):
-                    found.setdefault(name, []).append(PoolCall(pool, does))
-        for client in self.api.client:
-            for does in ("create", "destroy"):
-                for name in getattr(client, does):
-                    found.setdefault(name, []).append(ClientCall(client, does))
-        for queue in self.api.workqueue:
-            for name in queue.create:
-                found.setdefault(name, []).append(queue)
-        for thread in self.api.thread:
-            for name in thread.create:
-                found.setdefault(name, []).append(thread)
-        a = self.api
-        plain = (a.wait, a.flush, a.wake, a.finish, a.submit, a.allocate, a.bind, a.queue, a.callback, a.read, a.write)
-        for groups in (*plain, a.mask, a.contract):
-            for group in groups:
-                for name in group.calls:
-                    found.setdefault(name, []).append(group)
-        return {name: tuple(effects) for name, effects in found.items()}
+        return effects_by_call(self.api)
 
     @cached_property
     def counted(self) -> Mapping[str, tuple[CountGroup, str]]:
@@ -182,7 +95,7 @@ class Kernel:
         return frozenset(
             name
             for name, effects in self.effects.items()
-            if any(_cuts(e) and not (isinstance(e, LockCall) and e.group.klass in more) for e in effects)
+            if any(stands_for_body(e) and not (isinstance(e, LockCall) and e.group.klass in more) for e in effects)
         )
 
     @cached_property
@@ -437,42 +350,6 @@ class Kernel:
         return any(c in self.classes and self.classes[c].sleeps for c in klass.split("/"))
 
 
-_ALL = (
-    LockCall,
-    WaitGroup,
-    FlushGroup,
-    WakeGroup,
-    FinishGroup,
-    SubmitGroup,
-    AllocateGroup,
-    QueueGroup,
-    ThreadGroup,
-)
-
-
-def _cuts(effect: Effect) -> bool:
-    return isinstance(effect, _ALL) or (isinstance(effect, PoolCall) and effect.does in ("take", "give"))
-
-
-def lock_words(text: str) -> tuple[str, str, str]:
-    """Identity, mode and class of a lock, from `identity` (of a mutex) or `identity mode class`."""
-    lock, mode, klass = text.split() if " " in text else (text, "x", "mutex")
-    return lock, mode, klass
-
-
-def lock_calls(lock: LockGroup) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The calls of a lock group by what they do."""
-    return (
-        ("acquire", lock.acquire),
-        ("release", lock.release),
-        ("try", lock.try_),
-        ("killable", lock.killable),
-        ("pointer", lock.pointer),
-        ("downgrade", lock.downgrade),
-        ("transient", lock.transient),
-    )
-
-
 def _part(part: str) -> str:
     if part.startswith("*"):
         return re.escape(part.strip("*"))
@@ -491,72 +368,6 @@ def _decode(name: str, text: bytes, kind: type[T]) -> T:
         return msgspec.toml.decode(text, type=kind)
     except msgspec.DecodeError as error:
         raise ValueError(f"kernel/{name}: {error}") from None
-
-
-def _check(api: Api, tables: ContextTable) -> None:
-    """What the types do not say: a call does one thing to one lock, named classes and contexts exist. Raises
-    ValueError."""
-    _check_locks(api)
-    _check_contexts(api, tables)
-    _check_slots(tables)
-
-
-def _check_locks(api: Api) -> None:
-    classes = {name for c in api.class_ for name in c.names}
-    seen: dict[tuple[str, str], str] = {}
-    for lock in api.lock:
-        if lock.klass not in classes:
-            raise ValueError(f"kernel/api.toml: lock class {lock.klass!r} has no [[class]] ({lock.doc})")
-        if (lock.argument is None) == (not lock.object):
-            raise ValueError(f"kernel/api.toml: a lock needs either `argument` or `object` ({lock.doc})")
-        for does, names in lock_calls(lock):
-            for name in names:
-                if seen.setdefault((name, lock.klass), does) != does or (
-                    does in ("acquire", "release") and seen.setdefault((name, does), lock.klass) != lock.klass
-                ):
-                    raise ValueError(f"kernel/api.toml: {name} does two things to a lock ({lock.doc})")
-    scopes = {lock.object for lock in api.lock if lock.klass == "scope"}
-    for group in api.task_flag:
-        if unknown := set(group.scopes.values()) - scopes:
-            raise ValueError(
-                f"kernel/api.toml: no [[lock]] of class scope has the object {min(unknown)!r} ({group.doc})"
-            )
-
-
-def _check_contexts(api: Api, tables: ContextTable) -> None:
-    contexts = {c.name for c in tables.context} | {"caller", "here"}
-    named = [(x.context, x.doc) for x in (*tables.slot, *tables.table)]
-    named += [(x.context, x.doc) for x in tables.registered] + [(x.context, x.doc) for x in tables.named]
-    named += [(x.context, x.doc) for x in api.callback] + [(x.context, x.doc) for x in api.bind]
-    for context, doc in named:
-        if context not in contexts:
-            raise ValueError(f"kernel/contexts.toml: context {context!r} has no [[context]] ({doc})")
-
-
-def _check_slots(tables: ContextTable) -> None:
-    slots: set[str] = set()
-    for slot in tables.slot:
-        if twice := slots & set(slot.slots):
-            raise ValueError(f"kernel/contexts.toml: {min(twice)} is in two groups ({slot.doc})")
-        slots |= set(slot.slots)
-    for table in tables.table:
-        if bool(table.given) == bool(table.calls):
-            raise ValueError(f"kernel/contexts.toml: a table needs either `given` or `calls` ({table.doc})")
-
-
-def _check_resources(api: Api, tables: ContextTable, kinds: Iterable[ResourceKind]) -> None:
-    contexts = {c.name for c in tables.context}
-    flushes = {group.of for group in api.flush}
-    classes = {name for c in api.class_ for name in c.names}
-    for kind in kinds:
-        if unknown := set(kind.contexts) - contexts:
-            raise ValueError(f"kernel/resources.toml: context {min(unknown)!r} is not in contexts.toml ({kind.doc})")
-        if unknown := set(kind.slots) - {slot for group in tables.slot for slot in group.slots}:
-            raise ValueError(f"kernel/resources.toml: slot {min(unknown)!r} is not in contexts.toml ({kind.doc})")
-        if unknown := set(kind.flushes) - flushes:
-            raise ValueError(f"kernel/resources.toml: no [[flush]] of api.toml is of {min(unknown)!r} ({kind.doc})")
-        if kind.klass in classes:
-            raise ValueError(f"kernel/resources.toml: {kind.klass!r} is a class of locks in api.toml ({kind.doc})")
 
 
 def load() -> Kernel:

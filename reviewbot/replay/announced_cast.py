@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.announced import RUN, Announcing, Missed
-from reviewbot.replay.cast import words
 from reviewbot.replay.slicing.automaton import TaskAutomaton
 from reviewbot.replay.slicing.slicer import SlicedOp, TooLarge, Unreadable
+from reviewbot.replay.steps import words
 from reviewbot.rule import Scene
 from reviewbot.sim import (
     Either,

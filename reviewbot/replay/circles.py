@@ -15,8 +15,9 @@ from reviewbot.detect.unbalanced import unbalanced
 from reviewbot.detect.waitfor import Actor, Circle, circles, wants
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.limits import MAX_WAIT_CYCLES
-from reviewbot.replay.cast import Cast, words
+from reviewbot.replay.cast import Cast
 from reviewbot.replay.slicing.slicer import Unreadable
+from reviewbot.replay.steps import words
 from reviewbot.rule import Candidate, Diff, Place, Program, Remedy, Rule, Scene, Version, Words
 from reviewbot.types import Cut
 

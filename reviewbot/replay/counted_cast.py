@@ -10,10 +10,10 @@ from reviewbot.detect.counters import HAND, LOWER, RAISE
 from reviewbot.detect.counting import Counting
 from reviewbot.function_key import name_of
 from reviewbot.limits import MAX_COUNTED
-from reviewbot.replay.cast import words
 from reviewbot.replay.slicing.automaton import TaskAutomaton
 from reviewbot.replay.slicing.frames import End
 from reviewbot.replay.slicing.slicer import SlicedOp, TooLarge, Unreadable
+from reviewbot.replay.steps import words
 from reviewbot.rule import Scene
 from reviewbot.sim import (
     Either,

@@ -17,12 +17,12 @@ from reviewbot.detect.sleeps import Atomic, sleeps
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.limits import MAX_POINTER_TARGETS
 from reviewbot.models.block import called
-from reviewbot.replay.cast import words
 from reviewbot.replay.slicing.automaton import TaskAutomaton
 from reviewbot.replay.slicing.frames import Frame
 from reviewbot.replay.slicing.lock_calls import LockState
 from reviewbot.replay.slicing.reader import FunctionReader
 from reviewbot.replay.slicing.slicer import Extractor, SlicedOp, TooLarge, Unreadable
+from reviewbot.replay.steps import words
 from reviewbot.rule import Scene
 from reviewbot.sim import (
     Cpu,
@@ -130,26 +130,28 @@ class _Sleeping(Extractor):
 
     def _search(self, key: FunctionKey) -> Iterator[tuple[int, str]]:
         program, lock = self.program, self.found.lock
-
-        def wanted(effect: Effect) -> bool:
-            this = self.found.detail in ("", effect.detail)
-            return this and effect.kind == self.found.kind and sleeps(program, effect)
-
         for fact in program.own_facts(key):
-            if isinstance(fact, Site) and not fact.gates and lock not in fact.dropped and any(map(wanted, own([fact]))):
+            if not isinstance(fact, Site) or fact.gates or lock in fact.dropped:
+                continue
+            if any(map(self._wanted, own([fact]))):
                 yield fact.at.line, fact.call if fact.call.isidentifier() else ""  # else through a pointer
         view = program.view(key)
         for made in view.made if not self.found.detail else ():
             targets = view.callgraph.reached(key, made.call)
-            if made.cut or not targets or len(targets) > MAX_POINTER_TARGETS or program.has_context(key, made.call):
+            if made.cut or len(targets) > MAX_POINTER_TARGETS or program.has_context(key, made.call):
                 continue
             if any((key, target) in self.steps for target in targets):
                 continue
             for target in targets:
                 program.does(target)
-                found = (r for e, _, r in program.effects.call(view, made, target) if wanted(e))
+                found = (r for e, _, r in program.effects.call(view, made, target) if self._wanted(e))
                 if any(not reason.gates and lock not in reason.dropped for reason in found):
                     yield made.call.line, made.call.callee
+
+    def _wanted(self, effect: Effect) -> bool:
+        """Whether an effect is the sleep that was found."""
+        this = self.found.detail in ("", effect.detail)
+        return this and effect.kind == self.found.kind and sleeps(self.program, effect)
 
 
 # --- interrupts -------------------------------------------------------------------------------------------------------

@@ -128,35 +128,46 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
     states, edges = len(space.order), len(space.targets)
     if space.broken:
         return SearchResult("inconclusive", states, space.reason, edges=edges, complete=False)
-    required = space.automaton.model.reachable
-    missing = [mark for mark in required if mark not in space.marks]
-    if not required:
+    missing = [mark for mark in space.automaton.model.reachable if mark not in space.marks]
+    never = f"never reached: {', '.join(missing)}"
+    if not space.automaton.model.reachable:
         return SearchResult("vacuous", states, "the model says of nothing that it must be reachable", edges=edges)
     if missing and space.complete and not always:
-        return SearchResult("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
+        return SearchResult("vacuous", states, never, edges=edges)
     graph = WaitFor(space.automaton)
     found = knots(space, until, graph)
     every = tuple(knot for _, knot in found)
     counting = [(state, knot) for state, knot in found if knot.key not in known]
-    wanted = [(state, knot) for state, knot in counting if not through or through & knot.names]
-    if missing and space.complete:
-        wanted = [(state, knot) for state, knot in wanted if {w.task for w in knot.waits}.issuperset(missing)]
-        if not wanted:
-            return SearchResult("vacuous", states, f"never reached: {', '.join(missing)}", edges=edges)
-        missing = []
-    if wanted and not missing:
+    wanted = _wanted(counting, through, missing if space.complete else ())
+    if missing and space.complete and not wanted:
+        return SearchResult("vacuous", states, never, edges=edges)
+    if wanted and (space.complete or not missing):
         state, knot = wanted[0]
         way = space.path(state)
         told = trace(space, way, knot, graph)
         return SearchResult("stuck", states, "", told, knot, every, edges, len(way) - 1, complete=space.complete)
     if not space.complete:
         return SearchResult("inconclusive", states, space.reason, knots=every, edges=edges)
+    outcome, reason = _passed(counting, every, through)
+    return SearchResult(outcome, states, reason, knots=every, edges=edges)
+
+
+def _wanted(
+    counting: list[tuple[int, Knot]], through: frozenset[str], missing: Collection[str]
+) -> list[tuple[int, Knot]]:
+    """The states with knots through what was asked for, in which all those wait that never got where they had to."""
+    found = [(state, knot) for state, knot in counting if not through or through & knot.names]
+    return [(state, knot) for state, knot in found if {w.task for w in knot.waits}.issuperset(missing)]
+
+
+def _passed(
+    counting: list[tuple[int, Knot]], every: tuple[Knot, ...], through: frozenset[str]
+) -> tuple[Literal["inconclusive", "free"], str]:
+    """The outcome, and the reason, of a whole search in which nothing gets stuck in the way that was asked for."""
     if counting:
         names = "; ".join(f"{w.task} waits for {w.waits_for}" for w in counting[0][1].waits)
-        reason = f"stuck, but not through {', '.join(sorted(through))}: {names}"
-        return SearchResult("inconclusive", states, reason, knots=every, edges=edges)
-    reason = "stuck only in knots that do not count" if found else ""
-    return SearchResult("free", states, reason, knots=every, edges=edges)
+        return "inconclusive", f"stuck, but not through {', '.join(sorted(through))}: {names}"
+    return "free", "stuck only in knots that do not count" if every else ""
 
 
 def _confirmed(result: SearchResult, automaton: Automaton, limits: SearchLimits) -> SearchResult:

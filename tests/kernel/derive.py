@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reviewbot.analysis.code.lexical import BODY, DIRECTIVE, NOISE, blank, function_name
-from reviewbot.kernel import BLOCKING, KERNEL, Contract, LockCall
-from reviewbot.kernel.schema import AllocateGroup, FlushGroup, WaitGroup
+from reviewbot.kernel import BLOCKING, KERNEL, LockCall
+from reviewbot.kernel.schema import AllocateGroup, Contract, FlushGroup, WaitGroup
 
 FOLDERS = ("arch/x86", "block", "crypto", "drivers", "fs", "include", "io_uring", "ipc", "kernel", "lib", "mm", "net")
 FOLDERS += ("security", "sound", "virt")

@@ -8,11 +8,11 @@ a slot can be what a call through that slot reaches.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from heapq import heappop, heappush
 from typing import TypeVar
 
+from reviewbot.analysis.callgraph.components import components
 from reviewbot.analysis.callgraph.own_device import OwnDevice
 from reviewbot.analysis.callgraph.pointer_flow import (
     RUNS,
@@ -23,19 +23,18 @@ from reviewbot.analysis.callgraph.pointer_flow import (
     HandlerBinding,
     Placed,
     Started,
-    Wiring,
     argument,
     carries_function,
     runs,
     through,
 )
+from reviewbot.analysis.callgraph.wiring import Wiring
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.names import Names
 from reviewbot.csource.ir import Call
 from reviewbot.function_key import FunctionKey, file_of, is_function, key_of, name_of
 from reviewbot.kernel import KERNEL
 
-T = TypeVar("T", bound=Hashable)
 V = TypeVar("V")
 
 
@@ -411,81 +410,3 @@ class CallGraph:
     def rank(self) -> dict[FunctionKey, int]:
         """Function -> a number that is higher than that of all that it calls, and the same within a cycle."""
         return {key: number for number, group in enumerate(self.order) for key in group}
-
-
-class Agenda:
-    """Functions to look at again, by their cycles of calls, callees first; more may come up on the way."""
-
-    def __init__(self, callgraph: CallGraph, keys: Iterable[FunctionKey]) -> None:
-        self._callgraph = callgraph
-        self._members: dict[tuple[FunctionKey, ...], set[FunctionKey]] = {}
-        self._queue: list[tuple[int, tuple[FunctionKey, ...]]] = []
-        self.add(keys)
-
-    def add(self, keys: Iterable[FunctionKey]) -> None:
-        """Put functions on it; those that are not at hand are left out."""
-        for key in keys:
-            if key in self._callgraph.points_to and is_function(key):
-                group = self._callgraph.group(key)
-                if group not in self._members:
-                    self._members[group] = set()
-                    heappush(self._queue, (self._callgraph.rank[key], group))
-                self._members[group].add(key)
-
-    def __iter__(self) -> Iterator[tuple[tuple[FunctionKey, ...], list[FunctionKey]]]:
-        """A cycle (or one function), with those of it that were put here."""
-        while self._queue:
-            _, group = heappop(self._queue)
-            yield group, sorted(self._members.pop(group))
-
-
-def below(keys: Iterable[T], onward: Callable[[T], Collection[T]]) -> set[T]:
-    """`keys` and everything that can be reached from them by `onward`."""
-    found = set(keys)
-    todo = list(found)
-    while todo:
-        for more in onward(todo.pop()):
-            if more not in found:
-                found.add(more)
-                todo.append(more)
-    return found
-
-
-def components(onward: Callable[[T], Collection[T]], roots: Iterable[T]) -> Iterator[list[T]]:
-    """The strongly connected components that the roots reach, by Tarjan's algorithm: each after those that it reaches
-    (callees first)."""
-    index: dict[T, int] = {}
-    low: dict[T, int] = {}
-    stack: list[T] = []
-    on_stack: set[T] = set()
-    for root in roots:
-        if root in index:
-            continue
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        work = [(root, iter(onward(root)))]
-        while work:
-            at, rest = work[-1]
-            for callee in rest:
-                if callee not in index:
-                    index[callee] = low[callee] = len(index)
-                    stack.append(callee)
-                    on_stack.add(callee)
-                    work.append((callee, iter(onward(callee))))
-                    break
-                if callee in on_stack:
-                    low[at] = min(low[at], index[callee])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[at])
-                if low[at] == index[at]:
-                    component = []
-                    while True:
-                        member = stack.pop()
-                        on_stack.discard(member)
-                        component.append(member)
-                        if member == at:
-                            break
-                    yield component

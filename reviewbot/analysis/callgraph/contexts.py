@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.callback_stack import Handing
-from reviewbot.analysis.callgraph.callgraph import CallGraph, below
+from reviewbot.analysis.callgraph.callgraph import CallGraph
+from reviewbot.analysis.callgraph.components import below
 from reviewbot.analysis.callgraph.feasible import Feasible
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.events.kinds import Context, Fact

@@ -91,43 +91,35 @@ class Body(NameScope):
     def _identity(self, expr: Expr, depth: int) -> str:
         chain = ""
         while True:
-            match expr:
-                case Field(base, name, arrow):
-                    chain = f"{name}.{chain}" if chain else name
-                    if arrow or self._pointer(base):
-                        return self._field(base, chain)
-                    if part := self._part(base):
-                        return f"{part}.{chain}"
-                    expr = base
-                case AddressOf(base) | Deref(base) | IndexExpr(base):
-                    expr = base
-                case CastExpr(type_, _, base, macro):
-                    if macro and type_:
-                        return f"{type_}.{chain}" if chain else f"*{type_}"
-                    expr = base
-                case Call():
-                    plain = bare(expr)
-                    if plain is not expr:
-                        expr = plain
-                        continue
-                    type_name = self.type(expr).name
-                    if type_name and self.names.has_struct(type_name):
-                        return f"{type_name}.{chain}" if chain else f"*{type_name}"
-                    return UNKNOWN
-                case OpExpr("+" | "-", (base, _)):
-                    expr = base
-                case OpExpr("?:", (_, then, other)):
-                    first, second = self.identity(then, depth), self.identity(other, depth)
-                    same = first if first == second else UNKNOWN
-                    return same if not chain else UNKNOWN
-                case OpExpr("=" | ",", (*_, value)):
-                    expr = value
-                case Name(name):
-                    if name in self._changed and id(expr) in self._stale:
-                        return self._other(name, chain)
-                    return self._root(name, chain, depth)
-                case _:
-                    return UNKNOWN
+            if isinstance(expr, Field):
+                chain = f"{expr.name}.{chain}" if chain else expr.name
+                if expr.arrow or self._pointer(expr.base):
+                    return self._field(expr.base, chain)
+                if part := self._part(expr.base):
+                    return f"{part}.{chain}"
+                expr = expr.base
+            elif (within := _within(expr)) is not None:
+                expr = within
+            else:
+                return self._object(expr, chain, depth)
+
+    def _object(self, expr: Expr, chain: str, depth: int) -> str:
+        """The identity of members (`a.b`, or none) of what an expression stands for by itself."""
+        match expr:
+            case CastExpr(type_):
+                return f"{type_}.{chain}" if chain else f"*{type_}"
+            case Call():
+                type_name = self.type(expr).name
+                if type_name and self.names.has_struct(type_name):
+                    return f"{type_name}.{chain}" if chain else f"*{type_name}"
+            case OpExpr("?:", (_, then, other)):
+                first, second = self.identity(then, depth), self.identity(other, depth)
+                return first if first == second and not chain else UNKNOWN
+            case Name(name):
+                if name in self._changed and id(expr) in self._stale:
+                    return self._other(name, chain)
+                return self._root(name, chain, depth)
+        return UNKNOWN
 
     def _pointer(self, expr: Expr) -> bool:
         """Whether `expr.field` reads through a pointer after all: `(*p).f`, `p[0].f`."""
@@ -283,3 +275,18 @@ def _names_of(event: Event, names: frozenset[str]) -> set[int]:
         case _:
             return set()
     return {id(e) for expr in exprs for e in parts(expr) if isinstance(e, Name) and e.name in names}
+
+
+def _within(expr: Expr) -> Expr | None:
+    """The expression with the same object, or a part of it, that an expression is made of; None where it stands for one by
+    itself."""
+    match expr:
+        case AddressOf(base) | Deref(base) | IndexExpr(base) | OpExpr("+" | "-", (base, _)):
+            return base
+        case OpExpr("=" | ",", (*_, value)):
+            return value
+        case CastExpr(type_, _, base, macro) if not (macro and type_):
+            return base
+        case Call() if (plain := bare(expr)) is not expr:
+            return plain
+    return None

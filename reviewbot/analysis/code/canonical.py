@@ -217,35 +217,35 @@ class Canonical:
                 return self._name(name, at, depth)
             case Const(text):
                 return "string" if text[:1] == '"' else text
-            case Field(base, name, arrow):
+            case Field(base, name):
                 below = base.base if isinstance(base, AddressOf | Deref) else base
-                return f"{inner(below).removeprefix('&')}{'.' if not arrow and below is base else '->'}{name}".replace(
-                    "->", "."
-                )
+                return f"{inner(below).removeprefix('&')}.{name}".replace("->", ".")
             case Deref(Name(name)) if name in self._behind:
                 return self._name(self._behind[name], at, depth)
             case Deref(base):
-                text = inner(base)
-                return text[1:] if text[:1] == "&" else f"*{text}"
+                return _undone(inner(base), "&", "*")
             case AddressOf(base):
-                text = inner(base)
-                return text[1:] if text[:1] == "*" else f"&{text}"
+                return _undone(inner(base), "*", "&")
             case IndexExpr(base, index):
                 return f"{inner(base)}[{inner(index)}]"
             case CastExpr(type_, _, base, macro, member):
                 return f"{macro}({inner(base)}, {type_}, {member})" if macro else inner(base)
-            case Call(callee, target, args):
-                plain = bare(expr)
-                if plain is not expr:
-                    return inner(plain)
-                read = self._inlined(expr, at, depth + 1)
-                if read is not None:
-                    return read.value() or _ANY_VALUE + callee
-                through = callee or (inner(target) if target is not None else "")
-                return f"{through}({', '.join(map(inner, args))})"
+            case Call():
+                return self._call(expr, at, depth, inner)
             case OpExpr(op, args):
                 return f"({f' {op} '.join(map(inner, args))})" if len(args) > 1 else f"{op}{''.join(map(inner, args))}"
         return "?"
+
+    def _call(self, call: Call, at: Spot, depth: int, inner: Callable[[Expr], str]) -> str:
+        """What a call hands on or what the helper returns that is read in its place; else the call with its arguments."""
+        plain = bare(call)
+        if plain is not call:
+            return inner(plain)
+        read = self._inlined(call, at, depth + 1)
+        if read is not None:
+            return read.value() or _ANY_VALUE + call.callee
+        through = call.callee or (inner(call.target) if call.target is not None else "")
+        return f"{through}({', '.join(map(inner, call.args))})"
 
     def _name(self, name: str, at: Spot, depth: int) -> str:
         if name not in self._body.locals and name not in self._given:
@@ -320,3 +320,8 @@ class Canonical:
         holds = self.literals(value, taken, definition.spot)
         self._open.discard(made)
         return holds
+
+
+def _undone(text: str, inverse: str, operator: str) -> str:
+    """The text with an operator before it, or without the one that this undoes: `*` and `&`."""
+    return text[1:] if text[:1] == inverse else f"{operator}{text}"

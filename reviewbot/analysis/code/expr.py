@@ -36,23 +36,25 @@ def show(expr: Expr | None) -> str:
         case Const(text):
             return text
         case CastExpr(type_, pointers, base, macro, _):
-            return (
-                f"{macro}({show(base)}, {type_})"
-                if macro
-                else f"({type_}{' ' + '*' * pointers if pointers else ''}){show(base)}"
-            )
+            if macro:
+                return f"{macro}({show(base)}, {type_})"
+            return f"({type_}{' ' + '*' * pointers if pointers else ''}){show(base)}"
         case Call(callee, target, args):
-            return f"{callee or show(target)}({', '.join(show(a) for a in args)})"
+            return f"{callee or show(target)}({', '.join(map(show, args))})"
         case OpExpr(op, args):
-            if len(args) == 1:
-                return f"{op}{show(args[0])}"
-            if op == "?:" and len(args) == 3:
-                return f"{show(args[0])} ? {show(args[1])} : {show(args[2])}"
-            if len(args) == 2:
-                return f"{show(args[0])} {op} {show(args[1])}"
-            return f"{op}({', '.join(show(a) for a in args)})"
+            return _operation(op, args)
         case _:
             return "?"
+
+
+def _operation(op: str, args: tuple[Expr, ...]) -> str:
+    if len(args) == 1:
+        return f"{op}{show(args[0])}"
+    if op == "?:" and len(args) == 3:
+        return f"{show(args[0])} ? {show(args[1])} : {show(args[2])}"
+    if len(args) == 2:
+        return f"{show(args[0])} {op} {show(args[1])}"
+    return f"{op}({', '.join(map(show, args))})"
 
 
 def parts(expr: Expr) -> Iterator[Expr]:
@@ -112,34 +114,40 @@ def sign(expr: Expr | None) -> int:
     expr = bare(expr)
     match expr:
         case Const(text) | Name(text):
-            if text in ("NULL", "false"):
-                return ZERO
-            if text == "true" or text[:1] == '"':
-                return PLUS
-            value = number(text) if isinstance(expr, Const) else None
-            return ANY if value is None else ZERO if value == 0 else MINUS if value < 0 else PLUS
+            return _word_sign(text, isinstance(expr, Const))
         case OpExpr("-", (arg,)):
             inner = sign(arg)
             if inner == ANY and isinstance(arg, Name) and arg.name.isupper() and arg.name.startswith("E"):
                 return MINUS
             return {PLUS: MINUS, MINUS: PLUS, ZERO: ZERO}.get(inner, ANY)
-        case OpExpr("!", _):
-            return ZERO | PLUS
-        case OpExpr(op) if op in ("==", "!=", "<", ">", "<=", ">=", "&&", "||"):
+        case OpExpr("!" | "==" | "!=" | "<" | ">" | "<=" | ">=" | "&&" | "||"):
             return ZERO | PLUS
         case OpExpr("?:", (_, then, other)):
             return sign(then) | sign(other)
         case AddressOf():
             return PLUS
-        case Call(callee, _, args):
-            if callee in KERNEL.words["option_test"] and args and show(args[0]) in KERNEL.never:
-                return ZERO
-            if callee in KERNEL.words["error_or_zero"]:
-                return ZERO | MINUS
-            if callee in KERNEL.error_value:
-                return MINUS
-            return ANY
+        case Call():
+            return _result_sign(expr)
     return ANY
+
+
+def _word_sign(text: str, literal: bool) -> int:
+    """The signs of a name or a literal."""
+    if text in ("NULL", "false"):
+        return ZERO
+    if text == "true" or text[:1] == '"':
+        return PLUS
+    value = number(text) if literal else None
+    return ANY if value is None else ZERO if value == 0 else MINUS if value < 0 else PLUS
+
+
+def _result_sign(call: Call) -> int:
+    """The signs of what a call returns."""
+    if call.callee in KERNEL.words["option_test"] and call.args and show(call.args[0]) in KERNEL.never:
+        return ZERO
+    if call.callee in KERNEL.words["error_or_zero"]:
+        return ZERO | MINUS
+    return MINUS if call.callee in KERNEL.error_value else ANY
 
 
 class ConditionTest:

@@ -88,27 +88,34 @@ def _masks(body: Body, expr: Expr, seen: frozenset[str]) -> list[SymbolicMask]:
         case OpExpr("|", (left, right)):
             return _join(_masks(body, left, seen), _masks(body, right, seen))
         case OpExpr("&", (left, right)):
-            flags = _inverted(body, right) or _inverted(body, left)
-            if flags is not None:
-                kept = left if _inverted(body, right) is not None else right
-                return [SymbolicMask(m.plus - flags, m.minus | flags, m.symbol) for m in _masks(body, kept, seen)]
-            first = _masks(body, left, seen)
-            return first if any(m.symbol != UNKNOWN for m in first) else _masks(body, right, seen)
+            return _masked(body, left, right, seen)
         case OpExpr("?:", (_, then, other)):
             return _masks(body, then, seen) + _masks(body, other, seen)
-        case Call(_, _, args):
-            # mapping_gfp_constraint(mapping, mask) and its like: never more than the mask handed in
-            for arg in args:
-                if flags := _inverted(body, arg):
-                    return [SymbolicMask(frozenset({KERNEL.masks["full"]}), flags)]
-                given = _masks(body, arg, seen)
-                if any(_PREFIX in str(m) for m in given):
-                    return given
-            return _unknown()
+        case Call():
+            return _constrained(body, e, seen)
         case _:
-            if show(e) == "0":
-                return [SymbolicMask(frozenset())]
-            return _unknown()
+            return [SymbolicMask(frozenset())] if show(e) == "0" else _unknown()
+
+
+def _masked(body: Body, left: Expr, right: Expr, seen: frozenset[str]) -> list[SymbolicMask]:
+    """A mask of which flags are taken out (`mask & ~flags`), or the part that is known of two."""
+    flags = _inverted(body, right) or _inverted(body, left)
+    if flags is not None:
+        kept = left if _inverted(body, right) is not None else right
+        return [SymbolicMask(m.plus - flags, m.minus | flags, m.symbol) for m in _masks(body, kept, seen)]
+    first = _masks(body, left, seen)
+    return first if any(m.symbol != UNKNOWN for m in first) else _masks(body, right, seen)
+
+
+def _constrained(body: Body, call: Call, seen: frozenset[str]) -> list[SymbolicMask]:
+    """mapping_gfp_constraint(mapping, mask) and its like: never more than the mask handed in."""
+    for arg in call.args:
+        if flags := _inverted(body, arg):
+            return [SymbolicMask(frozenset({KERNEL.masks["full"]}), flags)]
+        given = _masks(body, arg, seen)
+        if any(_PREFIX in str(m) for m in given):
+            return given
+    return _unknown()
 
 
 def _inverted(body: Body, expr: Expr) -> frozenset[str] | None:

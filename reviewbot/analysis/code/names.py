@@ -321,13 +321,17 @@ class NameScope:
         self._inferring.discard(name)
         return found
 
+    def _declared(self, name: str) -> Type:
+        """The type of a name: a local, a variable of the file or of others, or a well-known one."""
+        if name in self.locals:
+            return self.locals[name] if self.locals[name].name != "auto" else self._inferred(name)
+        variable = self.names.variable(name, self.file)[1]
+        return variable.type if variable is not None else WELL_KNOWN.get(name, NOTYPE)
+
     def _type(self, expr: Expr) -> Type:
         match expr:
             case Name(name):
-                if name in self.locals:
-                    return self.locals[name] if self.locals[name].name != "auto" else self._inferred(name)
-                variable = self.names.variable(name, self.file)[1]
-                return variable.type if variable is not None else WELL_KNOWN.get(name, NOTYPE)
+                return self._declared(name)
             case Field(base, name):
                 owner = self.type(base)
                 return self.names.member(owner.name, name, self.file) if owner.name else NOTYPE
@@ -345,13 +349,12 @@ class NameScope:
                 plain = bare(expr)
                 if plain is not expr:
                     return self.type(plain)
-                if callee:
-                    return self.names.result(callee, self.file)
-                return NOTYPE
-            case OpExpr(op, args) if args:
-                if op == "?:" and len(args) == 3:
-                    first = self.type(args[1])
-                    return first if first.name else self.type(args[2])
-                if op in ("+", "-", "=", ","):
-                    return self.type(args[-1] if op == "," else args[0])
+                return self.names.result(callee, self.file) if callee else NOTYPE
+            case OpExpr("?:", (_, then, other)):
+                first = self.type(then)
+                return first if first.name else self.type(other)
+            case OpExpr("+" | "-" | "=", (first_arg, *_)):
+                return self.type(first_arg)
+            case OpExpr(",", (*_, last)):
+                return self.type(last)
         return NOTYPE

@@ -98,14 +98,7 @@ def _through(plan: PreparedCfg, block: Block, start: Path, keys: frozenset[str],
                 result.at.setdefault(index, set()).update(held for held, _ in paths)
             if event.call.callee in KERNEL.noreturn:
                 return []
-            changes = plan.changes.get(index)
-            for escape in plan.escapes.get(index, ()):
-                for path in paths:
-                    result.exits.setdefault(escape.signs, set()).add(_changed(path[0], escape))
-            if changes is not None:
-                paths = [p for path in paths for p in _call(plan, event.call, changes, path, keys)]
-            elif keys:
-                paths = [forget_addressed(plan, event.call, path) for path in paths]
+            paths = _past(plan, event.call, index, paths, keys, result)
         elif isinstance(event, Assign):
             if (scopes := plan.scopes.get(id(event))) is not None:
                 paths = [(_changed(held, scopes), values) for held, values in paths]
@@ -114,15 +107,30 @@ def _through(plan: PreparedCfg, block: Block, start: Path, keys: frozenset[str],
         elif isinstance(event, Jump):
             return []
         else:
-            exits = result.escapes if plan.body.function.macro else result.exits
-            for held, values in paths:
-                exits.setdefault(returned(event.value, dict(values)), set()).add(held)
+            _ends(paths, event.value, result.escapes if plan.body.function.macro else result.exits)
             return []
     if not block.edges:
-        value = plan.body.function.value
-        for held, values in paths:
-            result.exits.setdefault(returned(value, dict(values)), set()).add(held)
+        _ends(paths, plan.body.function.value, result.exits)
     return paths
+
+
+def _past(
+    plan: PreparedCfg, call: Call, index: int, paths: list[Path], keys: frozenset[str], result: Paths
+) -> list[Path]:
+    """The paths after the call with a number; keeps what is held where the callee leaves the function by itself."""
+    for escape in plan.escapes.get(index, ()):
+        for held, _ in paths:
+            result.exits.setdefault(escape.signs, set()).add(_changed(held, escape))
+    changes = plan.changes.get(index)
+    if changes is not None:
+        return [p for path in paths for p in _call(plan, call, changes, path, keys)]
+    return [forget_addressed(plan, call, path) for path in paths] if keys else paths
+
+
+def _ends(paths: list[Path], value: Expr | None, exits: dict[int, set[Held]]) -> None:
+    """Keeps what is held where paths return a value, by its signs."""
+    for held, values in paths:
+        exits.setdefault(returned(value, dict(values)), set()).add(held)
 
 
 def returned(value: Expr | None, known: dict[str, int]) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph
+from reviewbot.analysis.callgraph.agenda import Agenda
+from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.callgraph.pointer_flow import runs, visited
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
@@ -95,13 +96,8 @@ class Locksets:
             if not self.callgraph.names.functions[key].unreadable and self._chooses(key):
                 paths = walk(self.plan(key), {}, correlate=False)
                 self._plans.pop(key)
-                ends = {held for states in paths.exits.values() for held in locks_of(states)}
-                if len(ends) < 2 or any(len(held) != 1 for held in ends) or len({held[0].mine for held in ends}) != 1:
-                    continue
-                found = {held[0].lock: held[0].klass for held in ends}
-                owners = {objects.owner(lock) for lock in found}
-                if len(found) > 1 and len(owners) == 1 and owners != {""}:
-                    self.choices[key] = tuple(sorted(found.items()))
+                if found := _faces({held for states in paths.exits.values() for held in locks_of(states)}):
+                    self.choices[key] = found
         self._unify()
 
     def _unify(self) -> None:
@@ -260,16 +256,12 @@ class Locksets:
 
     def outcome(self, body: Body, call: Call) -> tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]:
         """What a call does to locks: from the kernel's API, else from the callee's own record; and how it escapes."""
-        if call.callee and call.callee not in body.locals:
-            if (scopes := called(call)) is not None:
-                return (scoped(scopes),) if any(scopes) else (), ()
-            for effect in KERNEL.effects.get(call.callee, ()):
-                if isinstance(effect, LockCall):
-                    return self._api(body, call, effect), ()
-            if call.callee in KERNEL.cuts:
-                return (), ()
+        if not call.callee or call.callee in body.locals:
+            return (), ()
+        if (known := self._known_outcome(body, call)) is not None:
+            return known, ()
         targets = self.callgraph.reached(body.key, call)
-        if len(targets) != 1 or (not call.callee or call.callee in body.locals):
+        if len(targets) != 1:
             return (), ()
         (target,) = targets
         if target in self._busy or len(self._busy) > MAX_CALLS_OF_RECORDS:
@@ -283,6 +275,15 @@ class Locksets:
         changes = tuple(_bound_change(x, *arguments) for x in record.changes)
         escapes = tuple(_bound_change(x, *arguments) for x in record.escapes)
         return changes if any(c.drops or c.takes for c in changes) else (), escapes
+
+    def _known_outcome(self, body: Body, call: Call) -> tuple[LockDelta, ...] | None:
+        """What the kernel's data says that a call does to locks; None where the body has to say it."""
+        if (scopes := called(call)) is not None:
+            return (scoped(scopes),) if any(scopes) else ()
+        for effect in KERNEL.effects.get(call.callee, ()):
+            if isinstance(effect, LockCall):
+                return self._api(body, call, effect)
+        return () if call.callee in KERNEL.cuts else None
 
     def lock_of(self, body: Body, call: Call, effect: LockCall) -> str:
         """Identity of the lock that a lock call is about."""
@@ -394,3 +395,12 @@ def _bound(token: LockToken, ids: tuple[str, ...], types: tuple[str, ...], bases
         return None
     base = objects.bind(token.base, bases, ()) if "$" in token.base else token.base
     return token._replace(lock=lock, base=base)
+
+
+def _faces(ends: set[tuple[LockToken, ...]]) -> tuple[tuple[str, str], ...]:
+    """The locks of one object, with their classes, of which each way through a function leaves another one."""
+    if len(ends) < 2 or any(len(held) != 1 for held in ends) or len({held[0].mine for held in ends}) != 1:
+        return ()
+    found = {held[0].lock: held[0].klass for held in ends}
+    owners = {objects.owner(lock) for lock in found}
+    return tuple(sorted(found.items())) if len(found) > 1 and len(owners) == 1 and owners != {""} else ()

@@ -154,36 +154,37 @@ def _some(paths: set[Held], locks: set[str]) -> tuple[HeldLock, ...]:
 
 def left_by(exits: Mapping[int, set[Held]]) -> tuple[ExitState, ...]:
     """What returns leave, per class; throttles, latches and scopes apart from locks, because they agree less often."""
-    by_class: dict[tuple[int, int], set[Held]] = {}
-    for signs, states in exits.items():
-        for one in (ZERO, MINUS, PLUS, VOID):
-            if signs & one:
-                for state in states:
-                    left = [t for t in state if _leaves(t)]
-                    for kind in KINDS:
-                        by_class.setdefault((one, kind), set()).add(tuple(t for t in left if _kind(t) == kind))
     out = []
-    for (result, kind), states in sorted(by_class.items()):
-        if kind != LOCK and states == {()}:
-            continue
+    for (result, kind), states in sorted(_by_class(exits).items()):
         if kind in (SCOPE, KEPT):
             states = {_scopes(states) if kind == SCOPE else _masked(states)}
-            if states == {()}:
-                continue
-        agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
-        tokens: dict[tuple[str, bool], LockToken] = {}
-        for state in sorted(states):
-            for t in state:
-                tokens.setdefault((t.lock, t.mine), t)
-        if agreed and states:
-            one_state = min(states)
-            takes = tuple(t for t in one_state if t.mine)
-            drops = tuple(t for t in one_state if not t.mine)
-        else:
-            takes = tuple(t for (_, mine), t in sorted(tokens.items()) if mine)
-            drops = tuple(t for (_, mine), t in sorted(tokens.items()) if not mine)
-        out.append(ExitState(result, takes, drops, agreed))
+        if kind == LOCK or states != {()}:
+            out.append(_exit_state(result, states))
     return tuple(out)
+
+
+def _by_class(exits: Mapping[int, set[Held]]) -> dict[tuple[int, int], set[Held]]:
+    """Sign of the result and kind of what is held -> what is left then."""
+    found: dict[tuple[int, int], set[Held]] = {}
+    for signs, states in exits.items():
+        for one in (ZERO, MINUS, PLUS, VOID):
+            for state in states if signs & one else ():
+                left = [t for t in state if _leaves(t)]
+                for kind in KINDS:
+                    found.setdefault((one, kind), set()).add(tuple(t for t in left if _kind(t) == kind))
+    return found
+
+
+def _exit_state(result: int, states: set[Held]) -> ExitState:
+    agreed = len({frozenset((t.lock, t.mine) for t in state) for state in states}) == 1
+    if agreed and states:
+        tokens = list(min(states))
+    else:
+        first: dict[tuple[str, bool], LockToken] = {}
+        for t in (t for state in sorted(states) for t in state):
+            first.setdefault((t.lock, t.mine), t)
+        tokens = [t for _, t in sorted(first.items())]
+    return ExitState(result, tuple(t for t in tokens if t.mine), tuple(t for t in tokens if not t.mine), agreed)
 
 
 def with_names(left: tuple[ExitState, ...]) -> tuple[ExitState, ...]:
@@ -242,18 +243,21 @@ def net(left: tuple[ExitState, ...], keep: bool = False) -> tuple[LockDelta, ...
     for x in left:
         if any(_kind(t) != LOCK for t in (*x.takes, *x.drops)):
             continue
-        takes = x.takes if x.agreed else ()
-        drops = _mine(x.drops) if x.agreed else ()
         signs = ANY if x.result == VOID and not keep else x.result
-        ways = [(drops, takes)]
-        for more in (found[x.result] for found in apart if x.result in found):
-            both = [((*d, *_mine(more.drops)), (*t, *more.takes)) for d, t in ways]
-            ways = both if more.agreed else [*ways, *both]
-        for way in ways:
+        for way in _ways(x, [found[x.result] for found in apart if x.result in found]):
             merged[way] = merged.get(way, 0) | signs
     if set(merged) == {((), ())} and not keep:
         return ()
     return tuple(LockDelta(signs, drops, takes) for (drops, takes), signs in sorted(merged.items(), key=lambda i: i[1]))
+
+
+def _ways(x: ExitState, apart: list[ExitState]) -> list[tuple[tuple[LockToken, ...], tuple[LockToken, ...]]]:
+    """What a return class drops and takes, with and without what is left apart from locks where paths do not agree."""
+    ways = [(_mine(x.drops), x.takes) if x.agreed else ((), ())]
+    for more in apart:
+        both = [((*d, *_mine(more.drops)), (*t, *more.takes)) for d, t in ways]
+        ways = both if more.agreed else [*ways, *both]
+    return ways
 
 
 def _mine(tokens: tuple[LockToken, ...]) -> tuple[LockToken, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -199,30 +199,15 @@ class PreparedCfg:
     def followed(self, correlate: bool, given: Iterable[str], deciding: bool = False) -> frozenset[str]:
         """Keys of the values to follow: those that locks depend on, and with `correlate` all that are asked for twice,
         or, if `deciding`, those of them on whose tests it depends what happens to locks."""
-        tested: dict[str, list[int]] = {}
-        for number, block in enumerate(self.blocks):
-            for key in {self.test(edge.when).key for edge in block.edges if edge.when is not None}:
-                tested.setdefault(key, []).append(number)
-            for event in block.events:
-                if isinstance(event, Return) and event.value is not None:
-                    for key in _asked(event.value):
-                        tested.setdefault(key, []).append(-1)
-        if self.body.function.value is not None:
-            for key in _asked(self.body.function.value):
-                tested.setdefault(key, []).append(-1)
+        tested = self._tested()
         keys = set(given)
         for block in self.blocks:
             for event in block.events:
                 if isinstance(event, CallEvent):
-                    changes = self.changes.get(self.number[id(event)], ())
-                    if len(changes) > 1:
+                    if len(self.changes.get(self.number[id(event)], ())) > 1:
                         keys.add(self.text(event.call))
-                elif isinstance(event, Assign):
-                    left, name, right, plain, signs = self.store(event)
-                    if left in tested and (
-                        (plain and signs != ANY and name) or any(self.text(v) in keys for v in choices(right))
-                    ):
-                        keys.add(left)
+                elif isinstance(event, Assign) and self._tells(event, tested, keys):
+                    keys.add(self.store(event).left)
         if correlate:
             twice = {key: tests for key, tests in tested.items() if len(tests) > 1 and not key.startswith("?")}
             if deciding:
@@ -230,6 +215,28 @@ class PreparedCfg:
                 twice = {k: tests for k, tests in twice.items() if sum(n < 0 or decides(n) for n in tests) > 1}
             keys |= twice.keys()
         return frozenset(keys)
+
+    def _tells(self, event: Assign, tested: Collection[str], keys: set[str]) -> bool:
+        """Whether an assignment says something of the signs of a value that is tested, by itself or by a value of `keys`."""
+        left, name, right, plain, signs = self.store(event)
+        if left not in tested:
+            return False
+        return bool(plain and signs != ANY and name) or any(self.text(v) in keys for v in choices(right))
+
+    def _tested(self) -> dict[str, list[int]]:
+        """Value -> the numbers of the blocks whose edges test it; -1 for a return."""
+        found: dict[str, list[int]] = {}
+        for number, block in enumerate(self.blocks):
+            for key in {self.test(edge.when).key for edge in block.edges if edge.when is not None}:
+                found.setdefault(key, []).append(number)
+            for event in block.events:
+                if isinstance(event, Return) and event.value is not None:
+                    for key in _asked(event.value):
+                        found.setdefault(key, []).append(-1)
+        if self.body.function.value is not None:
+            for key in _asked(self.body.function.value):
+                found.setdefault(key, []).append(-1)
+        return found
 
     def _decides(self, keys: set[str]) -> Callable[[int], bool]:
         """Says of the number of a block whether it depends on its test what happens to locks, or to values of `keys`."""

@@ -24,36 +24,44 @@ def _reads(body: Body, condition: Expr, callgraph: CallGraph | None, depth: int)
     for part in parts(condition):
         if id(part) in covered:
             continue
-        if isinstance(part, Call):
+        masked = isinstance(part, OpExpr) and part.op == "&" and len(part.args) == 2 and isinstance(part.args[0], Field)
+        if masked or isinstance(part, Call | Field):
             covered.update(id(p) for p in parts(part) if p is not part)
-            known = False
-            for effect in KERNEL.effects.get(part.callee, ()):
-                if isinstance(effect, ReadGroup) and effect.argument < len(part.args):
-                    known = True
-                    identity = body.identity(part.args[effect.argument])
-                    bit = f" & {show(part.args[effect.bit])}" if effect.bit is not None else ""
-                    if _shared(identity):
-                        yield identity + bit
-            if not known:
-                for arg in part.args:
-                    if not isinstance(arg, Name):
-                        yield from _reads(body, arg, callgraph, depth + 1)
-                if callgraph is not None and depth < 3:
-                    yield from _inside(body, part, callgraph, depth)
-        elif isinstance(part, OpExpr) and part.op == "&" and len(part.args) == 2 and isinstance(part.args[0], Field):
-            covered.update(id(p) for p in parts(part) if p is not part)
-            identity = body.identity(part.args[0])
-            if _shared(identity):
-                yield f"{identity} & {show(part.args[1])}"
-        elif isinstance(part, Field):
-            covered.update(id(p) for p in parts(part) if p is not part)
-            identity = body.identity(part)
-            if _shared(identity):
-                yield identity
-        elif isinstance(part, Name) and part.name not in body.locals:
-            identity, variable = body.names.variable(part.name, body.file)
-            if variable is not None:
-                yield identity
+        match part:
+            case Call():
+                yield from _called(body, part, callgraph, depth)
+            case OpExpr(_, (tested, bit)) if masked:
+                yield from _member(body, tested, f" & {show(bit)}")
+            case Field():
+                yield from _member(body, part)
+            case Name(name) if name not in body.locals:
+                identity, variable = body.names.variable(name, body.file)
+                if variable is not None:
+                    yield identity
+
+
+def _member(body: Body, tested: Expr, bit: str = "") -> Iterator[str]:
+    """An object that is tested, where others have it, too."""
+    identity = body.identity(tested)
+    if _shared(identity):
+        yield identity + bit
+
+
+def _called(body: Body, call: Call, callgraph: CallGraph | None, depth: int) -> Iterator[str]:
+    """What a call in a condition tests: the object that it is known to read, else its arguments and what it returns."""
+    known = False
+    for effect in KERNEL.effects.get(call.callee, ()):
+        if isinstance(effect, ReadGroup) and effect.argument < len(call.args):
+            known = True
+            bit = f" & {show(call.args[effect.bit])}" if effect.bit is not None else ""
+            yield from _member(body, call.args[effect.argument], bit)
+    if known:
+        return
+    for arg in call.args:
+        if not isinstance(arg, Name):
+            yield from _reads(body, arg, callgraph, depth + 1)
+    if callgraph is not None and depth < 3:
+        yield from _inside(body, call, callgraph, depth)
 
 
 def senses(body: Body, condition: Expr, sense: bool = True) -> dict[str, bool | None]:

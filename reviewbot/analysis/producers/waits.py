@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.events.kinds import Fact, Flush, Wait
 from reviewbot.analysis.producers.predicates import loop_reads, reads
-from reviewbot.analysis.producers.view import View
+from reviewbot.analysis.producers.view import Made, View
 from reviewbot.csource.ir import Call
 from reviewbot.function_key import file_of
 from reviewbot.kernel import KERNEL, schema
@@ -16,25 +16,8 @@ from reviewbot.kernel import KERNEL, schema
 def facts(view: View) -> Iterator[Fact]:
     """Wait and Flush facts of one function."""
     for made, effect in view.having(schema.WaitGroup):
-        if effect.klass == "fault" and made.at.faultless:
-            continue
-        named = effect.argument is not None or effect.object
-        identity = view.object(made.call, effect.argument, effect.object) if named else ""
-        condition = view.arg(made.call, effect.condition)
-        tested = reads(view.body, condition) if condition is not None else ()
-        if effect.announce or effect.klass == "sleep":
-            tested = loop_reads(view, made)
-        if effect.klass == "sleep" and not effect.timeout:
-            identity = _announced(view, made.number) or identity
-        yield Wait(
-            **view.site(made),
-            klass=effect.klass,
-            object=identity,
-            reads=tested,
-            timeout=effect.timeout,
-            io=effect.io,
-            announce=effect.announce,
-        )
+        if effect.klass != "fault" or not made.at.faultless:
+            yield _wait(view, made, effect)
     for made, contract in view.having(schema.Contract):
         if contract.io:
             yield Wait(**view.site(made), klass="io", object="", io=True)
@@ -46,6 +29,27 @@ def facts(view: View) -> Iterator[Fact]:
     for made, flush in view.having(schema.FlushGroup):
         identity = view.object(made.call, flush.argument, flush.object)
         yield Flush(**view.site(made), of=flush.of, object=identity, cancel=flush.cancel)
+
+
+def _wait(view: View, made: Made, effect: schema.WaitGroup) -> Wait:
+    """The sleep of one call: for which object, and what is tested for it."""
+    named = effect.argument is not None or effect.object
+    identity = view.object(made.call, effect.argument, effect.object) if named else ""
+    condition = view.arg(made.call, effect.condition)
+    tested = reads(view.body, condition) if condition is not None else ()
+    if effect.announce or effect.klass == "sleep":
+        tested = loop_reads(view, made)
+    if effect.klass == "sleep" and not effect.timeout:
+        identity = _announced(view, made.number) or identity
+    return Wait(
+        **view.site(made),
+        klass=effect.klass,
+        object=identity,
+        reads=tested,
+        timeout=effect.timeout,
+        io=effect.io,
+        announce=effect.announce,
+    )
 
 
 def _sleeps_elsewhere(view: View, call: Call) -> bool:

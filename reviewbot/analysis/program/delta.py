@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import below
+from reviewbot.analysis.callgraph.components import below
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.texts import WORD, TextDigest
@@ -112,14 +112,7 @@ def _words(path: str, one: TranslationUnit, two: TranslationUnit) -> dict[bytes,
     """Names whose declaration is not what it was; True where they stand for it in all files, also in those that do not
     include this one (names are not looked up by what a file includes)."""
     header = path.endswith(".h")
-    found: dict[str, bool] = {}
-    for name in _differing({s.name: s.members for s in one.structs}, {s.name: s.members for s in two.structs}):
-        before = {m.name: m.type for s in one.structs if s.name == name for m in s.members}
-        after = {m.name: m.type for s in two.structs if s.name == name for m in s.members}
-        if not before or not after:
-            found[name] = header
-        for member in _differing(before, after):
-            found.setdefault(member, False)  # only who includes it knows what a struct has
+    found = _struct_words(one, two, header)
     for name in _differing(dict(one.typedefs), dict(two.typedefs)):
         found[name] = header
     for name in _differing(dict(one.defines), dict(two.defines)):
@@ -138,6 +131,22 @@ def _words(path: str, one: TranslationUnit, two: TranslationUnit) -> dict[bytes,
         static = all(name not in f or (f[name][0] and not header) for f in functions)
         found[name] = not static
     return {name.encode(): everywhere for name, everywhere in found.items()}
+
+
+def _struct_words(one: TranslationUnit, two: TranslationUnit, header: bool) -> dict[str, bool]:
+    """The same of structures and their members: only who includes the file knows what a struct has."""
+    found: dict[str, bool] = {}
+    for name in _differing({s.name: s.members for s in one.structs}, {s.name: s.members for s in two.structs}):
+        before, after = _members(one, name), _members(two, name)
+        if not before or not after:
+            found[name] = header
+        for member in _differing(before, after):
+            found.setdefault(member, False)
+    return found
+
+
+def _members(unit: TranslationUnit, struct: str) -> dict[str, Type]:
+    return {m.name: m.type for s in unit.structs if s.name == struct for m in s.members}
 
 
 def _signature(parameters: Iterable[Variable]) -> tuple[tuple[str, Type], ...]:

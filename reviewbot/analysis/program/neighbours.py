@@ -31,7 +31,7 @@ from reviewbot.limits import (
     MAX_NEIGHBOURS_OF_KIND,
     MAX_USERS_OF_NAME,
 )
-from reviewbot.types import Change, Progress, Source
+from reviewbot.types import Change, Line, Progress, Source
 
 _ASKED = (Bind, Flushed, Queued, Workqueue)
 """Facts of which a rule asks who else has to do with them: work is often queued in another folder than it is run in."""
@@ -206,16 +206,19 @@ def _sides(change: Change, before: Source, after: Source) -> Iterator[_ChangedSi
         old = file.old_path or file.path
         for source, path, sign in ((before, old, "-"), (after, file.path, "+")):
             text = source.read(path) if path.endswith((".c", ".h")) and not file.binary else None
-            if text is None:
-                continue
-            words = lexical.read(text)
-            rows = [x for h in file.hunks for x in h.lines if x.sign == sign]
-            lines = {x.after if sign == "+" else x.before for x in rows}
-            touched = tuple(f for f in words.functions if any(f.line <= n <= f.end for n in lines))
-            named = frozenset(w for x in rows for w in _WORD.findall(x.text))
-            calls = (pair for x in rows for pair in _HANDED.findall(x.text))
-            handed = frozenset(name for call, name in calls if call in KERNEL.effects)
-            yield _ChangedSide(words, touched, named, handed, frozenset(_running(text, touched)))
+            if text is not None:
+                yield _side(text, [x for h in file.hunks for x in h.lines if x.sign == sign])
+
+
+def _side(text: bytes, rows: list[Line]) -> _ChangedSide:
+    """One side of a file, with the lines that only this side has."""
+    words = lexical.read(text)
+    lines = {x.after or x.before for x in rows}
+    touched = tuple(f for f in words.functions if any(f.line <= n <= f.end for n in lines))
+    named = frozenset(w for x in rows for w in _WORD.findall(x.text))
+    calls = (pair for x in rows for pair in _HANDED.findall(x.text))
+    handed = frozenset(name for call, name in calls if call in KERNEL.effects)
+    return _ChangedSide(words, touched, named, handed, frozenset(_running(text, touched)))
 
 
 def _running(text: bytes, functions: Iterable[Defined]) -> Iterator[str]:

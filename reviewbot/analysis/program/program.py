@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Protocol, TypeVar
 from weakref import ref
 
-from reviewbot.analysis.callgraph.callgraph import CallGraph, components
+from reviewbot.analysis.callgraph.callgraph import CallGraph
+from reviewbot.analysis.callgraph.components import components
 from reviewbot.analysis.callgraph.contexts import ExecutionContext, ExecutionContexts
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint, FlowConstraints
 from reviewbot.analysis.code.body import Body

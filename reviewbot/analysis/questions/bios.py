@@ -35,21 +35,24 @@ def offloads(program: Program, key: FunctionKey) -> list[Offload]:
     if key not in program.names.functions:
         return []
     own = program.own_facts(key)
-    if not any(isinstance(f, Write) and (f.object, f.op) == (OWN_LIST, "take") for f in own):
+    if (OWN_LIST, "take") not in ((f.object, f.op) for f in own if isinstance(f, Write)):
         return []
     lists = [f.object for f in own if isinstance(f, Write) and f.op == "put" and f.object != OWN_LIST]
-    found = []
-    for queue in (f for f in own if isinstance(f, Queue)):
-        for handler in handlers(program, queue.work):
-            handled = {f.object for f in program.own_facts(handler) if isinstance(f, Write) and f.op in ("take", "=")}
-            taken = {f.object for f in program.own_facts(handler) if isinstance(f, Write) and f.op == "take"}
-            again = any(e.runner == queue.work for e in program.entered(key))
-            found += [
-                Offload(queue.work, queue.workqueue, listed, handler)
-                for listed in lists
-                if listed in handled and (again or any(o != listed and "()" not in o for o in taken))
-            ]
-    return found
+    return [
+        Offload(queue.work, queue.workqueue, listed, handler)
+        for queue in (f for f in own if isinstance(f, Queue))
+        for handler in handlers(program, queue.work)
+        for listed in _handed(program, key, queue, handler, lists)
+    ]
+
+
+def _handed(program: Program, key: FunctionKey, queue: Queue, handler: FunctionKey, lists: list[str]) -> list[str]:
+    """Those of the lists that a handler goes through which runs again for what it does, or takes other bios as well."""
+    writes = [f for f in program.own_facts(handler) if isinstance(f, Write)]
+    handled = {f.object for f in writes if f.op in ("take", "=")}
+    taken = {f.object for f in writes if f.op == "take"}
+    again = any(e.runner == queue.work for e in program.entered(key))
+    return [x for x in lists if x in handled and (again or any(o != x and "()" not in o for o in taken))]
 
 
 def others(program: Program, handler: FunctionKey, listed: str) -> str:

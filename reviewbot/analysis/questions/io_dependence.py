@@ -132,16 +132,22 @@ def _blocks(program: Program, key: FunctionKey, held: tuple[Held, ...], more: tu
     for lock in locks:
         if lock.klass == "queue" and lock.mode == "w":
             yield Dependence("stopped", "IO", None, lock)
-        if not KERNEL.sleeping(lock.klass) or lock.klass in ("page", "queue") or not known(lock.lock):
-            continue
-        if scope(lock.lock) is Scope.STACK or lock.lock in KERNEL.written:
-            continue  # who writes pages out has no process's memory map, and is let into every filesystem
-        for taker, mode in program.taken.get(lock.lock, ()):
+        for taker, mode in program.taken.get(lock.lock, ()) if _slept_for(lock) else ():
             if (mode == "r" and lock.mode == "r") or _by_flag(program, taker, lock.lock):
                 continue  # readers do not keep readers out
             for entered in program.entered(taker):
                 if _matters(program, entered) and _reached(program, entered, lock.lock, more):
                     yield Dependence("lock", _needs(entered), entered, lock, taker, lock.lock not in always)
+
+
+def _slept_for(lock: Held) -> bool:
+    """Whether I/O or reclaim can sleep for a lock that a task holds: one that is known, and no page or queue.
+
+    Who writes pages out has no process's memory map, and is let into every filesystem.
+    """
+    if not KERNEL.sleeping(lock.klass) or lock.klass in ("page", "queue") or not known(lock.lock):
+        return False
+    return scope(lock.lock) is not Scope.STACK and lock.lock not in KERNEL.written
 
 
 def _reached(program: Program, entered: ExecutionContext, lock: str, more: tuple[str, str]) -> bool:
@@ -231,20 +237,24 @@ def holders(program: Program, lock: str, path: str) -> tuple[str, Place, str] | 
         for fact in program.own_facts(key):
             if not isinstance(fact, Allocation | Take | Wait | Submit):
                 continue
-            if lock in fact.dropped or not (inside or fact.holds(lock)):
-                continue
-            if isinstance(fact, Allocation | Take):
-                within = [h.lock for h in fact.held if h.klass == "scope"]
-                kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(program, key, mask)}
-                handed = 2 * any("$" in mask for mask in fact.gfp)  # which caller hands it in is not told
-                found += [
-                    (other, handed, gfp.RANK[k], "allocates", fact.at, KERNEL.masks[k])
-                    for k in sorted(kinds)
-                    if k in KERNEL.masks
-                ]
-            elif (isinstance(fact, Submit) and fact.waits) or (isinstance(fact, Wait) and _for_io(fact)):
-                found.append((other, 1, 0, "waits for I/O", fact.at, KERNEL.masks["noio"]))
+            if lock not in fact.dropped and (inside or fact.holds(lock)):
+                found += [(other, *wait) for wait in _waits(program, key, fact)]
     return min(found)[3:] if found else None
+
+
+def _waits(
+    program: Program, key: FunctionKey, fact: Allocation | Take | Wait | Submit
+) -> list[tuple[int, int, str, Place, str]]:
+    """How a task waits at a fact: two numbers that are low for what says most, then as `holders` has it."""
+    if isinstance(fact, Allocation | Take):
+        within = [h.lock for h in fact.held if h.klass == "scope"]
+        kinds = {gfp.scoped(k, within) for mask in fact.gfp for k in resolved(program, key, mask)}
+        handed = 2 * any("$" in mask for mask in fact.gfp)  # which caller hands it in is not told
+        told = sorted(k for k in kinds if k in KERNEL.masks)
+        return [(handed, gfp.RANK[k], "allocates", fact.at, KERNEL.masks[k]) for k in told]
+    if fact.waits if isinstance(fact, Submit) else _for_io(fact):
+        return [(1, 0, "waits for I/O", fact.at, KERNEL.masks["noio"])]
+    return []
 
 
 def stacked(slot: str) -> bool:

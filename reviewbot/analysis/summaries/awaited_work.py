@@ -7,7 +7,7 @@ wherever it is queued, an item whose handler ends bios or requests close by: som
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -28,6 +28,10 @@ TIMER = "timer"
 ENDS = ("bio", "request", "page")
 
 
+HandlerProgress = tuple[tuple[Effect, tuple[Place, ...]], ...]
+"""What a handler does for I/O, each with the way down to its line."""
+
+
 class AwaitedWork(NamedTuple):
     """A work item, on one workqueue, that has to run for I/O (or reclaim) to go on; with the evidence: how it is
     queued, and what its handler does for the I/O."""
@@ -43,7 +47,7 @@ class AwaitedWork(NamedTuple):
     """Names of the functions from the context's root to the one that queues."""
     handler: FunctionKey
     """Key of the handler."""
-    progress: tuple[tuple[Effect, tuple[Place, ...]], ...]
+    progress: HandlerProgress
     """What the handler does for the I/O, each with the way down to its line: finish, submit, io, wake, give."""
 
     @property
@@ -52,54 +56,36 @@ class AwaitedWork(NamedTuple):
         return any(e.kind in ("finish", "submit", "io") for e, _ in self.progress)
 
 
+class _Queued(NamedTuple):
+    """A place that queues a work item: in which function (key), with the handlers that it runs, and the contexts of the
+    function, those nearest to I/O first."""
+
+    key: FunctionKey
+    fact: Queue
+    runs: list[FunctionKey]
+    ways: list[ExecutionContext]
+
+
 def served(
     callgraph: CallGraph, events: EventTable, contexts: ExecutionContexts, effects: EffectSummaries
 ) -> Iterator[AwaitedWork]:
     """All work items of a program that I/O waits for, in the order of the code."""
-    bound = [b for b in callgraph.bound if b.runner in ("work", "timer")]
-    handlers: dict[str, set[FunctionKey]] = {}
-    own: dict[tuple[str, FunctionKey], set[FunctionKey]] = {}
-    for b in bound:
-        handlers.setdefault(b.work, set()).add(b.handler)
-        own.setdefault((b.work, b.key), set()).add(b.handler)
-    # who sets the item up and queues it, queues what he set up
-    places = [
-        (
-            key,
-            fact,
-            sorted(own.get((fact.work, key), handlers[fact.work])),
-            sorted(contexts.of(key), key=lambda e: _ORDER.get(e.context, 9)),
-        )
-        for key, fact in events.having(Queue)
-        if known(fact.work) and known(fact.workqueue) and fact.work in handlers
-    ]
+    places = _queued(callgraph, events, contexts)
     awaited = _awaited(events, contexts)
 
     @cache
-    def progress_of(handler: FunctionKey) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+    def progress_of(handler: FunctionKey) -> HandlerProgress:
         return _progress(effects, handler, awaited)
 
     waited: set[str] = set()
     done: set[tuple[str, str, FunctionKey]] = set()
-    while True:
-        before = len(waited)
-        for _, fact, runs, ways in places:
-            for entered in ways:
-                if not _matters(entered, waited):
-                    continue
-                if fact.workqueue == TIMER:
-                    waited.add(fact.work)
-                    continue
-                for handler in runs:
-                    progress = progress_of(handler)
-                    if not progress or (fact.work, fact.workqueue, handler) in done:
-                        continue
-                    done.add((fact.work, fact.workqueue, handler))
-                    waited.add(fact.work)
-                    chain = tuple(name_of(k) for k in entered.chain)
-                    yield AwaitedWork(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
-        if len(waited) == before:
-            break
+    size = -1
+    while len(waited) != size:
+        size = len(waited)
+        for place in places:
+            for entered in place.ways:
+                if _matters(entered, waited):
+                    yield from _queued_in(entered, place, progress_of, waited, done)
     if not any(root.context == "io_path" for roots in callgraph.roots.values() for root in roots):
         return  # what is called a request here is none of the block layer's
     for key, fact, runs, _ in places:
@@ -109,6 +95,47 @@ def served(
                 done.add((fact.work, fact.workqueue, handler))
                 name = name_of(key)
                 yield AwaitedWork(fact.work, fact.workqueue, "", fact, (name,), handler, progress)
+
+
+def _queued(callgraph: CallGraph, events: EventTable, contexts: ExecutionContexts) -> list[_Queued]:
+    """Who sets an item up and queues it, queues what he set up."""
+    handlers: dict[str, set[FunctionKey]] = {}
+    own: dict[tuple[str, FunctionKey], set[FunctionKey]] = {}
+    for b in callgraph.bound:
+        if b.runner in ("work", "timer"):
+            handlers.setdefault(b.work, set()).add(b.handler)
+            own.setdefault((b.work, b.key), set()).add(b.handler)
+    return [
+        _Queued(
+            key,
+            fact,
+            sorted(own.get((fact.work, key), handlers[fact.work])),
+            sorted(contexts.of(key), key=lambda e: _ORDER.get(e.context, 9)),
+        )
+        for key, fact in events.having(Queue)
+        if known(fact.work) and known(fact.workqueue) and fact.work in handlers
+    ]
+
+
+def _queued_in(
+    entered: ExecutionContext,
+    place: _Queued,
+    progress_of: Callable[[FunctionKey], HandlerProgress],
+    waited: set[str],
+    done: set[tuple[str, str, FunctionKey]],
+) -> Iterator[AwaitedWork]:
+    """What is queued in a context that I/O waits for. Adds to `waited` the items, to `done` item, queue and handler."""
+    fact = place.fact
+    if fact.workqueue == TIMER:
+        waited.add(fact.work)
+        return
+    for handler in place.runs:
+        progress = progress_of(handler)
+        if progress and (fact.work, fact.workqueue, handler) not in done:
+            done.add((fact.work, fact.workqueue, handler))
+            waited.add(fact.work)
+            chain = tuple(name_of(k) for k in entered.chain)
+            yield AwaitedWork(fact.work, fact.workqueue, entered.context, fact, chain, handler, progress)
 
 
 def _near(progress: tuple[Effect, tuple[Place, ...]]) -> bool:
@@ -131,9 +158,7 @@ def _awaited(events: EventTable, contexts: ExecutionContexts) -> frozenset[str]:
     return frozenset(f for f in found if known(f))
 
 
-def _progress(
-    effects: EffectSummaries, handler: FunctionKey, awaited: frozenset[str]
-) -> tuple[tuple[Effect, tuple[Place, ...]], ...]:
+def _progress(effects: EffectSummaries, handler: FunctionKey, awaited: frozenset[str]) -> HandlerProgress:
     found = [
         effect
         for effect in effects.of(handler)

@@ -8,13 +8,13 @@ so that the chain down to the line that has it can be told.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import Agenda, CallGraph, components
+from reviewbot.analysis.callgraph.agenda import Agenda
+from reviewbot.analysis.callgraph.callgraph import CallGraph
+from reviewbot.analysis.callgraph.components import components
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code import identity as objects
-from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.memo import Before, Given, MemoTable, unknown
 from reviewbot.analysis.events.kinds import (
     Allocation,
@@ -33,6 +33,7 @@ from reviewbot.analysis.events.kinds import (
 from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.producers.allocations import scopes
 from reviewbot.analysis.producers.view import Made, View
+from reviewbot.analysis.summaries.arguments import Arguments, details
 from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
 from reviewbot.kernel import KERNEL
@@ -293,20 +294,12 @@ class EffectSummaries:
     ) -> Iterator[tuple[Effect, Provenance]]:
         """The effects of a function: its own, then those of each call."""
         view = self._events.view(key, given)
-        missed = view.missed
         facts: Iterable[Fact] = self._events.of(key, given)
-        if missed:
+        if missed := view.missed:
             elsewhere = {(m.call.line, m.call.callee) for m in view.made if m.number in missed}
             facts = [f for f in facts if not (isinstance(f, Site) and (f.at.line, f.call) in elsewhere)]
         yield from own(facts).items()
-        for made in view.made:
-            if made.number in missed:
-                continue
-            if made.cut and not any(isinstance(e, Contract) and e.runs for e in made.effects):
-                continue
-            targets = view.callgraph.reached(key, made.call)
-            if not targets or len(targets) > MAX_POINTER_TARGETS or self._callgraph.has_context(key, made.call):
-                continue
+        for made, targets in self._followed(view):
             here, gone = view.dominance.gates(made.block), frozenset(made.at.dropped)
             for target in targets:
                 constants = self.given(view, made, target)
@@ -317,6 +310,17 @@ class EffectSummaries:
                             effect,
                             Provenance(made.call.line, target, inner, dropped, here or reason.gates, constants),
                         )
+
+    def _followed(self, view: View) -> Iterator[tuple[Made, tuple[FunctionKey, ...]]]:
+        """The calls of a function whose bodies say what they do, each with the functions that it can run."""
+        for made in view.made:
+            if made.number in view.missed:
+                continue
+            if made.cut and not any(isinstance(e, Contract) and e.runs for e in made.effects):
+                continue
+            targets = view.callgraph.reached(view.key, made.call)
+            if 0 < len(targets) <= MAX_POINTER_TARGETS and not self._callgraph.has_context(view.key, made.call):
+                yield made, targets
 
     def given(self, view: View, made: Made, target: FunctionKey) -> Given:
         """Constants of a call that may decide which locks its target gives up, or which of its calls it makes."""
@@ -338,13 +342,13 @@ class EffectSummaries:
         inner = self.of(target, given) if given else self._found.get(target)
         if not inner:
             return []
-        args = _Arguments(view.body, made)
+        args = Arguments(view.body, made)
         inside = scopes(made.at)
         out = []
         for effect, reason in inner.items():
             kind, what, detail = effect
             if kind in ("memory", "pool"):
-                for mask in _details(detail, args.masks if "$" in detail else (), inside):
+                for mask in details(detail, args.masks if "$" in detail else (), inside):
                     bound = what and args.bind(what)
                     if bound != objects.UNKNOWN:
                         out.append((Effect(kind, bound, mask), effect, reason))
@@ -420,47 +424,3 @@ def _alike(one: Mapping[Effect, Provenance], two: Mapping[Effect, Provenance]) -
         e == f and r.dropped == s.dropped and r.gates == s.gates
         for (e, r), (f, s) in zip(one.items(), two.items(), strict=True)
     )
-
-
-class _Arguments:
-    """The arguments of a call, read when an effect names one."""
-
-    def __init__(self, body: Body, made: Made) -> None:
-        self._body, self._args = body, made.call.args
-
-    @cached_property
-    def _ids(self) -> tuple[str, ...]:
-        return tuple(self._body.identity(a) for a in self._args)
-
-    @cached_property
-    def _types(self) -> tuple[str, ...]:
-        return tuple(self._body.type(a).name for a in self._args)
-
-    @cached_property
-    def masks(self) -> tuple[tuple[str, ...], ...]:
-        """Values of each as a gfp mask."""
-        return tuple(gfp.masks(self._body, a) if _may_be_mask(self._body, a) else () for a in self._args)
-
-    def bind(self, identity: str) -> str:
-        """An object in the words of the caller."""
-        if "$" not in identity and "@" not in identity:
-            return identity
-        return objects.bind(identity, self._ids, self._types)
-
-
-def _may_be_mask(body: Body, arg: object) -> bool:
-    name = body.type(arg).name  # type: ignore[arg-type]
-    return name in (*KERNEL.words["gfp_type"], "", "int", "unsigned", "unsigned int")
-
-
-def _details(detail: str, masks: tuple[tuple[str, ...], ...], inside: tuple[str, ...]) -> list[str]:
-    if "$" not in detail:
-        return [gfp.scoped(detail, inside) if detail in gfp.RANK else detail]
-    out = []
-    for mask in gfp.bind(detail, masks):
-        klass = gfp.kind(mask)
-        if klass:
-            out.append(gfp.scoped(klass, inside))
-        elif not mask.startswith(objects.UNKNOWN):
-            out.append(gfp.within(mask, inside))
-    return out

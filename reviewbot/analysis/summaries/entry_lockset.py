@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import CallGraph, components
+from reviewbot.analysis.callgraph.callgraph import CallGraph
+from reviewbot.analysis.callgraph.components import components
 from reviewbot.analysis.callgraph.pointer_flow import is_slot
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Held

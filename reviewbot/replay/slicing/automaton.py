@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
-from reviewbot.analysis.callgraph.callgraph import components
+from reviewbot.analysis.callgraph.components import components
 from reviewbot.types import Place
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from reviewbot.analysis.code.expr import bare, show, test
 from reviewbot.analysis.events.kinds import Flush, Site, Wait, Wake
 from reviewbot.analysis.locks.plan import PreparedCfg, Values
 from reviewbot.analysis.program.program import Component, Program
-from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, OpExpr, Return
+from reviewbot.csource.ir import Assign, Block, Call, CallEvent, Expr, OpExpr, Return
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall, lock_words
 from reviewbot.kernel.schema import Contract
@@ -231,25 +231,7 @@ def lived(plan: PreparedCfg, keys: frozenset[str], handed: Callable[[Call], set[
     needs: list[set[str]] = []
     keeps: list[frozenset[str]] = []
     for block in plan.blocks:
-        need = {plan.test(edge.when).key for edge in block.edges if edge.when is not None}
-        if not block.edges and plan.body.function.value is not None:
-            need |= asked(plan.body.function.value)
-        lost = set[str]()
-        for event in reversed(block.events):
-            gone = set[str]()
-            if isinstance(event, Return):
-                need = asked(event.value) if event.value is not None else set()
-            elif isinstance(event, Assign):
-                left, name, right, plain, _ = plan.store(event)
-                gone |= mentioning.get(name, set()) if name else {key for key in keys if left in key}
-                need -= gone
-                if plain and left in keys:
-                    need |= asked(right)
-            elif isinstance(event, CallEvent):
-                gone = {plan.text(event.call)}.union(*(mentioning.get(name, set()) for name in plan.handed(event.call)))
-                need -= gone
-                need |= handed(event.call)
-            lost |= gone
+        need, lost = _through(plan, block, keys, mentioning, handed)
         needs.append(need & keys)
         keeps.append(keys - lost)
     changed = True
@@ -261,6 +243,39 @@ def lived(plan: PreparedCfg, keys: frozenset[str], handed: Callable[[Call], set[
                 needs[i] |= needs[edge.to] & keeps[i]
             changed = changed or len(needs[i]) > size
     return [frozenset(need) for need in needs]
+
+
+def _through(
+    plan: PreparedCfg,
+    block: Block,
+    keys: frozenset[str],
+    mentioning: Mapping[str, set[str]],
+    handed: Callable[[Call], set[str]],
+) -> tuple[set[str], set[str]]:
+    """The values that a block asks for before it changes them, and those that it changes.
+
+    mentioning: word -> the values in whose text it is.
+    """
+    need = {plan.test(edge.when).key for edge in block.edges if edge.when is not None}
+    if not block.edges and plan.body.function.value is not None:
+        need |= asked(plan.body.function.value)
+    lost = set[str]()
+    for event in reversed(block.events):
+        gone = set[str]()
+        if isinstance(event, Return):
+            need = asked(event.value) if event.value is not None else set()
+        elif isinstance(event, Assign):
+            left, name, right, plain, _ = plan.store(event)
+            gone |= mentioning.get(name, set()) if name else {key for key in keys if left in key}
+            need -= gone
+            if plain and left in keys:
+                need |= asked(right)
+        elif isinstance(event, CallEvent):
+            gone = {plan.text(event.call)}.union(*(mentioning.get(name, set()) for name in plan.handed(event.call)))
+            need -= gone
+            need |= handed(event.call)
+        lost |= gone
+    return need, lost
 
 
 def asked(value: Expr) -> set[str]:
