@@ -7,21 +7,18 @@ and `comment_leak`. A rule sees nothing of it but the patch.
 
 from __future__ import annotations
 
-import gc
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from reviewbot.bench.workers import WORKERS, parts, spread
 from reviewbot.detect.waitfor import SAME
 from reviewbot.types import Address, Outcome, Review, ReviewError, Stage, Value, Verdict
 
@@ -30,11 +27,7 @@ if TYPE_CHECKING:
     from reviewbot.mail.fetch import MailReader
     from reviewbot.review import Examined
 
-T = TypeVar("T")
-WORKERS = max(1, min(2, os.cpu_count() or 1))
 RIGHT = {"deadlock": {"nack"}, "clean": {"ack", "comment", "unreviewed"}, "fix": {"ack", "comment", "unreviewed"}}
-CHUNK = 12
-"""Cases that one process takes at a time."""
 STAGES = ("nothing changed", "nothing begun", *Stage, "comment", "nack")
 """How far a review can come: what changed is nothing that counts, no search begins there, it ends at a stage, or is told."""
 NOBODY = Address("nobody", "nobody@localhost")
@@ -129,7 +122,7 @@ def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: M
     except (ReviewError, OSError) as error:
         reason = str(error)
     except Exception as error:  # counted and shown: a backtest goes on
-        decision, reason = "fault", f"{type(error).__name__}: {error}"
+        decision, reason = "fault", _crash(error)
     return Scored(
         id=case.id,
         label=case.label,
@@ -194,25 +187,17 @@ def run(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path], work
     missing = sorted({c.tree for c in cases} - set(trees))
     if missing:
         raise ReviewError(f"no repository for tree {missing[0]}: name it with --tree {missing[0]}=PATH")
-    yield from _spread(_score_all, chunks(cases, folder), (folder, trees), workers)
+    yield from spread(_score_all, chunks(cases, folder), (folder, dict(trees)), workers, lost)
 
 
 def chunks(cases: Iterable[Labelled], folder: Path) -> list[list[Labelled]]:
     """The cases in parts, of which each is for one process at a time: a part is about the same code."""
-    return _chunks(cases, lambda case: (case.tree, _folder(folder / case.patch)))
+    return parts(cases, lambda case: (case.tree, _folder(folder / case.patch)))
 
 
 def flood_chunks(paths: Iterable[str]) -> list[list[str]]:
     """The files of a flood in parts, of which each is for one process at a time."""
-    return _chunks(paths, lambda path: path.rpartition("/")[0])
-
-
-def _chunks(items: Iterable[T], about: Callable[[T], object]) -> list[list[T]]:
-    groups: dict[object, list[T]] = defaultdict(list)
-    for item in items:
-        groups[about(item)].append(item)
-    found = [group[i : i + CHUNK] for group in groups.values() for i in range(0, len(group), CHUNK)]
-    return sorted(found, key=len, reverse=True)  # long ones first keep all cores busy to the end
+    return parts(paths, lambda path: path.rpartition("/")[0])
 
 
 def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Scored]:
@@ -232,26 +217,13 @@ def opener(trees: Mapping[str, Path]) -> Iterator[Callable[[str], Tree]]:
         yield cache(lambda name: stack.enter_context(Tree.open(trees[name])))
 
 
-def _spread(
-    function: Callable[..., Iterator[Scored]], chunks: Iterable[Sequence[object]], rest: Sequence[object], workers: int
-) -> Iterator[Scored]:
-    """Call `function(items, *rest)` for all parts on some processes."""
-    if workers == 1:
-        for chunk in chunks:
-            yield from function(chunk, *rest)
-        return
-    with processes(workers) as pool:
-        for job in as_completed([pool.submit(_all, function, chunk, rest) for chunk in chunks]):
-            yield from job.result()
+def lost(case: Labelled, error: BaseException) -> Scored:
+    """What is kept of a case that ended its process."""
+    return Scored(case.id, case.label, case.cls, "fault", 0.0, reason=_crash(error), why=case.why)
 
 
-def processes(workers: int) -> ProcessPoolExecutor:
-    """Some processes for reviews."""
-    return ProcessPoolExecutor(workers, get_context("spawn"), gc.set_threshold, gc.get_threshold())
-
-
-def _all(function: Callable[..., Iterator[Scored]], chunk: Sequence[object], rest: Sequence[object]) -> list[Scored]:
-    return list(function(chunk, *rest))
+def _crash(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _folder(patch: Path) -> str:
@@ -288,7 +260,7 @@ def flood_one(path: str, old: Path, new: Path) -> Scored:
         verdicts, notes = examined.verdicts, examined.notes
         decision = examined.decision.value
     except Exception as error:  # counted and shown: the flood goes on
-        reason = f"{type(error).__name__}: {error}"
+        reason = _crash(error)
     return Scored(
         id=path,
         label="merged",
@@ -314,7 +286,11 @@ def flooded(path: str, old: Path, new: Path) -> Examined:
 
 def flood(paths: Sequence[str], old: Path, new: Path, workers: int = WORKERS) -> Iterator[Scored]:
     """Review years of merged changes, a file at a time."""
-    yield from _spread(_flood_all, flood_chunks(paths), (old, new), workers)
+    yield from spread(_flood_all, flood_chunks(paths), (old, new), workers, _lost_file)
+
+
+def _lost_file(path: str, error: BaseException) -> Scored:
+    return Scored(path, "merged", "flood", "fault", 0.0, reason=_crash(error))
 
 
 def _flood_all(paths: Sequence[str], old: Path, new: Path) -> Iterator[Scored]:

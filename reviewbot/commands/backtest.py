@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
 import rich_click as click
 
 from reviewbot.bench.backtest import Scored
+from reviewbot.bench.workers import WORKERS
 from reviewbot.precision import On
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def backtest(
         raise click.UsageError(
             "--reproduced compares labelled cases, one by one: not with --totals, --flood or --record"
         )
-    workers = workers or tests.WORKERS
+    workers = workers or WORKERS
     if json_file and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
     if reproduced:
