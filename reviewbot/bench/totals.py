@@ -30,20 +30,6 @@ from reviewbot.types import Fault, Outcome, Review, ReviewError
 if TYPE_CHECKING:
     from reviewbot.review import Examined
 
-CORE = (
-    "block/",
-    "drivers/block/",
-    "drivers/md/",
-    "drivers/nvme/",
-    "drivers/scsi/",
-    "drivers/target/",
-    "drivers/ufs/",
-    "fs/",
-    "io_uring/",
-    "lib/sbitmap",
-    "mm/",
-)
-"""A case is of the core when one of its files begins so; all others are the rest."""
 LABELS = ("deadlock", "clean", "fix", "merged")
 INNOCENT = ("clean", "fix")
 VERDICTS = ("nack", "comment", "ack", "unreviewed", "fault")
@@ -109,13 +95,8 @@ class Totals:
 def group(case: Labelled) -> TotalsGroup:
     """What a labelled case is counted by."""
     label = case.label if case.label in LABELS else OTHER
-    apart = ""
-    if case.confidence == "low":
-        apart = "low confidence"
-    elif case.comment_leak and label == "deadlock":
-        apart = "a comment tells"
-    core = any(path.startswith(CORE) for path in case.files)
-    return TotalsGroup(core, label, case.cls if _WORD.fullmatch(case.cls) else OTHER, apart)
+    core = backtest.subsystem(case.files) != backtest.REST
+    return TotalsGroup(core, label, case.cls if _WORD.fullmatch(case.cls) else OTHER, backtest.apart(case))
 
 
 def counted(
@@ -206,7 +187,7 @@ def flood(paths: Sequence[str], old: Path, new: Path, workers: int) -> Iterator[
 
 def merged(path: str) -> TotalsGroup:
     """What a file of a flood is counted by."""
-    return TotalsGroup(path.startswith(CORE), "merged", "flood")
+    return TotalsGroup(backtest.subsystem((path,)) != backtest.REST, "merged", "flood")
 
 
 def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Totals]:
