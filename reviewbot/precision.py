@@ -1,5 +1,5 @@
-"""How often each rule was right, as the last recorded backtests measured it: on cases that it was developed with, and on
-others."""
+"""How often each rule was right, as the last recorded runs measured it: on cases that it was developed with (seen), and on
+others, which alone count."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from math import sqrt
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,27 +16,75 @@ FILE = "precision.json"
 MAY_NACK = 0.9
 """A rule below this share of right NACKs may comment, not NACK."""
 ENOUGH = 10
-"""With fewer NACKs on cases that nobody looked at, a rule counts as not measured on them."""
-On = Literal["seen", "unseen"]
-"""The cases that were measured on: those that the rules were developed with, or others."""
+"""With fewer NACKs a rule counts as not measured, and its replay alone decides."""
+On = Literal["seen", "blind", "replay", "flood"]
+"""What was measured on: cases that the rules were developed with; labelled cases that nobody looked at; an archive of
+mails; merged changes. Of the last two somebody read every NACK."""
+COUNT: tuple[On, ...] = ("blind", "replay", "flood")
+"""What decides whether a rule may NACK."""
+
+
+def interval(count: int, of: int) -> tuple[float, float] | None:
+    """The 95 % confidence interval of a share (Wilson's score); None without any case."""
+    if not of:
+        return None
+    z = 1.959964
+    share, spread = count / of, z * z / of
+    middle = share + spread / 2
+    half = z * sqrt(share * (1 - share) / of + spread / of / 4)
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+class Share(NamedTuple):
+    """So many of so many."""
+
+    some: int
+    of: int
+
+    @property
+    def value(self) -> float | None:
+        """The share; None without any case."""
+        return self.some / self.of if self.of else None
+
+    def as_json(self) -> dict[str, int | float | None]:
+        """With the share and its 95 % interval, which are null without any case."""
+        low, high = interval(self.some, self.of) or (None, None)
+        return {"count": self.some, "of": self.of, "share": self.value, "low": low, "high": high}
+
+    def __str__(self) -> str:
+        bounds = interval(self.some, self.of)
+        if bounds is None:
+            return "none"
+        return f"{self.some} of {self.of} = {self.some / self.of:.0%} ({bounds[0]:.0%} to {bounds[1]:.0%})"
+
+    def short(self) -> str:
+        """The same for a cell of a table: `4/8 50% (22-78)`."""
+        bounds = interval(self.some, self.of)
+        if bounds is None:
+            return "-"
+        return f"{self.some}/{self.of} {self.some / self.of:.0%} ({100 * bounds[0]:.0f}-{100 * bounds[1]:.0f})"
 
 
 class Measured(msgspec.Struct, frozen=True, omit_defaults=True):
-    """NACKs of one rule over labelled patches."""
+    """NACKs of one rule that were looked at."""
 
     right: int
     wrong: int
-    on: On = "seen"
-
-    @property
-    def share(self) -> float | None:
-        """Right NACKs of all; None without any."""
-        return self.right / self.number if self.number else None
 
     @property
     def number(self) -> int:
         """How many NACKs were looked at."""
         return self.right + self.wrong
+
+    @property
+    def enough(self) -> bool:
+        """False for a rule that counts as not measured."""
+        return self.number >= ENOUGH
+
+    @property
+    def nacks(self) -> Share:
+        """Right NACKs of all."""
+        return Share(self.right, self.number)
 
 
 class Counted(Protocol):
@@ -73,22 +121,25 @@ def recorded() -> Recorded:
 
 @cache
 def load() -> dict[str, Measured]:
-    """Rule id -> the figures that count: those on unseen cases where there are enough, else those on seen ones."""
-    found = dict(recorded().get("seen", {}))
-    for rule, measured in recorded().get("unseen", {}).items():
-        if measured.number >= ENOUGH:
-            found[rule] = msgspec.structs.replace(measured, on="unseen")
+    """Rule id -> its NACKs on all that counts, however few."""
+    found: dict[str, Measured] = {}
+    kept = recorded()
+    for on in COUNT:
+        for rule, more in kept.get(on, {}).items():
+            was = found.get(rule, Measured(0, 0))
+            found[rule] = Measured(was.right + more.right, was.wrong + more.wrong)
     return found
 
 
 def may_nack(rule: str) -> bool:
-    """False for a rule whose measured precision is too low to be said aloud; a rule without figures may."""
+    """False for a rule whose measured precision is too low to be said aloud; a rule that is not measured may. The interval
+    decides nothing."""
     measured = load().get(rule)
-    return measured is None or measured.share is None or measured.share >= MAY_NACK
+    return measured is None or not measured.enough or measured.right >= MAY_NACK * measured.number
 
 
 def record(rows: Iterable[Counted], on: On) -> Path:
-    """Write the rows of a backtest on one kind of cases, and leave the other as it is; returns the file.
+    """Write the rows of a run on one kind of cases, and leave the others as they are; returns the file.
 
     Read by `load` from the next run on.
     """
@@ -99,14 +150,3 @@ def record(rows: Iterable[Counted], on: On) -> Path:
     partial.replace(file())
     load.cache_clear()
     return file()
-
-
-def interval(count: int, of: int) -> tuple[float, float] | None:
-    """The 95 % confidence interval of a share (Wilson's score); None without any case."""
-    if not of:
-        return None
-    z = 1.959964
-    share, spread = count / of, z * z / of
-    middle = share + spread / 2
-    half = z * sqrt(share * (1 - share) / of + spread / of / 4)
-    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))

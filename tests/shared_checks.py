@@ -1,8 +1,8 @@
 """What has to hold on the real patches and trees beside the checkout: the founding patches, and no innocent one NACKed anew.
 
-    python tests/shared_checks.py [EVERY]
+    python tests/shared_checks.py [--all]
 
-EVERY 6 takes every sixth labelled patch, in the order of their names; without it all are taken.
+Of the labelled patches those of the gate (`gate.toml`) are scored, with --all every one.
 Needs the folder `shared` (REVIEWBOT_SHARED names another one) and the kernel trees 6.12, 6.1 and 7.3. Prints what it checks;
 exit code 1 when something does not hold. The recall per class is printed, not required: silence is no fault.
 """
@@ -19,10 +19,11 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import gate
 from checking import git, mail, patched
 from conftest import kernel_repository, shared_folder
 
-from reviewbot.bench import backtest
+from reviewbot.bench import backtest, shown
 from reviewbot.types import Decision, Outcome
 
 WORKERS = 2
@@ -75,33 +76,17 @@ def said(scored: backtest.Scored) -> str:
 
 
 def corpus(shared: Path, trees: dict[str, Path]) -> Iterator[str]:
-    """No clean patch and no fix of the labelled ones is NACKed but those of wrong_nacks.toml, and nothing crashes."""
-    index = shared / "corpus/index.jsonl"
-    every = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-    cases = sorted((case for case in backtest.read_index(index) if case.tree in trees), key=lambda case: case.id)[
-        ::every
-    ]
+    """No clean patch and no fix of the labelled ones is NACKed but those of wrong_nacks.toml, few deadlocks of the gate are
+    lost, and nothing crashes."""
+    index, chosen = shared / "corpus/index.jsonl", gate.read()
+    wanted = {*chosen.deadlocks, *chosen.innocent}
+    cases = [c for c in backtest.read_index(index) if c.tree in trees and ("--all" in sys.argv or c.id in wanted)]
     start = perf_counter()
     results = [*backtest.run(cases, index.parent, trees, WORKERS)]
     print(f"{len(results)} labelled patches in {perf_counter() - start:.0f} s on {WORKERS} processes")
-    for row in backtest.by_class(results):
-        kind, _, _ = row.name.partition(":")
-        counted = f"{row.found:3} NACKed" if kind == "deadlock" else f"{row.wrong:3} NACKed, {row.fixes} seen as fixes"
-        print(f"    {row.name:34} {row.cases:4} cases {counted}")
-    deadlocks = [r for r in results if r.label == "deadlock"]
-    print(f"    recall {sum(r.verdict == Decision.NACK for r in deadlocks)} of {len(deadlocks)}")
-    wrong = tomllib.loads(WRONG.read_text())
-    for r in sorted(results, key=lambda r: r.id):
-        nacked = r.label in ("clean", "fix") and r.verdict == Decision.NACK
-        nacks = "; ".join(f"{s.at} {s.message} [{s.rule}]" for s in r.spoken if s.proven)
-        if nacked and r.id in wrong:
-            print(f"    known to be wrong: {r.id}: {nacks}\n        {wrong[r.id]}")
-        elif nacked:
-            yield f"{r.id} ({r.label}) is NACKed: {nacks}"
-        elif r.id in wrong:
-            yield f"{r.id} is no longer NACKed: take it out of {WRONG.name}"
-        if r.verdict == "fault" or any(" failed: " in note for note in r.notes):
-            yield f"{r.id} crashed: {r.reason} {' '.join(r.notes)}"
+    known = {id_: what for id_, what in tomllib.loads(WRONG.read_text()).items() if id_ in {c.id for c in cases}}
+    shown.show([*results], with_funnel=False)
+    yield from gate.faults(chosen, results, known)
 
 
 def later(trees: dict[str, Path]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import checking
 import pytest
 
 from reviewbot import cli
-from reviewbot.bench import backtest
+from reviewbot.bench import backtest, tables
 from reviewbot.bench.backtest import Scored
 from reviewbot.detect.waitfor import SAME
 from reviewbot.report.output import leads
@@ -91,7 +91,7 @@ def test_the_funnel_counts_deadlocks_by_class() -> None:
     def scored(cls: str, label: str, stage: str) -> Scored:
         return Scored(id="x", label=label, cls=cls, verdict="ack", seconds=0.1, stage=stage)
 
-    found = backtest.funnel(
+    found = tables.funnel(
         [scored("b", "deadlock", "search"), scored("a", "deadlock", "nack"), scored("a", "clean", "nack")]
     )
     assert found == {"a": Counter(nack=1), "b": Counter(search=1)}

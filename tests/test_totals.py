@@ -251,8 +251,8 @@ def test_totals_for_the_record(index: Index, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(precision, "file", lambda: index.folder / "precision.json")
     precision.load.cache_clear()
     try:
-        assert index.run("--record", "unseen") == 0
-        assert json.loads(precision.file().read_bytes()) == {"unseen": {"wq-mem-reclaim": {"right": 1, "wrong": 0}}}
+        assert index.run("--record", "blind") == 0
+        assert json.loads(precision.file().read_bytes()) == {"blind": {"wq-mem-reclaim": {"right": 1, "wrong": 0}}}
     finally:
         precision.load.cache_clear()
 

@@ -1,27 +1,25 @@
 """Labelled patches and whole files of a later release -> how often each rule was right.
 
 A labelled case is a line of JSON: `id`, `patch` (a path beside the index), `base_patch` (applied first), `tree` (a name
-that `--tree NAME=REPOSITORY` binds), `label` (deadlock, clean, fix), `class`, `why`, and for totals `files`, `confidence`
-and `comment_leak`. A rule sees nothing of it but the patch.
+that `--tree NAME=REPOSITORY` binds), `label` (deadlock, clean, fix), `class`, `why`, and what it is counted by: `kind`,
+`files`, `confidence` and `comment_leak`. A rule sees nothing of it but the patch.
 """
 
 from __future__ import annotations
 
-import gc
-import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
+from resource import getpagesize
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from reviewbot.bench.workers import WORKERS, parts, spread
 from reviewbot.detect.waitfor import SAME
 from reviewbot.types import Address, Outcome, Review, ReviewError, Stage, Value, Verdict
 
@@ -30,13 +28,21 @@ if TYPE_CHECKING:
     from reviewbot.mail.fetch import MailReader
     from reviewbot.review import Examined
 
-T = TypeVar("T")
-WORKERS = max(1, min(2, os.cpu_count() or 1))
 RIGHT = {"deadlock": {"nack"}, "clean": {"ack", "comment", "unreviewed"}, "fix": {"ack", "comment", "unreviewed"}}
-CHUNK = 12
-"""Cases that one process takes at a time."""
 STAGES = ("nothing changed", "nothing begun", *Stage, "comment", "nack")
 """How far a review can come: what changed is nothing that counts, no search begins there, it ends at a stage, or is told."""
+SUBSYSTEMS = {
+    "block": ("block/", "drivers/block/", "lib/sbitmap"),
+    "md": ("drivers/md/",),
+    "nvme": ("drivers/nvme/",),
+    "scsi": ("drivers/scsi/", "drivers/target/", "drivers/ufs/"),
+    "fs": ("fs/",),
+    "mm": ("mm/",),
+    "io_uring": ("io_uring/",),
+}
+"""The core: a case is of the first of these that has the beginning of one of its files."""
+REST = "rest"
+"""All other subsystems."""
 NOBODY = Address("nobody", "nobody@localhost")
 """Whom replies are drafted for that nobody reads."""
 
@@ -57,6 +63,15 @@ class Labelled(msgspec.Struct, frozen=True):
     """`low` where the label itself is doubtful."""
     comment_leak: bool | None = None
     """Whether the diff itself shows a comment that names the deadlock."""
+    kind: str = ""
+    """How the case and its label were made."""
+    set: str = ""
+    """The set that it is counted in."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from all others: its set and its id."""
+        return self.set, self.id
 
 
 class Spoken(Value, frozen=True):
@@ -87,6 +102,19 @@ class Scored(Value, frozen=True):
     """How far the review came, one of STAGES."""
     gave_up: tuple[str, ...] = ()
     """The reasons for which something came to nothing at that stage, the most frequent one first."""
+    set: str = ""
+    tree: str = ""
+    kind: str = ""
+    subsystem: str = REST
+    apart: str = ""
+    """Why it counts for nothing but itself; empty for a case that counts."""
+    megabytes: int = 0
+    """What its process had in memory afterwards."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from all others: its set and its id."""
+        return self.set, self.id
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -114,22 +142,56 @@ def read_index(path: Path) -> list[Labelled]:
     return cases
 
 
+def read_sets(sets: Mapping[str, Path]) -> list[Labelled]:
+    """The cases of several indexes, each in the set of its name; their patches are found from anywhere. Raises as
+    `read_index`."""
+    return [
+        msgspec.structs.replace(
+            case,
+            set=name,
+            patch=str(index.parent / case.patch),
+            base_patch=str(index.parent / case.base_patch) if case.base_patch else "",
+        )
+        for name, index in sets.items()
+        for case in read_index(index)
+    ]
+
+
+def subsystem(files: Iterable[str]) -> str:
+    """The subsystem of the core that files are in, REST when none is."""
+    files = tuple(files)
+    return next((name for name, begins in SUBSYSTEMS.items() if any(f.startswith(begins) for f in files)), REST)
+
+
+def apart(case: Labelled) -> str:
+    """Why a case has to be counted apart: its label is doubtful, or its diff says itself what is wrong."""
+    if case.confidence == "low":
+        return "low confidence"
+    return "a comment tells" if case.comment_leak and case.label == "deadlock" else ""
+
+
 def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: MailReader | None = None) -> Scored:
     """Review one case on its tree; what goes wrong is in the result, never raised. opened: the tree of a name; it stays
     open. reader: see `lore.parse`."""
+    files = case.files or _files(folder / case.patch)
+    return scored(case, files, lambda: reviewed(case, folder, opened, reader))
+
+
+def scored(case: Labelled, files: Iterable[str], make: Callable[[], Review]) -> Scored:
+    """What is kept of the review that `make` makes of a case, which changes these files; see `score`."""
     start = perf_counter()
     reason, decision = "", "unreviewed"
     notes: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     stage, gave_up = "", tuple[str, ...]()
     try:
-        result = reviewed(case, folder, opened, reader)
+        result = make()
         decision, reason, notes, verdicts = result.decision.value, result.reason, result.notes, result.verdicts
         stage, gave_up = furthest(result)
     except (ReviewError, OSError) as error:
         reason = str(error)
     except Exception as error:  # counted and shown: a backtest goes on
-        decision, reason = "fault", f"{type(error).__name__}: {error}"
+        decision, reason = "fault", _crash(error)
     return Scored(
         id=case.id,
         label=case.label,
@@ -142,7 +204,28 @@ def score(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: M
         why=case.why,
         stage=stage,
         gave_up=gave_up,
+        **_counted_by(case, files),
+        megabytes=megabytes(),
     )
+
+
+def _counted_by(case: Labelled, files: Iterable[str]) -> dict[str, str]:
+    return {
+        "set": case.set,
+        "tree": case.tree,
+        "kind": case.kind,
+        "subsystem": subsystem(files),
+        "apart": apart(case),
+    }
+
+
+def megabytes() -> int:
+    """What this process has in memory; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * getpagesize() >> 20
+    except OSError:
+        return 0
 
 
 def furthest(review: Review) -> tuple[str, tuple[str, ...]]:
@@ -154,15 +237,6 @@ def furthest(review: Review) -> tuple[str, tuple[str, ...]]:
         if reasons:
             return stage.value, tuple(reason for reason, _ in reasons.most_common())
     return "nothing begun" if review.events else "nothing changed", ()
-
-
-def funnel(results: Iterable[Scored], label: str = "deadlock") -> dict[str, Counter[str]]:
-    """Of the cases with a label: class -> how many came how far."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
-    for result in results:
-        if result.label == label:
-            found[result.cls][result.stage] += 1
-    return dict(sorted(found.items(), key=lambda item: (-item[1].total(), item[0])))
 
 
 def reviewed(case: Labelled, folder: Path, opened: Callable[[str], Tree], reader: MailReader | None = None) -> Review:
@@ -191,28 +265,31 @@ def spoken(verdict: Verdict) -> Spoken:
 
 def run(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path], workers: int = WORKERS) -> Iterator[Scored]:
     """Score all cases on some processes, as they finish. Raises ReviewError when a tree has no repository."""
+    check_trees(cases, trees)
+    yield from spread(_score_all, chunks(cases, folder), (folder, dict(trees)), workers, lost)
+
+
+def check_trees(cases: Iterable[Labelled], trees: Mapping[str, Path]) -> None:
+    """Raises ReviewError when the tree of a case has no repository."""
     missing = sorted({c.tree for c in cases} - set(trees))
     if missing:
         raise ReviewError(f"no repository for tree {missing[0]}: name it with --tree {missing[0]}=PATH")
-    yield from _spread(_score_all, chunks(cases, folder), (folder, trees), workers)
+
+
+def patches(cases: Iterable[Labelled]) -> Iterator[Path]:
+    """The files that the cases of some sets are made of."""
+    for case in cases:
+        yield from (Path(patch) for patch in (case.patch, case.base_patch) if patch)
 
 
 def chunks(cases: Iterable[Labelled], folder: Path) -> list[list[Labelled]]:
     """The cases in parts, of which each is for one process at a time: a part is about the same code."""
-    return _chunks(cases, lambda case: (case.tree, _folder(folder / case.patch)))
+    return parts(cases, lambda case: (case.tree, _folder(case, folder)))
 
 
 def flood_chunks(paths: Iterable[str]) -> list[list[str]]:
     """The files of a flood in parts, of which each is for one process at a time."""
-    return _chunks(paths, lambda path: path.rpartition("/")[0])
-
-
-def _chunks(items: Iterable[T], about: Callable[[T], object]) -> list[list[T]]:
-    groups: dict[object, list[T]] = defaultdict(list)
-    for item in items:
-        groups[about(item)].append(item)
-    found = [group[i : i + CHUNK] for group in groups.values() for i in range(0, len(group), CHUNK)]
-    return sorted(found, key=len, reverse=True)  # long ones first keep all cores busy to the end
+    return parts(paths, lambda path: path.rpartition("/")[0])
 
 
 def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Scored]:
@@ -232,35 +309,32 @@ def opener(trees: Mapping[str, Path]) -> Iterator[Callable[[str], Tree]]:
         yield cache(lambda name: stack.enter_context(Tree.open(trees[name])))
 
 
-def _spread(
-    function: Callable[..., Iterator[Scored]], chunks: Iterable[Sequence[object]], rest: Sequence[object], workers: int
-) -> Iterator[Scored]:
-    """Call `function(items, *rest)` for all parts on some processes."""
-    if workers == 1:
-        for chunk in chunks:
-            yield from function(chunk, *rest)
-        return
-    with processes(workers) as pool:
-        for job in as_completed([pool.submit(_all, function, chunk, rest) for chunk in chunks]):
-            yield from job.result()
+def lost(case: Labelled, error: BaseException) -> Scored:
+    """What is kept of a case that ended its process."""
+    made = Scored(case.id, case.label, case.cls, "fault", 0.0, reason=_crash(error), why=case.why)
+    return msgspec.structs.replace(made, **_counted_by(case, case.files))
 
 
-def processes(workers: int) -> ProcessPoolExecutor:
-    """Some processes for reviews."""
-    return ProcessPoolExecutor(workers, get_context("spawn"), gc.set_threshold, gc.get_threshold())
+def _crash(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
-def _all(function: Callable[..., Iterator[Scored]], chunk: Sequence[object], rest: Sequence[object]) -> list[Scored]:
-    return list(function(chunk, *rest))
-
-
-def _folder(patch: Path) -> str:
+def _folder(case: Labelled, folder: Path) -> str:
     """The folder of the first file that a patch changes; empty when that cannot be seen."""
+    return next(iter(_files(folder / case.patch)), "").rpartition("/")[0]
+
+
+def _files(patch: Path) -> tuple[str, ...]:
+    """The files that a patch changes; none when that cannot be seen."""
     try:
-        found = re.search(rb"^\+\+\+ b/(\S+)/", patch.read_bytes(), re.MULTILINE)
+        return changed_files(patch.read_bytes())
     except OSError:
-        return ""
-    return found[1].decode("utf-8", "replace") if found else ""
+        return ()
+
+
+def changed_files(diff: bytes) -> tuple[str, ...]:
+    """The files that a diff changes, but for those that it deletes."""
+    return tuple(name.decode("utf-8", "replace") for name in re.findall(rb"^\+\+\+ b/(\S+)", diff, re.MULTILINE))
 
 
 def flood_paths(old: Path, new: Path, under: Sequence[str]) -> list[str]:
@@ -288,7 +362,7 @@ def flood_one(path: str, old: Path, new: Path) -> Scored:
         verdicts, notes = examined.verdicts, examined.notes
         decision = examined.decision.value
     except Exception as error:  # counted and shown: the flood goes on
-        reason = f"{type(error).__name__}: {error}"
+        reason = _crash(error)
     return Scored(
         id=path,
         label="merged",
@@ -298,6 +372,8 @@ def flood_one(path: str, old: Path, new: Path) -> Scored:
         spoken=tuple(spoken(v) for v in verdicts),
         reason=reason,
         notes=notes,
+        subsystem=subsystem((path,)),
+        megabytes=megabytes(),
     )
 
 
@@ -314,85 +390,12 @@ def flooded(path: str, old: Path, new: Path) -> Examined:
 
 def flood(paths: Sequence[str], old: Path, new: Path, workers: int = WORKERS) -> Iterator[Scored]:
     """Review years of merged changes, a file at a time."""
-    yield from _spread(_flood_all, flood_chunks(paths), (old, new), workers)
+    yield from spread(_flood_all, flood_chunks(paths), (old, new), workers, _lost_file)
+
+
+def _lost_file(path: str, error: BaseException) -> Scored:
+    return Scored(path, "merged", "flood", "fault", 0.0, reason=_crash(error))
 
 
 def _flood_all(paths: Sequence[str], old: Path, new: Path) -> Iterator[Scored]:
     yield from (flood_one(path, old, new) for path in paths)
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-
-class Row(Value, frozen=True):
-    """Counts for one class or one rule: `found` are NACKs of deadlocks, `wrong` NACKs of clean and fix cases."""
-
-    name: str
-    cases: int
-    found: int
-    wrong: int
-    fixes: int = 0
-    """Fix cases whose deadlock was recognised."""
-
-    @property
-    def precision(self) -> float | None:
-        """Right NACKs of all NACKs; None without any."""
-        return self.found / (self.found + self.wrong) if self.found + self.wrong else None
-
-
-def by_class(results: Iterable[Scored]) -> list[Row]:
-    """A row per class of deadlock (recall), then one per kind of innocent case (wrong NACKs)."""
-    groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
-    for r in results:
-        groups[r.label, r.cls].append(r)
-    return [
-        Row(
-            name=f"{label}: {cls}",
-            cases=len(group),
-            found=sum(r.verdict == "nack" for r in group) if label == "deadlock" else 0,
-            wrong=sum(r.verdict == "nack" for r in group) if label != "deadlock" else 0,
-            fixes=sum(any(s.outcome == Outcome.FIXED for s in r.spoken) for r in group) if label == "fix" else 0,
-        )
-        for (label, cls), group in sorted(groups.items(), key=lambda x: (x[0][0] != "deadlock", x[0]))
-    ]
-
-
-def by_rule(results: Iterable[Scored]) -> list[Row]:
-    """A row per rule that NACKed or recognised a fix."""
-    cases: dict[str, int] = defaultdict(int)
-    found: dict[str, int] = defaultdict(int)
-    wrong: dict[str, int] = defaultdict(int)
-    fixes: dict[str, int] = defaultdict(int)
-    for r in results:
-        for rule in {s.rule for s in r.spoken}:
-            cases[rule] += 1
-            fixes[rule] += r.label == "fix" and any(s.rule == rule and s.outcome == Outcome.FIXED for s in r.spoken)
-        for rule in r.rules:
-            (found if r.label == "deadlock" else wrong)[rule] += 1
-    return [Row(name=n, cases=cases[n], found=found[n], wrong=wrong[n], fixes=fixes[n]) for n in sorted(cases)]
-
-
-def as_json(results: Sequence[Scored]) -> dict[str, Any]:
-    """The stable JSON of `backtest --json`: the cases, and the tables by class and by rule."""
-    rows = [
-        {
-            "id": r.id,
-            "label": r.label,
-            "class": r.cls,
-            "verdict": r.verdict,
-            "rules": list(r.rules),
-            "seconds": r.seconds,
-            "reason": r.reason or None,
-            "notes": list(r.notes),
-            "stage": r.stage or None,
-            "gave_up": list(r.gave_up),
-            "findings": [msgspec.to_builtins(s) for s in r.spoken],
-        }
-        for r in sorted(results, key=lambda r: r.id)
-    ]
-    return {
-        "schema": 1,
-        "cases": rows,
-        "classes": [{**msgspec.to_builtins(x), "precision": x.precision} for x in by_class(results)],
-        "rules": [{**msgspec.to_builtins(x), "precision": x.precision} for x in by_rule(results)],
-    }

@@ -13,38 +13,23 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import as_completed
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import msgspec
 
 from reviewbot.bench import backtest
 from reviewbot.bench.backtest import Labelled
+from reviewbot.bench.workers import spread
 from reviewbot.faults import fault
 from reviewbot.types import Fault, Outcome, Review, ReviewError
 
 if TYPE_CHECKING:
     from reviewbot.review import Examined
 
-T = TypeVar("T")
-CORE = (
-    "block/",
-    "drivers/block/",
-    "drivers/md/",
-    "drivers/nvme/",
-    "drivers/scsi/",
-    "drivers/target/",
-    "drivers/ufs/",
-    "fs/",
-    "io_uring/",
-    "lib/sbitmap",
-    "mm/",
-)
-"""A case is of the core when one of its files begins so; all others are the rest."""
 LABELS = ("deadlock", "clean", "fix", "merged")
 INNOCENT = ("clean", "fix")
 VERDICTS = ("nack", "comment", "ack", "unreviewed", "fault")
@@ -110,13 +95,8 @@ class Totals:
 def group(case: Labelled) -> TotalsGroup:
     """What a labelled case is counted by."""
     label = case.label if case.label in LABELS else OTHER
-    apart = ""
-    if case.confidence == "low":
-        apart = "low confidence"
-    elif case.comment_leak and label == "deadlock":
-        apart = "a comment tells"
-    core = any(path.startswith(CORE) for path in case.files)
-    return TotalsGroup(core, label, case.cls if _WORD.fullmatch(case.cls) else OTHER, apart)
+    core = backtest.subsystem(case.files) != backtest.REST
+    return TotalsGroup(core, label, case.cls if _WORD.fullmatch(case.cls) else OTHER, backtest.apart(case))
 
 
 def counted(
@@ -140,8 +120,16 @@ def counted(
     return totals
 
 
-def lost(of: TotalsGroup, error: BaseException) -> Totals:
+def lost(case: Labelled, error: BaseException) -> Totals:
     """The totals of one case whose process did not live to give any."""
+    return _lost(group(case), error)
+
+
+def _lost_file(path: str, error: BaseException) -> Totals:
+    return _lost(merged(path), error)
+
+
+def _lost(of: TotalsGroup, error: BaseException) -> Totals:
     totals = Totals()
     totals.verdicts[of, "fault"] += 1
     totals.faults[fault(error)] += 1
@@ -189,17 +177,17 @@ def run(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path], work
     """The totals of each case, as they are done. Raises Refused when a tree has no repository."""
     if missing := sum(case.tree not in trees for case in cases):
         raise Refused(f"{missing} cases are of a tree that no --tree names")
-    yield from _spread(_score_all, backtest.chunks(cases, folder), (folder, dict(trees)), workers, group)
+    yield from spread(_score_all, backtest.chunks(cases, folder), (folder, dict(trees)), workers, lost)
 
 
 def flood(paths: Sequence[str], old: Path, new: Path, workers: int) -> Iterator[Totals]:
     """The totals of merged changes, a file at a time."""
-    yield from _spread(_flood_all, backtest.flood_chunks(paths), (old, new), workers, merged)
+    yield from spread(_flood_all, backtest.flood_chunks(paths), (old, new), workers, _lost_file)
 
 
 def merged(path: str) -> TotalsGroup:
     """What a file of a flood is counted by."""
-    return TotalsGroup(path.startswith(CORE), "merged", "flood")
+    return TotalsGroup(backtest.subsystem((path,)) != backtest.REST, "merged", "flood")
 
 
 def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path]) -> Iterator[Totals]:
@@ -214,37 +202,6 @@ def _score_all(cases: Sequence[Labelled], folder: Path, trees: Mapping[str, Path
 def _flood_all(paths: Sequence[str], old: Path, new: Path) -> Iterator[Totals]:
     for path in paths:
         yield counted(merged(path), partial(backtest.flooded, path, old, new))
-
-
-def _spread(
-    function: Callable[..., Iterator[Totals]],
-    chunks: Sequence[Sequence[T]],
-    rest: Sequence[object],
-    workers: int,
-    grouped: Callable[[T], TotalsGroup],
-) -> Iterator[Totals]:
-    """Call `function(items, *rest)` for all parts on some processes. What a process that ended early left undone is
-    done again, each case in a process of its own: the one that ends it again is a fault."""
-    if workers == 1:
-        for chunk in chunks:
-            yield from function(chunk, *rest)
-        return
-    undone: list[T] = []
-    with backtest.processes(workers) as pool:
-        jobs = {pool.submit(_all, function, chunk, rest): chunk for chunk in chunks}
-        for job in as_completed(jobs):
-            if job.exception() is None:
-                yield from job.result()
-            else:
-                undone += jobs[job]
-    for item in undone:
-        with backtest.processes(1) as pool:
-            error = (alone := pool.submit(_all, function, [item], rest)).exception()
-        yield from alone.result() if error is None else [lost(grouped(item), error)]
-
-
-def _all(function: Callable[..., Iterator[Totals]], chunk: Sequence[object], rest: Sequence[object]) -> list[Totals]:
-    return list(function(chunk, *rest))
 
 
 @contextmanager

@@ -6,29 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from reviewbot.bench.totals import INNOCENT, VERDICTS, Totals, TotalsGroup
-from reviewbot.precision import interval
+from reviewbot.precision import Share
 
 SCHEMA = 1
 PLACES: dict[str, tuple[bool, ...]] = {"all": (True, False), "core": (True,), "rest": (False,)}
-
-
-class Share(NamedTuple):
-    """So many of so many."""
-
-    some: int
-    of: int
-
-    def as_json(self) -> dict[str, int | float | None]:
-        """With the share and its 95 % interval, which are null without any case."""
-        low, high = interval(self.some, self.of) or (None, None)
-        share = self.some / self.of if self.of else None
-        return {"count": self.some, "of": self.of, "share": share, "low": low, "high": high}
-
-    def __str__(self) -> str:
-        bounds = interval(self.some, self.of)
-        if bounds is None:
-            return "none"
-        return f"{self.some} of {self.of} = {self.some / self.of:.0%} ({bounds[0]:.0%} to {bounds[1]:.0%})"
 
 
 class TotalsSection(NamedTuple):

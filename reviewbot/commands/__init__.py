@@ -14,6 +14,7 @@ TABLE: dict[str, str] = {
     "new-rule": "new_rule",
     "facts": "facts",
     "backtest": "backtest",
+    "bench": "bench",
     "b4-check": "b4",
     "b4-review": "b4",
     "demo": "demo",

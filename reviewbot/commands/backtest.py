@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar, get_args
+from typing import TYPE_CHECKING, TextIO, get_args
 
 import rich_click as click
 
-from reviewbot.bench.backtest import Scored
+from reviewbot.bench import journal, shown
+from reviewbot.bench.workers import WORKERS
 from reviewbot.precision import On
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from reviewbot.bench.backtest import Row
     from reviewbot.bench.totals import Totals
-
-T = TypeVar("T")
-
 
 FLOODED = ("drivers/md", "block", "drivers/block")
 NOTHING = "name an index of labelled cases, or --flood OLD NEW"
 
 
 @click.command()
-@click.argument("index", required=False, type=click.Path(path_type=Path))
+@click.argument("indexes", nargs=-1, metavar="[INDEX]...")
 @click.option(
     "--tree",
     "trees",
@@ -35,7 +29,12 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
     metavar="NAME=PATH",
     help="Repository for the cases of that tree; may be repeated.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results there.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    help="Write the results there. While it runs they are in FILE.partial; the same command goes on from there.",
+)
 @click.option("--only", metavar="REGEX", default="", help="Only the cases whose id, label or class matches.")
 @click.option(
     "--flood",
@@ -55,6 +54,13 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
 )
 @click.option("--funnel", is_flag=True, help="Show, too, at which stage the deadlocks of each class were lost.")
 @click.option(
+    "--compare",
+    "older",
+    type=click.Path(path_type=Path),
+    metavar="OLD.json",
+    help="Show, too, which verdicts turned against an older run (what --json wrote), both ways.",
+)
+@click.option(
     "--reproduced",
     is_flag=True,
     help="Compare the simulator with a real kernel instead, for every finding that `reviewbot reproduce` has a driver for.",
@@ -62,11 +68,11 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
 @click.option(
     "--record",
     type=click.Choice(get_args(On)),
-    help="Keep the measured precision of each rule for `reviewbot rules` and the verdicts: were the rules developed with "
-    "these cases (seen) or not (unseen)?",
+    help="Keep the measured precision of each rule: of cases that the rules were developed with (seen), or of others, for "
+    "`reviewbot rules` and the verdicts (blind, replay, flood).",
 )
 def backtest(
-    index: Path | None,
+    indexes: Sequence[str],
     trees: Sequence[str],
     json_file: Path | None,
     only: str,
@@ -75,50 +81,111 @@ def backtest(
     workers: int,
     totals: bool,
     funnel: bool,
+    older: Path | None,
     reproduced: bool,
     record: On | None,
 ) -> int:
-    """Score the rules on INDEX, a file of labelled patches, and list every wrong answer with its reason.
+    """Score the rules on each INDEX, a file of labelled patches, and list every wrong answer with its reason.
 
-    Exit code 0 when no innocent patch was NACKed (with --reproduced: when the kernels agree with the simulator), else 1.
+    An INDEX is a set: NAME=FILE names it, else the folder that it lies in does. Shares are shown with their 95 % intervals
+    (Wilson); cases with a doubtful label count apart. Exit code 0 when no innocent patch was NACKed (with --reproduced:
+    when the kernels agree with the simulator), else 1.
     """
-    from reviewbot.bench import backtest as tests
+    from reviewbot.bench import tables
 
-    if totals and only:
-        raise click.UsageError("--only and --totals: the totals of cases that are picked out tell what they are")
-    if record and flood:
-        raise click.UsageError("--record and --flood: of merged changes it is not known which NACKs are right")
-    if reproduced and (totals or flood or record):
-        raise click.UsageError(
-            "--reproduced compares labelled cases, one by one: not with --totals, --flood or --record"
-        )
-    workers = workers or tests.WORKERS
+    _possible(indexes, totals, only, flood, record, reproduced, older)
+    workers = workers or WORKERS
     if json_file and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
+    bound = dict(_bind(text) for text in trees)
+    sets = _sets(indexes)
+    index = next(iter(sets.values()), None)
     if reproduced:
-        return _reproduced(index, dict(_bind(text) for text in trees), _pattern(only), json_file)
+        return _reproduced(index, bound, _pattern(only), json_file)
     if totals:
-        return _totals(index, dict(_bind(text) for text in trees), flood, paths, workers, json_file, record)
+        return _totals(index, bound, flood, paths, workers, json_file, record)
+    was = tables.read_run(older) if older else None
     if flood:
-        files = tests.flood_paths(*flood, paths or FLOODED)
-        results = _progress(tests.flood(files, *flood, workers), len(files))
-    elif index:
-        bound = dict(_bind(text) for text in trees)
-        wanted = _pattern(only)
-        cases = [c for c in tests.read_index(index) if wanted.search(f"{c.id} {c.label} {c.cls}")]
-        results = _progress(tests.run(cases, index.parent, bound, workers), len(cases))
+        scoring = _flood(flood, paths or FLOODED, workers)
+    elif sets:
+        scoring = _labelled(sets, bound, _pattern(only), workers)
     else:
         raise click.UsageError(NOTHING)
+    results = shown.progress(journal.kept(scoring, json_file, _say), scoring.number)
+    found = tables.compare(was, results) if was else None
     if json_file:
-        _write(json_file, tests.as_json(results))
-    _show(results)
-    if funnel:
-        _show_funnel(results)
+        shown.write(json_file, tables.as_json(results) | ({"compared": found.as_json()} if found else {}))
+        journal.at(json_file).unlink(missing_ok=True)
+    shown.show(results, funnel)
+    if found:
+        shown.compared(found)
     if record:
         from reviewbot import precision
 
-        print(f"\nrecorded in {precision.record(tests.by_rule(results), record)}")
-    return int(any(r.verdict == "nack" for r in results if r.label in ("clean", "fix")))
+        print(f"\nrecorded in {precision.record(tables.by_rule(tables.counted(results)), record)}")
+    return int(any(r.verdict == "nack" for r in tables.counted(results) if r.label in tables.INNOCENT))
+
+
+def _possible(
+    indexes: Sequence[str],
+    totals: bool,
+    only: str,
+    flood: tuple[Path, Path] | None,
+    record: On | None,
+    reproduced: bool,
+    older: Path | None,
+) -> None:
+    """Raises UsageError for options that do not go together."""
+    if totals and only:
+        raise click.UsageError("--only and --totals: the totals of cases that are picked out tell what they are")
+    if totals and older:
+        raise click.UsageError("--compare and --totals: which case turned is nothing that totals may tell")
+    if record and flood:
+        raise click.UsageError("--record and --flood: of merged changes it is not known which NACKs are right")
+    if reproduced and (totals or flood or record or older):
+        raise click.UsageError(
+            "--reproduced compares labelled cases, one by one: not with --totals, --flood, --compare or --record"
+        )
+    if len(indexes) > 1 and (totals or reproduced):
+        raise click.UsageError("--totals and --reproduced take one INDEX")
+    if flood and indexes:
+        raise click.UsageError("an INDEX and --flood: score them one after the other")
+
+
+def _sets(indexes: Sequence[str]) -> dict[str, Path]:
+    """The name of each set, and its index. Raises UsageError for two of one name."""
+    found: dict[str, Path] = {}
+    for text in indexes:
+        name, equals, path = text.partition("=")
+        if not equals or Path(text).exists():
+            name, path = Path(text).absolute().parent.name, text
+        if name in found:
+            raise click.UsageError(f"two sets are called {name}: name them, as in first={found[name]} second={path}")
+        found[name] = Path(path)
+    return found
+
+
+def _labelled(sets: dict[str, Path], trees: dict[str, Path], wanted: re.Pattern[str], workers: int) -> journal.Scoring:
+    from reviewbot.bench import backtest as tests
+
+    cases = [c for c in tests.read_sets(sets) if wanted.search(f"{c.id} {c.label} {c.cls}")]
+    tests.check_trees(cases, trees)
+    return journal.Scoring(
+        len(cases),
+        lambda done: tests.run([c for c in cases if c.key not in done], Path(), trees, workers),
+        lambda: journal.identity([c.key for c in cases], [*sets.values(), *tests.patches(cases)], trees),
+    )
+
+
+def _flood(flood: tuple[Path, Path], paths: Sequence[str], workers: int) -> journal.Scoring:
+    from reviewbot.bench import backtest as tests
+
+    files = tests.flood_paths(*flood, paths)
+    return journal.Scoring(
+        len(files),
+        lambda done: tests.flood([f for f in files if ("", f) not in done], *flood, workers),
+        lambda: journal.identity(files, (), dict(zip(("old", "new"), flood, strict=True))),
+    )
 
 
 def _reproduced(index: Path | None, trees: dict[str, Path], only: re.Pattern[str], json_file: Path | None) -> int:
@@ -142,7 +209,7 @@ def _reproduced(index: Path | None, trees: dict[str, Path], only: re.Pattern[str
         click.echo("\n".join(reproduced.table([one])))
     if json_file:
         rows = [{**msgspec.to_builtins(one), "agrees": one.agrees} for one in found]
-        _write(json_file, {"schema": 1, "compared": rows})
+        shown.write(json_file, {"schema": 1, "compared": rows})
     agreed, against = sum(c.agrees is True for c in found), sum(c.agrees is False for c in found)
     click.echo(f"\n{len(cases)} cases, {len(found)} findings with a driver: {agreed} agree, {against} do not")
     return int(against > 0)
@@ -185,7 +252,7 @@ def _totals(
         crash = fault(error)
         raise ReviewError(f"the cases could not be scored: {crash.type} at {crash.at or 'a line not ours'}") from None
     if json_file:
-        _write(json_file, totals_table.as_json(found))
+        shown.write(json_file, totals_table.as_json(found))
     totals_table.show(found)
     if record:
         print(f"\nrecorded in {precision.record(totals_table.by_rule(found), record)}")
@@ -196,17 +263,9 @@ def _sum(results: Iterable[Totals], total: int, said: TextIO) -> Totals:
     from reviewbot.bench.totals import Totals
 
     found = Totals()
-    for one in _progress(results, total, said):
+    for one in shown.progress(results, total, said):
         found.add(one)
     return found
-
-
-def _write(file: Path, value: dict[str, Any]) -> None:
-    import msgspec
-
-    partial = file.with_name(file.name + ".tmp")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(value)))
-    partial.replace(file)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -223,79 +282,5 @@ def _bind(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _progress(results: Iterable[T], total: int, said: TextIO | None = None) -> list[T]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(file=said or sys.stderr)
-    return [*track(results, total=total, console=console, description="reviewing", disable=not console.is_terminal)]
-
-
-def _show(results: Sequence[Scored]) -> None:
-    from rich.console import Console
-
-    from reviewbot.bench import backtest as tests
-
-    console = Console()
-    console.print(_table("by class", tests.by_class(results), precision=False))
-    console.print(_table("by rule", tests.by_rule(results), precision=True))
-    for title, wrong in (
-        ("NACKed, and should not be", [r for r in results if r.verdict == "nack" and r.label != "deadlock"]),
-        ("deadlocks that passed", [r for r in results if r.verdict != "nack" and r.label == "deadlock"]),
-        ("faults and unreviewed", [r for r in results if r.verdict in ("fault", "unreviewed")]),
-    ):
-        if not wrong:
-            continue
-        console.print(f"\n{title}:", style="bold", highlight=False)
-        for r in sorted(wrong, key=lambda r: r.id):
-            _show_case(r)
-    nacks = sum(r.verdict == "nack" for r in results)
-    seconds = sorted(r.seconds for r in results) or [0.0]
-    times = f"median {seconds[len(seconds) // 2]:.2f}, longest {seconds[-1]:.2f}"
-    print(f"\n{len(results)} cases, {nacks} NACKs; seconds a case: {times}")
-
-
-def _show_funnel(results: Sequence[Scored]) -> None:
-    """Class against the stage that its deadlocks came to; below, the most frequent reasons at each stage."""
-    from collections import Counter
-
-    from rich.console import Console
-    from rich.table import Table
-
-    from reviewbot.bench import backtest as tests
-
-    table = Table(title="how far the deadlocks came", title_justify="left", box=None)
-    table.add_column("class", no_wrap=True)
-    for stage in tests.STAGES:
-        table.add_column(str(stage), justify="right")
-    found = tests.funnel(results)
-    for name, counts in (*found.items(), ("all", sum(found.values(), Counter()))):
-        table.add_row(name, *(str(counts[stage] or "-") for stage in tests.STAGES))
-    Console().print(table)
-    for stage in tests.STAGES:
-        first = Counter(r.gave_up[0] for r in results if r.label == "deadlock" and r.stage == stage and r.gave_up)
-        for reason, number in first.most_common():
-            print(f"  {stage}: {number} x {reason}")
-
-
-def _table(title: str, rows: Iterable[Row], precision: bool) -> Table:
-    """What was found, a line a class or rule."""
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("name", no_wrap=True)
-    for head in ("cases", "nacks", "wrong", "fixes", "precision"):
-        table.add_column(head, justify="right")
-    for row in rows:
-        share = f"{row.precision:.0%}" if precision and row.precision is not None else "-"
-        table.add_row(row.name, *(str(n) for n in (row.cases, row.found, row.wrong, row.fixes)), share)
-    return table
-
-
-def _show_case(result: Scored) -> None:
-    """A case whose verdict is wrong, with all that was said of it."""
-    print(f"  {result.id} [{result.cls}] {result.verdict} {result.reason}")
-    for s in result.spoken:
-        print(f"      {s.outcome}: {s.at}: {s.message} [{s.rule}] {s.reason}")
-    for note in result.notes:
-        print(f"      note: {note}")
+def _say(text: str) -> None:
+    click.echo(text, err=True)

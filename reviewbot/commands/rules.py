@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from reviewbot.precision import Measured
     from reviewbot.rule import Rule
 
-ON = {"seen": "cases that the rules were developed with", "unseen": "cases that the rules were not developed with"}
+ON = {
+    "blind": "labelled patches that the rules were not developed with",
+    "replay": "an archive of mails, every NACK read",
+    "flood": "merged changes, every NACK read",
+}
 """What a share was measured on."""
 
 
@@ -37,6 +41,8 @@ def rules(name: str | None, as_json: bool) -> None:
     elif name:
         print(_documentation(known[name]))
         print(f"\nMeasured: {_said(measured.get(name))}")
+        for on, share in _apart(name).items():
+            print(f"    {on}: {share} right, on {ON[on]}")
     else:
         _table(loaded.rules)
 
@@ -52,9 +58,13 @@ def _table(shown: tuple[Rule[Any], ...]) -> None:
     for rule in shown:
         table.add_row(rule.id, rule.guarantee, _title(rule), _share(measured[rule.id]))
     Console().print(table)
-    for on in sorted({m.on for m in measured.values() if m is not None and m.number}):
-        print(f"{on}: measured on {ON[on]}{_unmeasured(on)}.")
-    print(f"A rule that was right in less than {precision.MAY_NACK:.0%} of its NACKs may comment, not NACK.")
+    print(f"Right NACKs: share, 95 % interval; measured on {', '.join(ON.values())}.")
+    print(
+        f"A rule with fewer than {precision.ENOUGH} such NACKs is not measured, and the replay of its findings alone decides."
+    )
+    print(
+        f"A rule that was right in less than {precision.MAY_NACK:.0%} of {precision.ENOUGH} or more may comment, not NACK."
+    )
 
 
 def _json(shown: tuple[Rule[Any], ...] | list[Rule[Any]], broken: tuple[str, ...]) -> str:
@@ -64,12 +74,17 @@ def _json(shown: tuple[Rule[Any], ...] | list[Rule[Any]], broken: tuple[str, ...
 
     def entry(rule: Rule[Any]) -> dict[str, Any]:
         found = precision.load().get(rule.id)
-        measured = found and {"right": found.right, "wrong": found.wrong, "share": found.share, "on": found.on}
+        measured = found and {
+            "right": found.right,
+            "wrong": found.wrong,
+            **{key: found.nacks.as_json()[key] for key in ("share", "low", "high")},
+            "on": _counts(rule.id),
+        }
         return {
             "rule": rule.id,
             "guarantee": rule.guarantee,
             "title": _title(rule),
-            "measured": measured if found and found.number else None,
+            "measured": measured if found and found.enough else None,
             "may_nack": precision.may_nack(rule.id),
             "documentation": _documentation(rule),
         }
@@ -87,21 +102,30 @@ def _title(rule: Rule[Any]) -> str:
 
 
 def _share(measured: Measured | None) -> str:
-    """The figure in a table: the word behind it is explained below."""
-    if measured is None or measured.share is None:
+    """The figure in a table."""
+    if measured is None or not measured.number:
         return "not measured"
-    return f"{measured.share:.0%} ({measured.right} of {measured.number}), {measured.on}"
+    return str(measured.nacks) if measured.enough else f"not measured ({measured.right} of {measured.number})"
 
 
 def _said(measured: Measured | None) -> str:
     """The figure in a sentence."""
-    if measured is None or measured.share is None:
-        return "not measured"
-    share = f"{measured.share:.0%} ({measured.right} of {measured.number})"
-    return f"{share}, on {ON[measured.on]}{_unmeasured(measured.on)}"
-
-
-def _unmeasured(on: str) -> str:
     from reviewbot import precision
 
-    return f"; on others not measured (fewer than {precision.ENOUGH} NACKs)" if on == "seen" else ""
+    if measured is not None and measured.enough:
+        return f"{measured.nacks} of its NACKs were right"
+    return f"not measured: {measured.number if measured else 0} NACKs were looked at, {precision.ENOUGH} are enough"
+
+
+def _apart(rule: str) -> dict[str, str]:
+    """What the figure of a rule is the sum of."""
+    return {on: f"{counts['right']} of {counts['right'] + counts['wrong']}" for on, counts in _counts(rule).items()}
+
+
+def _counts(rule: str) -> dict[str, dict[str, int]]:
+    """Right and wrong NACKs of a rule by what they were measured on."""
+    from reviewbot import precision
+
+    kept = precision.recorded()
+    found = {on: kept[on][rule] for on in precision.COUNT if rule in kept.get(on, {})}
+    return {on: {"right": m.right, "wrong": m.wrong} for on, m in found.items() if m.number}

@@ -5,7 +5,7 @@ A patch is applied to an index of the paths that it names, in a scratch reposito
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,8 @@ from reviewbot.types import Address, Change, Prerequisite, Prior, ReviewError, S
 
 HISTORY, SECONDS = 1000, 20
 """Commits of a history in which a prerequisite is looked for by its patch-id, and how long that may take."""
+SECONDS_FOR_SUBJECTS = 300
+"""The whole history of Linux is read for them once."""
 
 FLAGGED = frozenset((".gitattributes", ".gitmodules", ".b4-config"))
 """Files that change what git or b4 do with the tree."""
@@ -165,6 +167,24 @@ class Tree:
     def message(self, rev: str) -> str:
         """The message of the commit that `rev` names; ReviewError when there is none."""
         return self._git.ask("log", "-1", "--format=%B", self.resolve(rev))
+
+    def by_subject(self, subjects: Iterable[str]) -> dict[str, str]:
+        """The oldest commits of HEAD's history with these first lines of their messages: line -> commit id.
+
+        Those that are not found in the time that there is are left out.
+        """
+        wanted = {text for text in subjects if text and "\n" not in text}
+        if not wanted:
+            return {}
+        patterns = [f"--grep={text}" for text in sorted(wanted)]
+        how = ("--no-merges", "--fixed-strings", "--format=%H %s", *patterns)
+        output = self._git.maybe("log", *how, self.resolve("HEAD"), timeout=SECONDS_FOR_SUBJECTS) or b""
+        lines = (line.partition(" ") for line in output.decode("utf-8", "replace").splitlines())
+        return {text: commit for commit, _, text in lines if text in wanted}  # git tells the oldest last
+
+    def difference(self, old: str, new: str) -> bytes:
+        """The patch, without a message, that makes the files of one commit those of another; ReviewError for none."""
+        return self._git.call("diff-tree", "-p", "--full-index", "--binary", self.resolve(old), self.resolve(new))
 
     def at(self, rev: str) -> Source:
         """The files of the commit that `rev` names; ReviewError when there is none."""

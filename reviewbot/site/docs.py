@@ -81,8 +81,8 @@ def _page(rule: Rule[Any], mine: Sequence[Case], alt: str) -> Iterator[str]:
     title, *rest = (inspect.getdoc(inspect.getmodule(type(rule))) or rule.id).split("\n")
     yield from (f"# {rule.id}", "", title, "", f"Guarantee: *{rule.guarantee}*.", "")
     measured = precision.load().get(rule.id)
-    if measured is not None and measured.number:
-        yield from (f"NACKs that were right: {measured.right} of {measured.number}, on {measured.on} patches.", "")
+    if measured is not None and measured.enough:
+        yield from (f"NACKs that were right: {measured.nacks}.", "")
     for line in rest:
         yield f"## {line}\n" if HEADING.match(line) else line.strip()
     yield ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,19 +56,23 @@ def row(
 
     fired: (rule, outcome) -> findings; tally: what people said of them; recorded: what backtests measured.
     """
-    measured = {on: figures[name] for on, figures in recorded.items() if name in figures}
     return {
         "id": name,
         "guarantee": guarantee,
         "fired": fired.get((name, Outcome.CONFIRMED), 0),
         "ended": fired.get((name, Outcome.FIXED), 0),
         "people": _share(tally.right, tally.wrong) if tally else "none",
-        "unseen": _share(measured["unseen"].right, measured["unseen"].wrong)
-        if "unseen" in measured
-        else "not measured",
-        "seen": _share(measured["seen"].right, measured["seen"].wrong) if "seen" in measured else "not measured",
+        "unseen": _measured(name, recorded, precision.COUNT),
+        "seen": _measured(name, recorded, ("seen",)),
         "nacks": precision.may_nack(name),
     }
+
+
+def _measured(rule: str, recorded: precision.Recorded, on: Sequence[precision.On]) -> str:
+    """The right NACKs of a rule on some kinds of cases together."""
+    found = [recorded[kind][rule] for kind in on if rule in recorded.get(kind, {})]
+    right, wrong = sum(m.right for m in found), sum(m.wrong for m in found)
+    return _share(right, wrong) if right + wrong >= precision.ENOUGH else "not measured"
 
 
 def _share(right: int, wrong: int) -> str:

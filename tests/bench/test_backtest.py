@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import checking
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 from checking import CODE, FILE, diff, innocent, mail
 
 from reviewbot import cli, precision
-from reviewbot.bench import backtest
+from reviewbot.bench import backtest, journal, tables
 from reviewbot.bench.backtest import Labelled, Scored, Spoken
 from reviewbot.types import Finding, Outcome, Place, ReviewError, Trace, Verdict
 
@@ -30,10 +31,10 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.index = folder / "index.jsonl"
-        self.rows: list[dict[str, str]] = []
+        self.rows: list[dict[str, Any]] = []
         self.trees: dict[str, Path] = {}
 
-    def add(self, id_: str, label: str, patch: str, tree: str, **more: str) -> None:
+    def add(self, id_: str, label: str, patch: str, tree: str, **more: Any) -> None:
         (self.folder / f"{id_}.patch").write_text(patch)
         self.rows.append({"id": id_, "label": label, "class": "rescuer", "patch": f"{id_}.patch", "tree": tree, **more})
         self.index.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
@@ -67,7 +68,10 @@ def test_right_answers(bench: Bench, capsys: Capture) -> None:
     assert "deadlocks that passed" not in out
     assert "3 cases, 1 NACKs; seconds a case: median " in out
     found = json.loads((bench.folder / "out.json").read_bytes())
-    assert found.keys() == {"schema", "cases", "classes", "rules"}
+    assert found.keys() == {
+        *("schema", "cases", "classes", "rules"),
+        *("sets", "subsystems", "trees", "kinds", "apart", "funnel"),
+    }
     assert [case["id"] for case in found["cases"]] == ["beside", "lost", "restored"]
     for case in found["cases"]:
         assert {"id", "label", "class", "verdict", "rules", "seconds"} <= case.keys()
@@ -130,7 +134,7 @@ def test_a_patch_that_is_applied_first(bench: Bench, capsys: Capture) -> None:
 def test_two_processes_say_what_one_says(bench: Bench) -> None:
     cases = backtest.read_index(bench.index)
     runs = [[*backtest.run(cases, bench.folder, bench.trees, workers)] for workers in (1, 2)]
-    one, two = ({r.id: msgspec.structs.replace(r, seconds=0.0) for r in run} for run in runs)
+    one, two = ({r.id: msgspec.structs.replace(r, seconds=0.0, megabytes=0) for r in run} for run in runs)
     assert one == two
 
 
@@ -155,6 +159,9 @@ def test_a_crash_is_counted_and_does_not_end_it(bench: Bench, monkeypatch: pytes
         (["{folder}/bad.jsonl"], "bad.jsonl:2 is no labelled case: "),
         (["{index}", "--json", "{folder}/none/out.json"], "there is no folder"),
         (["--flood", "{folder}", "{folder}", "--record", "seen"], "--record and --flood: of merged changes"),
+        (["{index}", "--totals", "--compare", "x"], "--compare and --totals: which case turned"),
+        (["{index}", "--flood", "{folder}", "{folder}"], "an INDEX and --flood"),
+        (["{index}", "--compare", "{folder}/none.json"], "cannot read the older results"),
     ],
 )
 def test_wrong_use(argv: list[str], says: str, bench: Bench, capsys: Capture) -> None:
@@ -176,7 +183,7 @@ def test_record(bench: Bench, capsys: Capture, monkeypatch: pytest.MonkeyPatch) 
         recorded = json.loads((bench.folder / "precision.json").read_bytes())
         assert recorded["seen"]["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
 
-        precision.record([backtest.Row("wq-mem-reclaim", 9, 1, 8)], "seen")  # wrong far too often: it may only comment
+        precision.record([tables.Row("wq-mem-reclaim", 10, 1, 9)], "blind")  # wrong far too often: it may only comment
         cli.run(bench.argv("--json", str(bench.folder / "out.json")))
         cases = {case["id"]: case for case in json.loads((bench.folder / "out.json").read_bytes())["cases"]}
         assert cases["lost"]["verdict"] == "comment"
@@ -186,6 +193,100 @@ def test_record(bench: Bench, capsys: Capture, monkeypatch: pytest.MonkeyPatch) 
         assert recorded["seen"]["wq-mem-reclaim"] == {"right": 1, "wrong": 0}
     finally:
         precision.load.cache_clear()
+
+
+# --- several sets, and a run that goes on ----------------------------------------------------------------------------
+
+
+def test_several_sets(bench: Bench, tmp_path: Path, capsys: Capture) -> None:
+    """Two indexes with cases of one name are two sets; one patch is found beside each of them."""
+    (tmp_path / "more").mkdir()
+    second = Bench(tmp_path / "more")
+    second.add("lost", "clean", checking.case(CASES["lost"][0]).patch, "lost", files=["drivers/md/dm-sieve.c"])
+    out = tmp_path / "out.json"
+    assert cli.run([*bench.argv("--json", str(out)), f"other={second.index}"]) == 1
+    found = json.loads(out.read_bytes())
+    assert {(c["set"], c["id"]): c["verdict"] for c in found["cases"] if c["id"] == "lost"} == {
+        (tmp_path.name, "lost"): "nack",
+        ("other", "lost"): "nack",
+    }
+    assert {row["name"]: (row["cases"], row["wrong"]) for row in found["sets"]} == {
+        tmp_path.name: (3, 0),
+        "other": (1, 1),
+    }
+    assert [row["name"] for row in found["subsystems"]] == ["md", "core"]
+    assert "  other lost [rescuer] nack" in capsys.readouterr().out
+    assert cli.run([*bench.argv(), str(bench.index)]) == 2
+    assert f"two sets are called {tmp_path.name}: name them, as in first=" in capsys.readouterr().err
+    assert cli.run([*bench.argv("--totals"), f"other={second.index}"]) == 2
+    assert "take one INDEX" in capsys.readouterr().err
+
+
+def test_what_turned(bench: Bench, capsys: Capture) -> None:
+    out, old = bench.folder / "out.json", bench.folder / "old.json"
+    old.write_text('{"cases": [{"id": "lost", "label": "deadlock", "verdict": "ack"}]}')
+    assert cli.run(bench.argv("--only", "lost", "--compare", str(old), "--json", str(out))) == 0
+    assert "deadlocks that are NACKed now: 1" in capsys.readouterr().out
+    [turned] = json.loads(out.read_bytes())["compared"]["turned"]
+    assert (turned["id"], turned["was"], turned["now"], turned["way"]) == ("lost", "ack", "nack", "found")
+
+
+def test_a_run_that_was_stopped_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """Of three cases the second one ends everything; the same command does the two that are left, and no other one."""
+    out, scored_ = bench.folder / "out.json", list[str]()
+    partial = journal.at(out)
+    score = backtest.score
+
+    def counting(case: Labelled, *rest: Any) -> Scored:
+        if len(scored_) == 1 and not partial.with_suffix(".stopped").exists():
+            partial.with_suffix(".stopped").touch()
+            raise KeyboardInterrupt
+        scored_.append(case.id)
+        return score(case, *rest)
+
+    monkeypatch.setattr(backtest, "score", counting)
+    assert cli.run(bench.argv("--json", str(out))) not in (0, 1)
+    assert (len(scored_), out.exists(), partial.exists()) == (1, False, True)
+    with partial.open("a") as file:
+        file.write('{"id": "torn", "lab')  # as a kill leaves it
+    capsys.readouterr()
+    assert cli.run(bench.argv("--json", str(out))) == 0
+    assert f"goes on after 1 of 3 results in {partial}" in capsys.readouterr().err
+    assert sorted(scored_) == ["beside", "lost", "restored"]
+    assert [case["id"] for case in json.loads(out.read_bytes())["cases"]] == ["beside", "lost", "restored"]
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("change", ["code", "cases", "patch", "arguments"])
+def test_a_run_of_something_else_starts_anew(
+    change: str, bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    out = bench.folder / "out.json"
+    cases = backtest.read_sets({bench.folder.name: bench.index})
+    run = journal.identity([c.key for c in cases], [bench.index, *backtest.patches(cases)], bench.trees)
+    left = journal.Journal(journal.at(out), run)
+    assert [*left.keep([scored("beside", "clean", "fault")])]
+    more = []
+    if change == "code":
+        monkeypatch.setattr(journal, "_code", lambda: "other")
+    elif change == "cases":
+        bench.add("again", "clean", checking.case(CASES["beside"][0]).patch, "beside")
+    elif change == "patch":
+        with (bench.folder / "lost.patch").open("a") as file:
+            file.write("\n")
+    else:
+        more = ["--only", "beside|lost"]
+    assert cli.run(bench.argv("--json", str(out), *more)) == 0
+    assert "goes on" not in capsys.readouterr().err
+    assert "fault" not in {case["verdict"] for case in json.loads(out.read_bytes())["cases"]}
+
+
+def test_memory_of_the_process_stands_beside_each_case(bench: Bench, capsys: Capture) -> None:
+    out = bench.folder / "out.json"
+    assert cli.run(bench.argv("--json", str(out), "--only", "beside")) == 0
+    [case] = json.loads(out.read_bytes())["cases"]
+    assert 20 < case["megabytes"] < 100_000
+    assert f"memory of a process: {case['megabytes']} MB at most" in capsys.readouterr().out
 
 
 # --- a flood ---------------------------------------------------------------------------------------------------------
@@ -241,7 +342,7 @@ RESULTS = [
 
 
 def test_by_class() -> None:
-    rows = {row.name: (row.cases, row.found, row.wrong, row.fixes) for row in backtest.by_class(RESULTS)}
+    rows = {row.name: (row.cases, row.found, row.wrong, row.fixes) for row in tables.by_class(RESULTS)}
     assert rows == {
         "deadlock: a": (2, 1, 0, 0),
         "deadlock: b": (1, 0, 0, 0),
@@ -249,17 +350,17 @@ def test_by_class() -> None:
         "fix: a": (2, 0, 0, 1),
         "merged: flood": (1, 0, 1, 0),
     }
-    assert [row.name for row in backtest.by_class(RESULTS)][:2] == ["deadlock: a", "deadlock: b"]
+    assert [row.name for row in tables.by_class(RESULTS)][:2] == ["deadlock: a", "deadlock: b"]
 
 
 def test_by_rule() -> None:
-    rows = {row.name: row for row in backtest.by_rule(RESULTS)}
+    rows = {row.name: row for row in tables.by_rule(RESULTS)}
     assert {name: (r.cases, r.found, r.wrong, r.fixes) for name, r in rows.items()} == {
         "x": (3, 1, 1, 0),
         "y": (4, 1, 1, 1),
     }
     assert rows["x"].precision == 0.5
-    assert backtest.Row("z", 3, 0, 0).precision is None
+    assert tables.Row("z", 3, 0, 0).precision is None
 
 
 @pytest.mark.parametrize(
@@ -291,6 +392,6 @@ def test_what_counts_as_a_nack_of_a_rule(make: Callable[[Finding, Trace], Verdic
 def test_an_index_line(tmp_path: Path) -> None:
     line = '{"id": "a/b", "patch": "x.patch", "tree": "6.12", "label": "fix", "class": "c", "kind": "more"}\n'
     (tmp_path / "i.jsonl").write_text(line)
-    assert backtest.read_index(tmp_path / "i.jsonl") == [Labelled("a/b", "x.patch", "6.12", "fix", "c")]
+    assert backtest.read_index(tmp_path / "i.jsonl") == [Labelled("a/b", "x.patch", "6.12", "fix", "c", kind="more")]
     with pytest.raises(ReviewError, match="cannot read the index"):
         backtest.read_index(tmp_path)

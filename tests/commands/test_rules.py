@@ -174,57 +174,64 @@ def test_every_module_of_the_folder_can_be_imported() -> None:
         importlib.import_module(f"heuristics.{found.name}")
 
 
+class Row:
+    def __init__(self, name: str, found: int, wrong: int) -> None:
+        self.name, self.found, self.wrong = name, found, wrong
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(precision, "file", lambda: tmp_path / "precision.json")
+    precision.load.cache_clear()
+    yield tmp_path / "precision.json"
+    precision.load.cache_clear()
+
+
 # --- showing them ----------------------------------------------------------------------------------------------------
 
 
-def test_the_list(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, recorded: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    measured = {RULES[0].id: precision.Measured(right=9, wrong=1)}
-    monkeypatch.setattr(precision, "load", lambda: measured)
+    one, two, three, four = (rule.id for rule in RULES[:4])
+    precision.record([Row(one, 6, 1), Row(two, 4, 1)], "blind")
+    precision.record([Row(one, 3, 0), Row(three, 9, 0)], "flood")
+    precision.record([Row(four, 50, 0)], "seen")
     assert cli.run(["rules"]) == 0
     out = capsys.readouterr().out
-    assert all(rule.id in out for rule in RULES)
-    assert "90% (9 of 10)" in out
+    said = {line.split()[1]: line for line in out.splitlines() if line.startswith("│ ")}
+    assert all(rule.id in said for rule in RULES)
+    assert "9 of 10 = 90% (60% to 98%)" in said[one]
+    assert "not measured (4 of 5)" in said[two]
+    assert "not measured (9 of 9)" in said[three]
+    assert "not measured  " in said[four]  # what it was developed with does not count
+    assert "fewer than 10 such NACKs is not measured" in out
 
 
-def test_one_rule(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = {RULES[0].id: precision.Measured(9, 1), RULES[1].id: precision.Measured(20, 0, on="unseen")}
-    monkeypatch.setattr(precision, "load", lambda: measured)
+def test_one_rule(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+    precision.record([Row(RULES[0].id, 6, 1), Row(RULES[1].id, 9, 0)], "blind")
+    precision.record([Row(RULES[0].id, 3, 0)], "replay")
     assert cli.run(["rules", RULES[0].id]) == 0
     out = capsys.readouterr().out
     assert all(heading in out for heading in HEADINGS)
-    says = "Measured: 90% (9 of 10), on cases that the rules were developed with; on others not measured"
-    assert says in out
+    assert "Measured: 9 of 10 = 90% (60% to 98%) of its NACKs were right\n" in out
+    assert "blind: 6 of 7 right" in out
+    assert "replay: 3 of 3 right" in out
     assert cli.run(["rules", RULES[1].id]) == 0
-    out = capsys.readouterr().out
-    assert "Measured: 100% (20 of 20), on cases that the rules were not developed with\n" in out
+    assert "Measured: not measured: 9 NACKs were looked at, 10 are enough\n" in capsys.readouterr().out
     assert cli.run(["rules", RULES[2].id]) == 0
-    assert "Measured: not measured\n" in capsys.readouterr().out
+    assert "Measured: not measured: 0 NACKs were looked at" in capsys.readouterr().out
 
 
-def test_what_a_share_was_measured_on_stands_beside_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    measured = {RULES[0].id: precision.Measured(9, 1), RULES[1].id: precision.Measured(20, 0, on="unseen")}
-    monkeypatch.setattr(precision, "load", lambda: measured)
-    assert cli.run(["rules"]) == 0
-    out = capsys.readouterr().out
-    assert "90% (9 of 10), seen" in out
-    assert "100% (20 of 20), unseen" in out
-    assert "\nseen: measured on cases that the rules were developed with; on others not measured" in out
-    assert "\nunseen: measured on cases that the rules were not developed with.\n" in out
-
-
-def test_rules_as_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = {RULES[0].id: precision.Measured(8, 2), RULES[1].id: precision.Measured(0, 0)}
-    monkeypatch.setattr(precision, "load", lambda: measured)
+def test_rules_as_json(capsys: pytest.CaptureFixture[str], recorded: Path) -> None:
+    precision.record([Row(RULES[0].id, 8, 2), Row(RULES[1].id, 0, 0)], "blind")
     assert cli.run(["rules", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["schema"], found["broken"]) == (1, [])
     assert [entry["rule"] for entry in found["rules"]] == [rule.id for rule in RULES]
     first, second = found["rules"][:2]
-    assert first["measured"] == {"right": 8, "wrong": 2, "share": 0.8, "on": "seen"}
+    assert first["measured"].pop("low") == pytest.approx(0.49, abs=0.001)
+    assert first["measured"].pop("high") == pytest.approx(0.943, abs=0.001)
+    assert first["measured"] == {"right": 8, "wrong": 2, "share": 0.8, "on": {"blind": {"right": 8, "wrong": 2}}}
     assert (first["may_nack"], second["may_nack"]) == (False, True)
     assert second["measured"] is None
     assert all(entry["documentation"].startswith(entry["title"]) for entry in found["rules"])
@@ -239,42 +246,30 @@ def test_rules_as_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 # --- precision -------------------------------------------------------------------------------------------------------
 
 
-class Row:
-    def __init__(self, name: str, found: int, wrong: int) -> None:
-        self.name, self.found, self.wrong = name, found, wrong
-
-
-@pytest.fixture
-def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(precision, "file", lambda: tmp_path / "precision.json")
-    precision.load.cache_clear()
-    yield tmp_path / "precision.json"
-    precision.load.cache_clear()
-
-
 def test_what_is_recorded_decides_who_may_nack(recorded: Path) -> None:
     assert precision.load() == {}
     assert precision.may_nack("good")
-    assert precision.record([Row("good", 9, 1), Row("bad", 8, 1), Row("new", 0, 0)], "seen") == recorded
-    assert [precision.may_nack(name) for name in ("good", "bad", "new", "unknown")] == [True, False, True, True]
-    assert precision.load()["good"].share == 0.9
-    assert precision.load()["new"].share is None
+    rows = [Row("good", 9, 1), Row("bad", 8, 2), Row("few", 0, 9), Row("new", 0, 0)]
+    assert precision.record(rows, "blind") == recorded
+    assert [precision.may_nack(name) for name in ("good", "bad", "few", "new", "unknown")] == [True, False, *3 * [True]]
+    assert str(precision.load()["good"].nacks) == "9 of 10 = 90% (60% to 98%)"
+    assert precision.load()["new"].nacks.value is None
     assert [p.name for p in recorded.parent.iterdir()] == ["precision.json"]
 
 
-def test_unseen_cases_count_before_seen_ones_where_there_are_enough(recorded: Path) -> None:
-    precision.record([Row("a", 20, 0), Row("b", 20, 0), Row("c", 20, 0)], "seen")
-    precision.record([Row("a", 0, 9), Row("b", 5, 5), Row("d", 3, 0)], "unseen")
-    assert {rule: (m.right, m.on) for rule, m in precision.load().items()} == {
-        "a": (20, "seen"),
-        "b": (5, "unseen"),
-        "c": (20, "seen"),
-    }
+def test_what_was_measured_on_others_is_added_up_and_alone_counts(recorded: Path) -> None:
+    precision.record([Row("a", 0, 20), Row("b", 20, 0), Row("c", 20, 0)], "seen")
+    assert precision.load() == {}
+    precision.record([Row("b", 5, 1), Row("d", 3, 0)], "blind")
+    precision.record([Row("b", 2, 1)], "replay")
+    assert precision.may_nack("b")  # nine NACKs are not enough
+    precision.record([Row("b", 1, 0)], "flood")
+    assert {rule: (m.right, m.wrong) for rule, m in precision.load().items()} == {"b": (8, 2), "d": (3, 0)}
     assert [precision.may_nack(rule) for rule in "abcd"] == [True, False, True, True]
-    precision.record([Row("b", 1, 0)], "seen")
-    assert precision.recorded().keys() == {"seen", "unseen"}
-    assert (precision.load()["b"].right, precision.load()["b"].on) == (5, "unseen")
-    assert "a" not in precision.load()
+    precision.record([Row("b", 6, 0)], "blind")
+    assert precision.recorded().keys() == {"seen", "blind", "replay", "flood"}
+    assert (precision.load()["b"].right, precision.load()["b"].wrong, precision.may_nack("b")) == (9, 1, True)
+    assert "d" not in precision.load()
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"x": 1}', '{"x": {"right": "many", "wrong": 0}}'])

@@ -302,9 +302,10 @@ def test_settled_the_proven_come_first(diff: Diff, measured: Callable[[Mapping[s
     ("figures", "outcome"),
     [
         (Measured(right=9, wrong=1), Outcome.CONFIRMED),
-        (Measured(right=8, wrong=1), Outcome.INCONCLUSIVE),
+        (Measured(right=8, wrong=2), Outcome.INCONCLUSIVE),
         (Measured(right=0, wrong=0), Outcome.CONFIRMED),
-        (Measured(right=0, wrong=1), Outcome.INCONCLUSIVE),
+        (Measured(right=0, wrong=9), Outcome.CONFIRMED),
+        (Measured(right=0, wrong=10), Outcome.INCONCLUSIVE),
     ],
 )
 def test_a_rule_that_was_wrong_too_often_may_only_comment(

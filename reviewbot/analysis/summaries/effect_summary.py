@@ -130,6 +130,15 @@ def _memory(masks: tuple[str, ...], held: Iterable[Held]) -> list[Effect]:
     return out
 
 
+class _Below(NamedTuple):
+    """A call whose callee has an effect: the line, and what it is there."""
+
+    line: int
+    target: FunctionKey
+    effect: Effect
+    given: Given
+
+
 class EffectSummaries:
     """Effects of all functions of a program, found when asked for, callees first."""
 
@@ -148,6 +157,8 @@ class EffectSummaries:
         """Functions of cycles of calls in which something was still being added in the last round."""
         self._given_to: dict[FunctionKey, list[Given]] = {}
         """Function -> the constants that it was found to be called with, while cycles are looked at."""
+        self._calls: dict[tuple[FunctionKey, Effect, Given], tuple[_Below, ...]] = {}
+        self._near: dict[tuple[FunctionKey, Effect, Given, int], bool] = {}
 
     @classmethod
     def after(
@@ -386,23 +397,56 @@ class EffectSummaries:
 
         line: the only one of this function that counts, if it is one. above: the functions that were come through.
         """
-        if key in above or len(above) > MAX_CALLS_TO_WAIT:
+        calls = MAX_CALLS_TO_WAIT - len(above)
+        if key in above or calls < 0:
             return
-        view, path = self._events.view(key, given), self._callgraph.names.file[key]
+        path = self._callgraph.names.file[key]
+        yield from ((Place(path, at, name_of(key)),) for at in self._lines(key, effect, given) if line in (0, at))
+        for at, target, inner, constants in self._below(key, effect, given):
+            if line in (0, at) and self._leads(target, inner, constants, calls - 1):
+                for below in self.ways(target, inner, constants, above=(*above, key)):
+                    yield Place(path, at, name_of(key)), *below
+
+    def _lines(self, key: FunctionKey, effect: Effect, given: Given) -> Iterator[int]:
+        """The lines of a function that have an effect themselves."""
         for fact in self._events.of(key, given):
-            if isinstance(fact, Site) and line in (0, fact.at.line) and effect in own([fact]):
-                yield (Place(path, fact.at.line, name_of(key)),)
+            if isinstance(fact, Site) and effect in own([fact]):
+                yield fact.at.line
+
+    def _below(self, key: FunctionKey, effect: Effect, given: Given) -> tuple[_Below, ...]:
+        """The calls of a function whose callees have an effect."""
+        found = self._calls.get((key, effect, given))
+        if found is None:
+            found = self._calls[key, effect, given] = tuple(self._callees(key, effect, given))
+        return found
+
+    def _callees(self, key: FunctionKey, effect: Effect, given: Given) -> Iterator[_Below]:
+        view = self._events.view(key, given)
         for made in view.made:
-            if line not in (0, made.call.line) or made.number in view.missed:
+            if made.number in view.missed:
                 continue
             targets = view.callgraph.reached(key, made.call)
             if len(targets) > MAX_POINTER_TARGETS or self._callgraph.has_context(key, made.call):
                 continue
             for target in targets:
                 for inner in self._inner(view, made, target, effect):
-                    constants = self.given(view, made, target)
-                    for below in self.ways(target, inner, constants, above=(*above, key)):
-                        yield Place(path, made.call.line, name_of(key)), *below
+                    yield _Below(made.call.line, target, inner, self.given(view, made, target))
+
+    def _leads(self, key: FunctionKey, effect: Effect, given: Given, calls: int) -> bool:
+        """Whether a line that has an effect is at most so many calls below, through whatever functions.
+
+        Without it all ways would be gone down that lead too far, and of these there are as many as there are branches to
+        the power of calls.
+        """
+        if calls < 0:
+            return False
+        state = (key, effect, given, calls)
+        found = self._near.get(state)
+        if found is None:
+            found = self._near[state] = any(True for _ in self._lines(key, effect, given)) or any(
+                self._leads(b.target, b.effect, b.given, calls - 1) for b in self._below(key, effect, given)
+            )
+        return found
 
     def _inner(self, view: View, made: Made, target: FunctionKey, effect: Effect) -> list[Effect]:
         """What a callee does that is this effect in the caller's words."""

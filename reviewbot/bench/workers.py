@@ -1,0 +1,78 @@
+"""Many cases on some processes: cases in, results out, as they come.
+
+The loop knows nothing of what a case is. Whoever has cases gives a function that makes the results of a part of them, one
+by one, and says what a case's result is whose process did not live.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from typing import TypeVar
+
+Case = TypeVar("Case")
+Result = TypeVar("Result")
+
+WORKERS = max(1, min(2, os.cpu_count() or 1))
+PART = 12
+"""Cases that one process takes at a time."""
+
+
+def parts(cases: Iterable[Case], about: Callable[[Case], object]) -> list[list[Case]]:
+    """The cases in parts, of which each is for one process at a time: all of a part are about the same code.
+
+    about: what code a case is about, as something that can be compared.
+    """
+    groups: dict[object, list[Case]] = defaultdict(list)
+    for case in cases:
+        groups[about(case)].append(case)
+    found = [group[i : i + PART] for group in groups.values() for i in range(0, len(group), PART)]
+    return sorted(found, key=len, reverse=True)  # long ones first keep all cores busy to the end
+
+
+def spread(
+    function: Callable[..., Iterator[Result]],
+    parts: Iterable[Sequence[Case]],
+    rest: Sequence[object],
+    workers: int,
+    lost: Callable[[Case, BaseException], Result],
+) -> Iterator[Result]:
+    """The results of all parts, as they are done, on some processes (with one worker: in this one).
+
+    function: called as `function(part, *rest)`, gives a result for each case; a function of a module, and `rest` can be
+    pickled. lost: the result of a case that ended its process. What such a process left undone is done again, each case
+    in a process of its own: the one that ends it again is lost.
+    """
+    if workers == 1:
+        for part in parts:
+            yield from function(part, *rest)
+        return
+    undone: list[Case] = []
+    with processes(workers) as pool:
+        jobs = {pool.submit(_all, function, part, rest): part for part in parts}
+        try:
+            for job in as_completed([*jobs]):
+                part = jobs.pop(job)  # the results of a long run need not be kept
+                if job.exception() is None:
+                    yield from job.result()
+                else:
+                    undone += part
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # whoever stops waits for the parts at work, not for all
+    for case in undone:
+        with processes(1) as pool:
+            error = (alone := pool.submit(_all, function, [case], rest)).exception()
+        yield from alone.result() if error is None else [lost(case, error)]
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """Some processes for reviews."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), gc.set_threshold, gc.get_threshold())
+
+
+def _all(function: Callable[..., Iterator[Result]], part: Sequence[object], rest: Sequence[object]) -> list[Result]:
+    return list(function(part, *rest))
