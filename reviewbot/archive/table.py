@@ -1,7 +1,8 @@
 """The rows of a replayed archive as a file: Parquet (extra `scale`) or JSON lines, and the journal of a run that goes on.
 
 A row is kept as soon as its thread is done, in a journal beside the file, a line a thread; the file itself appears whole,
-at the end. A run that was cut off reads its journal and does the rest; one about other trees or mails does not take it.
+at the end. A run that was cut off reads its journal and does the rest; one about other trees or mails, or by
+other code, does not take it.
 """
 
 from __future__ import annotations
@@ -17,17 +18,10 @@ import msgspec
 
 from reviewbot.archive.posting import ArchiveRow, ThreadDone
 from reviewbot.text import clean
-from reviewbot.types import ReviewError, Value
+from reviewbot.types import ReviewError
 
 PARQUET = ".parquet"
 NEEDS = "needs pyarrow: install reviewbot[scale], or name a file that ends in .jsonl"
-
-
-class RunOf(Value, frozen=True):
-    """What a run is about: the newest mail of each epoch, and the commit of each tree."""
-
-    mails: tuple[str, ...]
-    trees: tuple[tuple[str, str], ...]
 
 
 def check_name(file: Path) -> None:
@@ -40,39 +34,39 @@ def check_name(file: Path) -> None:
         raise ReviewError(f"{clean(str(file))}: there is no folder {clean(str(file.parent))}")
 
 
-class Journal:
+class ArchiveJournal:
     """What a run has done so far, beside the file that it makes. Use it as a context manager."""
 
-    def __init__(self, file: Path, about: RunOf) -> None:
-        """Raises ReviewError where the journal there is of another run."""
+    def __init__(self, file: Path, run: str) -> None:
+        """run: what it is of, as one line. Raises ReviewError where the journal there is of another run."""
         self.path = file.with_name(f"{file.name}.journal")
         self.done: dict[str, ThreadDone] = {}
-        head = msgspec.json.encode(about) + b"\n"
+        head = run.encode() + b"\n"
         kept = 0
         if self.path.exists():
             lines = self.path.read_bytes().split(b"\n")[:-1]  # what follows the last line end was cut off
-            kept = self._taken(lines, about)
+            kept = self._taken(lines, run)
         self._out = self.path.open("ab")
         self._out.truncate(kept)
         if not kept:
             self._out.write(head)
 
-    def _taken(self, lines: list[bytes], about: RunOf) -> int:
+    def _taken(self, lines: list[bytes], run: str) -> int:
         """Take over what was done; returns how many bytes of the journal are good."""
         if not lines:
             return 0
+        if lines[0] != run.encode():
+            raise ReviewError(
+                f"{clean(str(self.path))} is of a run over other mails or trees, or by another reviewbot: remove it, or name"
+                " another file"
+            )
+        kept = len(lines[0]) + 1
         with suppress(msgspec.MsgspecError):
-            if msgspec.json.decode(lines[0], type=RunOf) == about:
-                kept = len(lines[0]) + 1
-                with suppress(msgspec.MsgspecError):
-                    for line in lines[1:]:
-                        one = msgspec.json.decode(line, type=ThreadDone)
-                        self.done[one.thread] = one
-                        kept += len(line) + 1
-                return kept
-        raise ReviewError(
-            f"{clean(str(self.path))} is of a run over other mails or trees: remove it, or name another file"
-        )
+            for line in lines[1:]:
+                one = msgspec.json.decode(line, type=ThreadDone)
+                self.done[one.thread] = one
+                kept += len(line) + 1
+        return kept
 
     def add(self, done: ThreadDone) -> None:
         """A thread is done."""

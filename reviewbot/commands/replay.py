@@ -51,19 +51,15 @@ def replay(
     import os
 
     from reviewbot.archive import run, table, threads
+    from reviewbot.bench.journal import identity
     from reviewbot.commands.backtest import bind
-    from reviewbot.gittree.tree import Tree
 
     bound = dict(bind(text) for text in trees)
     table.check_name(out)
-    heads = []
-    for name, path in bound.items():
-        with Tree.open(path) as tree:
-            heads.append((name, tree.resolve("HEAD")))
     with threads.opened(archive) as epochs, _shown() as show:
+        of = identity([epoch.fingerprint for epoch in epochs], (), bound)
         found = _read(epochs, show)[:most]
-        about = table.RunOf(tuple(epoch.fingerprint for epoch in epochs), tuple(heads))
-        with table.Journal(out, about) as journal:
+        with table.ArchiveJournal(out, of) as journal:
             left = [thread for thread in found if thread.id not in journal.done]
             count = _Count(journal.rows())
             bar = show.add_task("reviewing", total=len(found), completed=len(found) - len(left), said=count.says())
