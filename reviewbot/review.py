@@ -58,6 +58,8 @@ class Options(Value, frozen=True):
     """Ids of the rules to run; empty for all."""
     first: tuple[bytes, ...] = ()
     """Patches to apply to the base before the series; they belong to the base."""
+    merged: bool = False
+    """The base has the series already: it is taken back first."""
     archive: str = ""
     """The public-inbox that is asked for prerequisites of a series; empty for none."""
     beside: str = ""
@@ -114,7 +116,7 @@ def review(
         try:
             with clock("apply"):
                 prior = _prior(series, find, options, tree)
-                change = tree.apply(series, options.base or None, options.branch, options.first, prior)
+                change = tree.apply(series, options.base or None, options.branch, options.first, prior, options.merged)
                 in_scope(change)
         except Unreviewed as error:
             series = msgspec.structs.replace(series, prerequisites=tuple(p.prerequisite for p in prior))

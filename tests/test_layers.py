@@ -54,6 +54,7 @@ ROOMS = (
     "reviewbot.watch",
     "reviewbot.reproduce",
     "reviewbot.bench",
+    "reviewbot.archive",
     "reviewbot.docs",
     "reviewbot.site",
     "reviewbot.commands",

@@ -15,6 +15,8 @@ TABLE: dict[str, str] = {
     "facts": "facts",
     "backtest": "backtest",
     "bench": "bench",
+    "replay": "replay",
+    "report": "report",
     "b4-check": "b4",
     "b4-review": "b4",
     "demo": "demo",

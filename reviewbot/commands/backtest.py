@@ -97,7 +97,7 @@ def backtest(
     workers = workers or WORKERS
     if json_file and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
-    bound = dict(_bind(text) for text in trees)
+    bound = dict(bind(text) for text in trees)
     sets = _sets(indexes)
     index = next(iter(sets.values()), None)
     if reproduced:
@@ -275,7 +275,8 @@ def _pattern(text: str) -> re.Pattern[str]:
         raise click.UsageError(f"--only {text} is no regular expression: {error}") from None
 
 
-def _bind(text: str) -> tuple[str, Path]:
+def bind(text: str) -> tuple[str, Path]:
+    """Name and path of a `--tree NAME=PATH`. Raises UsageError for anything else."""
     name, equals, path = text.partition("=")
     if not equals:
         raise click.UsageError(f"--tree {text}: write it as NAME=PATH, as in --tree 6.12=/path/to/linux")

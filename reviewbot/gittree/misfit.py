@@ -98,11 +98,11 @@ def _file(part: DiffSection, source: Source) -> str:
 def _hunk(hunk: RawRecord, content: bytes) -> str:
     """Why a hunk does not fit into a file; empty when it does."""
     before = hunk.side(b"-")
-    if _has(content, before):
+    if has_lines(content, before):
         return "" if _context(hunk) or before == [] else "the hunk has no line of context"
     if _is_applied(hunk, content):
         return "this hunk is already applied"
-    if _has(_blank(content), [_blank(line) for line in before]):
+    if has_lines(_blank(content), [_blank(line) for line in before]):
         return "it differs from the file in white space (mangled by a mail program?)"
     there = set(content.split(b"\n"))
     for line in before:
@@ -114,14 +114,14 @@ def _hunk(hunk: RawRecord, content: bytes) -> str:
 
 def _is_applied(hunk: RawRecord, content: bytes) -> bool:
     """Whether the file is already as the hunk leaves it."""
-    return _has(content, hunk.side(b"+")) and not _has(content, hunk.side(b"-"))
+    return has_lines(content, hunk.side(b"+")) and not has_lines(content, hunk.side(b"-"))
 
 
 def _context(hunk: RawRecord) -> bool:
     return any(line[:1] in (b" ", b"") for line in hunk.lines)
 
 
-def _has(content: bytes, lines: list[bytes]) -> bool:
+def has_lines(content: bytes, lines: list[bytes]) -> bool:
     """Whether these whole lines stand in the content, one after another."""
     return b"\n" + b"\n".join(lines) + b"\n" in b"\n" + content + b"\n"
 

@@ -14,6 +14,7 @@ import msgspec
 
 from reviewbot.gittree.base import matching
 from reviewbot.gittree.diff import changes, preimages, records
+from reviewbot.gittree.fit import Fit, fits
 from reviewbot.gittree.index import DIFF, PatchIndex
 from reviewbot.gittree.scratch import Scratch, repository
 from reviewbot.gittree.source import GitSource, TreeEntry
@@ -114,14 +115,16 @@ class Tree:
         branch: str = "HEAD",
         first: Sequence[Series | bytes] = (),
         prior: Sequence[Prior] = (),
+        merged: bool = False,
     ) -> Change:
         """Apply a series as `git am` would, to a commit found in this order: `base`, else the series' base-commit,
         else the commit whose files are those that the patches start from, else `branch`.
 
         In: `first` are patches (a series, or the bytes of a diff) that belong to the base. So do the prerequisites
-        (`prior`) after them, but for those that the base has; one that does not apply is left out. Out: the change,
-        with `how` the base was found, and what became of the prerequisites. Raises Unreviewed with the file and hunk
-        when it applies to none of these commits, ReviewError for an unknown `base` or `branch`.
+        (`prior`) after them, but for those that the base has; one that does not apply is left out. merged: the commit
+        has the series already, and is taken as it was before. Out: the change, with `how` the base was found, and what
+        became of the prerequisites. Raises Unreviewed with the file and hunk when it applies to none of these commits,
+        ReviewError for an unknown `base` or `branch`.
         """
         patches = [_forms(patch.diff, patch.raw) for patch in series.patches]
         given = [forms for item in first for forms in _prior(item)]
@@ -129,7 +132,8 @@ class Tree:
         for commit, how in self._bases(series, base, branch, by_blobs=not given):
             settled: tuple[Prerequisite, ...] = ()
             try:
-                start, settled = self._prepared(self._with(commit, given), prior)
+                below = self._before(commit, patches) if merged else commit
+                start, settled = self._prepared(self._with(below, given), prior)
                 done = self._apply(start, patches)
                 steps = [done.difference(i, i + 1) for i in range(len(patches))]
                 whole = steps[0] if len(steps) == 1 else done.difference(0, -1)
@@ -149,6 +153,10 @@ class Tree:
             )
         assert fault
         raise fault
+
+    def fits(self, diffs: Sequence[bytes], rev: str = "HEAD") -> list[Fit]:
+        """How a series can go with a commit, as far as the text of its files tells; git still decides."""
+        return fits(diffs, self.at(rev))
 
     def replace(self, files: Mapping[str, bytes], base: str = "HEAD") -> Change:
         """The change that puts these contents in the place of files of `base`, as if a patch had done it."""
@@ -231,9 +239,20 @@ class Tree:
         except Unreviewed as error:
             raise Unreviewed(f"of what has to be applied first, {error}") from None
 
+    def _before(self, commit: str, patches: list[list[bytes]]) -> str:
+        """A commit in the scratch repository from which patches that are in another were taken back; raises Unreviewed."""
+        index = PatchIndex(self._git, self._root(commit), patches)
+        if not all(index.undo(forms) for forms in reversed(patches)):
+            raise Unreviewed("it is not in there: it cannot be taken back")
+        return self._committed(commit, index.difference(0, -1))
+
     def _applied(self, commit: str, patches: list[list[bytes]]) -> str:
         """A commit in the scratch repository with the patches on top of another; raises Unreviewed."""
-        entries, _ = records(self._apply(commit, patches).difference(0, -1))
+        return self._committed(commit, self._apply(commit, patches).difference(0, -1))
+
+    def _committed(self, commit: str, difference: bytes) -> str:
+        """A commit in the scratch repository with a difference (of `git diff-tree`) on top of another."""
+        entries, _ = records(difference)
         changed: dict[str, TreeEntry | bytes | None] = {entry.old_path: None for entry in entries}
         changed |= {e.path: TreeEntry(e.modes[1], e.ids[1]) for e in entries if e.modes[1] != "000000"}
         return self._git.commit(commit, changed)

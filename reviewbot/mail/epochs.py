@@ -12,8 +12,10 @@ import hashlib
 import json
 import os
 import re
+import tempfile
 import time
 import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
@@ -243,6 +245,24 @@ class Mirror:
         Of a mail of more than `most` bytes the content is the first `most` and one more, which tells that it is larger.
         """
         return self._object(f"{commit}:m", most)
+
+    def mails(self, commits: Iterable[str], most: int) -> Iterator[bytes | None]:
+        """The mails of some commits in one go, each as `mail_in` gives its content; None where a commit has none."""
+        with tempfile.TemporaryFile() as asked:
+            asked.writelines(b"%s:m\n" % commit.encode() for commit in commits)
+            asked.seek(0)
+            process = self._git.cat_file("--batch", "--buffer", istream=asked, as_process=True)
+            try:
+                while head := process.stdout.readline():
+                    size, kind = head.split()[-1], head.split()[-2]
+                    if not size.isdigit():  # "... missing"
+                        yield None
+                        continue
+                    content = process.stdout.read(int(size))
+                    process.stdout.read(1)
+                    yield content[: most + 1] if kind == b"blob" else None
+            finally:
+                process.stdout.close()
 
     def mail(self, blob: str, most: int) -> bytes:
         """One mail by its blob id, bounded as in `mail_in`. Unreachable when the mirror does not have it."""

@@ -1,17 +1,22 @@
-"""How long a review takes from message-id to draft, as whole processes on a warm cache, beside b4 am and git am.
+"""What a review costs beside other checkers of patches: whole processes, the same patches, in turns in one run.
 
-    python tests/benchmarks/bench_check.py REPOSITORY MAIL [ROUNDS]
+    python tests/benchmarks/bench_check.py REPOSITORY MAIL... [--patches N] [--rounds N] [--cold N] [--plot FILE.svg] [--spin]
 
-The mail is served as a thread by a public-inbox look-alike on loopback and fetched by its id; `reviewbot check` then
-applies and reviews it on REPOSITORY, `b4 am` fetches the same id, `git am` applies it in a sparse clone. All ways take
-turns; printed are medians, the ratio to reviewbot, the split by `timing`, and what importing the command line costs.
+MAIL is a patch mail that applies to HEAD of REPOSITORY, or a folder with such (`*.patch`, `*.eml`, at any depth; of them N,
+evenly chosen, default 50). Each way is one process or more a patch: `reviewbot check` of the file (warm; the first N also
+with nothing cached), and by its id from an archive on loopback; `b4 am` of that id; `git am` in a sparse clone; checkpatch.pl;
+the Coccinelle scripts on locks, sparse and smatch, each on the changed files before and after. sparse and smatch are given
+the file and the tree's includes, without a kernel configuration: that is their least cost, not a use of them. Printed are a
+table (seconds by the clock and of processor time, the largest process, the ratio to `reviewbot check` patch by patch), what
+could not be run and why, and what importing costs. `--plot` draws the processor time, `--spin` adds the simulator beside
+SPIN (bench_sim.py).
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import http.server
-import json
 import os
 import re
 import shutil
@@ -19,15 +24,34 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 MAIN = "from reviewbot.cli import main; main()"
+CHECK = "reviewbot check, warm"
+LOCKS = "scripts/coccinelle/locks/"
+GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+VERDICTS = {0, 1, 3}
+DEBIAN = {"spatch": "coccinelle", "sparse": "sparse", "smatch": "no package: repo.or.cz/smatch.git", "perl": "perl"}
+
+
+class Cost(NamedTuple):
+    """What some processes took: seconds by the clock and of processor time, megabytes of the largest."""
+
+    wall: float
+    cpu: float
+    megabytes: float
+
+
+class Unusable(Exception):
+    """A way that cannot be gone with a patch, and why."""
 
 
 @contextmanager
@@ -54,31 +78,214 @@ def served(mail: bytes) -> Iterator[str]:
         server.shutdown()
 
 
-def timed(argv: list[str], cwd: Path, expect: set[int], **environment: str) -> tuple[float, bytes]:
-    """Seconds of a process, and its output."""
-    start = perf_counter()
-    done = subprocess.run(argv, cwd=cwd, capture_output=True, check=False, env=os.environ | environment)
-    seconds = perf_counter() - start
-    if done.returncode not in expect:
-        sys.exit(f"{argv}: {done.returncode}: {done.stderr.decode()}")
-    return seconds, done.stdout
+def cost(*commands: list[str], cwd: Path, expect: set[int] | None = None, **environment: str) -> Cost:
+    """What these take, one after the other, each with the processes that it waits for. Raises Unusable for another exit
+    code than expected (None: any)."""
+    wall = cpu = megabytes = 0.0
+    for argv in commands:
+        with tempfile.TemporaryFile() as said:
+            start = perf_counter()
+            process = subprocess.Popen(argv, cwd=cwd, stdout=said, stderr=said, env=os.environ | environment)
+            _, status, used = os.wait4(process.pid, 0)
+            wall += perf_counter() - start
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if expect is not None and process.returncode not in expect:
+                said.seek(0)
+                last = said.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise Unusable(f"{argv[0]} ends with {process.returncode}: {' '.join(last)[:100]}")
+        cpu += used.ru_utime + used.ru_stime
+        megabytes = max(megabytes, used.ru_maxrss / 1024)
+    return Cost(wall, cpu, megabytes)
 
 
-def git_am(clone: Path, mail: Path) -> float:
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    timed([*git, "reset", "-q", "--hard", "start"], clone, {0})
-    return timed([*git, "am", "-q", str(mail)], clone, {0})[0]
+def output(argv: list[str], cwd: Path) -> bytes:
+    return subprocess.run(argv, cwd=cwd, capture_output=True, check=True).stdout
 
 
-def sparse(repository: Path, mail: bytes, folder: Path) -> Path:
-    """A clone with only the files of the patch in its work tree: the cheapest git am there is."""
-    clone = folder / "clone"
-    files = re.findall(rb"^diff --git a/(\S+) ", mail, re.MULTILINE)
-    timed(["git", "clone", "-q", "--shared", "--no-checkout", str(repository), str(clone)], folder, {0})
-    timed(["git", "sparse-checkout", "set", "--no-cone", *(f"/{f.decode()}" for f in files)], clone, {0})
-    timed(["git", "checkout", "-q"], clone, {0})
-    timed(["git", "tag", "start"], clone, {0})
-    return clone
+def program(name: str) -> str:
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        raise Unusable(f"{name} is not installed{f' (Debian: {DEBIAN[name]})' if name in DEBIAN else ''}")
+    return found
+
+
+class Bench:
+    """One patch after the other, by each way, in a folder of its own."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        self.repository, self.folder = repository, folder
+        self.own = {
+            "PYTHONPATH": str(ROOT),
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(folder / "cache")),
+            "XDG_STATE_HOME": str(folder / "state"),
+        }
+        self.clone = folder / "clone"
+        output(["git", "clone", "-q", "--shared", "--no-checkout", str(repository), str(self.clone)], folder)
+        output(["git", "tag", "start"], self.clone)
+        output(["git", "sparse-checkout", "set", "--no-cone", "/scripts/checkpatch.pl", f"/{LOCKS}"], self.clone)
+        self.scripts = folder / "scripts"
+        self.scripts.mkdir()
+        names = ["scripts/checkpatch.pl", "scripts/spelling.txt", "scripts/const_structs.checkpatch"]
+        for name in (*names, *output(["git", "ls-tree", "--name-only", "start", LOCKS], self.clone).decode().split()):
+            found = subprocess.run(["git", "show", f"start:{name}"], cwd=self.clone, capture_output=True)
+            (self.scripts / Path(name).name).write_bytes(found.stdout)
+        self.ways: dict[str, Callable[[], Cost]] = {
+            CHECK: self.check,
+            "reviewbot check ID": self.check_id,
+            "b4 am ID": self.b4_am,
+            "git am": self.git_am,
+            "checkpatch.pl": self.checkpatch,
+            "coccinelle, locks": self.coccinelle,
+            "sparse": lambda: self.on_files("sparse"),
+            "smatch": lambda: self.on_files("smatch"),
+        }
+
+    def take(self, mail: Path) -> None:
+        """The next patch: its files before and after in two folders, the clone at the start. Raises Unusable where it does
+        not apply."""
+        self.mail, raw = mail, mail.read_bytes()
+        self.raw = (
+            raw if re.match(rb"(From |[\w-]+:)", raw) else b"From: A <a@example.org>\nSubject: [PATCH] a\n\n---\n" + raw
+        )
+        self.id = str(message_from_bytes(self.raw)["Message-ID"] or "").strip("<> ")
+        if not self.id:
+            self.id = "bench@example.org"
+            self.raw = b"Message-ID: <bench@example.org>\n" + re.sub(rb"\AFrom [^\n]*\n", b"", self.raw)
+        if self.raw != raw:
+            self.mail = self.folder / "mail.eml"
+            self.mail.write_bytes(self.raw)
+        self.files = [name.decode() for name in re.findall(rb"^diff --git a/(\S+\.[ch]) ", raw, re.MULTILINE)]
+        shown = [f"/{name}" for name in self.files]
+        output(["git", "sparse-checkout", "set", "--no-cone", *shown], self.clone)
+        output(["git", "checkout", "-q", "-f", "--detach", "start"], self.clone)
+        self.sides = []
+        for side in ("before", "after"):
+            if side == "after":
+                self.git_am()
+            at = self.folder / side
+            shutil.rmtree(at, ignore_errors=True)
+            for name in filter(lambda name: (self.clone / name).exists(), self.files):
+                (at / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.clone / name, at / name)
+                self.sides.append(str(at / name))
+
+    def check(self, **environment: str) -> Cost:
+        argv = [sys.executable, "-c", MAIN, "check", str(self.mail), "--tree", str(self.repository), "--json"]
+        return cost(argv, cwd=self.folder, expect=VERDICTS, **{**self.own, **environment})
+
+    def cold(self) -> Cost:
+        """With nothing cached, as in a fresh clone."""
+        cache = self.folder / "cold"
+        shutil.rmtree(cache, ignore_errors=True)
+        return self.check(XDG_CACHE_HOME=str(cache))
+
+    def check_id(self) -> Cost:
+        with served(self.raw) as inbox:
+            argv = [
+                sys.executable,
+                "-c",
+                MAIN,
+                "check",
+                self.id,
+                "--inbox",
+                inbox,
+                "--tree",
+                str(self.repository),
+                "--json",
+            ]
+            return cost(argv, cwd=self.folder, expect=VERDICTS, **self.own)
+
+    def b4_am(self) -> Cost:
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        with served(self.raw) as inbox:
+            mask = ["-c", f"b4.midmask={inbox}/%s", "-c", f"b4.linkmask={inbox}/%s"]
+            argv = [program("b4"), *mask, "am", "-o", str(self.folder), "--no-cover", "--single-message", self.id]
+            quiet = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "XDG_DATA_HOME": str(home)}
+            return cost(argv, cwd=self.clone, expect={0}, **quiet)
+
+    def git_am(self) -> Cost:
+        subprocess.run([*GIT, "am", "--abort"], cwd=self.clone, capture_output=True)
+        output([*GIT, "reset", "-q", "--hard", "start"], self.clone)
+        return cost([*GIT, "am", "-q", str(self.mail)], cwd=self.clone, expect={0})
+
+    def checkpatch(self) -> Cost:
+        argv = [
+            program("perl"),
+            str(self.scripts / "checkpatch.pl"),
+            "--no-tree",
+            "--terse",
+            "--no-summary",
+            str(self.mail),
+        ]
+        return cost(argv, cwd=self.folder, expect={0, 1})
+
+    def coccinelle(self) -> Cost:
+        spatch, scripts = program("spatch"), sorted(self.scripts.glob("*.cocci"))
+        runs = [[spatch, "--very-quiet", "-D", "report", "--sp-file", str(s), *self.sides] for s in scripts]
+        return cost(*runs, cwd=self.folder)
+
+    def on_files(self, name: str) -> Cost:
+        checker = program(name)
+        return cost(*([checker, f"-I{self.clone}/include", file] for file in self.sides), cwd=self.folder)
+
+
+def measured(bench: Bench, mails: list[Path], rounds: int, cold: int) -> tuple[dict[str, list[Cost]], dict[str, str]]:
+    """Way -> a cost a patch (the median of the rounds, None where it failed), and why a way, or a patch, was left out."""
+    costs: dict[str, list[Cost]] = defaultdict(list)
+    why: dict[str, str] = {}
+    ratios: dict[str, list[float]] = defaultdict(list)
+    for mail in mails:
+        try:
+            bench.take(mail)
+            bench.check()  # warms what is kept of its folders
+        except Unusable as error:
+            why[mail.name] = str(error)
+            continue
+        found: dict[str, list[Cost]] = defaultdict(list)
+        for _ in range(rounds):
+            for way, run in bench.ways.items():
+                try:
+                    found[way].append(run())
+                except Unusable as error:
+                    why[way] = str(error)
+        if len(costs["reviewbot check, cold"]) < cold:
+            found["reviewbot check, cold"].append(bench.cold())
+        for way, taken in found.items():
+            costs[way].append(Cost(*(median(column) for column in zip(*taken, strict=True))))
+            ratios[way].append(costs[way][-1].cpu / costs[CHECK][-1].cpu)
+        print(".", end="", file=sys.stderr, flush=True)
+    table(costs, ratios)
+    return costs, why
+
+
+def table(costs: dict[str, list[Cost]], ratios: dict[str, list[float]]) -> None:
+    head = ("patches", "wall", "cpu", "cpu 90%", "most", "MB", "cpu ratio")
+    print(f"\n{'':24}" + "".join(f"{name:>10}" for name in head))
+    for way, taken in costs.items():
+        if not taken:
+            continue
+        cpu = sorted(c.cpu for c in taken)
+        cells = (median(c.wall for c in taken), median(cpu), cpu[len(cpu) * 9 // 10], cpu[-1])
+        print(
+            f"{way:24}{len(taken):10}"
+            + "".join(f"{seconds:10.3f}" for seconds in cells)
+            + f"{max(c.megabytes for c in taken):10.0f}{median(ratios[way]):10.2f}"
+        )
+
+
+def chosen(given: list[Path], most: int) -> list[Path]:
+    """The mails, those of folders included; evenly chosen where there are more."""
+    found = [m for g in given for m in ([g] if g.is_file() else sorted([*g.rglob("*.patch"), *g.rglob("*.eml")]))]
+    return found[:: max(1, -(-len(found) // most))] if found else []
+
+
+def plot(costs: dict[str, list[Cost]], file: Path) -> None:
+    from reviewbot.report.bars import bars, bars_svg
+
+    piece = "median seconds of processor time a patch"
+    rows = [(way, {piece: median(c.cpu for c in taken)}) for way, taken in costs.items() if taken]
+    file.write_text(bars_svg(bars(rows, {piece: 0}, digits=2), "What a check of a patch costs"))
 
 
 def imports() -> None:
@@ -86,7 +293,7 @@ def imports() -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     runs = []
     for code in ("pass", "import reviewbot.cli"):
-        seconds = [timed([sys.executable, "-c", code], ROOT, {0}, PYTHONPATH=str(ROOT))[0] for _ in range(9)]
+        seconds = [cost([sys.executable, "-c", code], cwd=ROOT, PYTHONPATH=str(ROOT)).wall for _ in range(9)]
         runs.append(median(seconds))
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", "import reviewbot.cli"], capture_output=True, text=True, env=env
@@ -103,50 +310,31 @@ def imports() -> None:
 
 
 def main() -> None:
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("repository", type=Path)
+    parser.add_argument("mails", type=Path, nargs="+")
+    for option, value in (("--patches", 50), ("--rounds", 3), ("--cold", 1)):
+        parser.add_argument(option, type=int, default=value)
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--spin", action="store_true")
+    asked = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # whoever installs it has it compiled
-    repository, mail = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve()
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
-    raw = mail.read_bytes()
-    asked = str(message_from_bytes(raw)["Message-ID"]).strip("<> ")
-    with tempfile.TemporaryDirectory(prefix="reviewbot-bench-") as name, served(raw) as inbox:
-        folder = Path(name)
-        clone = sparse(repository, raw, folder)
-        cold = folder / "cache"
-        check = [sys.executable, "-c", MAIN, "check", asked, "--inbox", inbox, "--tree", str(repository), "--json"]
-        check += ["--draft", str(folder / "reply.eml")]
-        own = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cold), "XDG_STATE_HOME": str(folder / "state")}
-        split: dict[str, list[float]] = {}
-
-        def review() -> float:
-            shutil.rmtree(cold / "reviewbot/threads", ignore_errors=True)  # it is fetched each time
-            seconds, out = timed(check, folder, {0, 1, 3}, **own)
-            for stage, part in json.loads(out)["timing"].items():
-                split.setdefault(stage, []).append(part)
-            return seconds
-
-        ways: dict[str, Callable[[], float]] = {"reviewbot check": review, "git am": lambda: git_am(clone, mail)}
-        if b4 := shutil.which("b4", path=str(Path(sys.executable).parent)):
-            home = folder / "home"
-            home.mkdir()
-            mask = ["-c", f"b4.midmask={inbox}/%s", "-c", f"b4.linkmask={inbox}/%s"]
-            argv = [b4, *mask, "am", "-o", str(folder), "--no-cover", "--single-message", asked]
-            quiet = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "XDG_DATA_HOME": str(home)}
-            ways["b4 am"] = lambda: timed(argv, clone, {0}, **quiet)[0]
-        print(f"first run, nothing cached: {review():.2f} s")
-        split.clear()
-        times: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(rounds):
-            for way, run in ways.items():
-                times[way].append(run())
-        base = median(times["reviewbot check"])
-        for way, seconds in times.items():
-            print(f"{way:18} {median(seconds):7.3f} s  x {median(seconds) / base:5.2f}  (least {min(seconds):.3f})")
-        inside = median(split["total"])
-        print("    " + ", ".join(f"{stage} {median(parts):.3f}" for stage, parts in split.items()))
-        print(f"    before and after that: {base - inside:.3f}")
+    mails = chosen([path.resolve() for path in asked.mails], asked.patches)
+    if not mails:
+        sys.exit("no mails there: name patch mails, or a folder with *.patch or *.eml")
+    with tempfile.TemporaryDirectory(prefix="reviewbot-bench-") as name:
+        bench = Bench(asked.repository.resolve(), Path(name))
+        costs, why = measured(bench, mails, asked.rounds, asked.cold)
+    for what, reason in why.items():
+        print(f"left out: {what}: {reason}")
+    if asked.plot:
+        plot(costs, asked.plot)
     imports()
+    if asked.spin:
+        if shutil.which("spin"):
+            subprocess.run([sys.executable, str(Path(__file__).with_name("bench_sim.py"))], check=True)
+        else:
+            print("left out: the simulator beside SPIN: spin is not installed (Debian: spin)")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from gitwork import (
     written,
 )
 
+from reviewbot.gittree.fit import Fit
 from reviewbot.gittree.tree import Tree
 from reviewbot.types import Series, Unreviewed
 
@@ -278,3 +279,36 @@ def test_labelled_patches_on_their_trees(shared: Path, kernel_tree: Callable[...
             change = tree.apply(bare((folder / case["patch"]).read_bytes()), first=first)
             assert set(case["files"]) <= {path for f in change.files for path in (f.path, f.old_path)}
             verify(tree, change)
+
+
+@pytest.mark.parametrize("name", sorted(set(SAME) - {"file to folder"}))  # git takes no folder back for a file
+def test_what_git_takes_is_never_ruled_out_by_the_text_of_the_files(name: str, work: Work, tmp_path: Path) -> None:
+    work.reset()
+    mbox = SAME[name](work)
+    assert work.am(mbox)
+    end = text(work.path, "rev-parse", "HEAD")
+    posted = series(mbox, tmp_path)
+    diffs = [patch.diff for patch in posted.patches]
+    with Tree.open(work.path) as tree:
+        assert Fit.APPLIES in tree.fits(diffs, work.start)
+        assert Fit.MERGED in tree.fits(diffs, end)
+        change = tree.apply(posted, end, merged=True)
+        assert change.onto == end
+        assert {f.path: f.after for f in change.files} == {
+            f.path: f.after for f in tree.apply(posted, work.start).files
+        }
+        verify(tree, change)
+
+
+def test_a_patch_that_meets_other_lines_is_ruled_out_without_git(work: Work, tmp_path: Path) -> None:
+    work.reset()
+    posted = series(damaged(rb"^ \t?mutex_lock.*$", b" something else")(work), tmp_path)
+    with Tree.open(work.path) as tree:
+        assert tree.fits([posted.patches[0].diff], work.start) == []
+
+
+def test_a_series_that_is_not_in_the_base_cannot_be_taken_back(work: Work, tmp_path: Path) -> None:
+    work.reset()
+    posted = series(in_steps(edited)(work), tmp_path)
+    with Tree.open(work.path) as tree, pytest.raises(Unreviewed, match="it is not in there"):
+        tree.apply(posted, work.start, merged=True)
