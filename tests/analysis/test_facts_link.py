@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.events.kinds import Slot
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
+from reviewbot.limits import MAX_LINES_OF_STUB
 
 TABLE = """
 struct a_ops { int (*revalidate)(int flags); };
@@ -49,6 +52,14 @@ static int any_show(struct attr *attr) { return attr->show(0); }
     program = Program.of_units({"fs/a.c": lower(text.encode())})
     assert [f.says() for f in program.facts()[Slot]] == ["attr.show is state_show"]
     assert program.callees("fs/a.c:any_show") == ("fs/a.c:state_show",)
+
+
+@pytest.mark.parametrize(("lines", "stub"), [(MAX_LINES_OF_STUB, True), (MAX_LINES_OF_STUB + 1, False)])
+def test_a_stub_is_short(lines: int, stub: bool) -> None:
+    body = "\n".join(["static inline void quill_dip(struct quill *q)", "{", *["q->wet++;"] * (lines - 3), "}"])
+    header = f"void quill_dip(struct quill *q);\n{body}\n"
+    names = Program.of_units({"include/linux/quill.h": lower(header.encode())}).names
+    assert (names.function("quill_dip", "drivers/quill/write.c") is None) == stub
 
 
 def test_a_stub_of_a_header_is_not_the_function_that_an_option_takes_away() -> None:
