@@ -250,6 +250,14 @@ MAX_PARAMETER = 64
 
 # --- Mail ------------------------------------------------------------------------------------------------------------
 
+MAX_HEADER_WORDS = 4096
+"""Characters of a header value that are decoded; `email.header` takes quadratic time on what is made for that."""
+MAX_HEADER_ADDRESSES = 64 * 1024
+"""Characters of an address list that are read."""
+MAX_EPOCH_ANSWER_SECONDS = 30
+"""Time for the server of an archive to answer."""
+MAX_EPOCH_FETCH_SECONDS = 3600
+"""Time that one fetch of an archive may take: its first one brings years of a list."""
 MAX_MIME_PARTS = 100
 """Parts of a message that are looked at."""
 MAX_PATCH_NUMBER = 9999
@@ -281,6 +289,14 @@ MAX_COMPARED_COMMITS = 2000
 """Of these, the ones that touch the files and are compared."""
 MAX_HISTORY_SECONDS = 10
 """Time that one walk of the history may take; then it is given up."""
+MAX_GIT_SECONDS = 60
+"""Time that one git command may take; one that takes longer waits for something, a lock or a disk that is gone."""
+MAX_PATCH_ID_COMMITS = 1000
+"""Commits of a history, newest first, in which a prerequisite is looked for by its patch-id."""
+MAX_PATCH_ID_SECONDS = 20
+"""Time that the diffs of these may take: a prerequisite that is not found is told as missing, and no more."""
+MAX_SUBJECTS_SECONDS = 300
+"""Time for the subjects of a history: the whole one of Linux is read for them once."""
 MAX_HUNKS_OF_DIFF = 1000
 """Files and hunks of a diff that are looked at."""
 
@@ -290,6 +306,11 @@ MAX_SHOWN_EVENTS = 200
 """Events that a patch changes, as the page shows them: with more of them nobody would read the list."""
 MAX_SHOWN_FUNCTION_LINES = 60
 """A function with more lines than a large screen is shown around the steps of its schedule only."""
+
+# --- Drafts ----------------------------------------------------------------------------------------------------------
+
+MAX_IMAP_SECONDS = 30
+"""Time for a mail server to answer anything: a person waits for `--draft`."""
 
 # --- On a real kernel (reproduce) ------------------------------------------------------------------------------------
 

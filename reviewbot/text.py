@@ -1,4 +1,4 @@
-"""Text of strangers made safe to show, and the header fields of their mails taken apart. Standard library only."""
+"""Text of strangers made safe to show, and the header fields of their mails taken apart."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-MOST_WORDS = 4096
-"""Characters of a header value that are decoded; `email.header` takes quadratic time on what is made for that."""
-
-MOST_ADDRESSES = 64 * 1024
-"""Characters of an address list that are read."""
+from reviewbot.limits import MAX_HEADER_ADDRESSES, MAX_HEADER_WORDS
 
 _PLAIN = re.compile(r"[ -~]*")
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
@@ -38,6 +34,11 @@ def clean(text: str, *, keep_spaces: bool = False) -> str:
     if not keep_spaces:
         text = re.sub(r"[ \t\r\n\xa0]+", " ", text).strip(" ")
     return _shown(text, "")
+
+
+def clean_code(text: str) -> str:
+    """A line of somebody's patch, without its end, that is safe to look at: as `clean`, but tabs and blanks stay."""
+    return "\t".join(clean(part, keep_spaces=True) for part in text.rstrip("\r\n").split("\t"))
 
 
 def clean_lines(text: str) -> str:
@@ -79,7 +80,7 @@ def header_text(value: str) -> str:
 
     A line break that hides in an encoded word is shown, not obeyed.
     """
-    return clean(_shown(_words(unfold(value)[:MOST_WORDS]).replace("\t", " "), ""))
+    return clean(_shown(_words(unfold(value)[:MAX_HEADER_WORDS]).replace("\t", " "), ""))
 
 
 def addresses(*values: str) -> tuple[tuple[str, str], ...]:
@@ -90,7 +91,7 @@ def addresses(*values: str) -> tuple[tuple[str, str], ...]:
     """
     found = []
     for value in values:
-        line = unfold(value)[:MOST_ADDRESSES]
+        line = unfold(value)[:MAX_HEADER_ADDRESSES]
         try:
             pairs = email.utils.getaddresses([line])
         except RecursionError:  # a comment in a comment in a comment ...
@@ -111,7 +112,7 @@ def mailbox(name: str, address: str) -> str:
 
 def message_ids(value: str) -> tuple[str, ...]:
     """The ids between `<` and `>` in a Message-ID, In-Reply-To or References header, in order, each once."""
-    return tuple(dict.fromkeys(_MESSAGE_ID.findall(value[:MOST_ADDRESSES])))
+    return tuple(dict.fromkeys(_MESSAGE_ID.findall(value[:MAX_HEADER_ADDRESSES])))
 
 
 def _words(value: str) -> str:

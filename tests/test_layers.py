@@ -80,6 +80,9 @@ LEAVES_THE_PROCESS = {"reviewbot.cli", "reviewbot.process.stopping"}
 """The command line, and the handlers of signals that come before there is one."""
 
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def room(module: str) -> str:
     """The room that a module stands in; empty for the package itself and for modules of others."""
     found = [r for r in ROOMS if module == r or module.startswith(f"{r}.")]
@@ -157,3 +160,36 @@ def test_no_class_has_the_name_of_another() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(module)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_every_public_function_says_what_it_does() -> None:
+    """By its own docstring, or by that of the method which it overrides."""
+    classes = {
+        (module, node.name): node
+        for module, path in MODULES.items()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
+    named = {name: node for (_, name), node in classes.items()}
+
+    def told(module: str, klass: ast.ClassDef, method: str) -> bool:
+        own = any(isinstance(f, FUNCTIONS) and f.name == method and ast.get_docstring(f) for f in klass.body)
+        names = [ast.unparse(base).partition("[")[0] for base in klass.bases]
+        bases = [base for name in names if (base := classes.get((module, name)) or named.get(name))]
+        return own or any(told(module, base, method) for base in bases)
+
+    silent = [
+        f"{module}:{klass.name}.{method.name}"
+        for (module, _), klass in classes.items()
+        if not klass.name.startswith("_")
+        for method in klass.body
+        if isinstance(method, FUNCTIONS) and not method.name.startswith("_") and not told(module, klass, method.name)
+    ]
+    silent += [
+        f"{module}:{node.name}"
+        for module, path in MODULES.items()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, FUNCTIONS) and not node.name.startswith("_") and not ast.get_docstring(node)
+        if "overload" not in map(ast.unparse, node.decorator_list)
+    ]
+    assert not silent, "\n".join(silent)

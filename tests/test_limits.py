@@ -24,6 +24,7 @@ from reviewbot.analysis.questions.allocation_sites import resolved
 from reviewbot.csource import definitions, written
 from reviewbot.csource.ir import CallEvent, TranslationUnit
 from reviewbot.csource.lower import lower
+from reviewbot.csource.statements import Statements
 from reviewbot.csource.text import closing, layers
 from reviewbot.function_key import FunctionKey, key_of
 from reviewbot.gittree.misfit import misfit
@@ -306,6 +307,11 @@ def callers_that_hand_a_mask_down(size: int) -> bool:
     down = "".join(f"static void f{i}(gfp_t g) {{ f{i - 1}(g); }}\n" for i in range(1, size))
     made = program(f"static void f0(gfp_t g) {{ kmalloc(8, g); }}\n{down}void top(void) {{ f{size - 1}(GFP_NOIO); }}")
     return resolved(made, key("f0"), "$0") == {"noio"}
+
+
+@limited("MAX_LOOSE_CALL_BYTES", 40)
+def bytes_of_a_call_without_a_semicolon(size: int) -> bool:
+    return bool([*Statements.alone(b"f(x)".replace(b"x", b"x" * (size - 3)), 1)])
 
 
 # --- models from code ------------------------------------------------------------------------------------------------

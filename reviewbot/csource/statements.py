@@ -163,7 +163,7 @@ class Statements(Loops):
     @classmethod
     def alone(cls, code: bytes, line: int, within: Statements | None = None) -> Iterator[tuple[Statements, Node]]:
         """Readers for the calls in a piece of text that the repair took out; `within` is where they are made."""
-        parsed = parse(b"void f(void) { (" + code + b"); }") if len(code) < MAX_LOOSE_CALL_BYTES else None
+        parsed = parse(b"void f(void) { (" + code + b"); }") if len(code) <= MAX_LOOSE_CALL_BYTES else None
         body = parsed.tree.root_node.named_children[0].child_by_field_name("body") if parsed is not None else None
         for statement in body.named_children if body is not None else ():
             if parsed is not None and statement.type == "expression_statement" and statement.named_children:

@@ -15,7 +15,7 @@ import msgspec
 from reviewbot.drafts import deliver
 from reviewbot.report.gaps import gaps
 from reviewbot.report.reply import PatchLine
-from reviewbot.text import clean, clean_lines
+from reviewbot.text import clean, clean_code, clean_lines
 from reviewbot.types import Decision, FileChange, Hunk, Outcome, Review, ReviewError, Value, Verdict
 
 TOOL = "reviewbot"
@@ -201,7 +201,7 @@ def _commented(files: Sequence[FileChange], verdicts: Sequence[Verdict], told: s
         for hunk in file.hunks:
             out.append(_hunk_head(hunk))
             for line in hunk.lines:
-                out.append(f"> {line.sign}{_visible(line.text)}")
+                out.append(f"> {line.sign}{clean_code(line.text)}")
                 here = PatchLine(file, hunk, line)
                 for verdict in [v for v in left if here.stands_on(v.finding.at, v.finding.side)]:
                     out += ["", comments[id(verdict)], ""]
@@ -222,10 +222,6 @@ def _hunk_head(hunk: Hunk) -> str:
     after = [x.after for x in hunk.lines if x.after]
     place = f"-{min(before, default=0)},{len(before)} +{min(after, default=0)},{len(after)}"
     return f"> @@ {place} @@ {hunk.section}".rstrip()
-
-
-def _visible(text: str) -> str:
-    return "\t".join(clean(part, keep_spaces=True) for part in text.rstrip("\r\n").split("\t"))
 
 
 def _plain(text: str) -> str:

@@ -12,11 +12,10 @@ import msgspec
 from imapclient import DRAFT, SEEN, IMAPClient
 from imapclient.exceptions import IMAPClientError
 
+from reviewbot.limits import MAX_IMAP_SECONDS
 from reviewbot.types import ReviewError
 
 PASSWORD = "REVIEWBOT_IMAP_PASSWORD"
-TIMEOUT = 30
-"""Seconds for the server to answer anything."""
 
 
 class ImapPlace(msgspec.Struct, frozen=True):
@@ -56,7 +55,7 @@ def connect(place: ImapPlace) -> IMAPClient:
     ReviewError when the server is not there, lets nobody in, or offers no encryption and is not this machine.
     """
     try:
-        client = IMAPClient(place.host, port=place.port, ssl=place.tls, timeout=TIMEOUT)
+        client = IMAPClient(place.host, port=place.port, ssl=place.tls, timeout=MAX_IMAP_SECONDS)
         if not place.tls and client.has_capability("STARTTLS"):
             client.starttls()
         elif not place.tls and not _is_here(place.host):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reviewbot.gittree.source import TreeEntry
+from reviewbot.limits import MAX_GIT_SECONDS
 from reviewbot.text import clean
 from reviewbot.types import ReviewError
 
@@ -19,9 +20,6 @@ try:
     import git
 except ImportError as error:  # GitPython looks for the program as soon as it is imported
     raise ReviewError("cannot find the program git: install it, or add its folder to PATH") from error
-
-TIMEOUT = 60
-"""Seconds that one git command may take."""
 
 
 def repository(path: Path | str) -> tuple[Path, Path]:
@@ -131,7 +129,7 @@ class Scratch:
         self, where: git.Git, args: Sequence[str], data: bytes = b"", timeout: float = 0
     ) -> tuple[bytes | None, str]:
         """Output (None for a failure) and what git complained of; _Late when it had to be stopped."""
-        limit = timeout or TIMEOUT
+        limit = timeout or MAX_GIT_SECONDS
         with tempfile.TemporaryFile() as stdin:
             stdin.write(data)
             stdin.seek(0)
@@ -190,7 +188,7 @@ class Scratch:
     def grep(self, id_: str, pattern: str) -> Mapping[str, tuple[str, ...]]:
         """The lines of a tree's files that match an extended regular expression, by path; nothing where git fails or
         takes too long."""
-        output = self.maybe("grep", "-I", "-z", "--full-name", "-E", "-e", pattern, id_, timeout=TIMEOUT) or b""
+        output = self.maybe("grep", "-I", "-z", "--full-name", "-E", "-e", pattern, id_, timeout=MAX_GIT_SECONDS) or b""
         found: dict[str, list[str]] = {}
         for row in output.decode("utf-8", "replace").splitlines():
             path, zero, line = row.partition("\0")

@@ -18,13 +18,9 @@ from reviewbot.gittree.fit import Fit, fits
 from reviewbot.gittree.index import DIFF, PatchIndex
 from reviewbot.gittree.scratch import Scratch, repository
 from reviewbot.gittree.source import GitSource, TreeEntry
+from reviewbot.limits import MAX_PATCH_ID_COMMITS, MAX_PATCH_ID_SECONDS, MAX_SUBJECTS_SECONDS
 from reviewbot.text import clean
 from reviewbot.types import Address, Change, Prerequisite, Prior, ReviewError, Series, Source, Unreviewed
-
-HISTORY, SECONDS = 1000, 20
-"""Commits of a history in which a prerequisite is looked for by its patch-id, and how long that may take."""
-SECONDS_FOR_SUBJECTS = 300
-"""The whole history of Linux is read for them once."""
 
 FLAGGED = frozenset((".gitattributes", ".gitmodules", ".b4-config"))
 """Files that change what git or b4 do with the tree."""
@@ -186,7 +182,7 @@ class Tree:
             return {}
         patterns = [f"--grep={text}" for text in sorted(wanted)]
         how = ("--no-merges", "--fixed-strings", "--format=%H %s", *patterns)
-        output = self._git.maybe("log", *how, self.resolve("HEAD"), timeout=SECONDS_FOR_SUBJECTS) or b""
+        output = self._git.maybe("log", *how, self.resolve("HEAD"), timeout=MAX_SUBJECTS_SECONDS) or b""
         lines = (line.partition(" ") for line in output.decode("utf-8", "replace").splitlines())
         return {text: commit for commit, _, text in lines if text in wanted}  # git tells the oldest last
 
@@ -298,8 +294,11 @@ class Tree:
     def _patch_ids(self, commit: str) -> frozenset[str]:
         """Patch ids of the newest commits of a history; none where that takes too long."""
         if commit not in self._ids:
-            show = ("-c", "log.showRoot=false", "log", "-p", "--no-merges", "--no-color", f"-n{HISTORY}")
-            log = self._git.maybe(*show, "--no-ext-diff", "--no-textconv", commit, "--", timeout=SECONDS) or b""
+            show = ("-c", "log.showRoot=false", "log", "-p", "--no-merges", "--no-color", f"-n{MAX_PATCH_ID_COMMITS}")
+            log = (
+                self._git.maybe(*show, "--no-ext-diff", "--no-textconv", commit, "--", timeout=MAX_PATCH_ID_SECONDS)
+                or b""
+            )
             rows = (self._git.maybe("patch-id", "--stable", data=log) or b"").split(b"\n")
             self._ids[commit] = frozenset(row.partition(b" ")[0].decode() for row in rows)
         return self._ids[commit]

@@ -25,6 +25,7 @@ from urllib.request import Request, urlopen
 
 import msgspec
 
+from reviewbot.limits import MAX_EPOCH_ANSWER_SECONDS, MAX_EPOCH_FETCH_SECONDS
 from reviewbot.types import ReviewError
 
 if os.environ.get("GIT_PYTHON_REFRESH") is None:
@@ -34,10 +35,6 @@ MANIFEST, UNPACKED = 8 << 20, 64 << 20
 """Bytes of a manifest, packed and unpacked."""
 AGENT = "reviewbot (git epochs; drafts for maintainers, sends nothing)"
 """What we call ourselves to servers."""
-PATIENCE = 30
-"""Seconds for the server to answer."""
-FETCH = 3600
-"""Seconds that one fetch may take."""
 _BRANCH = "refs/heads/master"
 _LEFT = ("*.lock", "refs/heads/*.lock", "objects/pack/tmp_*", "objects/??/tmp_*")
 _SETTINGS = {
@@ -105,7 +102,7 @@ def epochs(url: str) -> list[Epoch]:
 def _get(url: str) -> bytes:
     request = Request(url, headers={"User-Agent": AGENT})
     try:
-        with urlopen(request, timeout=PATIENCE) as answer:
+        with urlopen(request, timeout=MAX_EPOCH_ANSWER_SECONDS) as answer:
             data: bytes = answer.read(MANIFEST + 1)
     except HTTPError as error:
         raise Unreachable(f"{url}: the server answers {error.code} {error.reason}") from error
@@ -190,16 +187,18 @@ class Mirror:
         refs = (url, f"+{_BRANCH}:{_BRANCH}")
         if fresh and since is not None:
             try:
-                self._run("fetch", *options, f"--shallow-since={max(0, int(since))}", *refs, patience=FETCH)
+                self._run(
+                    "fetch", *options, f"--shallow-since={max(0, int(since))}", *refs, patience=MAX_EPOCH_FETCH_SECONDS
+                )
                 return
             except Unreachable:  # nothing that new is in there: git takes that for an error. One mail then
-                self._run("fetch", *options, "--depth=1", *refs, patience=FETCH)
+                self._run("fetch", *options, "--depth=1", *refs, patience=MAX_EPOCH_FETCH_SECONDS)
                 return
-        self._run("fetch", *options, *refs, patience=FETCH)
+        self._run("fetch", *options, *refs, patience=MAX_EPOCH_FETCH_SECONDS)
 
     def _sweep(self) -> None:
         """Take away what a git that was killed left behind; wait for one that outlived its watcher."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + MAX_EPOCH_ANSWER_SECONDS
         while left := [p for pattern in _LEFT for p in self.path.glob(pattern)]:
             if not self._at_work():
                 for path in left:

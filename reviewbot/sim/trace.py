@@ -164,6 +164,7 @@ class Teller:
         return [Step(self.waiting.name(task), text, place.file, place.line, function, holds, waits)]
 
     def words(self, run: TaskRun, after: bytes) -> str:
+        """What a step does, in words; `after` is the state that it leads to."""
         text, last = run.edge.act.text, run.edge.act.last
         if "{one}" not in text:
             return text

@@ -90,6 +90,7 @@ class ListedSeries(Value, frozen=True):
 
     @property
     def day(self) -> str:
+        """The day on which it arrived."""
         return day(self.outline.arrived)
 
 

@@ -174,6 +174,6 @@ def test_git_that_takes_too_long(work: Work, monkeypatch: pytest.MonkeyPatch, tm
     slow.chmod(0o755)
     with Tree.open(work.path) as tree:
         monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
-        monkeypatch.setattr("reviewbot.gittree.scratch.TIMEOUT", 0.2)
+        monkeypatch.setattr("reviewbot.gittree.scratch.MAX_GIT_SECONDS", 0.2)
         with pytest.raises(ReviewError, match=r"git rev-parse took longer than 0\.2 s"):
             tree.resolve("HEAD")
