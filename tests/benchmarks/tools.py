@@ -3,8 +3,8 @@
     python tests/benchmarks/tools.py --shared FOLDER --tree 6.12=REPO --tree 6.1=REPO [--cases 50] [--json FILE]
 
 checkpatch.pl reads the patch; Coccinelle's lock scripts, sparse and smatch read the changed files before and after, and what
-they say after and not before counts. A tool that says anything has hit; reviewbot has with a NACK. Scripts and headers are
-those of the first tree. sparse and smatch get no kernel configuration, which they would have in a build. What is not installed
+they say of them after and not before counts. A tool that says anything has hit; reviewbot has with a NACK. Scripts and headers
+are those of the first tree. sparse and smatch get a configuration of a few words, not that of a build. What is not installed
 is named, and left out of the table.
 """
 
@@ -40,7 +40,17 @@ COCCI = ("call_kern", "double_lock", "flags", "mini_lock")
 BARE = "COMMIT_MESSAGE,MISSING_SIGN_OFF,EMAIL_SUBJECT,NO_AUTHOR_SIGN_OFF,FROM_SIGN_OFF_MISMATCH,GIT_COMMIT_ID"
 """What checkpatch says of every diff that is no mail."""
 SECONDS = 120
-_LINE = re.compile(r":\d+")
+_NUMBER = re.compile(r":\d+(-\d+)?|\bline \d+")
+GENERATED = ("autoconf.h", "bounds.h", "timeconst.h", "asm-offsets.h", "utsrelease.h")
+"""Headers that a build makes: without one of them sparse stops at the first line that includes it."""
+NUMBERS = ("unistd_64_x32.h", "unistd_32_ia32.h", "cpufeaturemasks.h")
+"""The same, in the folder `asm`."""
+CONFIGURED = (
+    *("64BIT", "X86", "X86_64", "SMP", "MMU", "HZ=250", "NR_CPUS=8", "NODES_SHIFT=6"),
+    *("PAGE_SHIFT=12", "PGTABLE_LEVELS=5", "X86_L1_CACHE_SHIFT=6", "X86_INTERNODE_CACHE_SHIFT=6"),
+    *("PHYSICAL_START=0x1000000", "PHYSICAL_ALIGN=0x200000", "ILLEGAL_POINTER_VALUE=0"),
+)
+"""Without these the headers do not compile."""
 
 
 class Sides(NamedTuple):
@@ -83,34 +93,43 @@ def checkpatch(sides: Sides) -> set[str]:
     return {line for line in said.splitlines() if re.search(r": (ERROR|WARNING):", line)}
 
 
+def about(said: str, file: Path) -> Iterator[str]:
+    """The lines that speak of a file, without its folder."""
+    return (line.removeprefix(str(file)) for line in said.splitlines() if line.startswith(f"{file}:"))
+
+
 def against(run: Callable[[Path, str, Sides], str]) -> Callable[[Sides], set[str]]:
     """A tool that reads files: what it says after and not before, whatever the line."""
 
     def says(sides: Sides) -> set[str]:
         before, after = (
-            {
-                _LINE.sub("", line.replace(str(side), ""))
-                for name in sides.names
-                for line in run(side, name, sides).splitlines()
-            }
+            {_NUMBER.sub("", line) for name in sides.names for line in about(run(side, name, sides), side / name)}
             for side in (sides.before, sides.after)
         )
-        return {line for line in after - before if line.strip()}
+        return after - before
 
     return says
 
 
 def coccinelle(side: Path, name: str, sides: Sides) -> str:
     scripts = sides.kernel / "scripts/coccinelle/locks"
-    options = ("--very-quiet", "--no-includes", "-D", "report")
+    options = ("--very-quiet", "--no-includes", "--no-show-diff", "-D", "report")
     return "".join(ran("spatch", *options, "--cocci-file", scripts / f"{s}.cocci", side / name) for s in COCCI)
 
 
 def checker(*program: str) -> Callable[[Path, str, Sides], str]:
+    """sparse, or what is made of it, with the headers of the tree and a configuration of a few words."""
+
     def run(side: Path, name: str, sides: Sides) -> str:
-        headers = [f"-I{sides.kernel / folder}" for folder in ("include", "include/uapi", "arch/x86/include")]
+        headers = ("arch/x86/include", "arch/x86/include/uapi", "include", "include/uapi", "generic", "generated")
+        first = ("include/linux/kconfig.h", "include/linux/compiler_types.h")
         return ran(
-            *program, "-D__KERNEL__", "-D__CHECKER__", "-D__x86_64__", f"-I{side / name}/..", *headers, side / name
+            *program,
+            *("-D__KERNEL__", "-D__x86_64__", '-DKBUILD_MODNAME="m"', '-DKBUILD_BASENAME="m"'),
+            *(f"-DCONFIG_{name}" if "=" in name else f"-DCONFIG_{name}=1" for name in CONFIGURED),
+            *(f"-I{sides.kernel / folder}" for folder in headers),
+            *(word for header in first for word in ("-include", sides.kernel / header)),
+            side / name,
         )
 
     return run
@@ -129,9 +148,10 @@ def sides_of(case: Labelled, folder: Path, tree: Tree, kernel: Path, reader: fet
     first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
     series = fetch.parse((folder / case.patch).read_bytes(), case.id, reader=reader, alone=True)
     change = tree.apply(series, first=first)
-    names = tuple(f.path for f in change.files if f.path.endswith((".c", ".h")))
+    names = tuple(f.path for f in change.files if f.path.endswith(".c"))
     for name, source in zip(("before", "after"), tree.sources(change), strict=True):
-        for path in names:
+        beside = {path for folder in {n.rpartition("/")[0] for n in names} for path in source.ls(folder)}
+        for path in {*names, *(path for path in beside if path.endswith(".h"))}:
             (work / name / path).parent.mkdir(parents=True, exist_ok=True)
             (work / name / path).write_bytes(source.read(path) or b"")
     return Sides(folder / case.patch, work / "before", work / "after", names, kernel)
@@ -183,6 +203,12 @@ def kernel_files(repository: Path, to: Path) -> Path:
     archive = subprocess.run(["git", "-C", repository, "archive", "HEAD", *paths], capture_output=True, check=True)
     to.mkdir()
     subprocess.run(["tar", "-x", "-C", to], input=archive.stdout, check=True)
+    for folder, names in (("generated/generated", GENERATED), ("generated/asm", NUMBERS)):
+        (to / folder).mkdir(parents=True)
+        for name in names:
+            (to / folder / name).touch()
+    (to / "generic").mkdir()
+    (to / "generic/asm").symlink_to(to / "include/asm-generic")
     return to
 
 
