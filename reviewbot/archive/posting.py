@@ -74,7 +74,7 @@ class ThreadDone(Value, frozen=True):
     rows: tuple[ArchiveRow, ...] = ()
 
 
-class OutOfTime(BaseException):
+class ReviewTimeout(BaseException):
     """A review took more processor time than it may; no handler of exceptions on the way keeps it."""
 
 
@@ -176,7 +176,7 @@ def _said(series: Series, tree: Tree, fit: Fit) -> dict[str, object] | None:
     try:
         with at_most(SECONDS):
             result: Review = review(bare, options, opened=tree)
-    except OutOfTime:
+    except ReviewTimeout:
         late = f"not reviewed within {SECONDS:g} s of processor time"
         return {"verdict": Decision.UNREVIEWED.value, "reason": late}
     except ReviewError as error:
@@ -192,7 +192,7 @@ def _said(series: Series, tree: Tree, fit: Fit) -> dict[str, object] | None:
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime in the body after so much processor time; only a main thread can be stopped so."""
+    """Raises ReviewTimeout in the body after so much processor time; only a main thread can be stopped so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -206,4 +206,4 @@ def at_most(seconds: float) -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise OutOfTime
+    raise ReviewTimeout

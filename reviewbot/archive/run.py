@@ -65,6 +65,8 @@ def _streamed(client: Client, todo: list[list[PostedThread]], trees: Mapping[str
     while at_work:
         future = next(results)
         part = at_work.pop(future)
+        if future.status == "cancelled":
+            raise ReviewError("the Dask scheduler went away: start it, and the same command goes on where this run was")
         error = future.exception()
         if error is None:
             yield from msgspec.json.decode(future.result(), type=list[ThreadDone])

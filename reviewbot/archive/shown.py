@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reviewbot.archive.summary import COUNTED, ArchiveSummary, Counts, RuleCounts
 from reviewbot.report.bars import bars
+from reviewbot.report.svg import Drawing
 from reviewbot.report.templating import environment
 
 SHADES = dict(zip(COUNTED, (5, 1, 2, 4), strict=True))
@@ -50,7 +51,7 @@ def rule_rows(rules: Sequence[RuleCounts]) -> list[tuple[str, ...]]:
 def page(summary: ArchiveSummary, title: str) -> str:
     """The page: one file that fetches nothing."""
     counted = (("By month", summary.months, "month"), ("By subsystem", few(summary.subsystems), "subsystem"))
-    parts = [
+    parts: list[tuple[str, Drawing, tuple[str, ...], list[tuple[str, ...]]]] = [
         (name, bars([(c.name, c.bars()) for c in counts], SHADES), (head, *COUNT_HEAD), count_rows(counts))
         for name, counts, head in counted
     ]

@@ -8,7 +8,7 @@ other code, does not take it.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -123,7 +123,7 @@ def _write_parquet(file: Path, rows: Iterable[ArchiveRow]) -> None:
     finding = pyarrow.struct(
         [(name, text) for name in ("rule", "outcome", "at", "message", "reason")] + [("proven", pyarrow.bool_())]
     )
-    kinds: Mapping[str, Any] = {"version": number, "patches": number, "number": number, "seconds": pyarrow.float64()}
+    kinds: dict[str, Any] = {"version": number, "patches": number, "number": number, "seconds": pyarrow.float64()}
     kinds |= {"findings": pyarrow.list_(finding), "posted": pyarrow.timestamp("s", tz="UTC")}
     schema = pyarrow.schema([(name, kinds.get(name, text)) for name in ArchiveRow.__struct_fields__])
     plain = [_plain(row) for row in rows]
