@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reviewbot.reproduce.boot import judged
 from reviewbot.reproduce.console import read
-from reviewbot.reproduce.splats import agreed, splats
-from reviewbot.types import Finding, Outcome, Place, Step, Trace, Verdict
+from reviewbot.reproduce.splats import agreed, locked, splats
+from reviewbot.types import Finding, KnotEdge, Outcome, Place, Step, Trace, Verdict
 
 CIRCLE = """\
 ======================================================
@@ -65,3 +67,26 @@ def test_it_counts_only_for_a_driver_that_watches_lockdep() -> None:
     log = read((CIRCLE + "[ 1.0] reviewbot: start\n[ 1.0] reviewbot: finished\n").encode())
     assert judged(log, "") == ("finished", "")
     assert judged(log, "", watched=True) == ("complained", "")
+
+
+def test_the_locks_that_both_name_are_told_by_the_member_that_they_are() -> None:
+    (splat,) = splats(CIRCLE.splitlines())
+    steps = (Step("somebody", "takes two", "a.c", 1, "x", holds=("snap->lock",), waits="the copy"),)
+    finding = Finding("lock-order", Place("a.c", 3, "x"), "in another order", object="t_lock")
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED, Trace(steps, ()))) == ("&s->lock",)
+    knot = (KnotEdge("somebody", "table_lock", "another"),)
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED, Trace((), knot))) == ("table_lock",)
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED)) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "about"),
+    [
+        ("BUG: workqueue leaked atomic, lock or RCU: kworker/0:1[9]", "missing unlock"),
+        ("workqueue: WQ_MEM_RECLAIM md:md_work is flushing !WQ_MEM_RECLAIM events:work", "a flush without a rescuer"),
+        ("Voluntary context switch within RCU read-side critical section!", "sleep in atomic"),
+        ("do not call blocking ops when !TASK_RUNNING; state=2 set at", "sleep while waiting"),
+    ],
+)
+def test_what_else_the_kernel_complains_of(line: str, about: str) -> None:
+    assert [splat.about for splat in splats([line])] == [about]
