@@ -206,6 +206,7 @@ def _reproduced(
 
     from reviewbot.bench import backtest as tests
     from reviewbot.bench import reproduced
+    from reviewbot.reproduce.reproduction import RUNS
 
     if index is None:
         raise click.UsageError("--reproduced needs an index of labelled cases")
@@ -214,7 +215,7 @@ def _reproduced(
     if missing:
         raise click.UsageError(f"no repository for tree {missing[0]}: name it with --tree {missing[0]}=PATH")
     found = []
-    runs = 1 if lockdep else reproduced.RUNS
+    runs = 1 if lockdep else RUNS
     jobs = os.cpu_count() or 1
     for one in reproduced.compare(cases, index.parent, trees, jobs, lambda t: click.echo(t, err=True), runs, lockdep):
         found.append(one)

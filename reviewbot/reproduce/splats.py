@@ -32,7 +32,14 @@ KINDS = {
     "spinlock bad magic": "a broken lock",
 }
 """Words of a complaint -> what it is about."""
-_LOCK = re.compile(r"\((&?[\w>.()*/:-]+?)\)\{[^}]*\}-\{")
+CLASSES = {
+    "i_mutex_key": "i_rwsem",
+    "i_mutex_dir_key": "i_rwsem",
+    "s_umount_key": "s_umount",
+    "invalidate_lock_key": "invalidate_lock",
+}
+"""Classes that have other names than the members that the locks are."""
+_LOCK = re.compile(r"\(((?:\(\w+\))?\(?&?[\w>.*/:#-]+\)?)\)\{[^}]*\}-\{")
 _FUNCTION = re.compile(r"(?:\[<[0-9a-f]+>\] (?:\? )?|at: |\] )([A-Za-z_]\w*)(?:\.[\w.]+)?\+0x[0-9a-f]+/0x")
 _STEP = re.compile(r"\b([A-Za-z_]\w*)\(\)")
 _MEMBER = re.compile(r"[A-Za-z_]\w*")
@@ -73,7 +80,13 @@ def locked(splat: Splat, verdict: Verdict) -> tuple[str, ...]:
         told += [*step.holds, step.waits]
     told += [edge.waits_for for edge in trace.knot] if trace else []
     mine = {word for text in told for word in _MEMBER.findall(text)}
-    return tuple(name for name in splat.locks if _MEMBER.findall(name)[-1:] and _MEMBER.findall(name)[-1] in mine)
+    return tuple(name for name in splat.locks if _member(name) in mine)
+
+
+def _member(name: str) -> str:
+    """The last word of the name of a class, as the member is called."""
+    last: str = (_MEMBER.findall(name) or [""])[-1]
+    return CLASSES.get(last, last)
 
 
 def scheduled(verdict: Verdict) -> Iterator[str]:

@@ -183,7 +183,8 @@ def test_patches_are_reviewed_and_each_deadlock_of_them_is_run(
     for name in ("a.eml", "b.eml"):
         (tmp_path / name).write_bytes(MAIL)
     found = verdict("wq-mem-reclaim", "drivers/md/dm-verity-target.c", "workqueue_writeback x=1")
-    reviewed(found, found, verdict("lock-order", "drivers/gpu/x.c", ""))
+    same = verdict("shared-reserve", "drivers/md/dm-verity-target.c", "workqueue_writeback x=2")
+    reviewed(found, same, verdict("lock-order", "drivers/gpu/x.c", ""))
     tree = repository(tmp_path / "t")
     page = tmp_path / "page.html"
     assert cli.run(["reproduce", "a.eml", "b.eml", "--tree", tree, "--runs", "3", "--html", str(page)]) == 0

@@ -80,6 +80,22 @@ def test_the_locks_that_both_name_are_told_by_the_member_that_they_are() -> None
 
 
 @pytest.mark.parametrize(
+    ("told", "name", "member"),
+    [
+        ("((work_completion)(&m->sync_work)){+.+.}-{0:0}, at: x", "(work_completion)(&m->sync_work)", "m->sync_work"),
+        ("((wq_completion)m_misc){+.+.}-{0:0}, at: x", "(wq_completion)m_misc", "m_misc"),
+        ("(&sb->s_type->i_mutex_key#3/1){+.+.}-{4:4}, at: x", "&sb->s_type->i_mutex_key#3/1", "inode->i_rwsem"),
+        ("(a-tree-01){++++}-{4:4}, at: x", "a-tree-01", "a->tree"),
+    ],
+)
+def test_names_of_classes(told: str, name: str, member: str) -> None:
+    (splat,) = splats(["WARNING: possible circular locking dependency detected", f"dd/1 is trying: 00 {told}+0x1/0x2"])
+    assert splat.locks == (name,)
+    finding = Finding("lock-order", Place("a.c", 3, "x"), "in another order", object=member)
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED)) == (name,)
+
+
+@pytest.mark.parametrize(
     ("line", "about"),
     [
         ("BUG: workqueue leaked atomic, lock or RCU: kworker/0:1[9]", "missing unlock"),

@@ -85,6 +85,12 @@ journals() {
 	failing_io /dev/ram3 used /dev/md0
 	mdadm --stop /dev/md0
 	mdadm --assemble --run /dev/md0 /dev/ram0 /dev/ram1 /dev/ram2 /dev/ram3
+	echo write-back > /sys/block/md0/md/journal_mode
+	used /dev/md0 &
+	mdadm /dev/md0 --fail /dev/ram3
+	wait $!
+	sleep 2
+	mdadm /dev/md0 --remove /dev/ram3
 	mdadm --stop /dev/md0
 	mdadm --zero-superblock /dev/ram0 /dev/ram1 /dev/ram2 /dev/ram3
 	mdadm --create /dev/md0 --run --assume-clean --level=5 --raid-devices=3 --consistency-policy=ppl /dev/ram0 /dev/ram1 /dev/ram2
