@@ -40,7 +40,7 @@ CLASSES = {
 }
 """Classes that have other names than the members that the locks are."""
 _LOCK = re.compile(r"\(((?:\(\w+\))?\(?&?[\w>.*/:#-]+\)?)\)\{[^}]*\}-\{")
-_FUNCTION = re.compile(r"(?:\[<[0-9a-f]+>\] (?:\? )?|at: |\] )([A-Za-z_]\w*)(?:\.[\w.]+)?\+0x[0-9a-f]+/0x")
+_FUNCTION = re.compile(r"(?:^\s+|\[<[0-9a-f]+>\] (?:\? )?|at: |\] )([A-Za-z_]\w*)(?:\.[\w.]+)?\+0x[0-9a-f]+/0x")
 _STEP = re.compile(r"\b([A-Za-z_]\w*)\(\)")
 _MEMBER = re.compile(r"[A-Za-z_]\w*")
 

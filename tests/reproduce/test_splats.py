@@ -49,6 +49,13 @@ def test_a_circle_is_read_with_its_locks_and_functions() -> None:
     assert splat.functions == ("store_rate", "reload_table", "mutex_lock_nested", "show_rate", "dump_stack")
 
 
+def test_functions_are_read_with_and_without_their_addresses() -> None:
+    chain = CIRCLE.replace("       [<60040506>] mutex_lock_nested", "       mutex_lock_nested").replace(
+        "[<60070809>] ", ""
+    )
+    assert splats(chain.splitlines())[0].functions == splats(CIRCLE.splitlines())[0].functions
+
+
 def test_two_complaints_are_two_and_the_same_one_twice_is_one() -> None:
     found = splats((CIRCLE + ATOMIC + ATOMIC).splitlines())
     assert [splat.about for splat in found] == ["lock order", "sleep in atomic"]

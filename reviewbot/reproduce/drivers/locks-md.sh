@@ -111,6 +111,7 @@ opened() {
 		mdadm --assemble --run /dev/md0 /dev/ram0 /dev/ram1
 	done
 	wait $!
+	mdadm --assemble --run /dev/md0 /dev/ram0 /dev/ram1
 	echo inactive > /sys/block/md0/md/array_state
 	echo clear > /sys/block/md0/md/array_state
 	mdadm --stop /dev/md0
