@@ -1,23 +1,23 @@
 """The simulator's verdicts on labelled patches against what a real kernel does, for every finding that has a driver.
 
+With lockdep asked for, every patch is run whose code a driver runs, whatever was found in it.
+
 Nothing here is in a process of its own: a build has all cores, and the patch is in a sandbox.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from reviewbot.bench.backtest import Labelled, opener, reviewed
-from reviewbot.reproduce.drivers import ScenarioDriver, playing
-from reviewbot.reproduce.reproduction import RUNS, Reproduction, Suspect, guilty_side, reproduce
-from reviewbot.types import Outcome, Review, ReviewError, Value, Verdict
-
-if TYPE_CHECKING:
-    from reviewbot.gittree.tree import Tree
+from reviewbot.reproduce.drivers import ScenarioDriver, playing, running
+from reviewbot.reproduce.reproduction import RUNS, Reproduction, SideRuns, Suspect, guilty_side, reproduce
+from reviewbot.reproduce.splats import agreed, locked
+from reviewbot.types import Outcome, Review, ReviewError, Side, Value, Verdict
 
 
 class Comparison(Value, frozen=True):
@@ -34,6 +34,17 @@ class Comparison(Value, frozen=True):
     shown: bool = False
     fault: str = ""
     """Why there was no run that says anything."""
+    splat: str = ""
+    """What lockdep said first of the guilty kernel."""
+    locks: tuple[str, ...] = ()
+    """Locks that both lockdep and the schedule name."""
+    functions: tuple[str, ...] = ()
+    """Functions that both name."""
+
+    @property
+    def matches(self) -> bool:
+        """Whether lockdep and the schedule name the same locks, in the same functions."""
+        return self.shown and bool(self.locks) and bool(self.functions)
 
     @property
     def expected(self) -> bool:
@@ -53,8 +64,13 @@ def compare(
     jobs: int,
     said: Callable[[str], None],
     runs: int = RUNS,
+    lockdep: bool = False,
 ) -> Iterator[Comparison]:
-    """Review each case, and run each of its findings that has a driver. What goes wrong with one is in its result."""
+    """Review each case, and run each of its findings that has a driver; lockdep: each case that has one.
+
+    What goes wrong with one is in its result.
+    """
+    controls: dict[str, SideRuns] = {}
     with opener(trees) as opened:
         for case in cases:
             said(f"{case.id}: review")
@@ -63,9 +79,14 @@ def compare(
             except (ReviewError, OSError) as error:
                 said(f"{case.id}: {error}")
                 continue
-            for verdict, driver in _played(review):
-                said(f"{case.id}: {verdict.finding.rule}, {driver.name}")
-                yield _compared(case, review, verdict, driver, folder, opened(case.tree), jobs, said, runs)
+            for verdict, driver in _watched(review) if lockdep else _played(review):
+                said(f"{case.id}: {verdict.finding.rule if verdict else 'no finding'}, {driver.name}")
+                first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
+                base = review.change.commit if review.change else ""
+                suspect = Suspect(review.series, base, _guilty(case, verdict, lockdep), first)
+
+                run = partial(reproduce, opened(case.tree), suspect, driver, runs, jobs, said, controls)
+                yield _compared(case, verdict, driver, run)
 
 
 def _played(review: Review) -> Iterator[tuple[Verdict, ScenarioDriver]]:
@@ -79,28 +100,46 @@ def _played(review: Review) -> Iterator[tuple[Verdict, ScenarioDriver]]:
                 yield verdict, driver
 
 
+def _watched(review: Review) -> Iterator[tuple[Verdict | None, ScenarioDriver]]:
+    """The drivers that run the changed code, each with the finding that says most."""
+    files = [file.path for file in review.change.files] if review.change else []
+    told = sorted(review.verdicts, key=lambda v: v.outcome not in (Outcome.CONFIRMED, Outcome.FIXED))
+    for driver in running(files):
+        yield next((v for v in told if driver.covers(v.finding.at.file)), None), driver
+
+
+def _guilty(case: Labelled, verdict: Verdict | None, lockdep: bool) -> Side:
+    if lockdep:
+        return Side.BEFORE if case.label == "fix" else Side.AFTER
+    return guilty_side(verdict) if verdict else Side.AFTER
+
+
 def _compared(
-    case: Labelled,
-    review: Review,
-    verdict: Verdict,
-    driver: ScenarioDriver,
-    folder: Path,
-    tree: Tree,
-    jobs: int,
-    said: Callable[[str], None],
-    runs: int,
+    case: Labelled, verdict: Verdict | None, driver: ScenarioDriver, run: Callable[[], Reproduction]
 ) -> Comparison:
-    first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
-    base = review.change.commit if review.change else ""
-    suspect = Suspect(review.series, base, guilty_side(verdict), first)
-    finding = verdict.finding
-    known = Comparison(case.id, finding.rule, str(finding.at), verdict.outcome.value, driver.name)
+    found = verdict.finding if verdict else None
+    known = Comparison(
+        case.id,
+        found.rule if found else "",
+        str(found.at) if found else "",
+        verdict.outcome.value if verdict else "",
+        driver.name,
+    )
     try:
-        found = reproduce(tree, suspect, driver, runs, jobs, said)
+        ran = run()
     except ReviewError as error:
         return msgspec.structs.replace(known, fault=str(error))
-    ran = {"guilty": found.guilty.told, "control": found.control.told, "shown": found.shown, "fault": _fault(found)}
-    return msgspec.structs.replace(known, **ran)
+    splat = next(iter(ran.splats), None)
+    if splat and verdict:
+        known = msgspec.structs.replace(known, locks=locked(splat, verdict), functions=agreed(splat, verdict))
+    return msgspec.structs.replace(
+        known,
+        guilty=ran.guilty.told,
+        control=ran.control.told,
+        shown=ran.shown,
+        fault=_fault(ran),
+        splat=splat.line if splat else "",
+    )
 
 
 def _fault(found: Reproduction) -> str:
@@ -115,9 +154,18 @@ def _fault(found: Reproduction) -> str:
 
 
 def table(compared: Iterable[Comparison]) -> list[str]:
-    """A line for each finding, for people."""
+    """A line for each, for people."""
     return [
-        f"{'agrees   ' if c.agrees else 'says nothing' if c.agrees is None else 'DISAGREES'}  {c.case}  {c.at} [{c.rule}] "
-        f"simulator: {c.outcome}; {c.driver}: {c.fault or f'{c.guilty}, the other side {c.control}'}"
+        f"{'agrees   ' if c.agrees else 'says nothing' if c.agrees is None else 'DISAGREES'}  {c.case}  "
+        f"{f'{c.at} [{c.rule}] simulator: {c.outcome}' if c.rule else 'no finding'}; {c.driver}: "
+        f"{c.fault or f'{c.guilty}, the other side {c.control}'}{_said(c)}"
         for c in compared
     ]
+
+
+def _said(one: Comparison) -> str:
+    """What lockdep said, and what of it is in the schedule."""
+    if not one.splat:
+        return ""
+    both = [*one.locks, *(f"{name}()" for name in one.functions)]
+    return f"; {one.splat}" + (f" (also in the schedule: {', '.join(both)})" if both else "")

@@ -66,6 +66,11 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
     help="Compare the simulator with a real kernel instead, for every finding that `reviewbot reproduce` has a driver for.",
 )
 @click.option(
+    "--lockdep",
+    is_flag=True,
+    help="With --reproduced: every case whose code a driver runs, whatever is found in it, once on each kernel, under lockdep.",
+)
+@click.option(
     "--record",
     type=click.Choice(get_args(On)),
     help="Keep the measured precision of each rule: of cases that the rules were developed with (seen), or of others, for "
@@ -83,6 +88,7 @@ def backtest(
     funnel: bool,
     older: Path | None,
     reproduced: bool,
+    lockdep: bool,
     record: On | None,
 ) -> int:
     """Score the rules on each INDEX, a file of labelled patches, and list every wrong answer with its reason.
@@ -94,6 +100,8 @@ def backtest(
     from reviewbot.bench import tables
 
     _possible(indexes, totals, only, flood, record, reproduced, older)
+    if lockdep and not reproduced:
+        raise click.UsageError("--lockdep says what is run with --reproduced: give both")
     workers = workers or WORKERS
     if json_file and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
@@ -101,7 +109,7 @@ def backtest(
     sets = _sets(indexes)
     index = next(iter(sets.values()), None)
     if reproduced:
-        return _reproduced(index, bound, _pattern(only), json_file)
+        return _reproduced(index, bound, _pattern(only), json_file, lockdep)
     if totals:
         return _totals(index, bound, flood, paths, workers, json_file, record)
     was = tables.read_run(older) if older else None
@@ -188,7 +196,9 @@ def _flood(flood: tuple[Path, Path], paths: Sequence[str], workers: int) -> jour
     )
 
 
-def _reproduced(index: Path | None, trees: dict[str, Path], only: re.Pattern[str], json_file: Path | None) -> int:
+def _reproduced(
+    index: Path | None, trees: dict[str, Path], only: re.Pattern[str], json_file: Path | None, lockdep: bool
+) -> int:
     """The verdicts of the simulator against real kernels."""
     import os
 
@@ -196,6 +206,7 @@ def _reproduced(index: Path | None, trees: dict[str, Path], only: re.Pattern[str
 
     from reviewbot.bench import backtest as tests
     from reviewbot.bench import reproduced
+    from reviewbot.reproduce.reproduction import RUNS
 
     if index is None:
         raise click.UsageError("--reproduced needs an index of labelled cases")
@@ -204,14 +215,21 @@ def _reproduced(index: Path | None, trees: dict[str, Path], only: re.Pattern[str
     if missing:
         raise click.UsageError(f"no repository for tree {missing[0]}: name it with --tree {missing[0]}=PATH")
     found = []
-    for one in reproduced.compare(cases, index.parent, trees, os.cpu_count() or 1, lambda t: click.echo(t, err=True)):
+    runs = 1 if lockdep else RUNS
+    jobs = os.cpu_count() or 1
+    for one in reproduced.compare(cases, index.parent, trees, jobs, lambda t: click.echo(t, err=True), runs, lockdep):
         found.append(one)
         click.echo("\n".join(reproduced.table([one])))
     if json_file:
-        rows = [{**msgspec.to_builtins(one), "agrees": one.agrees} for one in found]
+        rows = [{**msgspec.to_builtins(one), "agrees": one.agrees, "matches": one.matches} for one in found]
         shown.write(json_file, {"schema": 1, "compared": rows})
     agreed, against = sum(c.agrees is True for c in found), sum(c.agrees is False for c in found)
-    click.echo(f"\n{len(cases)} cases, {len(found)} findings with a driver: {agreed} agree, {against} do not")
+    click.echo(f"\n{len(cases)} cases, {len(found)} with a driver: {agreed} agree, {against} do not")
+    if lockdep:
+        seen, matched = sum(c.shown for c in found), sum(c.matches for c in found)
+        click.echo(
+            f"{seen} show on one kernel and not on the other, {matched} with locks and functions of the schedule"
+        )
     return int(against > 0)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -108,6 +108,8 @@ class Section(Value, frozen=True):
     code: tuple[CodeBlock, ...]
     other: tuple[StepRow, ...] = ()
     other_drawings: tuple[Drawing, ...] = ()
+    kernel: str = ""
+    """What a real kernel did in the schedule."""
 
     @property
     def fixed(self) -> bool:
@@ -131,18 +133,18 @@ class Article(Value, frozen=True):
     replies: tuple[tuple[str, Reply], ...]
 
 
-def page(reviews: Sequence[Review]) -> str:
-    """The whole page of one or more reviews."""
-    articles = [article(review, f"s{number}") for number, review in enumerate(reviews, 1)]
+def page(reviews: Sequence[Review], kernels: Mapping[str, str] = {}) -> str:
+    """The whole page of one or more reviews; kernels: id of a finding -> what a real kernel did in its schedule."""
+    articles = [article(review, f"s{number}", kernels) for number, review in enumerate(reviews, 1)]
     return render("page.html.j2", articles=articles, title=_title(reviews), up="")
 
 
-def write(reviews: Sequence[Review], file: Path) -> None:
+def write(reviews: Sequence[Review], file: Path, kernels: Mapping[str, str] = {}) -> None:
     """Write the page, all of it or nothing. Raises ReviewError where that cannot be done."""
-    put(file, page(reviews).encode())
+    put(file, page(reviews, kernels).encode())
 
 
-def article(review: Review, ident: str) -> Article:
+def article(review: Review, ident: str, kernels: Mapping[str, str] = {}) -> Article:
     """What is shown of one review; `ident` begins all ids of it in the page."""
     lead = review.series.lead
     author = f"{lead.author.name} <{lead.author.email}>" if lead.author.name else lead.author.email
@@ -155,23 +157,26 @@ def article(review: Review, ident: str) -> Article:
         clean(author),
         f"{review.change.commit[:12]} ({review.change.how})" if review.change else "",
         tuple(map(clean, gaps(review.series, review.prerequisites, review.unread))),
-        tuple(section(review, v, code[n], f"{ident}-{number}") for number, (n, v) in enumerate(told, 1)),
+        tuple(section(review, v, code[n], f"{ident}-{number}", kernels) for number, (n, v) in enumerate(told, 1)),
         tuple(clean(line(v)) for v in review.verdicts if v.outcome not in SHOWN or not v.trace),
         review.events,
         tuple((f"{ident}-reply{n}", reply) for n, reply in enumerate(review.replies, 1)),
     )
 
 
-def section(review: Review, verdict: Verdict, code: ScheduleCode | None, ident: str) -> Section:
+def section(
+    review: Review, verdict: Verdict, code: ScheduleCode | None, ident: str, kernels: Mapping[str, str] = {}
+) -> Section:
     """What is shown of one finding that has a schedule."""
     finding, trace = verdict.finding, verdict.trace or Trace((), ())
     picture = layout(trace)
     where, diff = _hunk(review.change, finding)
     steps = tuple(_steps(trace, picture, code, ident))
     other = layout(verdict.other, picture.resources) if verdict.other and verdict.other.steps else None
+    replay = replay_id(identity(review.series), finding)
     return Section(
         ident,
-        replay_id(identity(review.series), finding),
+        replay,
         verdict,
         clean(str(finding.at)),
         where,
@@ -182,6 +187,7 @@ def section(review: Review, verdict: Verdict, code: ScheduleCode | None, ident: 
         tuple(_code(trace, picture, code, ident)),
         tuple(_compared(verdict.other, other, steps, ident)) if verdict.other and other else (),
         (wide(other), narrow(other)) if other else (),
+        "\n".join(clean(row, keep_spaces=True) for row in kernels.get(replay, "").splitlines()),
     )
 
 

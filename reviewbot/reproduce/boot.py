@@ -17,8 +17,6 @@ from reviewbot.types import Value
 
 Ending = Literal["hung", "complained", "finished", "failed"]
 """`complained`: all went well, and lockdep says that it need not."""
-SECONDS, CPU_SECONDS = 300, 120
-"""Of the host, for one boot: its time passes only while somebody has something to do, and that are some seconds."""
 CONSOLE_MEGABYTES = 16
 
 
@@ -52,11 +50,12 @@ def boot(kernel: Path, root: Path, driver: ScenarioDriver, number: int) -> Boot:
     """Boot a kernel once; `number`, from 1, is the driver's to make one run a little different from the others."""
     began = perf_counter()
     allowance = sandbox.Allowance(
-        seconds=SECONDS,
-        cpu_seconds=CPU_SECONDS,
+        seconds=driver.seconds,
+        cpu_seconds=driver.cpu_seconds,
         process_megabytes=driver.megabytes + 256,
         disk_megabytes=driver.megabytes + 64,  # the memory of the guest is a file
         output_megabytes=CONSOLE_MEGABYTES,
+        together_megabytes=driver.megabytes + 1024,
     )
     words = [
         *("setarch", "--addr-no-randomize"),  # a random break enlarges the file that is the guest's memory

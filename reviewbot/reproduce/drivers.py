@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 
@@ -47,9 +48,9 @@ class ScenarioDriver(Value, frozen=True):
     scenes: tuple[str, ...] = ()
     """Scenes of the simulator that it plays."""
     rules: tuple[str, ...] = ()
-    """Rules whose findings it plays where these have no scene but the code itself."""
+    """Rules whose findings it plays where these have no scene but the code itself; `*` for all."""
     files: tuple[str, ...] = ()
-    """Where these findings are."""
+    """Where these findings are, as patterns; `*` stays in its folder."""
     seats: tuple[Seat, ...] = ()
     tools: tuple[str, ...] = ()
     """Programs of the host that the guest runs."""
@@ -61,6 +62,8 @@ class ScenarioDriver(Value, frozen=True):
     """It makes memory short, and gives it back in the end."""
     watched: bool = False
     """What lockdep says counts: the driver plays no schedule, it runs the code."""
+    quiet: str = ""
+    """What is known of why nothing happens, where nothing does."""
     megabytes: int = 256
     """Memory of the guest."""
     clock: str = "inf-cpu"
@@ -69,14 +72,25 @@ class ScenarioDriver(Value, frozen=True):
     """Seconds of the guest after which who still works is looked at."""
     again: int = 60
     """Seconds of the guest until they are looked at once more."""
+    seconds: int = 300
+    """Of the host, for one boot: the guest's time passes only while somebody has something to do, and that are some seconds."""
+    cpu_seconds: int = 120
     name: str = ""
+
+    def covers(self, file: str) -> bool:
+        """Whether it runs the code of a file."""
+        deep = file.count("/")
+        return not self.files or any(p.count("/") == deep and fnmatchcase(file, p) for p in self.files)
 
     def plays(self, verdict: Verdict) -> bool:
         """Whether this is the driver for a finding."""
         finding = verdict.finding
         scene = shlex.split(verdict.model)[0] if verdict.model else ""
-        here = not self.files or finding.at.file in self.files
-        return here and (scene in self.scenes or (not scene and finding.rule in self.rules))
+        if not self.covers(finding.at.file):
+            return False
+        if self.watched:  # it runs the code, whatever is said of that
+            scene = ""
+        return scene in self.scenes or (not scene and not {"*", finding.rule}.isdisjoint(self.rules))
 
     def script(self) -> bytes:
         """The text of `NAME.sh`."""
@@ -108,6 +122,12 @@ def playing(verdict: Verdict) -> list[ScenarioDriver]:
     """The drivers for a finding: those that play its schedule, else those that only run the code under lockdep."""
     found = [driver for driver in drivers().values() if driver.plays(verdict)]
     return [driver for driver in found if not driver.watched] or found
+
+
+def running(files_: Iterable[str]) -> list[ScenarioDriver]:
+    """The drivers that run the code of some files under lockdep, whatever is said of it."""
+    wanted = tuple(files_)
+    return [driver for driver in drivers().values() if driver.watched and any(map(driver.covers, wanted))]
 
 
 def _among(wanted: str, frames: Iterable[str]) -> bool:

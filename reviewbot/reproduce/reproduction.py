@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,24 +130,36 @@ def reproduce(
     runs: int = RUNS,
     jobs: int = 2,
     said: Callable[[str], None] = lambda text: None,
+    controls: dict[str, SideRuns] | None = None,
 ) -> Reproduction:
     """Build both sides of a series and boot each of them `runs` times with a driver.
 
-    In: how many compilers may run at a time, and where to say what is done. Raises ReviewError for a side that does not
+    In: how many compilers may run at a time, where to say what is done, and the boots of kernels that other series were
+    compared with: the same kernel is not booted again for the same driver. Raises ReviewError for a side that does not
     build, and for what is not installed.
     """
     lacking = missing(driver)
     if lacking:
         raise ReviewError(f"{driver.name} cannot be run here without {lacking}: install it")
     with kernels(tree, suspect, driver, jobs, said) as built, guest(driver) as root:
-        done: dict[Side, list[Boot]] = {Side.BEFORE: [], Side.AFTER: []}
+
+        def booted(side: Side, number: int) -> Boot:
+            one = boot(built.images[side], root, driver, number)
+            ended = f"{one.ending}{_because(one)}, {one.seconds} s"
+            said(f"{driver.name}, run {number} of {runs} {label(side)}: {ended}")
+            return one
+
+        known = {} if controls is None else controls
+        control = f"{driver.name} {runs} {sha256(built.images[suspect.innocent].read_bytes()).hexdigest()}"
+        sides = [suspect.guilty] if control in known else [suspect.innocent, suspect.guilty]
+        done: dict[Side, list[Boot]] = {side: [] for side in sides}
         for number in range(1, runs + 1):
-            for side in (suspect.innocent, suspect.guilty):
-                one = boot(built.images[side], root, driver, number)
-                done[side].append(one)
-                ended = f"{one.ending}{_because(one)}, {one.seconds} s"
-                said(f"{driver.name}, run {number} of {runs} {label(side)}: {ended}")
-        guilty, innocent = (SideRuns(side, tuple(done[side])) for side in (suspect.guilty, suspect.innocent))
+            for side in sides:
+                done[side].append(booted(side, number))
+        if control not in known:
+            known[control] = SideRuns(suspect.innocent, tuple(done[suspect.innocent]))
+        guilty = SideRuns(suspect.guilty, tuple(done[suspect.guilty]))
+        innocent = msgspec.structs.replace(known[control], side=suspect.innocent)
         found = Reproduction(driver, guilty, innocent, built.recipes)
         if guilty.count("finished") < runs:
             return found

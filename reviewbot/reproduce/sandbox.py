@@ -28,6 +28,8 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/
 """What programs need of the host, readable."""
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _CHUNK = 1 << 16
+LOOKS = 0.5
+"""Seconds between two looks at the memory."""
 
 
 class Allowance(Value, frozen=True):
@@ -43,6 +45,8 @@ class Allowance(Value, frozen=True):
     """Of all its files together, which are in memory."""
     output_megabytes: int
     """Of what it says."""
+    together_megabytes: int = 2048
+    """Of memory, all its processes together, without the files."""
 
 
 class SandboxResult(Value, frozen=True):
@@ -52,7 +56,7 @@ class SandboxResult(Value, frozen=True):
     output: bytes
     said: str
     cut: str = ""
-    """`time`, `output`, or empty."""
+    """`time`, `output`, `memory`, or empty."""
 
 
 def needed() -> str:
@@ -93,6 +97,9 @@ def run(
         late, faults = threading.Event(), list[Exception]()
         timer = threading.Timer(allowance.seconds, _end, (process, late))
         timer.start()
+        large, over = threading.Event(), threading.Event()
+        watched = (process, allowance.together_megabytes << 10, large, over)
+        threading.Thread(target=_watch, args=watched, daemon=True).start()
         try:
             if fed:
                 threading.Thread(target=_feed, args=(process, fed, faults), daemon=True).start()
@@ -101,31 +108,36 @@ def run(
                 _end(process)
             code = process.wait()
         finally:
+            over.set()
             timer.cancel()
             _end(process)
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _CHUNK))
         said = errors.read().decode("utf-8", "replace")
     if faults:
         raise faults[0]
-    return SandboxResult(code, output, said, "time" if late.is_set() else "output" if full else "")
+    cut = "time" if late.is_set() else "memory" if large.is_set() else "output" if full else ""
+    return SandboxResult(code, output, said, cut)
 
 
 def _wrapped(shown: Mapping[str, Path], disk_megabytes: int) -> list[str]:
     """The command line of bubblewrap up to the command that it runs."""
     words = ["bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev"]
-    words += ["--perms", "0755", "--dir", "/etc"]
+    words += ["--perms", "0755", "--dir", "/etc", "--dir", "/tmp"]
     for path in SYSTEM:
         words += ["--ro-bind-try", path, path]
     words += ["--perms", "1777", "--size", str(disk_megabytes << 20), "--tmpfs", "/work", "--chdir", "/work"]
     for inside, outside in shown.items():
         words += ["--ro-bind", str(outside), inside]
-    words += ["--remount-ro", "/"]
+    words += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    # In a namespace of its own somebody could mount as much memory as there is.
+    alone = ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
     if os.geteuid():
-        return [*words, "--unshare-user", "--cap-drop", "ALL"]
+        return [*words, *alone]
     words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
     give_up = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
-    return [*words, "setpriv", *give_up, "--no-new-privs"]
+    words += ["setpriv", *give_up, "--no-new-privs"]
+    return [*words, "bwrap", "--dev-bind", "/", "/", "--die-with-parent", *alone]
 
 
 def _limits(allowance: Allowance) -> list[str]:
@@ -165,6 +177,24 @@ def _read(process: subprocess.Popen[bytes], most: int) -> tuple[bytes, bool]:
             parts.append(part)
             left -= len(part)
     return b"".join(parts), left <= 0
+
+
+def _watch(process: subprocess.Popen[bytes], most: int, large: threading.Event, over: threading.Event) -> None:
+    """Kill the command when all of its processes together have more kilobytes than `most`; ends when it is over."""
+    while not over.wait(LOOKS):
+        if _memory(process.pid) > most:
+            _end(process, large)
+
+
+def _memory(pid: int) -> int:
+    """Kilobytes that a process and all below it have for themselves; files, also those in memory, are not counted."""
+    total = 0
+    with suppress(OSError):  # it may be gone by now
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            total += sum(_memory(int(child)) for child in children.read_text().split())
+    return total
 
 
 def _end(process: subprocess.Popen[bytes], late: threading.Event | None = None) -> None:

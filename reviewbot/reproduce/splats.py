@@ -20,17 +20,29 @@ KINDS = {
     "scheduling while atomic": "sleep in atomic",
     "lock held when returning to user space": "missing unlock",
     "still has locks held": "missing unlock",
+    "leaked atomic, lock or RCU": "missing unlock",
     "leaked lock or atomic": "missing unlock",
     "bad unlock balance": "missing unlock",
     "held lock freed": "missing unlock",
+    "Voluntary context switch within RCU read-side": "sleep in atomic",
+    "do not call blocking ops when": "sleep while waiting",
+    "is flushing !WQ_MEM_RECLAIM": "a flush without a rescuer",
     "suspicious RCU usage": "RCU",
     "spinlock recursion": "recursion",
     "spinlock bad magic": "a broken lock",
 }
 """Words of a complaint -> what it is about."""
-_LOCK = re.compile(r"\((&?[\w>.()*/:-]+?)\)\{[^}]*\}-\{")
-_FUNCTION = re.compile(r"(?:\[<[0-9a-f]+>\] (?:\? )?|at: |\] )([A-Za-z_]\w*)(?:\.[\w.]+)?\+0x[0-9a-f]+/0x")
+CLASSES = {
+    "i_mutex_key": "i_rwsem",
+    "i_mutex_dir_key": "i_rwsem",
+    "s_umount_key": "s_umount",
+    "invalidate_lock_key": "invalidate_lock",
+}
+"""Classes that have other names than the members that the locks are."""
+_LOCK = re.compile(r"\(((?:\(\w+\))?\(?&?[\w>.*/:#-]+\)?)\)\{[^}]*\}-\{")
+_FUNCTION = re.compile(r"(?:^\s+|\[<[0-9a-f]+>\] (?:\? )?|at: |\] )([A-Za-z_]\w*)(?:\.[\w.]+)?\+0x[0-9a-f]+/0x")
 _STEP = re.compile(r"\b([A-Za-z_]\w*)\(\)")
+_MEMBER = re.compile(r"[A-Za-z_]\w*")
 
 
 class Splat(Value, frozen=True):
@@ -58,6 +70,23 @@ def agreed(splat: Splat, verdict: Verdict) -> tuple[str, ...]:
     """The functions that both a complaint and the schedule of a finding name, in the schedule's order."""
     mine = set(splat.functions)
     return tuple(name for name in dict.fromkeys(scheduled(verdict)) if name in mine)
+
+
+def locked(splat: Splat, verdict: Verdict) -> tuple[str, ...]:
+    """The classes of locks of a complaint that the schedule of a finding names, too: by the member that a lock is."""
+    trace = verdict.trace
+    told = [verdict.finding.object, *verdict.finding.facts]
+    for step in trace.steps if trace else ():
+        told += [*step.holds, step.waits]
+    told += [edge.waits_for for edge in trace.knot] if trace else []
+    mine = {word for text in told for word in _MEMBER.findall(text)}
+    return tuple(name for name in splat.locks if _member(name) in mine)
+
+
+def _member(name: str) -> str:
+    """The last word of the name of a class, as the member is called."""
+    last: str = (_MEMBER.findall(name) or [""])[-1]
+    return CLASSES.get(last, last)
 
 
 def scheduled(verdict: Verdict) -> Iterator[str]:

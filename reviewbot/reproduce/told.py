@@ -37,7 +37,7 @@ def text(found: Reproduction, verdict: Verdict | None = None) -> str:
         parts += ["Who slept at the same place all the time:", "\n".join(_seats(found))]
         parts += [_lifted(found)]
     if found.marks:
-        parts += [_reached(found)]
+        parts += [_reached(found), _filled(found.driver.quiet)]
     parts += ["This was not a machine as it stands:", "\n".join(_conditions(found))]
     return "\n\n".join(filter(None, parts))
 

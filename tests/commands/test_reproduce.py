@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,18 +16,22 @@ from reviewbot.reproduce.boot import Boot
 from reviewbot.reproduce.console import ConsoleLog, SleepingTask
 from reviewbot.reproduce.drivers import ScenarioDriver, drivers
 from reviewbot.reproduce.reproduction import Reproduction, SideRuns, Suspect
-from reviewbot.review import runs_folder
+from reviewbot.review import Options, runs_folder
 from reviewbot.types import (
     Address,
+    Change,
+    Decision,
     Finding,
     Mail,
     Outcome,
     Patch,
     Place,
     Reply,
+    Review,
     ReviewError,
     Series,
     Side,
+    Step,
     Trace,
     Verdict,
 )
@@ -119,13 +124,12 @@ def test_nothing_is_shown_where_the_other_kernel_hangs_too(
         (["0badcafe"], "no driver plays the schedule of 0badcafe"),
         (["0badcafe", "--driver", "none"], "there is no driver `none`"),
         (["0badbeef"], "the patch of 0badbeef is not kept"),
-        (["a.patch"], "name the driver to run it with"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(
     words: list[str], said: str, asked: list[tuple[Suspect, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stored("0badcafe", "wq-mem-reclaim", "drivers/md/dm-crypt.c", "workqueue_writeback")
+    stored("0badcafe", "wq-mem-reclaim", "drivers/gpu/drm/x.c", "workqueue_writeback")
     stored("0badbeef", "wq-mem-reclaim", "drivers/md/dm-verity-target.c", "workqueue_writeback", None)
     (tmp_path / "a.patch").write_text("x")
     assert cli.run(["reproduce", *words]) == ReviewError.exit_code
@@ -134,3 +138,72 @@ def test_what_cannot_be_run_is_one_line(
     assert len(error.splitlines()) == 1
     assert out == ""
     assert asked == []
+
+
+MAIL = b"""From: A Developer <a@example.org>
+Subject: [PATCH] x: one
+Message-ID: <one@example.org>
+
+One.
+
+diff --git a/x.c b/x.c
+--- a/x.c
++++ b/x.c
+@@ -1 +1 @@
+-int a;
++int b;
+"""
+
+
+@pytest.fixture
+def reviewed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets what a review says of any series."""
+
+    def says(*verdicts: Verdict) -> None:
+        def fake(series: Series, options: Options, *_: object) -> Review:
+            decision = Decision.NACK if verdicts else Decision.ACK
+            return Review(series, decision, change=Change("c" * 40, "given", ()), verdicts=verdicts)
+
+        monkeypatch.setattr("reviewbot.review.review", fake)
+
+    return says
+
+
+def verdict(rule: str, file: str, model: str, outcome: Outcome = Outcome.CONFIRMED) -> Verdict:
+    steps = (Step("a writer", "waits", file, 1, "x"),)
+    return Verdict(Finding(rule, Place(file, 1), "waits"), outcome, Trace(steps, ()), model=model)
+
+
+def test_patches_are_reviewed_and_each_deadlock_of_them_is_run(
+    asked: list[tuple[Suspect, str]],
+    reviewed: Callable[..., None],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("a.eml", "b.eml"):
+        (tmp_path / name).write_bytes(MAIL)
+    found = verdict("wq-mem-reclaim", "drivers/md/dm-verity-target.c", "workqueue_writeback x=1")
+    same = verdict("shared-reserve", "drivers/md/dm-verity-target.c", "workqueue_writeback x=2")
+    reviewed(found, same, verdict("lock-order", "drivers/gpu/x.c", ""))
+    tree = repository(tmp_path / "t")
+    page = tmp_path / "page.html"
+    assert cli.run(["reproduce", "a.eml", "b.eml", "--tree", tree, "--runs", "3", "--html", str(page)]) == 0
+    assert [(s.base, name) for s, name in asked] == [("c" * 40, "verity-worker")] * 2
+    rows = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines() if "verity-worker" in line]
+    assert rows == ["a.eml", "b.eml"]
+    told = page.read_text()
+    assert told.count("On a real kernel") == 1
+    assert "The deadlock happens on a real kernel." in told
+    assert "the console" not in told
+
+
+def test_a_patch_without_a_deadlock_that_is_played_is_refused(
+    asked: list[tuple[Suspect, str]], reviewed: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.eml").write_bytes(MAIL)
+    reviewed()
+    assert cli.run(["reproduce", "a.eml", "--tree", repository(tmp_path / "t")]) == ReviewError.exit_code
+    assert "no driver plays a deadlock of it (the review says ack)" in capsys.readouterr().err
+    assert asked == []
+    assert cli.run(["reproduce", "a.eml", "--tree", str(tmp_path / "t"), "--driver", "verity-pool"]) == 0
+    assert [name for _, name in asked] == ["verity-pool"]

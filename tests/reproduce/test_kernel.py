@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from reviewbot.gittree.source import MemorySource
-from reviewbot.reproduce import kernel, recipes
-from reviewbot.reproduce.kernel import config, difference, taken, with_recipes
+from reviewbot.reproduce import kernel, recipes, sandbox
+from reviewbot.reproduce.kernel import KernelBase, config, difference, taken, with_recipes
 from reviewbot.reproduce.recipes import Edit, Recipe, edit, follow
 from reviewbot.reproduce.sandbox import SandboxResult
 from reviewbot.types import ReviewError
@@ -120,3 +122,19 @@ def test_config_fragments_are_joined_in_order() -> None:
     assert config(["base", "dm"]) == config(["base"]) + config(["dm"])
     with pytest.raises(ReviewError, match="no config fragment nothing"):
         config(["nothing"])
+
+
+def test_the_kernel_of_the_base_as_it_is_is_taken_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+
+    def run(command: Sequence[str], *_: object, **__: object) -> SandboxResult:
+        commands.append(command[-1])
+        return SandboxResult(0, b"a kernel", "")
+
+    monkeypatch.setattr(sandbox, "run", run)
+    base = KernelBase(tmp_path / "base.tar.gz", ())
+    assert [kernel.build(base, {}, 1) for _ in range(3)] == [b"a kernel"] * 3
+    assert len(commands) == 1
+    assert "make" not in commands[0]
+    assert kernel.build(base, {"a.c": b"int a;"}, 1) == b"a kernel"
+    assert "make" in commands[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reviewbot.bench import reproduced
 from reviewbot.bench.backtest import Labelled
@@ -13,11 +14,13 @@ from reviewbot.reproduce.boot import Boot
 from reviewbot.reproduce.console import ConsoleLog, SleepingTask
 from reviewbot.reproduce.drivers import ScenarioDriver
 from reviewbot.reproduce.reproduction import Reproduction, SideRuns, Suspect
+from reviewbot.reproduce.splats import Splat
 from reviewbot.reproduce.trace import MarkedLine
 from reviewbot.types import (
     Address,
     Change,
     Decision,
+    FileChange,
     Finding,
     Mail,
     Outcome,
@@ -27,6 +30,8 @@ from reviewbot.types import (
     ReviewError,
     Series,
     Side,
+    Step,
+    Trace,
     Verdict,
 )
 
@@ -65,12 +70,13 @@ class Fake:
         )
 
 
-def compared(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> list[Comparison]:
+def compared(fake: Fake, monkeypatch: pytest.MonkeyPatch, lockdep: bool = False, label: str = "") -> list[Comparison]:
     monkeypatch.setattr(reproduced, "reviewed", fake.reviewed)
     monkeypatch.setattr(reproduced, "reproduce", fake.reproduce)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("reviewbot.gittree.tree.Tree.open", lambda path: _Closing())
-        return list(compare([CASE], Path("."), {"6.12": Path(".")}, 1, lambda text: None, runs=2))
+        case = replace(CASE, label=label or CASE.label)
+        return list(compare([case], Path("."), {"6.12": Path(".")}, 1, lambda text: None, runs=2, lockdep=lockdep))
 
 
 class _Closing:
@@ -128,3 +134,27 @@ def test_a_side_that_does_not_build_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fake, "reproduce", fails)
     (one,) = compared(fake, monkeypatch)
     assert (one.agrees, one.fault) == (None, "the change does not build")
+
+
+def test_with_lockdep_each_case_is_run_whose_code_a_driver_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    splat = Splat("WARNING: possible circular locking", "lock order", ("&v->lock", "other"), ("start", "verity_map"))
+    complained = Boot("complained", ConsoleLog(started=True, finished=True, splats=(splat,)), 1.0)
+    fake = Fake(complained, FINISHED, Outcome.CONFIRMED)
+    steps = (Step("a writer", "takes v->lock", "x.c", 1, "verity_map", holds=("v->lock",)),)
+    verdict = replace(fake.review.verdicts[0], trace=Trace(steps, ()))
+    files = (FileChange("drivers/md/dm-verity-target.c"),)
+    fake.review = replace(fake.review, verdicts=(verdict,), change=Change("b" * 40, "given", files))
+    (one,) = compared(fake, monkeypatch, lockdep=True)
+    assert (one.driver, one.shown, one.agrees, one.matches) == ("locks-dm", True, True, True)
+    assert (one.locks, one.functions) == (("&v->lock",), ("verity_map",))
+    (line,) = table([one])
+    assert "possible circular locking (also in the schedule: &v->lock, verity_map())" in line
+    fake.review = replace(fake.review, verdicts=())
+    (nothing,) = compared(fake, monkeypatch, lockdep=True)
+    assert (nothing.rule, nothing.shown, nothing.agrees, nothing.matches) == ("", True, False, False)
+    assert "no finding" in table([nothing])[0]
+    fake.asked.clear()
+    compared(fake, monkeypatch, lockdep=True, label="fix")
+    assert [suspect.guilty for suspect in fake.asked] == [Side.BEFORE]
+    fake.review = replace(fake.review, change=Change("b" * 40, "given", (FileChange("fs/x/y.c"),)))
+    assert compared(fake, monkeypatch, lockdep=True) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -103,6 +105,59 @@ def test_memory_is_bounded() -> None:
     result = run("""python3 -c 'x = bytearray(1 << 30); print(len(x))'""")
     assert result.output == b""
     assert result.code != 0
+
+
+def test_the_memory_of_many_processes_is_bounded_too() -> None:
+    one = "python3 -c 'import time; x = bytearray(60 << 20); x[::4096] = b\"x\" * len(x[::4096]); time.sleep(50)' &"
+    allowance = Allowance(60, 20, 256, 16, 1, together_megabytes=200)
+    assert run(f"{one * 8} wait; echo done", allowance).cut == "memory"
+    assert run(f"{one} sleep 2; kill $!; echo done", allowance).output == b"done\n"
+
+
+def test_nothing_but_its_own_folder_can_be_written_and_that_has_its_bound() -> None:
+    result = run("for d in /dev /dev/shm /etc /tmp /var /usr / /proc; do touch $d/new && echo $d; done; touch x && ls")
+    assert result.output == b"x\n"
+
+
+def test_it_cannot_make_a_namespace_in_which_it_may_mount_more() -> None:
+    result = run("unshare --user --map-root-user --mount sh -c 'mount -t tmpfs x /work && echo mounted'; echo done")
+    assert result.output == b"done\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_what_somebody_else_starts_is_bounded_as_well() -> None:
+    """Without root the namespace is made in another way."""
+    script = (
+        "for d in /dev /dev/shm /etc /tmp; do touch $d/new && echo $d; done; unshare --user true && echo user; id -u"
+    )
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(12345)
+        os.setuid(12345)
+        with suppress(BaseException):
+            os.write(theirs, run(script).output)
+        os._exit(0)
+    os.close(theirs)
+    with os.fdopen(ours) as told:
+        assert told.read() == "12345\n"
+    os.waitpid(child, 0)
+
+
+def test_it_does_not_hear_the_host() -> None:
+    """Neither an address of the host nor a socket of it without a name can be reached."""
+    with socket.socket() as listening, socket.socket(socket.AF_UNIX) as nameless:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        nameless.bind(f"\0reviewbot-{os.getpid()}")
+        nameless.listen()
+        tries = (
+            f"import socket\nfor a, b in ((socket.AF_INET, {listening.getsockname()!r}), "
+            f"(socket.AF_UNIX, chr(0) + 'reviewbot-{os.getpid()}')):\n"
+            " try:\n  socket.socket(a).connect(b); print('reached', b)\n except OSError as e:\n  print('no')\n"
+        )
+        assert sandbox.run(["python3", "-c", tries], LITTLE).output == b"no\nno\n"
 
 
 def test_no_review_and_no_watcher_comes_here() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from reviewbot.reproduce.boot import judged
 from reviewbot.reproduce.console import read
-from reviewbot.reproduce.splats import agreed, splats
-from reviewbot.types import Finding, Outcome, Place, Step, Trace, Verdict
+from reviewbot.reproduce.splats import agreed, locked, splats
+from reviewbot.types import Finding, KnotEdge, Outcome, Place, Step, Trace, Verdict
 
 CIRCLE = """\
 ======================================================
@@ -47,6 +49,13 @@ def test_a_circle_is_read_with_its_locks_and_functions() -> None:
     assert splat.functions == ("store_rate", "reload_table", "mutex_lock_nested", "show_rate", "dump_stack")
 
 
+def test_functions_are_read_with_and_without_their_addresses() -> None:
+    chain = CIRCLE.replace("       [<60040506>] mutex_lock_nested", "       mutex_lock_nested").replace(
+        "[<60070809>] ", ""
+    )
+    assert splats(chain.splitlines())[0].functions == splats(CIRCLE.splitlines())[0].functions
+
+
 def test_two_complaints_are_two_and_the_same_one_twice_is_one() -> None:
     found = splats((CIRCLE + ATOMIC + ATOMIC).splitlines())
     assert [splat.about for splat in found] == ["lock order", "sleep in atomic"]
@@ -65,3 +74,42 @@ def test_it_counts_only_for_a_driver_that_watches_lockdep() -> None:
     log = read((CIRCLE + "[ 1.0] reviewbot: start\n[ 1.0] reviewbot: finished\n").encode())
     assert judged(log, "") == ("finished", "")
     assert judged(log, "", watched=True) == ("complained", "")
+
+
+def test_the_locks_that_both_name_are_told_by_the_member_that_they_are() -> None:
+    (splat,) = splats(CIRCLE.splitlines())
+    steps = (Step("somebody", "takes two", "a.c", 1, "x", holds=("snap->lock",), waits="the copy"),)
+    finding = Finding("lock-order", Place("a.c", 3, "x"), "in another order", object="t_lock")
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED, Trace(steps, ()))) == ("&s->lock",)
+    knot = (KnotEdge("somebody", "table_lock", "another"),)
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED, Trace((), knot))) == ("table_lock",)
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED)) == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "name", "member"),
+    [
+        ("((work_completion)(&m->sync_work)){+.+.}-{0:0}, at: x", "(work_completion)(&m->sync_work)", "m->sync_work"),
+        ("((wq_completion)m_misc){+.+.}-{0:0}, at: x", "(wq_completion)m_misc", "m_misc"),
+        ("(&sb->s_type->i_mutex_key#3/1){+.+.}-{4:4}, at: x", "&sb->s_type->i_mutex_key#3/1", "inode->i_rwsem"),
+        ("(a-tree-01){++++}-{4:4}, at: x", "a-tree-01", "a->tree"),
+    ],
+)
+def test_names_of_classes(told: str, name: str, member: str) -> None:
+    (splat,) = splats(["WARNING: possible circular locking dependency detected", f"dd/1 is trying: 00 {told}+0x1/0x2"])
+    assert splat.locks == (name,)
+    finding = Finding("lock-order", Place("a.c", 3, "x"), "in another order", object=member)
+    assert locked(splat, Verdict(finding, Outcome.CONFIRMED)) == (name,)
+
+
+@pytest.mark.parametrize(
+    ("line", "about"),
+    [
+        ("BUG: workqueue leaked atomic, lock or RCU: kworker/0:1[9]", "missing unlock"),
+        ("workqueue: WQ_MEM_RECLAIM md:md_work is flushing !WQ_MEM_RECLAIM events:work", "a flush without a rescuer"),
+        ("Voluntary context switch within RCU read-side critical section!", "sleep in atomic"),
+        ("do not call blocking ops when !TASK_RUNNING; state=2 set at", "sleep while waiting"),
+    ],
+)
+def test_what_else_the_kernel_complains_of(line: str, about: str) -> None:
+    assert [splat.about for splat in splats([line])] == [about]

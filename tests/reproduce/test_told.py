@@ -105,6 +105,14 @@ def test_where_nothing_happened_the_lines_that_never_ran_are_told() -> None:
     assert "No line of the patch ran" in text(none)
 
 
+def test_what_is_known_of_why_nothing_happens_is_told_where_nothing_does() -> None:
+    driver = ScenarioDriver(name="x", title="x", config=(), conditions=(), quiet="The list is always empty there.")
+    marks, quiet = (MarkedLine("a.c", 3, "lock();"),), (FINISHED,)
+    sides = SideRuns(Side.AFTER, quiet), SideRuns(Side.BEFORE, quiet)
+    assert "The list is always empty there." in text(Reproduction(driver, *sides, (), marks, ("a.c:3",)))
+    assert "always empty" not in text(found((hung(WRITER),), (FINISHED,), driver))
+
+
 def test_lockdep_is_quoted_and_compared_with_the_schedule() -> None:
     splat = Splat("possible recursive locking detected", "recursion", ("&m->lock",), ("end_of_copy", "kthread"))
     boot = Boot("complained", ConsoleLog(started=True, finished=True, splats=(splat,)), 1.0)

@@ -1,15 +1,4 @@
-# The ordinary life of what the storage stack has: made, read, written, flushed, suspended, grown, taken away. Nothing is
-# driven into a schedule here; lockdep sees in each single run in which order locks are taken.
-
-# used DEVICE: reads and writes in all ways that there are.
-used() {
-	dd if=/dev/zero of=$1 bs=64k count=16 oflag=direct
-	dd if=/dev/zero of=$1 bs=4k count=64 conv=fsync
-	dd if=$1 of=/dev/null bs=64k count=16 iflag=direct
-	dd if=$1 of=/dev/null bs=4k count=64
-	blkdiscard $1
-	sync
-}
+. /lib/driver/life
 
 # target NAME TABLE...: the life of one device-mapper device.
 target() {
@@ -27,8 +16,6 @@ target() {
 	dmsetup suspend --noflush $name && dmsetup resume $name
 }
 gone() { for name; do dmsetup remove --retry $name; done; }
-
-blank() { for n; do dd if=/dev/zero of=/dev/ram$n bs=1M count=2 conv=notrunc; done; }
 
 plain_targets() {
 	target linear 0 16384 linear /dev/ram0 0
@@ -125,73 +112,84 @@ verified() {
 	dd if=/dev/mapper/checked of=/dev/null bs=64k iflag=direct
 	echo 2 > /proc/sys/vm/drop_caches
 	dd if=/dev/mapper/checked of=/dev/null bs=64k iflag=direct
+	for n in 1 2 3 4; do
+		sleep 11 # until what was read has grown old
+		dd if=/dev/mapper/checked of=/dev/null bs=64k iflag=direct
+	done
 	gone checked
 }
 
-# Caches are emptied all the time, by the shrinkers of all that is there.
-shrinking() {
-	echo 0 > /sys/module/dm_bufio/parameters/retain_bytes
-	for n in $(seq 20); do
-		sleep 0.5
-		echo 2 > /proc/sys/vm/drop_caches
+# What has arrays of md inside, with metadata of its own; also where the disks below stop, and are gone.
+raids() {
+	for kind in raid1 raid10 raid5_ls raid6_zr; do
+		blank 0 1 2 3 4 5 6 7
+		dmsetup create raid --table "0 16384 raid $kind 3 64 region_size 1024 4 /dev/ram0 /dev/ram1 /dev/ram2 /dev/ram3 /dev/ram4 /dev/ram5 /dev/ram6 /dev/ram7"
+		dmsetup mknodes
+		used /dev/mapper/raid
+		dmsetup message raid 0 check
+		dmsetup suspend raid && dmsetup resume raid
+		dmsetup message raid 0 repair
+		used /dev/mapper/raid
+		dmsetup status
+		gone raid
 	done
 }
 
-file_system() {
-	mkfs.ext4 -q -F $2 $1 24M
-	mount -t ext4 -o ${3:-rw} $1 /mnt
-	for n in $(seq 8); do
-		mkdir -p /mnt/a$n/b
-		dd if=/dev/zero of=/mnt/a$n/file bs=4k count=8
-		for i in 1 2 3 4 5 6; do : > /mnt/a$n/small$i; ln /mnt/a$n/small$i /mnt/a$n/b/long-name-of-a-link-$i; done
-		mv /mnt/a$n/file /mnt/a$n/b/file
-	done
-	dd if=/dev/zero of=/mnt/direct bs=64k count=32 oflag=direct conv=fsync
-	truncate -s 1000 /mnt/direct
-	fallocate -l 1000000 /mnt/direct
-	fsfreeze --freeze /mnt
-	fsfreeze --unfreeze /mnt
-	mount -o remount,ro /mnt
-	mount -o remount,rw /mnt
-	cp -a /mnt/a1 /mnt/copy
-	rm -rf /mnt/a*
-	df /mnt
-	umount /mnt
+others() {
+	blank 0 1
+	target errors 0 16384 dust /dev/ram0 0 512
+	dmsetup message errors 0 addbadblock 60
+	dmsetup message errors 0 enable
+	used /dev/mapper/errors
+	target emulated 0 16384 ebs /dev/ram1 0 1 8
+	target logged 0 16384 log-writes /dev/ram2 /dev/ram3
+	dmsetup message logged 0 mark here
+	target part 0 8192 unstriped 2 16 0 /dev/ram4 0
+	target paths 0 16384 multipath 0 0 1 1 round-robin 0 2 1 /dev/ram5 1000 /dev/ram6 1000
+	dmsetup message paths 0 fail_path /dev/ram5
+	gone errors emulated logged part paths
 }
 
-file_systems() {
+zones() {
+	disk zoned zoned=1 zone_size=4 zone_nr_conv=4 size=128 blocksize=4096
+	blkzone report /dev/zoned
+	blkzone reset /dev/zoned
+	target zoned 0 $(blockdev --getsz /dev/zoned) linear /dev/zoned 0
+	target crypted 0 $(blockdev --getsz /dev/zoned) crypt aes-xts-plain64 $(printf '%064d' 1) 0 /dev/mapper/zoned 0
+	xfs_io -d -c "pwrite -b 16k 16m 256k" /dev/mapper/crypted
+	blkzone reset /dev/mapper/crypted
+	gone crypted zoned
+	no_disk zoned
+}
+
+# Memory goes to targets, and comes back from them.
+swaps() {
+	mapped slow 0 65536 delay /dev/ram0 0 5 /dev/ram0 0 5
+	mapped origin 0 65536 snapshot-origin /dev/ram0
+	mapped snap 0 65536 snapshot /dev/mapper/slow /dev/ram1 N 16
+	swapped /dev/mapper/snap
+	gone snap slow origin
 	blank 0
-	file_system /dev/ram0
-	file_system /dev/ram1 "-O inline_data -I 256"
-	file_system /dev/ram2 "-O inline_data,^has_journal -I 256"
-	file_system /dev/ram2 "-O inline_data,^has_journal -I 256" dirsync
-	mkfs.ext4 -q -F /dev/ram0 24M
-	mount -t ext4 /dev/ram0 /mnt
-	dd if=/dev/zero of=/mnt/image bs=1M count=12
-	losetup /dev/loop0 /mnt/image
-	used /dev/loop0
-	cat /sys/block/loop0/queue/* /sys/block/loop0/loop/*
-	for s in none mq-deadline; do echo $s > /sys/block/loop0/queue/scheduler; used /dev/loop0; done
-	losetup -d /dev/loop0
-	umount /mnt
+	dmsetup create pool --table "0 65536 thin-pool /dev/ram0 /dev/ram1 128 64"
+	dmsetup message pool 0 "create_thin 0"
+	mapped thin 0 65536 thin /dev/mapper/pool 0
+	swapped /dev/mapper/thin
+	gone thin pool
+	mapped crypted 0 65536 crypt aes-xts-plain64 $(printf '%064d' 1) 0 /dev/ram2 0
+	swapped /dev/mapper/crypted
+	gone crypted
+	blank 0 1
+	mapped written 0 65536 writecache s /dev/ram0 /dev/ram1 4096 0
+	swapped /dev/mapper/written
+	gone written
 }
 
-null_block() {
-	used /dev/nullb0
-	for s in mq-deadline kyber bfq none; do echo $s > /sys/block/nullb0/queue/scheduler; used /dev/nullb0; done
-	echo 64 > /sys/block/nullb0/queue/nr_requests
-	cat /sys/block/nullb0/queue/*
+setup() {
+	echo 0 > /sys/module/dm_bufio/parameters/retain_bytes
+	echo 2 > /sys/module/dm_bufio/parameters/max_age_seconds
+	echo 1048576 > /sys/module/dm_bufio/parameters/max_cache_size_bytes
 }
-
-life() {
-	for part in plain_targets snapshots caches thin_devices broken_metadata verified null_block file_systems; do
-		$part
-		say "lived $part"
-	done
-}
-
-setup() { :; }
 start() {
-	task life life
-	task shrinker shrinking
+	task life lived plain_targets snapshots caches thin_devices broken_metadata verified raids others zones swaps
+	task shrinker shrinking 20
 }
