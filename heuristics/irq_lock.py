@@ -38,7 +38,7 @@ class IrqLock(Rule[Interrupted | Inverted | Unmasked]):
     needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Interrupted | Inverted | Unmasked]]:
-        for found in interrupted(diff.before.program, diff.after.program, touched(diff)):
+        for found in diff.noting(interrupted(diff.before.program, diff.after.program, touched(diff))):
             lock, handler = words(found.lock), name_of(found.handler)
             which, off = ("a softirq", "softirqs") if found.soft else ("an interrupt", "interrupts")
             yield from self.candidate(
@@ -55,7 +55,7 @@ class IrqLock(Rule[Interrupted | Inverted | Unmasked]):
                 before=[found.at],
                 object=found.lock,
             )
-        for pair in inverted(diff.before.program, diff.after.program, touched(diff)):
+        for pair in diff.noting(inverted(diff.before.program, diff.after.program, touched(diff))):
             inner, lock, handler, task = words(pair.inner), words(pair.lock), name_of(pair.handler), name_of(pair.task)
             which, off = ("a softirq", "softirqs") if pair.soft else ("an interrupt", "interrupts")
             yield from self.candidate(
@@ -72,7 +72,7 @@ class IrqLock(Rule[Interrupted | Inverted | Unmasked]):
                 before=[pair.at, pair.where],
                 object=pair.inner,
             )
-        for early in unmasked(diff.before.program, diff.after.program, touched(diff)):
+        for early in diff.noting(unmasked(diff.before.program, diff.after.program, touched(diff))):
             inner, lock = words(early.inner), words(early.lock)
             handler, outer = name_of(early.handler), name_of(early.outer)
             which = "a softirq" if early.soft else "an interrupt"

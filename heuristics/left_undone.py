@@ -33,7 +33,7 @@ class LeftUndone(Rule[Obligation]):
     def check(self, diff: Diff) -> Iterator[Candidate[Obligation]]:
         if diff.reverse:
             return
-        for found in undone(diff.before.program, diff.after.program, diff.code.changes):
+        for found in diff.noting(undone(diff.before.program, diff.after.program, diff.code.changes)):
             condition = f" if {' && '.join(found.gained)}" if found.gained else ""
             yield from self.candidate(
                 diff,

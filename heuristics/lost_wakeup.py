@@ -52,7 +52,7 @@ class LostWakeup(Rule[Unwoken | Missed]):
     def check(self, diff: Diff) -> Iterator[Candidate[Unwoken | Missed]]:
         programs = diff.before.program, diff.after.program
         names = sorted({*touched(diff), *((file_of(k), name_of(k)) for k in diff.touched)})
-        for found in unwoken(*programs, names):
+        for found in diff.noting(unwoken(*programs, names)):
             what, waiter = words(found.object), f"{found.waiter.function}()"
             yield from self.candidate(
                 diff,

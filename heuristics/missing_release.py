@@ -57,7 +57,7 @@ class MissingRelease(Rule[Leak]):
     def check(self, diff: Diff) -> Iterator[Candidate[Leak]]:
         programs = diff.before.program, diff.after.program
         names = sorted({*touched(diff), *((file_of(k), name_of(k)) for k in diff.touched)})
-        for leak in leaks(*programs, names):
+        for leak in diff.noting(leaks(*programs, names)):
             before, after = ([_place(p, k) for k in leak.way[::-1] if k in p.names.functions] for p in programs)
             related = [leak.sleeper.at] if leak.sleeper.at else []
             own = [f for p in programs for f in p.own_facts(leak.key) if isinstance(f, Write | CallTo)]

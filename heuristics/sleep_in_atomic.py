@@ -43,7 +43,7 @@ class SleepInAtomic(Rule[Atomic]):
     needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Atomic]]:
-        for found in interrupting(diff.before.program, diff.after.program, touched(diff)):
+        for found in diff.noting(interrupting(diff.before.program, diff.after.program, touched(diff))):
             inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
             yield from self.candidate(
                 diff,
@@ -58,7 +58,8 @@ class SleepInAtomic(Rule[Atomic]):
         text = (
             (file_of(key), name_of(key)) for key in diff.touched
         )  # who has what called back need not do anything else
-        for found in sleeping(diff.before.program, diff.after.program, sorted({*touched(diff), *text})):
+        names = sorted({*touched(diff), *text})
+        for found in diff.noting(sleeping(diff.before.program, diff.after.program, names)):
             section = found.klass in SECTIONS
             lock = ENTERS[found.lock][1].removeprefix("a section with ") if section else words(found.lock)
             lock = "rcu_read_lock() held" if found.klass == "rcu" else lock if section else f"{lock} held"

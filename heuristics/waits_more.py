@@ -32,7 +32,7 @@ class WaitsMore(Rule[MoreWaits]):
     def check(self, diff: Diff) -> Iterator[Candidate[MoreWaits]]:
         if diff.reverse:
             return
-        for found in more_waits(diff.before.program, diff.after.program, diff.code.changes):
+        for found in diff.noting(more_waits(diff.before.program, diff.after.program, diff.code.changes)):
             yield from self.candidate(
                 diff,
                 found,

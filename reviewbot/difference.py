@@ -20,7 +20,7 @@ from reviewbot.analysis.program.neighbours import Reach
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import TranslationUnit
 from reviewbot.detect.anchors import Difference
-from reviewbot.detect.edges import Dropped
+from reviewbot.detect.leads import Dropped
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Change, Cut, Place, Progress, Side, Source

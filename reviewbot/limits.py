@@ -175,6 +175,8 @@ MAX_CALLS_FROM_LOCK_TO_WAIT = 8
 not go together."""
 MAX_CALLS_TO_WAIT = 8
 """Calls down to a wait; what is asked on the way there decides more than what is held, further down."""
+MAX_CALLS_TO_UNENDED = 2
+"""Calls down to a wait that nobody is seen to end: what is that far below is somebody else's, who knows his ways."""
 MAX_EDGES_OF_LOCK = 200
 """Waits under one lock that are looked at again where a provider takes that lock now."""
 MAX_PATHS_OF_CALL = 16
@@ -208,6 +210,12 @@ MAX_ANNOUNCEMENTS = 6
 
 MAX_WAIT_CYCLES = 12
 """Circles of one change that are looked into; a change with more of them is not about one."""
+MAX_DOUBTFUL_EDGES = 24
+"""New waits under a lock of one change that are looked into although no one run is seen to get there, or the lock is far
+below: the nearest ones. A call that is put under a lock can bring hundreds of them, and those far below are harmless."""
+MAX_DOUBTFUL_CYCLES = 6
+"""Circles of one change that are replayed although something about them is in doubt: the surest ones. No more than that is
+read by whoever looks at a comment."""
 MAX_CALL_PAIRS = 40_000
 """Pairs of calls of one place of a patch that are compared; where there are more, it was written anew."""
 MAX_CALLS_TO_PROVIDERS_LOCK = 8

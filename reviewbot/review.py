@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from reviewbot.limits import MAX_SHOWN_EVENTS
+from reviewbot.score import COMMENT_ABOVE, Doubt
 from reviewbot.types import (
     Address,
     Change,
@@ -66,12 +67,16 @@ class Options(Value, frozen=True):
     """The file, folder or Maildir that a series came from, in which prerequisites are looked for; empty for none."""
     why: str = ""
     """The function of which it is told what came to nothing, and why; `*` for all, empty for none."""
+    comment_above: float = COMMENT_ABOVE
+    """What could not be settled is a comment when its score is higher: 0 shows all, 1 none."""
 
 
 class Examined(Value, frozen=True):
     """What the rules and the simulator said of a change."""
 
     verdicts: tuple[Verdict, ...]
+    hidden: tuple[Verdict, ...]
+    """What could not be settled and is too doubtful for a comment."""
     notes: tuple[str, ...]
     checked: tuple[str, ...]
     timing: tuple[tuple[str, float], ...]
@@ -123,7 +128,7 @@ def review(
             reason = "; ".join((str(error), *gaps(series, series.prerequisites)))
             return Review(series=series, decision=Decision.UNREVIEWED, reason=reason, timing=clock.read())
         before, after = tree.sources(change)
-        examined = examine(change, before, after, options.rules, progress, options.why)
+        examined = examine(change, before, after, options.rules, progress, options.why, options.comment_above)
         sender = options.sender or tree.identity()
     for stage, seconds in examined.timing:
         clock.add(stage, seconds)
@@ -135,6 +140,7 @@ def review(
         reason="; ".join(lacks) if partly else "",
         change=change,
         verdicts=examined.verdicts,
+        hidden=examined.hidden,
         unread=examined.unread,
         checked=examined.checked,
         notes=(*examined.notes, *(f"the series touches {path}" for path in change.flags)),
@@ -168,10 +174,12 @@ def examine(
     only: Sequence[str] = (),
     progress: Progress | None = None,
     why: str = "",
+    above: float = COMMENT_ABOVE,
 ) -> Examined:
     """Build the programs of both sides, run the rules over them and the simulator over what these find.
 
-    why: the function (`*` for all) of which it is told, too, what came to nothing.
+    why: the function (`*` for all) of which it is told, too, what came to nothing. above: the score above which something
+    that could not be settled is a comment.
 
     A crash in one rule is a note on that rule, one while the programs are built a single note instead of any finding.
     """
@@ -186,7 +194,6 @@ def examine(
     with clock("facts"), trouble("", "the code of the change could not be analysed"):
         built = _built(change, before, after, progress)
     verdicts: list[Verdict] = []
-    unsure: list[Verdict] = []
     checked: list[str] = []
     for rule in loaded.rules if built else ():
         if only and rule.id not in only:
@@ -197,17 +204,16 @@ def examine(
                 found = [*rule.candidates(diff)]
             with clock("simulate"):
                 judged = judge.judged(rule, found, diff)
-                agreed = opaque.agreed(rule, judged, diff)
-                unsure += [verdict for verdict in judged if verdict not in agreed]
-                verdicts += agreed
-            if rule.concerns(diff):
+                verdicts += opaque.agreed(rule, judged, diff)
+            if found or rule.concerns(diff):
                 checked.append(rule.checked)
-    settled = tuple(judge.settle(verdicts))
+    settled, hidden = shown(judge.settle(verdicts), above)
     code: tuple[ScheduleCode | None, ...] = ()
     with clock("reply"), trouble("", "the code of the schedules could not be gathered"):
         code = schedule_code(settled, built.diff) if built else ()
     return Examined(
         verdicts=settled,
+        hidden=hidden,
         notes=(*trouble.notes, *(left_out(built.diff.cuts) if built else ())),
         checked=tuple(dict.fromkeys(checked)),
         timing=clock.read(total=False),
@@ -216,11 +222,20 @@ def examine(
         faults=tuple(trouble.faults),
         events=built.events if built else (),
         code=code,
-        leads=tuple(leads(built.diff, settled, unsure, why)) if built and why else (),
+        leads=tuple(leads(built.diff, settled, hidden, why)) if built and why else (),
     )
 
 
-def leads(diff: Diff, settled: Sequence[Verdict], unsure: Sequence[Verdict], function: str) -> Iterator[DeadEnd]:
+def shown(verdicts: Iterable[Verdict], above: float) -> tuple[tuple[Verdict, ...], tuple[Verdict, ...]]:
+    """The verdicts that count, and those that are hidden: what could not be settled and whose score is not above `above`."""
+    found: tuple[list[Verdict], list[Verdict]] = ([], [])
+    for verdict in verdicts:
+        open_ = verdict.outcome is Outcome.INCONCLUSIVE and not verdict.finding.gives
+        found[open_ and verdict.score.value <= above].append(verdict)
+    return tuple(found[0]), tuple(found[1])
+
+
+def leads(diff: Diff, settled: Sequence[Verdict], hidden: Sequence[Verdict], function: str) -> Iterator[DeadEnd]:
     """What came to nothing in a function (`*`: in any), the stages in the order in which a change goes through them."""
 
     def asked(names: Iterable[str]) -> bool:
@@ -229,11 +244,13 @@ def leads(diff: Diff, settled: Sequence[Verdict], unsure: Sequence[Verdict], fun
     for dropped in dict.fromkeys(diff.dropped):
         if asked(dropped.functions):
             yield DeadEnd(Stage.SEARCH, dropped.says(), dropped.reason, dropped.functions)
-    for verdict in unsure:
-        yield from _lead(verdict, Stage.READING, "it rests on a call that cannot be read", asked)
     for verdict in settled:
         if verdict.outcome not in (Outcome.CONFIRMED, Outcome.FIXED):
-            yield from _lead(verdict, Stage.REPLAY, verdict.reason or verdict.outcome.value, asked)
+            score = f" (score {verdict.score})" if verdict.score.doubts else ""
+            yield from _lead(verdict, Stage.REPLAY, (verdict.reason or verdict.outcome.value) + score, asked)
+    for verdict in hidden:
+        stage = Stage.READING if Doubt.OPAQUE in verdict.doubts else Stage.SCORE
+        yield from _lead(verdict, stage, str(verdict.score), asked)
 
 
 def _lead(verdict: Verdict, stage: Stage, reason: str, asked: Callable[[Iterable[str]], bool]) -> Iterator[DeadEnd]:

@@ -73,6 +73,7 @@ from reviewbot.csource.ir import Const
 from reviewbot.difference import Diff, Version
 from reviewbot.function_key import NO_FUNCTION, FunctionKey, file_of, key_of, name_of
 from reviewbot.kernel import KERNEL
+from reviewbot.score import Doubt
 from reviewbot.sim.model import Model
 from reviewbot.types import Cut, Finding, Place, Setting, Side, Value, Words
 
@@ -93,6 +94,7 @@ __all__ = [
     "Context",
     "Dependence",
     "Diff",
+    "Doubt",
     "Drain",
     "Effect",
     "ExecutionContext",
@@ -205,6 +207,8 @@ class Scene(Value, frozen=True):
     """Resources of which the deadlock has to pass through one; empty when any knot is the one."""
     missing: str = ""
     """Why there is no model of this side after all."""
+    doubt: Doubt | None = Doubt.DIFFERENCE
+    """What lowers the score then; None where the finding says it already."""
     cuts: tuple[Cut, ...] = ()
     """What was left out of the model."""
 
@@ -289,10 +293,12 @@ class Rule(ABC, Generic[About]):
     ) -> Iterator[Candidate[About]]:
         """A finding on the line of the patch among these places (nothing when the patch has none of their files).
 
-        about: comes back in `scenes` and `remedies`; functions that it names by key are spoken of, too.
+        about: comes back in `scenes` and `remedies`; functions that it names by key are spoken of, too, and its `doubts`,
+        where it has some, lower the score.
         """
         anchor = diff.anchor(after, before)
-        if anchor is None:
+        doubts: tuple[Doubt, ...] = getattr(about, "doubts", ())
+        if anchor is None or (doubts and diff.reverse):  # who repairs what may be none gets no praise for it
             return
         at, side = anchor
         number = diff.patch_of(at, side)
@@ -309,6 +315,7 @@ class Rule(ABC, Generic[About]):
             object=object,
             gives=diff.reverse,
             words=words,
+            doubts=doubts,
         )
         yield Candidate(found, about)
 

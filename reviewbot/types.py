@@ -27,6 +27,7 @@ from reviewbot.posted import (
     Source,
     Value,
 )
+from reviewbot.score import Doubt, Score
 
 __all__ = [
     "Address",
@@ -131,6 +132,8 @@ class Finding(Value, frozen=True):
     gives: bool = False
     """True when the patch restores the guarantee instead of taking it away."""
     words: Words | None = None
+    doubts: tuple[Doubt, ...] = ()
+    """What the search was not sure of."""
 
 
 class Cut(Value, frozen=True):
@@ -204,6 +207,13 @@ class Verdict(Value, frozen=True):
     """What would be safe instead; only set when the model with the remedy in place is free of the deadlock."""
     other: Trace | None = None
     """The same steps on the side that does not get stuck, as far as it has them, and how all get through there."""
+    doubts: tuple[Doubt, ...] = ()
+    """What the replay was not sure of."""
+
+    @property
+    def score(self) -> Score:
+        """How sure it is, with all that is in doubt."""
+        return Score((*self.finding.doubts, *self.doubts))
 
 
 class Decision(StrEnum):
@@ -284,6 +294,8 @@ class Stage(StrEnum):
     """It rests on a call that cannot be read."""
     REPLAY = "replay"
     """The simulator did not bear it out."""
+    SCORE = "score"
+    """Too much of it is in doubt to be shown."""
 
 
 class DeadEnd(Value, frozen=True):
@@ -306,6 +318,8 @@ class Review(Value, frozen=True):
     """Why a series is unreviewed, what limits an ack, or why a series without a finding is not acked."""
     change: Change | None = None
     verdicts: tuple[Verdict, ...] = ()
+    hidden: tuple[Verdict, ...] = ()
+    """What would be a comment if its score were higher: it counts for nothing, and nothing is claimed of its place."""
     unread: tuple[Unread, ...] = ()
     """What the series changes and could not be read."""
     checked: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ MODULES = {
 ROOMS = (
     "reviewbot.limits",
     "reviewbot.function_key",
+    "reviewbot.score",
     "reviewbot.posted",
     "reviewbot.types",
     "reviewbot.text",

@@ -21,6 +21,7 @@ import msgspec
 
 from reviewbot.bench.workers import WORKERS, parts, spread
 from reviewbot.detect.waitfor import SAME
+from reviewbot.score import Doubt
 from reviewbot.types import Address, Outcome, Review, ReviewError, Stage, Value, Verdict
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ SUBSYSTEMS = {
 """The core: a case is of the first of these that has the beginning of one of its files."""
 REST = "rest"
 """All other subsystems."""
+AGAINST = (Outcome.CONFIRMED, Outcome.INCONCLUSIVE)
+"""Outcomes that speak against a series."""
 NOBODY = Address("nobody", "nobody@localhost")
 """Whom replies are drafted for that nobody reads."""
 
@@ -100,6 +103,8 @@ class Scored(Value, frozen=True):
     why: str = ""
     stage: str = ""
     """How far the review came, one of STAGES."""
+    score: float = 0.0
+    """That of the surest finding that is shown or hidden as a comment; 1 for a NACK."""
     gave_up: tuple[str, ...] = ()
     """The reasons for which something came to nothing at that stage, the most frequent one first."""
     set: str = ""
@@ -183,11 +188,12 @@ def scored(case: Labelled, files: Iterable[str], make: Callable[[], Review]) -> 
     reason, decision = "", "unreviewed"
     notes: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    stage, gave_up = "", tuple[str, ...]()
+    stage, gave_up, sure = "", tuple[str, ...](), 0.0
     try:
         result = make()
         decision, reason, notes, verdicts = result.decision.value, result.reason, result.notes, result.verdicts
         stage, gave_up = furthest(result)
+        sure = surest(result)
     except (ReviewError, OSError) as error:
         reason = str(error)
     except Exception as error:  # counted and shown: a backtest goes on
@@ -204,6 +210,7 @@ def scored(case: Labelled, files: Iterable[str], make: Callable[[], Review]) -> 
         why=case.why,
         stage=stage,
         gave_up=gave_up,
+        score=sure,
         **_counted_by(case, files),
         megabytes=megabytes(),
     )
@@ -226,6 +233,12 @@ def megabytes() -> int:
             return int(file.read().split()[1]) * getpagesize() >> 20
     except OSError:
         return 0
+
+
+def surest(review: Review) -> float:
+    """The score of the surest finding of a review that speaks against the series."""
+    told = (v for v in (*review.verdicts, *review.hidden) if v.outcome in AGAINST and not v.finding.gives)
+    return max((v.score.value for v in told), default=0.0)
 
 
 def furthest(review: Review) -> tuple[str, tuple[str, ...]]:
@@ -259,7 +272,7 @@ def spoken(verdict: Verdict) -> Spoken:
         at=str(finding.at),
         message=finding.message,
         reason=verdict.reason,
-        proven=verdict.trace is not None and verdict.outcome in (Outcome.CONFIRMED, Outcome.INCONCLUSIVE),
+        proven=verdict.trace is not None and set(verdict.score.doubts) <= {Doubt.RULE} and verdict.outcome in AGAINST,
     )
 
 

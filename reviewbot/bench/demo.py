@@ -27,6 +27,7 @@ def examine_case(case: Case) -> Review:
         decision=examined.decision,
         change=change,
         verdicts=examined.verdicts,
+        hidden=examined.hidden,
         checked=examined.checked,
         notes=examined.notes,
         events=examined.events,

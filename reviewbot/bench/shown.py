@@ -120,6 +120,9 @@ def _funnel(console: Console, results: Sequence[Scored]) -> None:
         first = Counter(r.gave_up[0] for r in results if r.label == "deadlock" and r.stage == stage and r.gave_up)
         for reason, number in first.most_common():
             print(f"  {stage}: {number} x {reason}")
+    print("\nscore above   deadlocks NACKed or commented on   innocent with a comment")
+    for at in tables.curve(results):
+        print(f"{at.above:11.2f}   {at.found:24} of {at.deadlocks:3}   {at.disturbed:16} of {at.innocent:3}")
 
 
 def _table(title: str, rows: Iterable[Row]) -> Table:

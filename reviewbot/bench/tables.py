@@ -144,6 +144,30 @@ def funnel(results: Iterable[Scored], label: str = "deadlock") -> dict[str, Coun
     return dict(sorted(found.items(), key=lambda item: (-item[1].total(), item[0])))
 
 
+class CurvePoint(Value, frozen=True):
+    """What a review says at one score: deadlocks that it NACKs or comments on, and innocent cases with a comment."""
+
+    above: float
+    found: int
+    deadlocks: int
+    disturbed: int
+    innocent: int
+
+
+def curve(results: Iterable[Scored]) -> list[CurvePoint]:
+    """How much is found and how many are disturbed, by the score above which a finding is shown; the highest first."""
+    results = list(results)
+    deadlocks = [r.score for r in results if r.label == "deadlock"]
+    innocent = [r.score for r in results if r.label in ("clean", "fix") and r.verdict != "nack"]
+    scores = sorted({0.0, *deadlocks, *innocent}, reverse=True)
+    return [
+        CurvePoint(
+            above, sum(s > above for s in deadlocks), len(deadlocks), sum(s > above for s in innocent), len(innocent)
+        )
+        for above in scores
+    ]
+
+
 def counted(results: Iterable[Scored]) -> list[Scored]:
     """Those that do not count apart."""
     return [r for r in results if not r.apart]
@@ -164,6 +188,7 @@ def as_json(results: Sequence[Scored]) -> dict[str, Any]:
             "apart": r.apart or None,
             "verdict": r.verdict,
             "rules": list(r.rules),
+            "score": r.score,
             "seconds": r.seconds,
             "megabytes": r.megabytes,
             "reason": r.reason or None,
@@ -187,6 +212,7 @@ def as_json(results: Sequence[Scored]) -> dict[str, Any]:
         "trees": [row.as_json() for row in by(count, lambda r: r.tree)],
         "kinds": [row.as_json() for row in by(count, lambda r: f"{r.label}: {r.kind}")],
         "apart": [row.as_json() for row in by((r for r in results if r.apart), lambda r: f"{r.label}: {r.apart}")],
+        "curve": [msgspec.to_builtins(point) for point in curve(count)],
         "funnel": [{"class": name, **stages} for name, stages in funnel(count).items()],
     }
 

@@ -52,7 +52,11 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
     is_flag=True,
     help="Print and write nothing but counts and seconds, for cases that nobody may look at.",
 )
-@click.option("--funnel", is_flag=True, help="Show, too, at which stage the deadlocks of each class were lost.")
+@click.option(
+    "--funnel",
+    is_flag=True,
+    help="Show, too, at which stage the deadlocks of each class were lost, and what is shown at which score.",
+)
 @click.option(
     "--compare",
     "older",

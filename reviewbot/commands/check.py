@@ -70,6 +70,13 @@ WORST = (FAULT, 1, 4, 3, 0)
     default="",
     help="Say, too, what came to nothing in this function (* for any), at which stage, and for which reason.",
 )
+@click.option(
+    "--comments",
+    type=click.Choice(["all", "likely", "none"]),
+    default="likely",
+    show_default=True,
+    help="Of what could not be settled show all, what scores above `comment_above` of your configuration, or nothing.",
+)
 @click.option("--patchwork", is_flag=True, help="Make a check of each patch on the Patchwork of your configuration.")
 @click.option(
     "--time-limit",
@@ -101,6 +108,7 @@ def check(
     draft: str,
     sender: str,
     why: str,
+    comments: str,
     patchwork: bool,
     time_limit: float,
     memory_limit: int,
@@ -122,10 +130,25 @@ def check(
         raise click.UsageError("--json and --draft - both want stdout: name a file or a Maildir for the draft")
     if terse and (as_json or draft == "-"):
         raise click.UsageError("--terse, --json and --draft - all want stdout: choose one of them")
-    options = flow.Options(tree=str(tree or "."), base=base, sender=flow.address(sender), why=why)
+    above = {"all": 0.0, "none": 1.0}.get(comments)
+    options = flow.Options(
+        tree=str(tree or "."),
+        base=base,
+        sender=flow.address(sender),
+        why=why,
+        comment_above=_likely() if above is None else above,
+    )
     show = Presentation(as_json, terse, sarif, html, draft, why, patchwork, color=not no_color and sys.stdout.isatty())
     asked = Asked(what or "", range_ or "", tree or Path(), inbox)
     return _checked(asked, options, show, Bounds(time_limit, memory_limit))
+
+
+def _likely() -> float:
+    """The score above which the user's configuration shows comments; the default where there is none."""
+    from reviewbot.score import COMMENT_ABOVE
+    from reviewbot.watch import config
+
+    return config.load().comment_above if config.default_path().is_file() else COMMENT_ABOVE
 
 
 @dataclass(frozen=True)

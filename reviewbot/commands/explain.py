@@ -39,6 +39,8 @@ def explain(name: str | None, tree: Path | None, base: str, no_replay: bool, ste
     verdict = run.verdict
     finding = verdict.finding
     title = clean(f"{verdict.outcome}: {finding.at}: {finding.message} [{finding.rule}]")
+    if verdict.score.doubts:
+        title += f"\nscore {verdict.score}"
     if verdict.trace is None:
         if as_svg:
             raise ReviewError(f"no schedule is kept for {name}, so there is no picture of it")

@@ -16,6 +16,7 @@ from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.questions.io_dependence import handlers
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Call, Expr
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.waitfor import unread
 from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import schema
@@ -235,9 +236,9 @@ def _may_be(identity: str, what: str) -> bool:
     return identity == what or (not known(identity) and member(identity) == member(what))
 
 
-def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Missed | Cut]:
+def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Missed | Cut | Dropped]:
     """The changes of what sleeps test that functions `names` announced on every way, and do not any more; between them,
-    what was not looked at.
+    what was not looked at or came to nothing.
     """
     keys = [k for file, name in names if (k := key_of(file, name)) in after.names.functions]
     keys = [k for k in keys if k in before.names.functions and not after.function(k).macro]
@@ -250,17 +251,28 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
         for told, by, waker in pairs[:MAX_ANNOUNCEMENTS]:
             was = (key,) if by == key else (key, by)
             way = _way(after, told, was)
+            lead = LeadPlace(waker, f"wakes {told.wake} after it changes {told.tested}")
             if told.wake in gained or not way:
+                yield Dropped(
+                    lead, "another function wakes it now" if told.wake in gained else "it is not changed there any more"
+                )
                 continue
             callers = [c for c in after.callers(key) if c in after.names.functions and after.body(c).function.blocks]
             lost = _lost(before, after, told, was, way)
             yield from _cuts(before, told, was)
             yield from _cuts(after, told, way)
             if not lost or (callers and not any(_lost(before, after, told, (c, *was), (c, *way)) for c in callers)):
+                yield Dropped(
+                    lead, "its callers make up for it" if lost else "it still does so, or did not on every way before"
+                )
                 continue
             handed = told.wake == RUN or bool(handlers(after, told.wake))
             sleeper = None if handed else index(after).sleeper(told, way)
-            if (handed or sleeper) and not _asks(after, key, told, sleeper):
+            if not (handed or sleeper):
+                yield Dropped(lead, "nobody is seen to sleep on it")
+            elif _asks(after, key, told, sleeper):
+                yield Dropped(lead, "it asks first if anybody sleeps")
+            else:
                 yield Missed(
                     told=told,
                     way=way,

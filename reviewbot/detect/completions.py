@@ -12,6 +12,7 @@ from reviewbot.analysis.producers.predicates import reads
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import AddressOf, Assign, CallEvent, Name
 from reviewbot.detect.interrupts import Names
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.waitfor import changed, unread
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import KERNEL
@@ -42,23 +43,31 @@ class Unwoken(Value, frozen=True):
         return self.object in _wakes(program, self.key) if self.only else gives(program, self.key, self.object) is True
 
 
-def unwoken(before: Program, after: Program, names: Names) -> Iterator[Unwoken]:
-    """The completions that functions do not always give any more since a change, and that somebody waits for."""
+def unwoken(before: Program, after: Program, names: Names) -> Iterator[Unwoken | Dropped]:
+    """The completions that functions do not always give any more since a change, and that somebody waits for; between them
+    what came to nothing."""
     names = tuple(names)
     gained = {o for k in changed(after, names) for o in _wakes(after, k) - _wakes(before, k)}
     for key in changed(after, names):
-        if key not in before.names.functions or after.function(key).macro or unread(after, key) - unread(before, key):
+        if key not in before.names.functions or after.function(key).macro:
             continue
-        for what in sorted(_wakes(before, key) - gained):
-            waiter = _waiter(after, what, key)
-            if waiter is None:
-                continue
-            only = what not in _wakes(after, key) and not _given(after, what)
-            if not only and not _lost(before, after, key, what):
-                continue
-            if not _unarmed(before, after, key, what):
-                at = Place(after.names.file[key], after.function(key).line, after.function(key).name)
-                yield Unwoken(key=key, object=what, at=at, waiter=waiter.at, call=waiter.call, only=only)
+        strange = unread(after, key) - unread(before, key)
+        for what in sorted(_wakes(before, key)):
+            lead = LeadPlace.of(after, key, f"completes {what}")
+            if strange:
+                yield Dropped(lead, f"it calls {min(strange)}(), which cannot be read")
+            elif what in gained:
+                yield Dropped(lead, "another function that changes completes it now")
+            elif (waiter := _waiter(after, what, key)) is None:
+                yield Dropped(lead, "nobody is seen to wait for it without a time limit")
+            else:
+                only = what not in _wakes(after, key) and not _given(after, what)
+                if not only and not _lost(before, after, key, what):
+                    yield Dropped(lead, "it still does so, or did not on every way before")
+                elif _unarmed(before, after, key, what):
+                    yield Dropped(lead, "what it asks is asked by whoever makes the completion ready, too")
+                else:
+                    yield Unwoken(key=key, object=what, at=lead.at, waiter=waiter.at, call=waiter.call, only=only)
 
 
 def _wakes(program: Program, key: FunctionKey) -> set[str]:

@@ -17,6 +17,7 @@ from reviewbot.csource.ir import Assign, Field, Name
 from reviewbot.detect.counters import LOWER, MOVES, RAISE, Counters, Sleeper, move_of
 from reviewbot.detect.counting import CounterEnd, outcomes
 from reviewbot.detect.edges import changed
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.waitfor import unread
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.limits import (
@@ -53,20 +54,26 @@ class Leak(Value, frozen=True):
         return name_of(self.key)
 
 
-def leaks(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Leak]:
-    """The counters that functions `names` (file, name) leave raised since a change, or do not lower any more."""
+def leaks(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Leak | Dropped]:
+    """The counters that functions `names` (file, name) leave raised since a change, or do not lower any more; between them
+    what came to nothing."""
     keys = [k for k in changed(after, names) if not after.function(k).macro and not after.function(k).unreadable]
     for counter, sleeper in after.component(Counters).sleepers.items():
         near = [k for k in keys if k in before.names.functions and before.component(Counters).near(counter, k)]
-        if not near or _made_up(before, after, keys, counter):
-            continue
+        made_up = bool(near) and _made_up(before, after, keys, counter)
         for key in near:
-            if unread(after, key) - unread(before, key):
-                continue
-            how = _leaves(before, after, key, counter)
-            if not how or _somebody_elses(before, after, key, counter, how):
-                continue
-            if way := _way(before, after, counter, (key,), how):
+            lead = LeadPlace.of(after, key, f"counts {counter}")
+            if made_up:
+                yield Dropped(lead, "a function that changes raises or lowers it in a new place")
+            elif strange := unread(after, key) - unread(before, key):
+                yield Dropped(lead, f"it calls {min(strange)}(), which cannot be read")
+            elif not (how := _leaves(before, after, key, counter)):
+                yield Dropped(lead, "it leaves it as it did, or cannot be followed")
+            elif _somebody_elses(before, after, key, counter, how):
+                yield Dropped(lead, "others may lower what is left, or nothing was raised")
+            elif not (way := _way(before, after, counter, (key,), how)):
+                yield Dropped(lead, "its callers make up for it")
+            else:
                 handed = _signs(o for o in outcomes(before, way[0], counter) or () if o.net > 0)
                 yield Leak(counter=counter, how=how, way=way, sleeper=sleeper, handed=handed)
 

@@ -15,6 +15,7 @@ from reviewbot.detect.resources import InsideRun, resources
 from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL, schema
 from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE, MAX_TARGETS_OF_POINTER
+from reviewbot.score import Doubt
 from reviewbot.types import Place, Value
 
 REAL = frozenset(
@@ -79,6 +80,8 @@ class Circle(Value, frozen=True):
     """What the sleep tests."""
     ends: Place | None = None
     """The line that waits, at the end of the calls from the holder's place."""
+    doubts: tuple[Doubt, ...] = ()
+    """Why it may be none after all."""
 
     @property
     def actors(self) -> tuple[Actor, ...]:
@@ -130,30 +133,23 @@ class Edge(NamedTuple):
         """Name of the function."""
         return name_of(self.key)
 
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Names of the functions that it goes through."""
+        below = (place.key for place in self.down)
+        return tuple(dict.fromkeys(name_of(key) for key in (*self.chain, self.key, *below)))
+
+    def says(self) -> str:
+        """What is held, and what is waited for, where."""
+        effect = self.effect
+        what = f"takes {effect.object}" if effect.kind == "lock" else f"waits for {effect.object} ({effect.detail})"
+        at = self.down[-1] if self.down else self.place
+        return f"{self.place}: {self.name}() {what} with {self.lock.lock} held, in {name_of(at.key)}()"
+
     def actor(self, context: str) -> Actor:
         """The task of this edge as a role. context: that of the chain's root."""
         below = tuple(place.key for place in self.down)
         return Actor(chain=self.chain, context=context, at=self.place, down=below)
-
-
-class Dropped(NamedTuple):
-    """An edge that comes to no wait cycle, and why: what `check --why` tells."""
-
-    edge: Edge
-    reason: str
-
-    @property
-    def functions(self) -> tuple[str, ...]:
-        """Names of the functions that the edge goes through."""
-        below = (place.key for place in self.edge.down)
-        return tuple(dict.fromkeys(name_of(key) for key in (*self.edge.chain, self.edge.key, *below)))
-
-    def says(self) -> str:
-        """What is held, and what is waited for, where."""
-        edge, effect = self.edge, self.edge.effect
-        what = f"takes {effect.object}" if effect.kind == "lock" else f"waits for {effect.object} ({effect.detail})"
-        at = edge.down[-1] if edge.down else edge.place
-        return f"{edge.place}: {name_of(edge.key)}() {what} with {edge.lock.lock} held, in {name_of(at.key)}()"
 
 
 def edges(

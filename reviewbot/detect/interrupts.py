@@ -17,6 +17,7 @@ from reviewbot.analysis.events.kinds import Allocation, Flush, Lock, Site, Wait
 from reviewbot.analysis.locks.plan import BH_OFF, IRQ_OFF, masks
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.detect.edges import changed
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.providers import providers
 from reviewbot.detect.sure import named, on_request, one_face
 from reviewbot.function_key import FunctionKey, file_of, name_of
@@ -214,19 +215,28 @@ class Interrupted(Value, frozen=True):
         return takes and bool(interrupts(program, self.handler, self.key))
 
 
-def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
-    """The spinlocks that since a change are taken with interrupts on, and by an interrupt too."""
+def interrupted(before: Program, after: Program, names: Names) -> Iterator[Interrupted | Dropped]:
+    """The spinlocks that since a change are taken with interrupts on, and by an interrupt too; between them what came to
+    nothing."""
     names, seen = tuple(names), set[str]()
     for found in _lowered(before, after, names):
-        seen.add(found.lock)
+        if isinstance(found, Interrupted):
+            seen.add(found.lock)
         yield found
     touched = changed(after, names)
     for lock in dict.fromkeys(lock for key in touched for lock in spinlocks(after, key)):
-        if lock not in seen and not any(meets(before, lock)):
-            yield from (found for found in meets(after, lock, frozenset(touched)))
+        if lock in seen:
+            continue
+        met = [*meets(after, lock, frozenset(touched))]
+        if met and any(meets(before, lock)):
+            yield Dropped(
+                LeadPlace(met[0].at, f"takes {lock} with interrupts on"), "an interrupt could come before as well"
+            )
+        else:
+            yield from met
 
 
-def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrupted]:
+def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrupted | Dropped]:
     """The spinlocks that a function takes with less off than before."""
     for key in changed(after, names):
         if key not in before.names.functions:
@@ -235,14 +245,20 @@ def _lowered(before: Program, after: Program, names: Names) -> Iterator[Interrup
         for lock, least in now.items():
             if least >= was.get(lock, 0) or not known(lock) or scope(lock) is Scope.STACK:
                 continue
-            for handler in nearest(after, taking(after, lock), key):
+            at = [f.at for f in spins(after, key, lock) if _level(after, key, f) == least]
+            reason = "no interrupt is seen to take it"
+            for handler in nearest(after, taking(after, lock), key) if at else ():
                 soft = all(INTERRUPTS[c] for c in interrupts(after, handler, key))
-                if not least < needed(soft) <= was[lock] or not _interruptible(after, key, handler, soft):
-                    continue
-                at = [f.at for f in spins(after, key, lock) if _level(after, key, f) == least]
-                if at:
+                if not least < needed(soft) <= was[lock]:
+                    reason = "what takes it is kept away as it was before"
+                elif not _interruptible(after, key, handler, soft):
+                    reason = "the interrupt that takes it is not seen to come in between"
+                else:
                     yield Interrupted(key=key, lock=lock, at=at[0], handler=handler, soft=soft)
-                break
+                    reason = ""
+                    break
+            if at and reason:
+                yield Dropped(LeadPlace(at[0], f"takes {lock} with more enabled than before"), reason)
 
 
 def _interruptible(program: Program, key: FunctionKey, handler: FunctionKey, soft: bool) -> bool:

@@ -28,6 +28,7 @@ from reviewbot.detect.interrupts import (
     surely,
     taking,
 )
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.sure import doubtful
 from reviewbot.function_key import FunctionKey, file_of, key_of, name_of
 from reviewbot.kernel import KERNEL, lock_words
@@ -67,18 +68,36 @@ class Inverted(Value, frozen=True):
         return any((found.lock, found.inner) == (self.lock, self.inner) for found in inversions(program, self.inner))
 
 
-def inverted(before: Program, after: Program, names: Names) -> Iterator[Inverted]:
-    """The pairs of spinlocks that since a change an interrupt can come between."""
+def inverted(before: Program, after: Program, names: Names) -> Iterator[Inverted | Dropped]:
+    """The pairs of spinlocks that since a change an interrupt can come between; between them what came to nothing."""
     touched = frozenset(changed(after, tuple(names)))
     for inner in sorted(set(chain.from_iterable(spinlocks(after, key) for key in touched))):
-        new = list(inversions(after, inner, touched))
-        if new:
+        new = list(_inversions(after, inner, touched))
+        if any(isinstance(found, Inverted) for found in new):
             old = {found.lock for found in inversions(before, inner)}
-            yield from (found for found in new if found.lock not in old)
+            for found in new:
+                if isinstance(found, Inverted) and found.lock in old:
+                    found = Dropped(
+                        LeadPlace(found.at, f"takes {inner} under {found.lock}"),
+                        "an interrupt could come before as well",
+                    )
+                yield found
+        else:
+            yield from new
 
 
 def inversions(program: Program, inner: str, through: frozenset[FunctionKey] | None = None) -> Iterator[Inverted]:
     """The locks under which a lock is taken and that an interrupt takes, where the lock is taken with interrupts on, too.
+
+    through: functions of which one has to have a part in it.
+    """
+    return (found for found in _inversions(program, inner, through) if isinstance(found, Inverted))
+
+
+def _inversions(
+    program: Program, inner: str, through: frozenset[FunctionKey] | None = None
+) -> Iterator[Inverted | Dropped]:
+    """The same, and between them what came to nothing.
 
     through: functions of which one has to have a part in it.
     """
@@ -92,7 +111,11 @@ def inversions(program: Program, inner: str, through: frozenset[FunctionKey] | N
     for key in takers:
         for edge in edges(program, key, takes, frozenset(SPINNING)):
             outer = edge.lock.lock
-            if edge.down or outer in seen or outer == inner or not known(outer) or doubtful(program, edge):
+            if edge.down or outer in seen or outer == inner or not known(outer):
+                continue
+            if doubts := doubtful(program, edge):
+                if through is None or not through.isdisjoint(edge.chain):
+                    yield Dropped(edge, doubts[0].says)
                 continue
             seen.add(outer)
             yield from _coming(program, edge, takers, through)

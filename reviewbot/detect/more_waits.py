@@ -13,6 +13,7 @@ from reviewbot.analysis.events.kinds import Flush, Lock, Wait
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.changed import GONE, GUARD, NEW, Changed
 from reviewbot.detect.guarded import GuardedEvent
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_EVENTS_OF_GUARD
@@ -42,8 +43,8 @@ class MoreWaits(Value, frozen=True):
         return self.at.function
 
 
-def more_waits(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[MoreWaits]:
-    """What waits more than it did, by functions that both sides have; one for each call.
+def more_waits(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[MoreWaits | Dropped]:
+    """What waits more than it did, by functions that both sides have, one for each call; between it what came to nothing.
 
     A condition that went together with much else was a way out of the function, and says nothing of the wait.
     """
@@ -54,7 +55,11 @@ def more_waits(before: Program, after: Program, changes: Sequence[Changed]) -> I
         if key not in after.names.functions or key not in before.names.functions:
             continue
         for event in _events(change):
-            if (key, event.callee) in seen or (key, event.callee) in replaced or not blocks(event):
+            if (key, event.callee) in seen or not blocks(event):
+                continue
+            if (key, event.callee) in replaced:
+                lead = LeadPlace(event.at, f"does under fewer conditions {event.text or event.words}")
+                yield Dropped(lead, "the same is done or left out in another place, too")
                 continue
             seen.add((key, event.callee))
             yield MoreWaits(

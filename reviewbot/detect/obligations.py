@@ -28,6 +28,7 @@ from reviewbot.detect.guarded import (
     GuardedEvent,
     GuardedEvents,
 )
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place, Value
@@ -40,6 +41,7 @@ _KIN = {END: (END, SUBMIT, QUEUE), QUEUE: (END, QUEUE), WAKE: (WAKE,), UNLOCK: (
 _WAITS = frozenset({"wait", "flush"})
 _SCOPES = ("guard(", "scoped_guard(", "CLASS(")
 """What is given back where its scope is left, whichever way leads out of it."""
+_HOW = {"gone": "does no longer", "guarded": "does under more conditions", "late": "does only after a wait"}
 
 
 class Obligation(Value, frozen=True):
@@ -72,8 +74,8 @@ class Obligation(Value, frozen=True):
         return self.at.function
 
 
-def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Obligation]:
-    """What is owed and may be left undone, by functions that both sides have.
+def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Obligation | Dropped]:
+    """What is owed and may be left undone, by functions that both sides have; between it what came to nothing.
 
     Nothing is said of a function that calls something new which cannot be read: that may do it.
     """
@@ -82,17 +84,24 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
     seen: set[tuple[FunctionKey, str, str]] = set()
     for change in changes:
         key = change.anchor
-        if key in unread or key not in after.names.functions or key not in before.names.functions:
+        if key not in after.names.functions or key not in before.names.functions:
             continue
         for event in (change.event, *change.also):
             how = _how(change, event)
-            if not how or (how == "gone" and _made_up(before, after, key, event, changes)):
+            if not how or (key, event.op, event.callee) in seen:
                 continue
-            if how == "guarded" and event.op == UNLOCK and _locked_anew(event, key, changes):
-                continue
-            if how == "guarded" and _instead(change, event, changes, events.of(key)):
-                continue
-            if (key, event.op, event.callee) not in seen:
+            reason = ""
+            if key in unread:
+                reason = "the function calls something new that cannot be read"
+            elif how == "gone" and _made_up(before, after, key, event, changes):
+                reason = "something else does it now, or what it told of is gone"
+            elif how == "guarded" and event.op == UNLOCK and _locked_anew(event, key, changes):
+                reason = "something else is done about the lock"
+            elif how == "guarded" and _instead(change, event, changes, events.of(key)):
+                reason = "something else is done where the new condition does not hold"
+            if reason:
+                yield Dropped(LeadPlace(event.at, f"{_HOW[how]} {event.text or event.words}"), reason)
+            else:
                 seen.add((key, event.op, event.callee))
                 yield _obligation(change, event, how, sleepers)
 

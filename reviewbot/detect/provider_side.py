@@ -14,12 +14,14 @@ from reviewbot.analysis.events.kinds import Flush, Lock, Queue, Site, Wait, Wake
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, OTHER, Changed
-from reviewbot.detect.edges import Circle, Dropped, Edge, edges
+from reviewbot.detect.edges import Circle, Edge, edges
+from reviewbot.detect.leads import Dropped
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import resources
 from reviewbot.detect.waitfor import SAME, close, closings
 from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_EDGES_OF_LOCK
+from reviewbot.score import Score
 from reviewbot.types import Cut
 
 
@@ -35,10 +37,14 @@ def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
             yield edge
         elif (edge.key, edge.pair) not in seen:
             seen.add((edge.key, edge.pair))
-            found = [*closings(after, edge)]
-            if any(isinstance(one, Circle) for one in found) and _closed_before(before, edge):
-                found = [Dropped(edge, SAME[2])]
-            yield from found
+            was = None
+            for one in closings(after, edge):
+                if isinstance(one, Circle):
+                    was = _closed_before(before, edge) if was is None else was
+                    if Score(one.doubts).value <= was:
+                        yield Dropped(edge, SAME[2])
+                        continue
+                yield one
 
 
 def _edges(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Edge | Cut]:
@@ -55,13 +61,15 @@ def _edges(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
         yield from edges(after, key, partial(_waits_for, object_))
 
 
-def _closed_before(before: Program, edge: Edge) -> bool:
-    """Whether the same edge was closed on the side before."""
+def _closed_before(before: Program, edge: Edge) -> float:
+    """How surely the same edge was closed on the side before; 0 where it was not."""
     if edge.key not in before.names.functions:
-        return False
-    return any(
-        not isinstance(close(before, e), Dropped) for e in providers(before).edges(edge.key) if e.pair == edge.pair
+        return 0.0
+    found = [close(before, e) for e in providers(before).edges(edge.key) if e.pair == edge.pair]
+    scores = (
+        Score(one.doubts).value if isinstance(one, Circle) else 1.0 for one in found if not isinstance(one, Dropped)
     )
+    return max(scores, default=0.0)
 
 
 def _ended_by_others(effect: Effect) -> bool:

@@ -18,7 +18,8 @@ from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Const, Expr, Field, Name
-from reviewbot.detect.edges import Actor, Circle, Dropped, Edge
+from reviewbot.detect.edges import Actor, Circle, Edge
+from reviewbot.detect.leads import Dropped
 from reviewbot.detect.paths import HANDED, OWN, Given, InstancePaths, first, part
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import InsideRun, resources
@@ -27,6 +28,7 @@ from reviewbot.function_key import NO_FUNCTION, FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.kernel.schema import FlushGroup, Group, ThreadGroup, WaitGroup, WakeGroup, WriteGroup
 from reviewbot.limits import MAX_CALLS_TO_WAIT, MAX_PROVIDERS
+from reviewbot.score import Doubt
 from reviewbot.types import Cut, Place
 
 Way = tuple[Place, ...]
@@ -38,12 +40,11 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     too doubtful: then the edge is dropped, with the reason. A cut where too many would have to be asked."""
     kind = KERNEL.resources[edge.lock.klass]
     found, effect = providers(program), edge.effect
-    if len(edge.down) > MAX_CALLS_TO_WAIT:
-        return Dropped(edge, "too many calls below")
-    if reason := doubtful(program, edge):
-        return Dropped(edge, reason)
+    doubts = (*((Doubt.DEPTH,) if len(edge.down) > MAX_CALLS_TO_WAIT else ()), *doubtful(program, edge))
+    if Doubt.RUN in doubts:
+        return Dropped(edge, Doubt.RUN.says)
     if not named(program, edge.chain):
-        return Dropped(edge, "a pointer on the way may stand for something else")
+        doubts = (*doubts, Doubt.POINTER)
     one = next((o for o in resources(program).inside(edge.key) if o.held == edge.lock), None)
     way = (edge.place, *edge.down)
     if one is None or (kind.ordered and effect.object == one.of) or knows(program, one.chain, way, kind.aware):
@@ -54,23 +55,32 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     holder = edge.actor(found.context(edge.chain[0]))
     if resources(program).asks(effect, edge.lock):
         waits = resources(program).waits(effect, edge.lock, way[-1])
-        return _circle(edge, holder, "self", ()) if waits else Dropped(edge, "it does not wait for the run's end")
+        return (
+            _circle(edge, holder, "self", (), doubts) if waits else Dropped(edge, "it does not wait for the run's end")
+        )
     actors = found.of(edge)
     if effect.kind == "flush":
         others = [other for a in actors if a.root != edge.chain[0] and (other := root.waited_for(a))]
         if not others:
             return Dropped(edge, "no handler that is waited for waits for this run")
-        return _circle(edge, holder, "lock", (others[0],), tuple(others[1:]))
+        return _circle(edge, holder, "lock", (others[0],), doubts, tuple(others[1:]))
     if effect.detail not in kind.waits or not actors or not all(root.needed(a, edge) for a in actors):
         return Dropped(edge, "somebody can end the wait without this run, or nobody is seen to end it")
     if lent(program, effect.object):
-        return Dropped(edge, "somebody else may wake it")
+        doubts = (*doubts, Doubt.OTHER_PROVIDER)
     if len(actors) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
-    return _circle(edge, holder, effect.detail, actors)
+    return _circle(edge, holder, effect.detail, actors, doubts)
 
 
-def _circle(edge: Edge, holder: Actor, kind: str, actors: tuple[Actor, ...], others: tuple[Actor, ...] = ()) -> Circle:
+def _circle(
+    edge: Edge,
+    holder: Actor,
+    kind: str,
+    actors: tuple[Actor, ...],
+    doubts: tuple[Doubt, ...],
+    others: tuple[Actor, ...] = (),
+) -> Circle:
     return Circle(
         kind=kind,
         lock=edge.lock.lock,
@@ -84,6 +94,7 @@ def _circle(edge: Edge, holder: Actor, kind: str, actors: tuple[Actor, ...], oth
         others=others,
         reads=edge.reads,
         ends=edge.down[-1] if edge.down else edge.place,
+        doubts=doubts,
     )
 
 

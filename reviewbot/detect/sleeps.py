@@ -15,11 +15,18 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.interrupts import Names
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.sure import by_state, doubtful, named, on_request, one_face, one_run, way_in
 from reviewbot.detect.waitfor import Edge, changed, edges, lock_class, providers
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_CALLS_FROM_INTERRUPT, MAX_CALLS_OF_SECTION, MAX_CALLS_TO_LOCK
+from reviewbot.limits import (
+    MAX_CALLS_FROM_INTERRUPT,
+    MAX_CALLS_OF_SECTION,
+    MAX_CALLS_TO_LOCK,
+    MAX_DOUBTFUL_CYCLES,
+)
+from reviewbot.score import Doubt, Score
 from reviewbot.types import Place, Value
 
 SECTIONS = frozenset({"rcu", "preempt", "irq"})
@@ -52,6 +59,8 @@ class Atomic(Value, frozen=True):
     """Functions from the outermost caller that matters to this one, by key."""
     detail: str = ""
     """What its effect says, where only that counts: under a lock that may be a mutex."""
+    doubts: tuple[Doubt, ...] = ()
+    """Why it may not sleep there after all."""
 
     @property
     def function(self) -> str:
@@ -64,44 +73,63 @@ class Atomic(Value, frozen=True):
             return False
         if self.klass == "interrupt":
             return any(kind == self.kind for kind, _ in _asleep(program, self.key))
-        return any((e.lock.lock, e.effect.kind) == (self.lock, self.kind) for e in _atomic(program, self.key))
+        found = (e for e in _under(program, self.key) if (e.lock.lock, e.effect.kind) == (self.lock, self.kind))
+        return any(self.doubts or _judged(program, e) == () for e in found)
 
 
-def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
-    """The places that sleep with a spinlock held, or in a section, since a change.
+def sleeping(before: Program, after: Program, names: Names) -> Iterator[Atomic | Dropped]:
+    """The places that sleep with a spinlock held, or in a section, since a change; between them what came to nothing.
 
-    What a new function does is old where any function of its file did it.
+    What a new function does is old where any function of its file did it. Of the doubtful ones the surest come last.
     """
     names = tuple(names)
     there = {(e.name, e.lock.lock, e.effect.kind) for k in _with_visited(before, names) for e in _under(before, k)}
     had: dict[str, frozenset[tuple[str, str]]] = {}
+    unsure: list[Atomic] = []
     for key in _with_visited(after, names):
         old = frozenset[tuple[str, str]]()
         if key not in before.names.functions:
             old = had[file_of(key)] = had.get(file_of(key)) or _of_file(before, file_of(key))
-        for edge in _atomic(after, key):
+        for edge in _under(after, key):
             what = edge.lock.lock, edge.effect.kind
             if (edge.name, *what) in there or what in old:
                 continue
             if key not in before.names.functions and len(edge.chain) > 1:
-                continue  # its caller is asked
-            there.add((edge.name, *what))
-            takers = [k for k in providers(after).takers.get(edge.lock.lock, ()) if k != key] or [key]
-            ends = edge.down[-1] if edge.down else edge.place
-            yield Atomic(
-                key=key,
-                lock=edge.lock.lock,
-                klass=edge.lock.klass,
-                kind=edge.effect.kind,
-                object=edge.effect.object,
-                at=edge.place,
-                ends=ends,
-                call=_call(after, ends),
-                other=name_of(takers[0]),
-                down=tuple(place.key for place in edge.down),
-                chain=edge.chain,
-                detail="" if KERNEL.atomic(edge.lock.klass) else edge.effect.detail,
-            )
+                yield Dropped(edge, "a new function, and its caller is asked")
+                continue
+            edge = edge if one_run(after, edge) else way_in(after, edge) or edge
+            doubts = _judged(after, edge)
+            if isinstance(doubts, str):
+                yield Dropped(edge, doubts)
+            elif doubts:
+                unsure.append(_found(after, edge, doubts))
+            else:
+                there.add((edge.name, *what))
+                yield _found(after, edge)
+    unsure = [one for one in unsure if (one.function, one.lock, one.kind) not in there]
+    unsure.sort(key=lambda one: -Score(one.doubts).value)
+    first = {(one.function, one.lock, one.kind): one for one in reversed(unsure)}
+    yield from list(first.values())[::-1][:MAX_DOUBTFUL_CYCLES]
+
+
+def _found(program: Program, edge: Edge, doubts: tuple[Doubt, ...] = ()) -> Atomic:
+    takers = [k for k in providers(program).takers.get(edge.lock.lock, ()) if k != edge.key] or [edge.key]
+    ends = edge.down[-1] if edge.down else edge.place
+    return Atomic(
+        key=edge.key,
+        lock=edge.lock.lock,
+        klass=edge.lock.klass,
+        kind=edge.effect.kind,
+        object=edge.effect.object,
+        at=edge.place,
+        ends=ends,
+        call=_call(program, ends),
+        other=name_of(takers[0]),
+        down=tuple(place.key for place in edge.down),
+        chain=edge.chain,
+        detail="" if KERNEL.atomic(edge.lock.klass) else edge.effect.detail,
+        doubts=doubts,
+    )
 
 
 def _with_visited(program: Program, names: Names) -> tuple[FunctionKey, ...]:
@@ -119,8 +147,9 @@ def _of_file(program: Program, file: str) -> frozenset[tuple[str, str]]:
     return frozenset((e.lock.lock, e.effect.kind) for k in program.functions(file) for e in _under(program, k))
 
 
-def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atomic]:
-    """The places that sleep, since a change, in a function that interrupts, softirqs and ends of bios run.
+def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atomic | Dropped]:
+    """The places that sleep, since a change, in a function that interrupts, softirqs and ends of bios run; between them what
+    came to nothing.
 
     Where tasks run it as well, it must not have slept at all before: else it knows when it may.
     """
@@ -131,14 +160,20 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
             continue
         slept = {kind for kind, _ in _asleep(before, key)} if key in before.names.functions else set[str]()
         new = key not in before.names.functions
-        if new and len(also) != 1:
-            continue  # its caller is asked
-        if not only and (slept or new or _may_sleep(before, key)):
-            continue
+        awake = not only and (bool(slept) or new or _may_sleep(before, key))
         for kind, down in _asleep(after, key):
-            if kind not in slept and (only or not any(on_request(after, at) for at in down)):
+            at, ends = down[0], down[-1]
+            lead = LeadPlace(at, f"may sleep in {only or _which(after, key)}, in {ends.function}()")
+            if kind in slept:
+                continue
+            if new and len(also) != 1:
+                yield Dropped(lead, "a new function, and its caller is asked")
+            elif awake:
+                yield Dropped(lead, "tasks run it as well, and it slept before")
+            elif not only and any(on_request(after, one) for one in down):
+                yield Dropped(lead, "a flag of the caller decides whether it comes there")
+            else:
                 slept.add(kind)
-                at, ends = down[0], down[-1]
                 call = _call(after, ends)
                 chain = also or (key,)
                 yield Atomic(key, only or _which(after, key), "interrupt", kind, "", at, ends, call, "", (), chain)
@@ -233,24 +268,26 @@ def _conditions(program: Program, key: FunctionKey) -> Iterator[tuple[int, str]]
                 yield from ((made.call.line, word) for word in WORD.findall(show(test(when).value))[-1:])
 
 
-def _atomic(program: Program, key: FunctionKey) -> Iterator[Edge]:
-    """The same as far as it is worth saying: near, and with the lock not given back on the way."""
-    near = (
-        edge
-        for edge in _run_through(program, key)
-        if len(edge.down) <= MAX_CALLS_TO_LOCK and not _on_condition(program, edge)
-    )
-    near = (edge for edge in near if not doubtful(program, edge) and not by_state(program, edge))
-    near = (edge for edge in near if not _asked_for(program, edge))
-    near = (edge for edge in near if named(program, (edge.key, *(at.key for at in edge.down))))
-    near = (edge for edge in near if edge.lock.klass not in SECTIONS or _inside(program, edge))
-    return (edge for edge in near if not any(_drops_what_it_was_handed(program, k) for k in edge.chain))
-
-
-def _run_through(program: Program, key: FunctionKey) -> Iterator[Edge]:
-    """The same by a way that one run can go, where there is one."""
-    for edge in _under(program, key):
-        yield edge if one_run(program, edge) else way_in(program, edge) or edge
+def _judged(program: Program, edge: Edge) -> tuple[Doubt, ...] | str:
+    """What is in doubt about a sleep under something that does not allow it, or why it is none."""
+    if _on_condition(program, edge):
+        return "it stands under a condition on who may sleep"
+    if edge.lock.klass in SECTIONS and not _inside(program, edge):
+        return "the section may have ended"
+    doubts = list(doubtful(program, edge))
+    if Doubt.RUN in doubts:
+        return Doubt.RUN.says
+    if len(edge.down) > MAX_CALLS_TO_LOCK:
+        doubts.append(Doubt.DEPTH)
+    if by_state(program, edge):
+        doubts.append(Doubt.STATE)
+    if _asked_for(program, edge):
+        doubts.append(Doubt.ASKED)
+    if not named(program, (edge.key, *(at.key for at in edge.down))):
+        doubts.append(Doubt.POINTER)
+    if any(_drops_what_it_was_handed(program, k) for k in edge.chain):
+        doubts.append(Doubt.GIVEN_BACK)
+    return tuple(doubts)
 
 
 def _inside(program: Program, edge: Edge) -> bool:

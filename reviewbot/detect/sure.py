@@ -22,6 +22,7 @@ from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import BLOCKING, KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT, MAX_WAYS_DOWN
+from reviewbot.score import Doubt
 from reviewbot.types import Place
 
 _MAKES = KERNEL.pattern("makes")
@@ -137,7 +138,7 @@ def ways_down(program: Program, edge: Edge) -> Iterator[tuple[Place, ...]]:
         yield from (down for down in islice(below, MAX_WAYS_DOWN) if down != edge.down)
 
 
-def doubtful(program: Program, edge: Edge) -> str:
+def doubtful(program: Program, edge: Edge) -> tuple[Doubt, ...]:
     """Why a run may not get from the lock of an edge to its wait, or may not block there; empty where nothing says so.
 
     That is so where no single run goes down these calls, where they are many calls apart, where the last reference to an
@@ -145,27 +146,31 @@ def doubtful(program: Program, edge: Edge) -> str:
     has one), where the lock's object was made on the way, where a pointer of an object stands for several functions, and
     where the state of an object decides whether a lock is taken again that only some callers have.
     """
+    return tuple(_doubts(program, edge))
+
+
+def _doubts(program: Program, edge: Edge) -> Iterator[Doubt]:
     if not one_run(program, edge):
-        return "no one run goes down these calls"
+        yield Doubt.RUN
     chain = edge.chain[taker(program, edge) :]
     if edge.effect.kind == "lock" and not named(program, (*chain, *(at.key for at in edge.down))):
-        return "a pointer on the way may stand for something else"
+        yield Doubt.POINTER
     if edge.effect.object == edge.lock.lock and by_state(program, edge, below=True):
-        return "the state of an object decides whether it comes there"
+        yield Doubt.STATE
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT:
-        return "too many calls from the lock to the wait"
+        yield Doubt.DEPTH
     if edge.effect.kind == "lock" and _made_here(program, edge) and not _again(program, edge):
-        return "the object of the lock has just been made"
+        yield Doubt.FRESH
     above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
     below = (_asked(program, at.key, line=at.line) for at in (edge.place, *edge.down))
     asked = [[(value, signs) for value, signs in each] for each in (*above, *below)]
     asked[0] = [found for found in asked[0] if found not in _asked_before(program, chain[0], edge.lock.lock)]
-    last = any(
+    if any(
         isinstance(value, Call) and value.callee in KERNEL.last and not signs & ZERO
         for each in asked
         for value, signs in each
-    )
-    return "only where the last reference is given back" if last else ""
+    ):
+        yield Doubt.LAST
 
 
 def _again(program: Program, edge: Edge) -> bool:

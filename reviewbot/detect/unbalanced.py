@@ -21,6 +21,7 @@ from reviewbot.analysis.locks.lockset_summary import NAMES, left_by, with_names
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.balance import balance, locks
 from reviewbot.detect.edges import REAL, Actor, Circle, changed
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.providers import providers
 from reviewbot.detect.waitfor import unread
 from reviewbot.function_key import FunctionKey, name_of
@@ -43,9 +44,9 @@ class _Leak(NamedTuple):
     line: int = 0
 
 
-def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> list[Circle]:
+def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Dropped]:
     """Locks that a function of `names` (file, name) leaves held since the change, or gives back twice; the detail of the
-    circle names the results for which it does.
+    circle names the results for which it does. Between them what came to nothing.
 
     Nothing is said of a function that calls something since the change that is not at hand and may do it.
     """
@@ -56,15 +57,27 @@ def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]
         if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
             continue
         record = after.locksets.record(key)
-        if not (record.at or record.left or locks(after, key)) or unread(after, key) - unread(before, key):
+        if not (record.at or record.left or locks(after, key)):
+            continue
+        if strange := unread(after, key) - unread(before, key):
+            yield Dropped(LeadPlace.of(after, key, "takes locks"), f"it calls {min(strange)}(), which cannot be read")
             continue
         found += _twice(before, after, key)
         for lock, leak in _leaks(before, after, key).items():
-            if leak.results and lock not in given and not _meant(before, after, key, lock, leak):
-                found += _kept(before, after, key, lock, leak, keys)
+            lead = LeadPlace.of(after, key, f"may return with {lock} held ({', '.join(sorted(leak.results))})")
+            if not leak.results:
+                continue
+            if lock in given:
+                yield Dropped(lead, "another function that changes gives it back")
+            elif reason := _meant(before, after, key, lock, leak):
+                yield Dropped(lead, reason)
+            elif circles := [*_kept(before, after, key, lock, leak, keys)]:
+                found += circles
+            else:
+                yield Dropped(lead, "others may give it back, or only readers ask for it")
     twice = {circle.lock for circle in found if circle.kind == "twice"}
     # a second release looks to callers as if one of their locks were given back
-    return [circle for circle in found if circle.kind == "twice" or circle.lock not in twice]
+    yield from (circle for circle in found if circle.kind == "twice" or circle.lock not in twice)
 
 
 def _given_back(program: Program, keys: Iterable[FunctionKey]) -> set[str]:
@@ -147,13 +160,16 @@ def _leaks(before: Program, after: Program, key: FunctionKey) -> dict[str, _Leak
     return found
 
 
-def _meant(before: Program, after: Program, key: FunctionKey, lock: str, leak: _Leak) -> bool:
-    """Whether the lock may be left on purpose, or the way may be one that no run takes."""
+def _meant(before: Program, after: Program, key: FunctionKey, lock: str, leak: _Leak) -> str:
+    """Why the lock may be left on purpose, or the way may be one that no run takes; empty where nothing says so."""
     if _hands_out(after, key, lock):
-        return True
+        return "the function says that it returns with the lock held"
     if leak.line:  # who hands it out does so to callers that are known
-        return bool(balance(before, key, lock).maybe) and not after.callers(key)
-    return _where_there(after, key, lock) or _under_one(after, key, lock)
+        handed = bool(balance(before, key, lock).maybe) and not after.callers(key)
+        return "it did so with another result, and nobody is seen to call it" if handed else ""
+    if _where_there(after, key, lock):
+        return "it gives the lock back where its object is there at all"
+    return "the lock is taken and given back under one condition" if _under_one(after, key, lock) else ""
 
 
 def _twice(before: Program, after: Program, key: FunctionKey) -> Iterator[Circle]:

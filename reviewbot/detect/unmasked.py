@@ -9,6 +9,7 @@ from reviewbot.analysis.events.kinds import Held, Lock
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset
 from reviewbot.detect.interrupts import INTERRUPTS, Names, interrupts, nearest
+from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.providers import providers
 from reviewbot.detect.waitfor import changed
 from reviewbot.function_key import FunctionKey, name_of
@@ -41,8 +42,9 @@ class Unmasked(Value, frozen=True):
         return self.key in program.names.functions and self.inner in _enabling(program, self.key)
 
 
-def unmasked(before: Program, after: Program, names: Names) -> Iterator[Unmasked]:
-    """The locks that a change gives back with interrupts on, inside of others that an interrupt takes."""
+def unmasked(before: Program, after: Program, names: Names) -> Iterator[Unmasked | Dropped]:
+    """The locks that a change gives back with interrupts on, inside of others that an interrupt takes; between them what came
+    to nothing."""
     names = tuple(names)
     for key in changed(after, names):
         if key not in before.names.functions:
@@ -51,12 +53,16 @@ def unmasked(before: Program, after: Program, names: Names) -> Iterator[Unmasked
         for inner, fact in _enabling(after, key).items():
             if inner in was or inner not in {f.lock for f in before.own_facts(key) if isinstance(f, Lock)}:
                 continue
+            reason = "no lock is held around it for which interrupts were turned off"
             for lock, outer in _outside(after, key, fact):
-                taking = _taking(after, lock)
-                if taking is not None and lock != inner:
+                taking = _taking(after, lock) if lock != inner else None
+                if taking is not None:
                     handler, soft = taking
                     yield Unmasked(key=key, inner=inner, lock=lock, at=fact.at, outer=outer, handler=handler, soft=soft)
                     break
+                reason = f"no interrupt is seen to take {lock}, which is held around it"
+            else:
+                yield Dropped(LeadPlace(fact.at, f"enables interrupts when it releases {inner}"), reason)
 
 
 def _enabling(program: Program, key: FunctionKey) -> dict[str, Lock]:

@@ -9,24 +9,40 @@ queue from freezing) and asks whether they want the lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 
 import msgspec
 
 from reviewbot.analysis.code.expr import show
+from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.program.program import Program
+from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect import runs
-from reviewbot.detect.edges import REAL, Actor, Circle, Dropped, Edge, changed, edges
+from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges, waits
+from reviewbot.detect.leads import Dropped
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import HOLDS, doubtful, named, same_object, taker, way_in, ways_in
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_ALTERNATIVES, MAX_CALLS_TO_LOCK, MAX_CALLS_TO_WAIT, MAX_PROVIDERS, MAX_WAYS_IN
+from reviewbot.limits import (
+    MAX_ALTERNATIVES,
+    MAX_CALLS_TO_LOCK,
+    MAX_CALLS_TO_UNENDED,
+    MAX_CALLS_TO_WAIT,
+    MAX_DOUBTFUL_EDGES,
+    MAX_PROVIDERS,
+    MAX_WAYS_IN,
+)
+from reviewbot.score import Doubt
 from reviewbot.types import Cut
 
 ONE_IS_ENOUGH = ("lock", "work", "workqueue", "timer", "thread", "irq", "attribute")
 """Kinds of cycles in which one of several providers is enough: a lock is held by one, a flush waits for each handler."""
-FAR = "too many calls below"
+PLAIN = ("mutex", "rwsem", "device")
+"""Classes of locks for which tasks sleep and that protect something."""
+UNENDED = "unended"
+"""Kind of half a circle: nobody is seen to end the wait."""
 SAME = ("the function had the same before", "the file had the same before", "the same was closed before")
 """Reasons for which an edge is not new."""
 Pair = tuple[str, str, str, str]
@@ -46,6 +62,7 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
     there: dict[str, dict[Pair, list[Edge]]] = {}
     files = {file for file, _ in names}
     seen: set[tuple[str, Pair]] = set()
+    unsure: dict[tuple[str, Pair], Edge] = {}
     had: set[Pair] | None = None
     for key in changed(after, names):
         if (cut := after.effects.cut(key)) is not None:
@@ -53,23 +70,43 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
         for edge in providers(after).edges(key):
             if (edge.name, edge.pair) in seen:
                 continue
-            if not _meant(after, edge):
-                yield Dropped(edge, "no one run gets there, or the lock is that of another object")
-                continue
             if edge.name not in there:
                 there[edge.name] = {}
                 for e in (e for k in old.get(edge.name, ()) for e in providers(before).edges(k)):
                     there[edge.name].setdefault(e.pair, []).append(e)
-            if any(_meant(before, e) for e in there[edge.name].get(edge.pair, ())):
+            was = there[edge.name].get(edge.pair, ())
+            meant = _meant(after, edge)
+            if (was and not meant) or any(_meant(before, e) for e in was):
                 yield Dropped(edge, SAME[0])
                 continue
-            seen.add((edge.name, edge.pair))
+            if meant:
+                seen.add((edge.name, edge.pair))
             if key not in before.names.functions:
                 had = _pairs(before, files) if had is None else had
                 if edge.pair in had:
                     yield Dropped(edge, SAME[1])
                     continue
-            yield from closings(after, edge)
+            if not meant:
+                if way_in(after, edge) is None:
+                    yield Dropped(edge, Doubt.RUN.says)
+                else:
+                    unsure.setdefault((edge.name, edge.pair), edge)
+                continue
+            for one in closings(after, edge):
+                if isinstance(one, Circle) and one.kind == UNENDED:
+                    had = _pairs(before, files) if had is None else had
+                    if edge.pair in had:
+                        yield Dropped(edge, SAME[1])
+                        continue
+                    if _turned_round(before, edge):
+                        yield Dropped(edge, "the patch turns the order of the two round")
+                        continue
+                yield one
+    left = sorted((e for pair, e in unsure.items() if pair not in seen), key=lambda e: (len(e.down), len(e.chain)))
+    for edge in left[:MAX_DOUBTFUL_EDGES]:
+        yield from closings(after, edge)
+    for edge in left[MAX_DOUBTFUL_EDGES:]:
+        yield Dropped(edge, Doubt.DEPTH.says)
 
 
 def _near(program: Program, edge: Edge) -> bool:
@@ -150,31 +187,30 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     lock, effect = edge.lock, edge.effect
     holder = edge.actor(found.context(edge.chain[0]))
     again = effect.kind == "lock" and effect.object == lock.lock
+    deep = () if _near(program, edge) else (Doubt.DEPTH,)
     if again and same_object(program, edge):
-        return _again(program, edge, holder) if _near(program, edge) else Dropped(edge, FAR)
+        return _again(program, edge, holder, deep)
     if again and lock.lock in KERNEL.words["own_locks"]:
-        return Dropped(edge, "each object has one, and it may be that of another")
+        return _again(program, edge, holder, (*deep, Doubt.OWN))
     if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
         return Dropped(edge, "a page, of whatever file")
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
         return Dropped(edge, "a node, of whatever tree")
-    if not _near(program, edge):
-        return Dropped(edge, FAR)
     if again:
-        return _again(program, edge, holder)
+        return _again(program, edge, holder, deep)
     if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
         return Dropped(edge, "who has frozen a queue finds nobody inside: quiesced, or frozen once more")
-    if reason := doubtful(program, edge):
-        return Dropped(edge, reason)
+    doubts = (*deep, *doubtful(program, edge))
+    if Doubt.RUN in doubts:
+        return Dropped(edge, Doubt.RUN.says)
     actors = tuple(a for a in found.of(edge) if found.related(edge, a))
     if effect.kind == "lock":
         files = _files(program, edge)
-        near = [
-            a
-            for a in actors
-            if len(a.down) <= found.far(lock.lock, files, a.down) and named(program, (*a.chain, *a.down), files)
-        ]
-        wanting = sorted(near, key=lambda a: (len(a.down), len(a.chain)))
+        near = [a for a in actors if len(a.down) <= found.far(lock.lock, files, a.down)]
+        sure = [a for a in near if named(program, (*a.chain, *a.down), files)]
+        if actors and not sure:
+            doubts = (*doubts, Doubt.POINTER if near else Doubt.FAR_PROVIDER)
+        wanting = sorted(sure or near or actors, key=lambda a: (len(a.down), len(a.chain)))
     else:
         wanting = [a for a in actors if wants(program, a.root, lock.lock)]
     if effect.detail == "thread":
@@ -183,21 +219,31 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
             a for a in wanting if not (chosen(program, a.root, lock.lock) or barred(program, a.root, lock.lock, user))
         ]
     every = effect.kind == "wait"
+    if not wanting and not actors and _unended(program, edge):
+        doubts = (*doubts, Doubt.UNSEEN, *[Doubt.BELOW] * len(edge.down))
+        return _unfinished(program, edge, holder, UNENDED, doubts)
     if not wanting:
         return Dropped(edge, "nobody who ends the wait wants the lock" if actors else "nobody is seen to end the wait")
     if every and len(wanting) < len(actors):
-        return Dropped(edge, "somebody can end the wait without the lock")
+        doubts = (*doubts, Doubt.OTHER_PROVIDER)
     if effect.kind != "lock" and len(wanting) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
     others = () if every else tuple(wanting[1:])
-    actors = tuple(actors) if every else (wanting[0],)
+    actors = tuple(wanting) if every else (wanting[0],)
     writer = None
     if lock.mode == "r" and all(wants(program, a.root, lock.lock) <= {"r"} for a in actors):
         writer = found.writer(lock.lock) if lock.klass in ("rwsem", "transaction") else None
         if lock.klass not in ("rwsem", "transaction") or (writer is None and lock.lock not in KERNEL.written):
             return Dropped(edge, "all of them read, and nobody writes")
+    found_ = _unfinished(program, edge, holder, "lock" if effect.kind == "lock" else effect.detail, doubts)
+    return msgspec.structs.replace(found_, providers=actors, others=others, writer=writer)
+
+
+def _unfinished(program: Program, edge: Edge, holder: Actor, kind: str, doubts: tuple[Doubt, ...]) -> Circle:
+    """The half of a circle that its holder is."""
+    lock, effect = edge.lock, edge.effect
     return Circle(
-        kind="lock" if effect.kind == "lock" else effect.detail,
+        kind=kind,
         lock=lock.lock,
         klass=lock.klass,
         mode=lock.mode,
@@ -205,21 +251,45 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
         detail=effect.detail,
         wait_class=lock_class(program, effect.object) if effect.kind == "lock" else "",
         holder=holder,
-        providers=actors,
-        others=others,
-        writer=writer,
+        providers=(),
         also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
         reads=edge.reads,
         ends=edge.down[-1] if edge.down else edge.place,
+        doubts=doubts,
     )
 
 
-def _again(program: Program, edge: Edge, holder: Actor) -> Circle | Dropped:
+def _unended(program: Program, edge: Edge) -> bool:
+    """Whether a wait for which nobody is seen is one that others have to end, not far below who holds the lock. A spinlock
+    that nobody takes the other way round is a leaf of all orders, and there are many of them; what stops all I/O has an
+    order of its own."""
+    effect = edge.effect
+    if not waits(effect) or not known(effect.object) or len(edge.down) > MAX_CALLS_TO_UNENDED:
+        return False
+    classes = [*edge.lock.klass.split("/")]
+    if effect.kind == "lock":
+        classes += lock_class(program, effect.object).split("/")
+    return effect.kind != "flush" and effect.detail != "freeze" and all(klass in PLAIN for klass in classes)
+
+
+def _turned_round(before: Program, edge: Edge) -> bool:
+    """Whether somebody waited for what is held, with what is waited for held, on the side before."""
+    held, other = edge.lock.lock, edge.effect.object
+    keys = providers(before).holders.get(other, ())
+    return any(True for key in keys for _ in edges(before, key, partial(_asks_for, held), lock=other))
+
+
+def _asks_for(object_: str, effect: Effect) -> bool:
+    return effect.kind in ("lock", "wait") and effect.object == object_
+
+
+def _again(program: Program, edge: Edge, holder: Actor, deep: tuple[Doubt, ...]) -> Circle | Dropped:
     """A lock that is taken by who has it. A reader that comes again to the same semaphore is let in unless a writer came
     meanwhile."""
     lock, effect = edge.lock, edge.effect
-    if reason := doubtful(program, edge):
-        return Dropped(edge, reason)
+    doubts = (*deep, *doubtful(program, edge))
+    if Doubt.RUN in doubts:
+        return Dropped(edge, Doubt.RUN.says)
     if lock.klass in ("sem", "queue") or lock.klass in KERNEL.latches:
         return Dropped(edge, "its owner may take it again")
     writer = None
@@ -242,6 +312,7 @@ def _again(program: Program, edge: Edge, holder: Actor) -> Circle | Dropped:
         writer=writer and msgspec.structs.replace(writer, chain=writer.chain[-1:]),
         also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
         ends=edge.down[-1] if edge.down else edge.place,
+        doubts=doubts,
     )
 
 

@@ -12,6 +12,7 @@ from reviewbot.replay.slicing.automaton import TaskAutomaton
 from reviewbot.replay.slicing.slicer import SlicedOp, TooLarge, Unreadable
 from reviewbot.replay.steps import words
 from reviewbot.rule import Scene
+from reviewbot.score import Doubt
 from reviewbot.sim import (
     Either,
     Goto,
@@ -36,7 +37,7 @@ def scene(missed: Missed, program: Program) -> Scene:
         return Scene(name="wake-up left out", built=model(missed, program), through=(queue_name(missed),))
     except Unreadable as error:
         cuts = (error.cut,) if isinstance(error, TooLarge) else ()
-        return Scene(name="wake-up left out", missing=str(error), cuts=cuts)
+        return Scene(name="wake-up left out", missing=str(error), doubt=Doubt.UNREAD, cuts=cuts)
 
 
 def model(missed: Missed, program: Program) -> Model:

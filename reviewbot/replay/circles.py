@@ -14,11 +14,12 @@ from reviewbot.detect.provider_side import closed
 from reviewbot.detect.unbalanced import unbalanced
 from reviewbot.detect.waitfor import Actor, Circle, circles, wants
 from reviewbot.function_key import FunctionKey, file_of, name_of
-from reviewbot.limits import MAX_WAIT_CYCLES
+from reviewbot.limits import MAX_DOUBTFUL_CYCLES, MAX_WAIT_CYCLES
 from reviewbot.replay.cast import Cast
 from reviewbot.replay.slicing.slicer import Unreadable
 from reviewbot.replay.steps import words
 from reviewbot.rule import Candidate, Diff, Place, Program, Remedy, Rule, Scene, Version, Words
+from reviewbot.score import Doubt, Score
 from reviewbot.types import Cut
 
 __all__ = ["Actor", "Circle", "CircleRule", "Diff", "Words", "left", "name", "pair", "taken", "words"]
@@ -38,13 +39,21 @@ def found(diff: Diff) -> list[Circle]:
         have = diff.__dict__["circles"] = []
         programs = diff.before.program, diff.after.program
         both = chain(circles(*programs, touched(diff)), closed(*programs, diff.code.changes))
-        edges = set()
+        edges: dict[tuple[object, ...], bool] = {}
+        doubtful: dict[tuple[object, ...], list[Circle]] = {}
         for circle in diff.noting(both):
-            edges.add((circle.holder.chain[-1], circle.holder.at, circle.lock, circle.object))
+            edge = circle.holder.chain[-1], circle.holder.at, circle.lock, circle.object
+            if circle.doubts:
+                doubtful.setdefault(edge, []).append(circle)
+                continue
+            edges[edge] = True
             if len(edges) > MAX_WAIT_CYCLES:
                 diff.cuts[Cut("circles of waits of a change", MAX_WAIT_CYCLES)] = None
                 break
             have.append(circle)
+        rest = [those for edge, those in doubtful.items() if edge not in edges]
+        rest.sort(key=lambda those: -max(Score(circle.doubts).value for circle in those))
+        have += chain.from_iterable(rest[:MAX_DOUBTFUL_CYCLES])
     return have
 
 
@@ -52,7 +61,7 @@ def left(diff: Diff) -> list[Circle]:
     """Locks that functions leave held, or give back twice, since a change: those that do something else, and those whose
     text changes, because an exit that leads elsewhere does nothing else by itself."""
     changed = {(file_of(key), name_of(key)) for key in diff.touched}
-    return unbalanced(diff.before.program, diff.after.program, sorted({*touched(diff), *changed}))
+    return [*diff.noting(unbalanced(diff.before.program, diff.after.program, sorted({*touched(diff), *changed})))]
 
 
 def taken(program: Program, key: FunctionKey, lock: str, at: Place | None) -> Place | None:
@@ -147,6 +156,6 @@ def scene(circle: Circle, side: Version, unlocked: bool = False) -> Scene:
     try:
         built = cast.model()
     except Unreadable as error:
-        return Scene(name=circle.kind, missing=str(error), cuts=tuple(cast.cuts))
+        return Scene(name=circle.kind, missing=str(error), doubt=Doubt.UNREAD, cuts=tuple(cast.cuts))
     through = (words(circle.lock, names),)
     return Scene(f"{circle.kind} under {member(circle.lock)}", built=built, through=through, cuts=tuple(cast.cuts))

@@ -15,6 +15,7 @@ from reviewbot.replay.slicing.frames import End
 from reviewbot.replay.slicing.slicer import SlicedOp, TooLarge, Unreadable
 from reviewbot.replay.steps import words
 from reviewbot.rule import Scene
+from reviewbot.score import Doubt
 from reviewbot.sim import (
     Either,
     Goto,
@@ -42,7 +43,7 @@ def scene(leak: Leak, program: Program) -> Scene:
         return Scene(name="a counter left raised", built=model(leak, program), through=(words(leak.counter),))
     except Unreadable as error:
         cuts = (error.cut,) if isinstance(error, TooLarge) else ()
-        return Scene(name="a counter left raised", missing=str(error), cuts=cuts)
+        return Scene(name="a counter left raised", missing=str(error), doubt=Doubt.UNREAD, cuts=cuts)
 
 
 def model(leak: Leak, program: Program) -> Model:

@@ -13,6 +13,7 @@ from reviewbot import precision
 from reviewbot.difference import Diff, Version
 from reviewbot.replay.naming import ObjectNames
 from reviewbot.rule import About, Candidate, Rule, Scene
+from reviewbot.score import Doubt, Score
 from reviewbot.sim.check import SearchLimits, SearchResult, check
 from reviewbot.sim.passing import passing
 from reviewbot.types import Cut, Finding, Outcome, Trace, Verdict
@@ -41,9 +42,21 @@ def judge(rule: Rule[About], candidate: Candidate[About], diff: Diff) -> Verdict
     told, other_side = verdict.trace, verdict.other
     if not verdict.model:  # that of a scene by name has the names already
         told, other_side = (names.trace(one) if one else None for one in (told, other_side))
-    return msgspec.structs.replace(
-        verdict, finding=names.finding(finding), trace=told, other=other_side, remedy=names.text(verdict.remedy)
+    return doubted(
+        msgspec.structs.replace(
+            verdict, finding=names.finding(finding), trace=told, other=other_side, remedy=names.text(verdict.remedy)
+        )
     )
+
+
+def doubted(verdict: Verdict, *doubts: Doubt) -> Verdict:
+    """A verdict with all its doubts, and these: what is in doubt is proven by no replay, and at most a comment."""
+    verdict = msgspec.structs.replace(verdict, doubts=(*verdict.doubts, *doubts))
+    found = verdict.score.doubts
+    if verdict.outcome not in PROVEN or not found:
+        return verdict
+    reason = "; ".join(dict.fromkeys(doubt.says for doubt in found))
+    return msgspec.structs.replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reason)
 
 
 def judged(rule: Rule[About], candidates: Iterable[Candidate[About]], diff: Diff) -> list[Verdict]:
@@ -52,7 +65,11 @@ def judged(rule: Rule[About], candidates: Iterable[Candidate[About]], diff: Diff
     claims: dict[tuple[object, ...], list[Candidate[About]]] = {}
     for candidate in candidates:
         claims.setdefault(candidate.claim, []).append(candidate)
-    return [_settled(judge(rule, candidate, diff) for candidate in ways) for ways in claims.values()]
+    return [_settled(judge(rule, way, diff) for way in sorted(ways, key=_surest)) for ways in claims.values()]
+
+
+def _surest(candidate: Candidate[About]) -> float:
+    return -Score(candidate.finding.doubts).value
 
 
 def _settled(verdicts: Iterable[Verdict]) -> Verdict:
@@ -61,7 +78,7 @@ def _settled(verdicts: Iterable[Verdict]) -> Verdict:
         if verdict.outcome in PROVEN:
             return verdict
         tried.append(verdict)
-    return min(tried, key=lambda v: REST.index(v.outcome))
+    return min(tried, key=lambda v: (REST.index(v.outcome), -v.score.value))
 
 
 class _Trial(Generic[About]):
@@ -93,7 +110,7 @@ class _Trial(Generic[About]):
                 also = bool(self.finding.words and self.finding.words.also) and self._also(pairs)
                 return msgspec.structs.replace(verdict, also=also, remedy=self._remedy())
             tried.append(verdict)
-        none = Verdict(finding=self.finding, outcome=Outcome.INCONCLUSIVE, reason="there is no model of it")
+        none = _undecided(self.finding, "there is no model of it", Doubt.DIFFERENCE)
         return min(tried, key=lambda v: REST.index(v.outcome), default=none)
 
     def _pairs(self) -> Iterator[Pair]:
@@ -141,7 +158,7 @@ def _numbered(scenes: Iterator[tuple[int, Scene]], wanted: int) -> Scene | None:
 def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Verdict | None:
     """Run a scene, and where that gets stuck the other side's as well; None where that side has no such scene."""
     if bad.missing:
-        return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=bad.missing)
+        return _undecided(finding, bad.missing, bad.doubt)
     patched = check(bad.model(), LIMITS, bad.through or None, always=True)
     if patched.outcome != "stuck":
         return _unproven(finding, bad, patched)
@@ -149,13 +166,11 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
     if good is None:
         return None
     if good.missing:
-        return Verdict(finding=finding, outcome=Outcome.INCONCLUSIVE, reason=good.missing)
+        return _undecided(finding, good.missing, good.doubt)
     base = _searched(msgspec.structs.replace(good, through=()))
     if base.outcome in ("vacuous", "inconclusive") or not base.complete:
         reason = f"the other side is {base.outcome}: {base.reason or 'a limit was hit'}"
-        return Verdict(
-            finding=finding, outcome=Outcome.INCONCLUSIVE, states=patched.states, reason=reason, model=bad.spec
-        )
+        return _undecided(finding, reason, Doubt.UNSETTLED, patched.states, bad.spec)
     if patched.knot is not None and patched.knot.key in base.keys:  # there may be another one behind it
         further = check(bad.model(), LIMITS, bad.through or None, known=base.keys, always=True)
         if further.outcome != "stuck":
@@ -167,13 +182,15 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
 
 
 def _unproven(finding: Finding, scene: Scene, result: SearchResult) -> Verdict:
-    free = result.outcome == "free"
+    if result.outcome != "free":
+        return _undecided(finding, result.reason or result.outcome, Doubt.UNSETTLED, result.states, scene.spec)
+    reason = result.reason or "the simulator finds no schedule that gets stuck"
+    return Verdict(finding, Outcome.REFUTED, states=result.states, reason=reason, model=scene.spec)
+
+
+def _undecided(finding: Finding, reason: str, doubt: Doubt | None, states: int = 0, model: str = "") -> Verdict:
     return Verdict(
-        finding=finding,
-        outcome=Outcome.REFUTED if free else Outcome.INCONCLUSIVE,
-        states=result.states,
-        reason=result.reason or ("the simulator finds no schedule that gets stuck" if free else result.outcome),
-        model=scene.spec,
+        finding, Outcome.INCONCLUSIVE, states=states, reason=reason, model=model, doubts=(doubt,) if doubt else ()
     )
 
 
@@ -199,6 +216,7 @@ def settle(verdicts: Sequence[Verdict]) -> list[Verdict]:
     for verdict in sorted(verdicts, key=lambda v: (order.index(v.outcome), v.finding.patch, v.finding.at)):
         if verdict.outcome is Outcome.CONFIRMED and not precision.may_nack(verdict.finding.rule):
             reason = f"{verdict.finding.rule} was right too seldom to be said aloud"
-            verdict = msgspec.structs.replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reason)
+            doubts = (*verdict.doubts, Doubt.RULE)
+            verdict = msgspec.structs.replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reason, doubts=doubts)
         out.append(verdict)
     return out

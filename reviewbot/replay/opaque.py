@@ -26,8 +26,9 @@ from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
 from reviewbot.gittree.source import LaidOver
 from reviewbot.kernel import KERNEL, PoolCall, schema
 from reviewbot.limits import MAX_CALL_PAIRS
-from reviewbot.replay.judge import judged
+from reviewbot.replay.judge import doubted, judged
 from reviewbot.rule import About, Rule
+from reviewbot.score import Doubt
 from reviewbot.types import FileChange, Hunk, Outcome, Source, Verdict
 
 _TAKES, _GIVES = frozenset(KERNEL.words["takes"]), frozenset(KERNEL.words["gives"])
@@ -107,11 +108,12 @@ SAID = (Outcome.CONFIRMED, Outcome.FIXED, Outcome.INCONCLUSIVE)
 
 
 def agreed(rule: Rule[About], verdicts: list[Verdict], diff: Diff) -> list[Verdict]:
-    """What a rule says of a change in both readings: what rests on a call that cannot be read is left out."""
+    """What a rule says of a change in both readings: what rests on a call that cannot be read is in doubt."""
     if not any(v.outcome in SAID for v in verdicts) or (other := reading(diff)) is None:
         return verdicts
     again = {_about(verdict) for verdict in judged(rule, rule.candidates(other), other)}
-    return [v for v in verdicts if v.outcome not in SAID or _about(v) in again]
+    sure = [v if v.outcome not in SAID or _about(v) in again else doubted(v, Doubt.OPAQUE) for v in verdicts]
+    return [v for v in sure if not (v.finding.gives and v.score.doubts)]
 
 
 def _about(verdict: Verdict) -> tuple[object, ...]:

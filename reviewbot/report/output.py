@@ -35,6 +35,7 @@ def as_json(review: Review) -> dict[str, Any]:
         "verdict": str(review.decision),
         "reason": review.reason or None,
         "findings": [_finding(review, v) for v in review.verdicts],
+        "comments_hidden": len(review.hidden),
         "unread": [{"file": one.file, "function": one.function} for one in review.unread],
         "checked": list(review.checked),
         "notes": list(review.notes),
@@ -70,6 +71,10 @@ def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
         "id": replay_id(identity(review.series), finding),
         "rule": finding.rule,
         "outcome": str(verdict.outcome),
+        "score": verdict.score.value,
+        "doubts": [
+            {"doubt": part.doubt, "says": part.doubt.says, "leaves": part.leaves} for part in verdict.score.parts
+        ],
         "patch": review.series.at(finding.patch).number,
         "file": finding.at.file,
         "line": finding.at.line,
@@ -125,6 +130,10 @@ def summary(review: Review) -> list[str]:
     elif review.decision is not Decision.UNREVIEWED:
         lines += [f"  not seen: {gap}" for gap in gaps(review.series, review.prerequisites, review.unread)]
     lines += [f"  {line(v)}" for v in review.verdicts]
+    if review.hidden:
+        best = max(verdict.score.value for verdict in review.hidden)
+        count = f"{len(review.hidden)} comment{'s' if len(review.hidden) > 1 else ''}"
+        lines.append(f"  {count} hidden, with a score of {best:.2f} at most: --comments all shows them")
     lines += [f"  note: {clean(note)}" for note in review.notes]
     return lines
 
@@ -152,7 +161,11 @@ def _told(one: Prerequisite) -> str:
 
 
 def line(verdict: Verdict) -> str:
-    """One verdict in one line: outcome, place, message, rule, and why where the simulator did not confirm it."""
+    """One verdict in one line: outcome, place, message, rule, and why where the simulator did not confirm it, with the
+    score of what could not be settled."""
     finding = verdict.finding
+    score = (
+        f", score {verdict.score.value:.2f}" if verdict.outcome is Outcome.INCONCLUSIVE and not finding.gives else ""
+    )
     why = "" if verdict.outcome is Outcome.CONFIRMED or not verdict.reason else f" - {verdict.reason}"
-    return f"{verdict.outcome.value}: {finding.at}: {finding.message} [{finding.rule}]{why}"
+    return f"{verdict.outcome.value}: {finding.at}: {finding.message} [{finding.rule}{score}]{why}"

@@ -105,6 +105,7 @@ def _checked(review: Review) -> str:
     several = "series" if len(review.series.patches) > 1 else "patch"
     first = "its prerequisites and " if any(p.state == "applied" for p in review.prerequisites) else ""
     tree = f"in the tree at {change.commit[:12]} with {first}the {several} applied" if change and change.base else ""
+    but = dict.fromkeys(f"{at.function}()" if at.function else at.file for at in (v.finding.at for v in review.hidden))
     if not review.checked:
         return (
             f"Nothing in it takes a lock, sleeps, allocates, queues work or submits I/O; checked {tree}".rstrip() + "."
@@ -112,6 +113,7 @@ def _checked(review: Review) -> str:
     names = [f.path.rpartition("/")[2] for f in change.files if f.path.endswith((".c", ".h"))] if change else []
     more = [f"{len(names) - MOST_NAMED} other files"] if len(names) > MOST_NAMED + 1 else names[MOST_NAMED:]
     where = f" in {_list([*names[:MOST_NAMED], *more])}" if names else ""
+    where += f" but for {_list([*but])}" if but else ""  # nothing is claimed of what is in doubt
     return f"Checked: {_list(review.checked)}{where}{', ' + tree if tree else ''}."
 
 

@@ -104,6 +104,7 @@ def _finding(verdict: Verdict) -> dict[str, Any]:
         "line": finding.at.line,
         "function": finding.at.function,
         "message": clean(finding.message),
+        "score": verdict.score.value,
         "reason": clean(verdict.reason) or None,
         "remedy": verdict.remedy or None,
         "trace": steps_json(verdict.trace),

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import msgspec
 
+from reviewbot.score import COMMENT_ABOVE
 from reviewbot.types import Address, ReviewError
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -152,6 +153,8 @@ class Config(Table, frozen=True, rename={"lists": "list", "trees": "tree"}):
     """Shell patterns of further addresses that are programs: their mails are not reviewed."""
     metrics: str = ""
     """File for Prometheus' text collector, written after each poll."""
+    comment_above: Annotated[float, msgspec.Meta(ge=0, le=1)] = COMMENT_ABOVE
+    """What could not be settled is a comment where its score is higher: 0 shows all, 1 none."""
     site: str = ""
     """Folder of the dashboard, brought up to date after each poll; empty for none."""
 

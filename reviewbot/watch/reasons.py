@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from reviewbot.text import clean
-from reviewbot.types import Decision, Outcome
+from reviewbot.types import Decision, Outcome, Verdict
 from reviewbot.watch.result import WorkResult
 from reviewbot.watch.schema import series
 from reviewbot.watch.store import SeriesRow, SeriesState, Store
@@ -94,4 +94,11 @@ def _told(result: WorkResult, outcomes: Iterable[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         for verdict in result.verdicts:
             if verdict.outcome is outcome:
-                yield f"{clean(verdict.finding.message)} [{verdict.finding.rule}, {outcome}]"
+                yield f"{clean(verdict.finding.message)} [{verdict.finding.rule}, {_how(verdict)}]"
+
+
+def _how(verdict: Verdict) -> str:
+    """What became of a finding; the score and the reason of what could not be settled."""
+    if verdict.outcome is not Outcome.INCONCLUSIVE:
+        return verdict.outcome.value
+    return f"{verdict.outcome.value}, score {verdict.score.value:.2f}: {clean(verdict.reason)}"

@@ -267,6 +267,7 @@ def _options(rule: TreeRule, config: Config) -> Options:
         branch=rule.branch,
         sender=address(who, "maintainer") if who else None,
         archive=config.archive,
+        comment_above=config.comment_above,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from searches import sure
 from small import program
 
 from reviewbot.detect.announced import Announcement, Missed, missed, silence
@@ -59,7 +60,7 @@ SELDOM = "atomic_dec(&r->busy); if (error) return; wake_up(&r->wait);"
 def found(before: str, after: str, caller: str = "") -> list[str]:
     """Names of the functions that miss a wake-up since a change."""
     programs = program(body(before, caller)), program(body(after, caller))
-    return [m.function for m in missed(*programs, [(FILE, "rack_done")])]
+    return [m.function for m in sure(missed(*programs, [(FILE, "rack_done")]))]
 
 
 def test_a_wake_up_that_is_left_out_is_a_miss() -> None:
@@ -81,7 +82,7 @@ def test_who_asks_for_sleepers_first_misses_nobody(asks: str) -> None:
 
 def test_the_program_of_the_side_after_leaves_the_sleeper_asleep() -> None:
     before, after = program(body(ALWAYS)), program(body(SELDOM))
-    (miss,) = missed(before, after, [(FILE, "rack_done")])
+    (miss,) = sure(missed(before, after, [(FILE, "rack_done")]))
     assert check(model(miss, after)).outcome == "stuck"
     assert check(model(miss, before)).outcome == "free"
 
@@ -107,7 +108,7 @@ static void rack_poke(struct rack *r) {{ wake_up(&r->wait); }}
         program(f"{head}\nvoid rack_done(struct rack *r)\n{{\n{text}\n}}\n")
         for text in (f"{write} wake_up(&r->wait);", write)
     )
-    assert bool([*missed(before, after, [(FILE, "rack_done")])]) is found
+    assert bool(sure(missed(before, after, [(FILE, "rack_done")]))) is found
 
 
 def test_where_nobody_else_wakes_any_change_of_what_is_tested_has_to_be_told() -> None:
@@ -120,14 +121,14 @@ static void rack_wait(struct rack *r, int was) {{ wait_event(r->wait, r->served 
             program(f"{head}\nvoid rack_done(struct rack *r)\n{{\n{text}\n}}\n")
             for text in ("r->served += 1; wake_up(&r->wait);", "r->served += 1;")
         )
-        assert bool([*missed(before, after, [(FILE, "rack_done")])]) is found
+        assert bool(sure(missed(before, after, [(FILE, "rack_done")]))) is found
 
 
 def test_of_two_changes_the_one_that_was_told_before_counts() -> None:
     text = "if (error) {{ atomic_dec(&r->busy); return; }}\natomic_dec(&r->busy);\n{wake}"
     before, after = (program(body(text.format(wake=wake))) for wake in ("wake_up(&r->wait);", ""))
-    assert [m.function for m in missed(before, after, [(FILE, "rack_done")])] == ["rack_done"]
-    assert not [*missed(after, after, [(FILE, "rack_done")])]
+    assert [m.function for m in sure(missed(before, after, [(FILE, "rack_done")]))] == ["rack_done"]
+    assert not sure(missed(after, after, [(FILE, "rack_done")]))
 
 
 HELPER = "static void end(struct rack *r) { atomic_dec(&r->busy); wake_up(&r->wait); }\n"
@@ -142,4 +143,4 @@ def test_who_writes_himself_where_a_helper_wrote_and_woke_misses_the_wake_up() -
     found_now = [m for m in missed(before, after, [(FILE, "rack_done")]) if isinstance(m, Missed)]
     assert [m.function for m in found_now] == ["rack_done"]
     assert [check(model(found_now[0], side)).outcome for side in (before, after)] == ["free", "stuck"]
-    assert [*missed(before, both, [(FILE, "rack_done")])] == []  # it wakes himself, too
+    assert sure(missed(before, both, [(FILE, "rack_done")])) == []  # it wakes himself, too

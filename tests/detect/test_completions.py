@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from searches import sure
 from small import program
 
 from reviewbot.detect.completions import gives, unwoken
@@ -41,7 +42,7 @@ def test_who_waits_is_found_also_where_the_completion_is_on_his_stack(
     waits: str, parameter: str, completes: str
 ) -> None:
     before, after = (program(HEAD + end(text, parameter) + waits) for text in (completes, ""))
-    (found,) = unwoken(before, after, NAMES)
+    (found,) = sure(unwoken(before, after, NAMES))
     assert found.always(before)
     assert not found.always(after)
 
@@ -56,16 +57,16 @@ def test_an_address_that_could_go_anywhere_is_followed_where_the_waiter_names_wh
         )
         silent = "void crate_end(struct slot *s) { }\n"
         programs = [program(HEAD + struct + text + waits) for text in (completes, silent)]
-        assert len([*unwoken(*programs, NAMES)]) == found
+        assert len(sure(unwoken(*programs, NAMES))) == found
 
 
 def test_a_completion_under_a_condition_counts_where_nobody_else_gives_it() -> None:
     before, after = (program(HEAD + end(t) + OWN) for t in ("if (c->mode) complete(&c->done);", "c->mode = 0;"))
-    (found,) = unwoken(before, after, NAMES)
+    (found,) = sure(unwoken(before, after, NAMES))
     assert found.only
     other = "void crate_drop(struct crate *c) { complete(&c->done); }\n"
     before, after = (program(HEAD + end(t) + OWN + other) for t in ("if (c->mode) complete(&c->done);", "c->mode = 0;"))
-    assert not [*unwoken(before, after, NAMES)]
+    assert not sure(unwoken(before, after, NAMES))
 
 
 def test_nobody_waits_where_the_completion_is_made_ready_under_the_same_condition() -> None:
@@ -74,4 +75,4 @@ def test_nobody_waits_where_the_completion_is_made_ready_under_the_same_conditio
         arms = f"void crate_start(struct crate *c) {{ {start} reinit_completion(&c->done); }}\n"
         before, after = (program(HEAD + end(t) + OWN + arms) for t in ("complete(&c->done);", early))
         assert gives(after, f"{FILE}:crate_end", "crate.done") is False
-        assert len([*unwoken(before, after, NAMES)]) == found
+        assert len(sure(unwoken(before, after, NAMES))) == found

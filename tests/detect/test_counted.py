@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from searches import sure
 from small import program
 
 from reviewbot.detect.counted import leaks
@@ -33,7 +34,7 @@ def found(before: str, after: str, more: str = "", more_after: str | None = None
     old, new = map(program, texts)
     names = [(FILE, name) for name in ("rack_do", *(["rack_help"] if more_after is not None else []))]
     out = []
-    for leak in leaks(old, new, names):
+    for leak in sure(leaks(old, new, names)):
         assert check(model(leak, old)).outcome == "free", "the side before is stuck as well"
         assert check(model(leak, new)).outcome == "stuck"
         out.append((leak.function, leak.counter, leak.how))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from searches import sure
 from small import program
 
 from reviewbot.analysis.program.program import Program
@@ -64,7 +65,7 @@ def test_a_lock_that_a_task_takes_anew_is_one_since_the_change() -> None:
     before = calling(IOCTL % "note(d);", "", "")
     for how, found in ((PLAIN, 1), (OFF, 0)):
         after = calling(IOCTL % "note(d);", *how)
-        assert len([*interrupted(before, after, [(FILE, "note")])]) == found
+        assert len(sure(interrupted(before, after, [(FILE, "note")]))) == found
 
 
 def test_the_replay_takes_interrupts_as_the_code_has_them() -> None:
@@ -120,7 +121,7 @@ static void outer(struct dev *d)
 """
     for ends, after, found in (("spin_unlock_bh", "", 0), ("spin_unlock", "local_bh_enable();", 1)):
         sides = [program(head.format(ends=ends, after=after, sleeps=text)) for text in ("", "msleep(1);")]
-        assert len([*sleeping(*sides, [(FILE, "outer")])]) == found
+        assert len(sure(sleeping(*sides, [(FILE, "outer")]))) == found
 
 
 XARRAY = """
@@ -174,9 +175,9 @@ def test_what_a_file_puts_into_a_pointer_counts_for_that_file() -> None:
         return program(POINTER, **{"drivers/md/fast.c": fast, "drivers/md/slow.c": slow})
 
     programs = made("spin_lock_bh", "spin_unlock_bh"), made("spin_lock", "spin_unlock")
-    (found,) = interrupted(*programs, [("drivers/md/fast.c", "fast_work")])
+    (found,) = sure(interrupted(*programs, [("drivers/md/fast.c", "fast_work")]))
     assert (found.function, found.handler, found.soft) == ("fast_work", "drivers/md/fast.c:fast_send", True)
-    assert not [*interrupted(programs[0], programs[0], [("drivers/md/fast.c", "fast_work")])]
+    assert not sure(interrupted(programs[0], programs[0], [("drivers/md/fast.c", "fast_work")]))
 
 
 TIMED = """
@@ -215,7 +216,7 @@ def test_an_interrupt_comes_between_what_a_softirq_does_and_its_handler_may_be_i
     for lock, found in (("nest", 1), ("song", 0)):
         saved = ("_irqsave", lock, ", flags", "_irqrestore", lock, ", flags")
         programs = program(TIMED % saved), program(TIMED % ("", lock, "", "", lock, ""))
-        assert len([*interrupted(*programs, [(FILE, "dusk")])]) == found, lock
+        assert len(sure(interrupted(*programs, [(FILE, "dusk")]))) == found, lock
 
 
 def test_a_handler_that_others_call_is_interrupted_where_they_have_interrupts_on() -> None:
@@ -236,4 +237,4 @@ static int probe(struct dev *d) { return request_irq(1, handles, 0, "small", d);
         programs = [
             program(text % (*how, before)) for how in (("_irqsave", ", flags", "_irqrestore", ", flags"), ("",) * 4)
         ]
-        assert len([*interrupted(*programs, [(FILE, "handles")])]) == found, before
+        assert len(sure(interrupted(*programs, [(FILE, "handles")]))) == found, before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from searches import sure
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
@@ -28,7 +29,7 @@ def found(before: str, after: str) -> list[MoreWaits]:
     texts = (f"{HEAD}void run(struct dev *d) {{ {text} }}" for text in (before, after))
     old, new = (Program.of_units({FILE: lower(text.encode())}) for text in texts)
     keys = [list(program.functions()) for program in (old, new)]
-    return [*more_waits(old, new, Difference(old, new, *keys).changes)]
+    return sure(more_waits(old, new, Difference(old, new, *keys).changes))
 
 
 @pytest.mark.parametrize(

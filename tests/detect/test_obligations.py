@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from searches import sure
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
@@ -29,7 +30,7 @@ def found(before: str, after: str) -> list[Obligation]:
     """What one file that is `before`, then `after`, leaves undone."""
     old, new = (Program.of_units({FILE: lower((HEAD + text).encode())}) for text in (before, after))
     keys = [list(program.functions()) for program in (old, new)]
-    return [*undone(old, new, Difference(old, new, *keys).changes)]
+    return sure(undone(old, new, Difference(old, new, *keys).changes))
 
 
 def test_a_wake_up_that_is_gone_and_who_waits_for_it() -> None:

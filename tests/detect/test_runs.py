@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from searches import sure
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
-from reviewbot.detect.edges import Circle, Dropped, Edge
+from reviewbot.detect.edges import Edge
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import resources
 from reviewbot.detect.waitfor import closings
@@ -65,9 +66,7 @@ def circles(of: Program) -> set[tuple[str, str, str]]:
     for key in of.functions():
         for edge in providers(of).edges(key):
             if edge.lock.klass in KERNEL.resources:
-                circles = [one for one in closings(of, edge) if not isinstance(one, Dropped)]
-                for circle in circles:
-                    assert isinstance(circle, Circle)
+                for circle in sure(closings(of, edge)):
                     found.add((circle.kind, circle.lock, circle.object))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from searches import sure
 from small import program
 
 from reviewbot.analysis.program.program import Program
@@ -35,12 +36,12 @@ static struct target_type small_target = {{ .map = map }};
 def test_who_runs_in_interrupts_as_well_is_interrupted_by_itself() -> None:
     for caller, found in (("{}", 1), ("spin_lock_irq(&d->other_lock); {} spin_unlock_irq(&d->other_lock);", 0)):
         programs = [taking(call, caller) for call in ("spin_lock_irq", "spin_lock")]
-        assert len([*interrupted(*programs, [(FILE, "note")])]) == found
+        assert len(sure(interrupted(*programs, [(FILE, "note")]))) == found
 
 
 def test_who_runs_in_interrupts_only_is_not() -> None:
     programs = [taking(call, "(void)d;") for call in ("spin_lock_irq", "spin_lock")]
-    assert not [*interrupted(*programs, [(FILE, "note")])]
+    assert not sure(interrupted(*programs, [(FILE, "note")]))
 
 
 def test_a_lock_that_is_handed_to_a_callback_may_be_dropped_there() -> None:
@@ -62,12 +63,12 @@ int all(struct dev *d) {{ return walk(d, each); }}
         programs = [
             program(head.format(rest=text, drop=drop, take=take)) for text in ("d->count = 1;", "msleep(d->count);")
         ]
-        assert len([*sleeping(*programs, [(FILE, "rest")])]) == found
+        assert len(sure(sleeping(*programs, [(FILE, "rest")]))) == found
 
 
 def slept(head: str, before: str, after: str, name: str) -> list[str]:
     """What a function of a small file sleeps in since a change: the locks."""
-    return [found.lock for found in sleeping(program(head % before), program(head % after), [(FILE, name)])]
+    return [found.lock for found in sure(sleeping(program(head % before), program(head % after), [(FILE, name)]))]
 
 
 def test_an_iterator_holds_something_over_what_it_calls_back() -> None:
