@@ -1,15 +1,14 @@
-"""A function does without what kept it from waiting: a lock that was given back around a call, a try, a mask, work.
+"""A function does without what kept it from waiting: a try, interrupts that were off, a scope, work that did it later.
 
 Why it hangs
-    Code is often more careful than it looks: it gives a lock back around a call because who is waited for there wants that
-    lock, only tries because it may be the one that is waited for, leaves something to a work item because the caller has
-    what that needs. A patch that takes the care away takes the reason with it.
+    Code is often more careful than it looks: it only tries because it may be the one that is waited for, turns interrupts
+    off because one of them takes the lock, leaves something to a work item because the caller has what that needs. A patch
+    that takes the care away rarely says why the reason is gone, too.
 Reported when
-    a function that both sides have makes a call with a lock held that it gave back for it before; waits for a lock that
-    it only tried to take; leaves interrupts on under a lock that others take with them off; does without a
-    memalloc_*_save() scope; does itself what it left to a work item, or queues that on a queue without a rescuer or
-    order; calls what waits for more in place of a function that is named after it (`_nosync`, `_locked`). It rests on the
-    difference alone, so it is a comment.
+    a function that both sides have waits for a lock that it only tried to take; leaves interrupts on under a lock that
+    others take with them off; does without a memalloc_*_save() scope; does itself what it left to a work item, or queues
+    that on a queue without a rescuer or order; calls what waits for more in place of a function that is named after it
+    (`_nosync`, `_locked`). It rests on the difference alone, so it is a comment.
 Not reported
     Calls for which nobody can have to wait; what is proven by another rule in the same function.
 Known gaps

@@ -1,5 +1,5 @@
-"""What kept a task from waiting, and is gone since a change: a lock that was given back around a call, a try in place of a
-wait, interrupts that were off, a mask, work that did it later, a queue of its own.
+"""What kept a task from waiting, and is gone since a change: a try in place of a wait, interrupts that were off, a scope of
+allocations, work that did it later, a queue of its own.
 
 Whether it is still needed is not known. What is found here rests on the difference of the two versions alone and is not
 replayed: it is shown to whoever reviews, and never said aloud.
@@ -8,24 +8,23 @@ replayed: it is shown to whoever reviews, and never said aloud.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import TypeVar
 
-from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.code.identity import spoken as short
 from reviewbot.analysis.events.fact import Fact
-from reviewbot.analysis.events.kinds import Lock, Queue, Unlock, Workqueue
+from reviewbot.analysis.events.kinds import OWN_THREAD, Lock, Queue, Workqueue
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, NEW, OTHER, Changed
 from reviewbot.detect.edges import UNTIMED
-from reviewbot.detect.guarded import CALL, LOCK, OPAQUE, WAIT, GuardedEvent, GuardedEvents
+from reviewbot.detect.guarded import CALL, LOCK, OPAQUE, WAIT, GuardedEvent
 from reviewbot.detect.more_waits import blocks
 from reviewbot.detect.providers import lock_class
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.types import Place, Value
 
+RESCUER = "has a rescuer"
 _BELOW = frozenset({"lock", "wait", "flush"})
 """Kinds of effects of a call for which a task can have to wait."""
 F = TypeVar("F", bound=Fact)
@@ -85,7 +84,6 @@ class _Anchor:
             self._queues,
             self._later,
             self._siblings,
-            self._held,
         ):
             yield from kind()
 
@@ -118,9 +116,14 @@ class _Anchor:
                 if not isinstance(fact, Lock) or was.get(fact.lock, 0) <= _STRENGTH.get(fact.irq, 0):
                     continue
                 other = next(self._stronger(fact.lock, was[fact.lock]), None)
-                if other is not None:
+                if other is not None and not self._off(event):
                     says = f"leaves interrupts on under {short(fact.lock)}, which {other.function}() takes with {other.call}()"
                     yield self._one(event, fact.lock, says)
+
+    def _off(self, event: GuardedEvent) -> bool:
+        """Whether interrupts or softirqs are off before an event."""
+        made = self.after.view(event.at.key).made
+        return any(one.at.off for one in made if one.call.line == event.at.line)
 
     def _stronger(self, lock: str, strength: int) -> Iterator[Lock]:
         """Where others take a lock in the way that is gone."""
@@ -164,23 +167,6 @@ class _Anchor:
         """Whether the new call can have to wait for something that the old one cannot."""
         return OPAQUE in new.below or (self._waits(self.after, new) and not self._waits(self.before, old))
 
-    # --- what is held
-
-    def _held(self) -> Iterator[Protection]:
-        """Calls that both sides make, with a lock held now that the function gave back for them."""
-        dropped = {f.lock for f in self._own_locks if KERNEL.sleeping(f.klass)}
-        if not dropped:
-            return
-        was, now = self._calls(self.before), self._calls(self.after)
-        given_back = {f.lock: f.at.line for f in reversed(self.before.own_facts(self.key)) if isinstance(f, Unlock)}
-        for event, held in now:
-            earlier = [(locks, old.at.line) for old, locks in was if old.token == event.token]
-            for lock in sorted(held & dropped & given_back.keys()):
-                if earlier and all(lock not in locks and given_back[lock] < line for locks, line in earlier):
-                    call = event.callee if event.callee.isidentifier() else event.words.partition("(")[0]
-                    says = f"calls {call}() with {short(lock)} held, which it gave back for that before"
-                    yield self._one(event, f"{lock}/{event.callee}", says)
-
     def _waits(self, program: Program, event: GuardedEvent) -> bool:
         """Whether a task may have to sleep in a call until others do their part."""
         if event.op in (WAIT, LOCK):
@@ -196,27 +182,6 @@ class _Anchor:
         }
         return any(_sleeps(program, effect) for target in targets for effect in program.does(target))
 
-    @cached_property
-    def _own_locks(self) -> list[Lock]:
-        """Locks that the function takes on both sides, and of which the patch changes where it has them."""
-        events = (*self.gone, *self.new, *self._moved)
-        touched = {f.lock for e in events for f in e.facts if isinstance(f, Lock | Unlock)}
-        both = {f.lock for f in self.before.own_facts(self.key) if isinstance(f, Lock)}
-        own = [f for f in self.after.own_facts(self.key) if isinstance(f, Lock)]
-        return [f for f in own if f.lock in both & touched and known(f.lock) and scope(f.lock) is not Scope.STACK]
-
-    @cached_property
-    def _moved(self) -> list[GuardedEvent]:
-        return [e for c in self.changes for e in (c.before, c.after, c.past, *c.also) if e is not None]
-
-    def _calls(self, program: Program) -> list[tuple[GuardedEvent, frozenset[str]]]:
-        """The calls of the function that a task can have to wait in, with the locks that are held there on every path."""
-        held: dict[tuple[int, str], frozenset[str]] = {}
-        for made in program.view(self.key).made:
-            held[made.call.line, made.call.callee] = frozenset(h.lock for h in made.at.held)
-        events = (e for e in GuardedEvents(program).of(self.key) if self._waits(program, e))
-        return [(e, held.get((e.at.line, e.callee if e.callee.isidentifier() else ""), frozenset())) for e in events]
-
 
 def _sleeps(program: Program, effect: Effect) -> bool:
     if effect.kind == "lock":
@@ -226,10 +191,12 @@ def _sleeps(program: Program, effect: Effect) -> bool:
 
 
 def _known_for(program: Program, queue: str) -> set[str]:
-    """What a workqueue that the program makes can be relied upon for."""
+    """What a workqueue can be relied upon for: those of the kernel's own by their flags, others as the program makes them."""
+    if queue in KERNEL.global_workqueues:
+        return set() if OWN_THREAD.isdisjoint(KERNEL.global_workqueues[queue]) else {RESCUER}
     made = [fact for _, fact in program.all(Workqueue) if fact.object == queue]
-    rescuer = {"has a rescuer"} if any(fact.rescuer for fact in made) else set[str]()
-    return rescuer | ({"runs one item at a time"} if any(fact.ordered for fact in made) else set())
+    ordered = {"runs one item at a time"} if any(fact.ordered for fact in made) else set[str]()
+    return ordered | ({RESCUER} if any(fact.rescuer for fact in made) else set())
 
 
 def _facts(events: Iterable[GuardedEvent], kind: type[F]) -> Iterator[F]:
