@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from resource import getpagesize
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from reviewbot.bench.workers import WORKERS, parts, spread
+from reviewbot.bench.workers import WORKERS, megabytes, parts, spread
 from reviewbot.detect.waitfor import SAME
 from reviewbot.score import Doubt
 from reviewbot.types import Address, Outcome, Review, ReviewError, Stage, Value, Verdict
@@ -224,15 +223,6 @@ def _counted_by(case: Labelled, files: Iterable[str]) -> dict[str, str]:
         "subsystem": subsystem(files),
         "apart": apart(case),
     }
-
-
-def megabytes() -> int:
-    """What this process has in memory; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * getpagesize() >> 20
-    except OSError:
-        return 0
 
 
 def surest(review: Review) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 
@@ -44,3 +45,37 @@ def test_a_part_is_about_one_thing_and_not_too_long() -> None:
     assert sorted(number for part in made for number in part) == [*range(40)]
     assert all(len({number % 3 for number in part}) == 1 for part in made)
     assert [len(part) for part in made] == [12, 12, 12, 2, 1, 1]
+
+
+class Kept:
+    """What holds itself: only a garbage collection frees it."""
+
+    alive = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+        self.room = bytearray(4 << 20)
+        Kept.alive += 1
+
+    def __del__(self) -> None:
+        Kept.alive -= 1
+
+
+def leaving(part: Sequence[int]) -> Iterator[int]:
+    """The most that were alive so far; each case leaves one behind."""
+    for _ in part:
+        Kept()
+        yield Kept.alive
+
+
+def test_what_cases_leave_behind_is_freed_before_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "LEFT_BEHIND", 40)
+    collecting = gc.isenabled()
+    gc.disable()  # as good as what a review runs with
+    try:
+        found = [*workers.spread(leaving, [range(100)], (), 1, lost)]
+    finally:
+        if collecting:
+            gc.enable()
+    assert max(int(n) for n in found) < 40
+    assert workers.megabytes() > 0
