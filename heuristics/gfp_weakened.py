@@ -157,29 +157,20 @@ def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
     call = spoken_call(found.call).removesuffix("()")
     given = {"gfp": KERNEL.masks.get(raw, NOIO), "scope": scope, "call": call, "function": name_of(found.key)}
     given |= {"file": file_of(found.key), "device": found.device or "the device"}
-    entered, kind, held = found.why.entered, found.why.kind, found.why.held
+    held, entered, kind = found.why.held, found.why.entered, found.why.kind
     where = "worker" if entered and entered.context in ("completion", "work", "thread") else "map"
     if kind == "runs":
         return Scene.of("alloc_on_io_path", needs=found.needs, where=where, worker=found.worker, **given)
+    lock = short(held.lock) if held else ""
     if kind == "stopped":
-        queue = short(held.lock) if held else ""
-        return Scene.of("alloc_while_stopped", queue=queue, **given, **_stopped(found, queue))
-    given |= {"lock": short(held.lock) if held else "", "taker": name_of(entered.chain[-1]) if entered else ""}
-    given |= {"worker": found.worker, "kind": "rwsem" if held and held.klass == "rwsem" else "mutex"}
-    given |= {"needs": found.needs, "where": where, "held_for": "read" if held and held.mode == "r" else "write"}
+        kept_out = next((g for g in KERNEL.api.lock if held and (g.field, g.mode) == (held.lock, "w")), None)
+        given |= {"stop": kept_out.acquire[0]} if kept_out else {}
+        given |= {"entry": found.user} if found.user and "request_queue" not in lock else {}
+        return Scene.of("alloc_while_stopped", queue=lock, **given)
+    given |= {"lock": lock, "taker": name_of(entered.chain[-1]) if entered else "", "worker": found.worker}
+    given |= {"kind": "rwsem" if held and held.klass == "rwsem" else "mutex", "needs": found.needs, "where": where}
+    given |= {"held_for": "read" if held and held.mode == "r" else "write"}
     return Scene.of("alloc_under_lock", reclaims=bool(entered and entered.context == "reclaim"), **given)
-
-
-def _stopped(found: Weakened, queue: str) -> dict[str, str]:
-    """The call that freezes the queue around the allocation, and who comes into it."""
-    given: dict[str, str] = {}
-    held = found.why.held
-    kept_out = next((g for g in KERNEL.api.lock if held and (g.field, g.mode) == (held.lock, "w")), None)
-    if kept_out is not None:
-        given["stop"] = kept_out.acquire[0]
-    if found.user and "request_queue" not in queue:
-        given["entry"] = found.user
-    return given
 
 
 def _words(

@@ -15,7 +15,7 @@ Known gaps
 from collections.abc import Iterable, Iterator
 
 from reviewbot.detect.warnings import WarningGone, gone
-from reviewbot.rule import Candidate, Diff, Rule, Scene, Version, Words
+from reviewbot.rule import Candidate, Diff, Flush, Lock, Queue, Rule, Scene, Unlock, Version, Wait, Words
 
 UNPROVEN = "no model says whether it still holds"
 
@@ -26,6 +26,7 @@ class WarningTakenAway(Rule[WarningGone]):
     id = "warning-gone"
     guarantee = "what a comment warns of does not happen"
     checked = "warnings in comments"
+    needs = (Lock, Unlock, Wait, Flush, Queue)
 
     def check(self, diff: Diff) -> Iterator[Candidate[WarningGone]]:
         if diff.reverse:

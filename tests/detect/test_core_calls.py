@@ -47,7 +47,7 @@ def closed(text: str) -> list[tuple[str, str, str]]:
     text = text.replace("UNLOCK", UNLOCK).replace("LOCK", LOCK)
     old, new = program(re.sub("«.*?»", "", text)), program(re.sub("[«»]", "", text))
     names = [(FILE, name_of(key)) for key in new.functions()]
-    found = [x for x in circles(old, new, names) if isinstance(x, Circle)]
+    found = [x for x in circles(old, new, names) if isinstance(x, Circle) and not x.doubts]
     return list(dict.fromkeys((x.kind, x.lock, x.object) for x in found))
 
 
