@@ -14,7 +14,7 @@ from reviewbot.analysis.events.kinds import Flush, Lock, Queue, Site, Wait, Wake
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, OTHER, Changed
-from reviewbot.detect.edges import Circle, Edge, edges
+from reviewbot.detect.edges import Circle, Edge, edges, waits
 from reviewbot.detect.leads import Dropped
 from reviewbot.detect.providers import providers
 from reviewbot.detect.resources import resources
@@ -73,7 +73,7 @@ def _closed_before(before: Program, edge: Edge) -> float:
 
 
 def _ended_by_others(effect: Effect) -> bool:
-    return effect.kind in ("wait", "flush") and bool(effect.object)
+    return effect.kind != "lock" and waits(effect)
 
 
 def _woken(effect: Effect) -> bool:
