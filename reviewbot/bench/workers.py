@@ -11,8 +11,10 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from resource import getpagesize
+from threading import Thread
 from typing import TypeVar
 
 Case = TypeVar("Case")
@@ -75,7 +77,20 @@ def spread(
 
 def processes(workers: int) -> ProcessPoolExecutor:
     """Some processes for reviews."""
-    return ProcessPoolExecutor(workers, get_context("spawn"), gc.set_threshold, gc.get_threshold())
+    return ProcessPoolExecutor(workers, get_context("spawn"), _begin, (gc.get_threshold(),))
+
+
+def _begin(threshold: tuple[int, int, int]) -> None:
+    """A process begins: it collects as seldom as its parent, and ends when that is gone, however that ended."""
+    gc.set_threshold(*threshold)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_outlive_nobody, args=(parent.sentinel,), daemon=True).start()
+
+
+def _outlive_nobody(parent: int) -> None:
+    wait([parent])
+    os._exit(1)
 
 
 def _all(function: Callable[..., Iterator[Result]], part: Sequence[object], rest: Sequence[object]) -> list[Result]:

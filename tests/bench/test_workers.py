@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +42,42 @@ def test_whoever_stops_does_not_wait_for_all() -> None:
     found = workers.spread(doubled, [[number] for number in range(10_000)], (-1,), 2, lost)
     assert isinstance(next(found), int)
     found.close()  # type: ignore[attr-defined]
+
+
+def asleep(part: Sequence[Path]) -> Iterator[int]:
+    """Writes down the process that it runs in, and stays there."""
+    for path in part:
+        path.write_text(str(os.getpid()))
+        time.sleep(600)
+        yield 0
+
+
+def test_no_process_goes_on_when_its_parent_was_killed(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from test_workers import asleep, lost
+from reviewbot.bench import workers
+if __name__ == "__main__":
+    [*workers.spread(asleep, [[Path(sys.argv[1])], [Path(sys.argv[2])]], (), 2, lost)]
+"""
+    script, notes = tmp_path / "script.py", [tmp_path / "one", tmp_path / "two"]
+    script.write_text(code)
+    path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    parent = subprocess.Popen([sys.executable, script, *notes], env={**os.environ, "PYTHONPATH": path})
+    eventually(lambda: all(note.exists() and note.read_text() for note in notes))
+    parent.kill()
+    parent.wait()
+    eventually(lambda: not any(Path(f"/proc/{note.read_text()}/status").exists() for note in notes))
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Waits until something holds; a test that has to wait too long fails."""
+    for _ in range(1200):
+        if holds():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to that")
 
 
 def test_a_part_is_about_one_thing_and_not_too_long() -> None:
