@@ -7,6 +7,7 @@ from small import program
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.interrupts import interrupted
+from reviewbot.detect.leads import Dropped
 
 FILE = "drivers/md/small.c"
 OFF = {"atomic", "bh off", "irq off"}
@@ -104,7 +105,7 @@ void start(struct dev *d) {{ timer_setup(&d->timer, tick, 0); }}
     locks = ("spin_lock_irq", "spin_unlock_irq"), ("spin_lock", "spin_unlock")
     for more, found in (("", 0), ("void poke(struct dev *d) { note(d); }", 1)):
         programs = [program(text.format(*lock, more)) for lock in locks]
-        assert len([*interrupted(*programs, [(FILE, "note")])]) == found
+        assert len([x for x in interrupted(*programs, [(FILE, "note")]) if not isinstance(x, Dropped)]) == found
         assert (EntryPoint("unknown") in programs[0].roots(f"{FILE}:note")) is bool(found)
 
 
