@@ -132,8 +132,6 @@ MAX_CALLS_FROM_BIO = 4
 MAX_CALLED_FILES = 6
 """Files of other folders that are read for the bodies of what changed functions call: those named in changed lines come
 first, the rest are a few that lock or wait."""
-MAX_FILES_OF_CALLERS = 24
-"""Files of other folders that may call an exported function: one that more call has callers of all kinds."""
 MAX_NEIGHBOURS_OF_KIND = 4
 """Files that are added of each kind."""
 MAX_USERS_OF_NAME = 6

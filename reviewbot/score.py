@@ -93,9 +93,9 @@ class Score(msgspec.Struct, frozen=True):
         product = 1.0
         for part in self.parts:
             product *= part.leaves
-        return round(product, 3)
+        return product
 
     def __str__(self) -> str:
-        """`0.30: it may be another object of that kind (0.5); ...`."""
+        """`0.35: it waits in a callee (0.70); ...`."""
         told = "; ".join(f"{part.doubt.says} ({part.leaves:.2f})" for part in self.parts)
         return f"{self.value:.2f}{f': {told}' if told else ''}"

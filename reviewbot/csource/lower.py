@@ -215,7 +215,7 @@ class FileReader(Declarations):
                 base = self.type_name(node.child_by_field_name("type"), said.name)
             kind = self.typed(base, said)
             if said.function is not None and not said.pointer_to_function:
-                if said.name not in self.prototypes:
+                if said.name not in self.prototypes and "static" not in stored:  # else the file itself defines it
                     self.prototypes[said.name] = (said.name, kind, tuple(self.parameters(said.function)))
                 continue
             value = declarator.child_by_field_name("value") if initialised else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.code.identity import spoken as short
 from reviewbot.analysis.events.fact import Fact
 from reviewbot.analysis.events.kinds import OWN_THREAD, Lock, Queue, Workqueue
@@ -17,7 +18,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect.changed import GONE, NEW, OTHER, Changed
 from reviewbot.detect.edges import UNTIMED
-from reviewbot.detect.guarded import CALL, LOCK, OPAQUE, WAIT, GuardedEvent
+from reviewbot.detect.guarded import CALL, LOCK, OPAQUE, WAIT, GuardedEvent, GuardedEvents
 from reviewbot.detect.more_waits import blocks
 from reviewbot.detect.providers import lock_class
 from reviewbot.function_key import FunctionKey, name_of
@@ -94,20 +95,28 @@ class _Anchor:
     # --- locks
 
     def _tried(self) -> Iterator[Protection]:
-        tried = {f.lock for f in _facts(self.gone, Lock) if f.how == "try"}
+        tried = {(f.lock, f.base) for f in _facts(self.gone, Lock) if f.how == "try"}
         for event in self.new:
             for fact in event.facts:
-                if isinstance(fact, Lock) and fact.how in BLOCKING and fact.lock in tried:
+                if isinstance(fact, Lock) and fact.how in BLOCKING and (fact.lock, fact.base) in tried:
                     yield self._one(
                         event, fact.lock, f"waits for {short(fact.lock)}, which it only tried to take before"
                     )
 
     def _scopes(self) -> Iterator[Protection]:
-        kept = {f.lock for f in _facts(self.new, Lock)}
+        if any(fact.klass == "scope" for fact in _facts(self.new, Lock)) or not self._asks:
+            return
         for event in self.gone:
             for fact in event.facts:
-                if isinstance(fact, Lock) and fact.klass == "scope" and fact.how == "acquire" and fact.lock not in kept:
+                if isinstance(fact, Lock) and fact.klass == "scope" and fact.how == "acquire":
                     yield self._one(event, fact.lock, f"does without {event.callee}() what it did inside of it")
+
+    @property
+    def _asks(self) -> bool:
+        """Whether the function still asks for memory, or calls what may."""
+        if any(effect.kind == "memory" for effect in self.after.does(self.key)):
+            return True
+        return any(event.op == CALL and OPAQUE in event.below for event in GuardedEvents(self.after).of(self.key))
 
     def _interrupts(self) -> Iterator[Protection]:
         was = {f.lock: _STRENGTH.get(f.irq, 0) for f in _facts(self.gone, Lock)}
@@ -134,11 +143,11 @@ class _Anchor:
     # --- who does it, and when
 
     def _queues(self) -> Iterator[Protection]:
-        was = {f.work: f.workqueue for f in _facts(self.gone, Queue) if f.work}
+        was = {f.work: f.workqueue for f in _facts(self.gone, Queue) if known(f.work) and known(f.workqueue)}
         for event in self.new:
             for fact in event.facts:
                 old = was.get(fact.work, "") if isinstance(fact, Queue) else ""
-                if not isinstance(fact, Queue) or old in ("", fact.workqueue):
+                if not isinstance(fact, Queue) or old in ("", fact.workqueue) or not _made(self.after, fact.workqueue):
                     continue
                 for what in sorted(_known_for(self.before, old) - _known_for(self.after, fact.workqueue)):
                     says = (
@@ -158,13 +167,15 @@ class _Anchor:
                     )
 
     def _siblings(self) -> Iterator[Protection]:
+        calls = {event.callee: event for event in self.gone if event.callee.isidentifier()}
         for event in self.new:
-            for old in self.gone:
-                if _milder(old.callee, event.callee) and self._does_more(old, event):
-                    yield self._one(event, event.callee, f"calls {event.callee}() in place of {old.callee}()")
+            for name in [n for n in calls if _milder(n, event.callee)] if event.callee not in calls else ():
+                if self._does_more(calls[name], event):
+                    yield self._one(event, event.callee, f"calls {event.callee}() in place of {name}()")
 
     def _does_more(self, old: GuardedEvent, new: GuardedEvent) -> bool:
-        """Whether the new call can have to wait for something that the old one cannot."""
+        """Whether the new call can have to wait for something that the old one cannot, or it is not known what it does: then
+        its name says it."""
         return OPAQUE in new.below or (self._waits(self.after, new) and not self._waits(self.before, old))
 
     def _waits(self, program: Program, event: GuardedEvent) -> bool:
@@ -195,8 +206,13 @@ def _known_for(program: Program, queue: str) -> set[str]:
     if queue in KERNEL.global_workqueues:
         return set() if OWN_THREAD.isdisjoint(KERNEL.global_workqueues[queue]) else {RESCUER}
     made = [fact for _, fact in program.all(Workqueue) if fact.object == queue]
-    ordered = {"runs one item at a time"} if any(fact.ordered for fact in made) else set[str]()
-    return ordered | ({RESCUER} if any(fact.rescuer for fact in made) else set())
+    ordered = {"runs one item at a time"} if made and all(fact.ordered for fact in made) else set[str]()
+    return ordered | ({RESCUER} if made and all(fact.rescuer for fact in made) else set())
+
+
+def _made(program: Program, queue: str) -> bool:
+    """Whether it is known how a workqueue is made: of one that nobody here makes nothing follows."""
+    return queue in KERNEL.global_workqueues or any(fact.object == queue for _, fact in program.all(Workqueue))
 
 
 def _facts(events: Iterable[GuardedEvent], kind: type[F]) -> Iterator[F]:

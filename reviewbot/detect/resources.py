@@ -145,8 +145,10 @@ class Resources(Component):
         """What the device or kobject is that a function of an attribute is handed: `struct.member`, as it says itself by
         container_of(), by its own call or that of a function like to_foo(dev)."""
         body, paths = self.program.body(key), Surroundings(self.program)
-        handed = (n for n, p in enumerate(body.function.parameters) if p.type.name in FILE_OWNERS)
-        given = first({next(handed, 0): HANDED})
+        handed = next((n for n, p in enumerate(body.function.parameters) if p.type.name in FILE_OWNERS), None)
+        if handed is None:
+            return frozenset()
+        given = first({handed: HANDED})
         for expr in (
             *(e for values in body.values.values() for _, e in values),
             *(a for c in body.calls for a in c.args),

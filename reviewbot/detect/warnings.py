@@ -15,7 +15,7 @@ from reviewbot.limits import MAX_WARNING_SHOWN
 from reviewbot.types import Change, Hunk, Line, Place, Value
 
 _COMMENT = re.compile(r"^\s*(?:/\*|\*(?!\w)|//)|/\*|//\s")
-_FRAME = re.compile(r"^\s*(?:/\*+|\*+/?|//)\s?|\s*\*/\s*$")
+_FRAME = re.compile(r"^\s*(?:/\*+|\*+/?|//)\s?")
 _WARNS = re.compile(
     r"dead-?lock|\bA-?B-?B-?A\b|\blockdep\b|lock(?:ing)? (?:order|inversion|dependency)"
     r"|\b(?:can ?not|can't|must not|mustn't|should not|shouldn't|not safe to|not allowed to|don't want to|do not|don't)\b"
@@ -43,11 +43,12 @@ def gone(change: Change, before: Program, after: Program) -> Iterator[WarningGon
         written = {w.lower() for h in file.hunks for x in h.lines if x.sign == "+" for w in _WORD.findall(x.text)}
         path = file.old_path or file.path
         for hunk in file.hunks:
-            for rows in _comments(hunk):
-                text = " ".join(filter(None, (_FRAME.sub("", _FRAME.sub("", row.text)).strip() for row in rows)))
+            code = any(x.sign != " " and x.text.strip() and not _COMMENT.search(x.text) for x in hunk.lines)
+            for rows in _comments(hunk) if code else ():
+                text = " ".join(filter(None, (_plain(row.text) for row in rows)))
                 found = _WARNS.search(text)
                 words = [w.lower() for w in _WORD.findall(text)]
-                if found is None or sum(w in written for w in words) > _KEPT * len(words) or not _code(hunk, rows):
+                if found is None or not words or sum(w in written for w in words) > _KEPT * len(words):
                     continue
                 key = _around(before, path, rows[0].before)
                 if key is not None and key in after.names.functions:
@@ -66,9 +67,10 @@ def _comments(hunk: Hunk) -> Iterator[Sequence[Line]]:
             rows = []
 
 
-def _code(hunk: Hunk, rows: Sequence[Line]) -> bool:
-    """Whether code comes or goes in a hunk besides a comment."""
-    return any(x.sign != " " and x not in rows and x.text.strip() and not _COMMENT.search(x.text) for x in hunk.lines)
+def _plain(row: str) -> str:
+    """The words of a line of comment; of code with a comment behind it those of the comment."""
+    starts = [at for mark in ("/*", "//") if (at := row.find(mark)) >= 0]
+    return _FRAME.sub("", row[min(starts) :] if starts else row).rstrip().removesuffix("*/").strip()
 
 
 def _around(program: Program, path: str, line: int) -> FunctionKey | None:

@@ -229,9 +229,8 @@ class Cast:
         caller, callee = chain[-2:]
         if not {caller, callee} <= self.program.names.functions.keys():
             return False
-        view = self.program.view(caller)
-        calls = [made.at for made in view.made if callee in view.callgraph.reached(caller, made.call)]
-        above = {lock for lock, _ in self._holds(chain[:-1])} | {h.lock for at in calls for h in (*at.held, *at.maybe)}
+        mine = {h.lock for made in self.program.view(caller).made for h in (*made.at.held, *made.at.maybe)}
+        above = mine | {lock for lock, _ in self._holds(chain[:-1])}
         return any(lock not in above for lock, _ in self._holds(chain))
 
     def _inside(self, actor: Actor) -> list[InsideRun]:

@@ -71,7 +71,7 @@ def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
         "id": replay_id(identity(review.series), finding),
         "rule": finding.rule,
         "outcome": str(verdict.outcome),
-        "score": verdict.score.value,
+        "score": round(verdict.score.value, 3),
         "doubts": [
             {"doubt": part.doubt, "says": part.doubt.says, "leaves": part.leaves} for part in verdict.score.parts
         ],

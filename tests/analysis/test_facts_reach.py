@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from reviewbot.analysis.program import tree_index
-from reviewbot.analysis.program.neighbours import beyond, calling
+from reviewbot.analysis.program.neighbours import beyond
 from reviewbot.analysis.program.tree_index import TreeIndex
 from reviewbot.gittree.source import MemorySource
 from reviewbot.gittree.tree import Tree
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_FILES_OF_CALLERS
 from reviewbot.mail.fetch import parse
 from reviewbot.rule import Diff
 
@@ -130,58 +129,3 @@ def test_the_folders_are_those_of_the_kernel(kernel_tree: Callable[..., Path]) -
     with Tree.open(kernel_tree("6.12")) as tree:
         source = tree.at("HEAD")
         assert all(source.folder(folder) for folder in KERNEL.indexed)
-
-
-CHIME = b"""
-static DEFINE_MUTEX(chime_lock);
-void chime(int n)
-{
-	n++;
-}
-EXPORT_SYMBOL(chime);
-"""
-CHIME_PATCH = """From: A <a@example.org>
-Subject: [PATCH] chime: no two at once
-
----
-diff --git a/sound/core/chime.c b/sound/core/chime.c
---- a/sound/core/chime.c
-+++ b/sound/core/chime.c
-@@ -3,5 +3,6 @@
- void chime(int n)
- {
--\tn++;
-+\t{call};
-+\tn++;
- }
- EXPORT_SYMBOL(chime);
-"""
-CALLER = b"void tower%d(struct tower *t)\n{\n\tspin_lock(&t->lock);\n\tchime(1);\n\tspin_unlock(&t->lock);\n}\n"
-
-
-def callers_of_chime(call: str, others: dict[str, bytes]) -> tuple[str, ...]:
-    """The files beyond its folder that are read for who calls chime(), which calls something new."""
-    with Tree.from_files({"sound/core/chime.c": CHIME, **others}) as tree:
-        change = tree.apply(parse(CHIME_PATCH.replace("{call}", call).encode(), "patch"))
-        return calling(change, *tree.sources(change))
-
-
-def test_callers_in_other_folders_of_what_waits_for_more() -> None:
-    others = {
-        "drivers/bell/quiet.c": b"void quiet(void)\n{\n\tchime(1);\n}\n",
-        "drivers/tower/tower.c": CALLER % 1,
-        "drivers/tower/clock.c": b"void strike(struct tower *t)\n{\n\ttower1(t);\n}\n",
-        "drivers/tower/paint.c": b"void paint(struct tower *t)\n{\n\tt->red++;\n}\n",
-        "sound/core/near.c": CALLER % 2,
-        "tools/chime.c": CALLER % 3,
-    }
-    found = callers_of_chime("mutex_lock(&chime_lock)", others)
-    assert found == ("drivers/tower/tower.c", "drivers/bell/quiet.c", "drivers/tower/clock.c")
-    assert callers_of_chime("guard(mutex)(&chime_lock)", others) == found
-    assert callers_of_chime("n += 2", others) == ()
-
-
-@pytest.mark.parametrize(("files", "some"), [(MAX_FILES_OF_CALLERS, True), (MAX_FILES_OF_CALLERS + 1, False)])
-def test_a_function_that_everybody_calls_has_no_callers(files: int, some: bool) -> None:
-    others = {f"drivers/tower{n}/tower.c": CALLER % n for n in range(files)}
-    assert bool(callers_of_chime("mutex_lock(&chime_lock)", others)) == some

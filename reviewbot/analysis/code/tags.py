@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from reviewbot.csource.ir import Function, TranslationUnit, by_name
+from reviewbot.csource.ir import TranslationUnit, by_name
 from reviewbot.function_key import FunctionKey, key_of
 from reviewbot.limits import MAX_LINES_OF_STUB
 
@@ -83,18 +83,21 @@ class Tags(msgspec.Struct, array_like=True):
             self.roles[role][name] = files
 
 
-def _stub(function: Function, said: set[str]) -> bool:
-    """Whether a function of a header is what there is with an option off: the header declares another one of that name, whose
-    body is elsewhere."""
-    return function.static and function.name in said and function.end - function.line < MAX_LINES_OF_STUB
+def stubs(path: str, unit: TranslationUnit) -> frozenset[str]:
+    """Names of the functions of a header that are what there is with an option off: short, and the header declares another
+    one of that name, whose body is elsewhere."""
+    said = {name for name, _, _ in unit.prototypes} if path.endswith(".h") else set[str]()
+    return frozenset(
+        f.name for f in unit.functions if f.static and f.name in said and f.end - f.line < MAX_LINES_OF_STUB
+    )
 
 
 def _declared(path: str, unit: TranslationUnit) -> Iterator[tuple[str, str]]:
     """What a file declares for all: role and name, each once."""
     header = path.endswith(".h")
-    said = {name for name, _, _ in unit.prototypes} if header else set[str]()
+    off = stubs(path, unit)
     names: dict[str, Iterable[str]] = {
-        "functions": (f.name for f in unit.functions if (header or not (f.static or f.macro)) and not _stub(f, said)),
+        "functions": (f.name for f in unit.functions if (header or not (f.static or f.macro)) and f.name not in off),
         "structs": (s.name for s in unit.structs if s.members),
         "typedefs": (name for name, _ in unit.typedefs),
         "defines": (name for name, _ in unit.defines if header),

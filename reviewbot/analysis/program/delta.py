@@ -14,6 +14,7 @@ from typing import NamedTuple
 from reviewbot.analysis.callgraph.components import below
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.code.library import Sources
+from reviewbot.analysis.code.tags import stubs
 from reviewbot.analysis.code.texts import WORD, TextDigest
 from reviewbot.csource.ir import Function, TranslationUnit, Type, Variable, by_name
 from reviewbot.function_key import FunctionKey, file_of, key_of
@@ -125,7 +126,9 @@ def _words(path: str, one: TranslationUnit, two: TranslationUnit) -> dict[bytes,
     for name in _differing(*prototypes):
         found[name] = header
     functions = [
-        {f.name: (f.static, f.macro, f.result, _signature(f.parameters)) for f in u.functions} for u in (one, two)
+        {f.name: (f.static, f.macro, f.result, _signature(f.parameters), f.name in off) for f in u.functions}
+        for u in (one, two)
+        for off in (stubs(path, u),)
     ]
     for name in _differing(*functions):
         static = all(name not in f or (f[name][0] and not header) for f in functions)

@@ -27,7 +27,6 @@ from reviewbot.kernel.schema import AllocateGroup, FlushGroup, QueueGroup, Submi
 from reviewbot.limits import (
     MAX_CALLED_FILES,
     MAX_CALLS_WITHIN_FILE,
-    MAX_FILES_OF_CALLERS,
     MAX_NEIGHBOURS_OF_KIND,
     MAX_USERS_OF_NAME,
 )
@@ -39,13 +38,7 @@ _MATTERS = (AllocateGroup, FlushGroup, LockCall, PoolCall, QueueGroup, SubmitGro
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _RUNS = rb"\b([A-Za-z_]\w{0,60})\s*\((?:[^();{}]|\([^();{}]{0,200}\)){0,300}?[,(]\s*&?(?:%s)\s*[,)]"
 """A call that is handed one of some names. Its length is bounded, because a text may be made to have no end."""
-_EXPORT = re.compile(rb"^EXPORT_[A-Z_]+\(\s*(\w+)", re.MULTILINE)
-_ATOMIC = re.compile(rb"spin_(?:try)?lock|_irq|_bh\b|tasklet|timer_setup|rcu_read_lock")
-"""Words of code that may be called back or call where nobody may sleep."""
-_GUARDS = frozenset({"guard", "scoped_guard"})
-_ASIDE = ("Documentation/", "arch/", "samples/", "scripts/", "tools/", "usr/")
-"""Where callers are no part of the kernel, or of one machine's only."""
-_HANDED = re.compile(r"([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
+_HANDED = re.compile(r"\b([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
 
 
 class _ChangedSide(NamedTuple):
@@ -71,11 +64,9 @@ class Reach:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """Their paths, most related first: those that export what the changed functions call, those that call what waits for
-        more, and, where a fact about work, its queues or flushes changes, those that use it too: only of these do rules
-        ask who else does."""
+        """Their paths, most related first: those that export what the changed functions call, and, where a fact about
+        work, its queues or flushes changes, those that use it too: only of these do rules ask who else does."""
         exporting = called(self._change, self._before, self._after)
-        exporting += tuple(p for p in calling(self._change, self._before, self._after) if p not in exporting)
         old, new = programs.around(self._before, self._paths), programs.around(self._after, self._paths)
         was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
         if not any(isinstance(fact, _ASKED) for fact in (*(now - was), *(was - now))):
@@ -115,44 +106,6 @@ def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
         if name in named or _matters(read[path], name, _blocks):
             found[path] += 1 + MAX_CALLED_FILES * (name in named)
     return tuple(sorted(found, key=lambda p: (-found[p], p))[:MAX_CALLED_FILES])
-
-
-def calling(change: Change, before: Source, after: Source) -> tuple[str, ...]:
-    """Files of other folders that call an exported function in which a change may wait for more, and those of their own
-    folders that call them: what they hold and run in is what it waits with. Few, those with spinlocks and interrupts first.
-    """
-    sides = [*_sides(change, before, after)]
-    paths = {p for f in change.files for p in (f.path, f.old_path) if p}
-    new = {w for f in change.files for h in f.hunks for x in h.lines if x.sign == "+" for w in _WORD.findall(x.text)}
-    waits = new & (KERNEL.sleepers | _GUARDS) or any(
-        _blocks(effect) for word in new for effect in KERNEL.effects.get(word, ())
-    )
-    outward = {name for side in sides for name in _outward(side)} if waits else set[str]()
-    if not outward or any(map(_everybodys, paths)):
-        return ()
-    texts = [text for path in paths for source in (before, after) if (text := source.read(path)) is not None]
-    exported = {m.decode() for text in texts for m in _EXPORT.findall(text)}
-    near = _near(paths)
-    found = _using(before, "", outward & exported, near)
-    if len(found) > MAX_FILES_OF_CALLERS:
-        return ()  # it belongs to everybody
-    chosen = sorted(found, key=lambda path: (-len(_ATOMIC.findall(found[path])), path))[:MAX_CALLED_FILES]
-    above: dict[str, bytes] = {}
-    for path in chosen:
-        words = lexical.read(found[path])
-        names = {f.name for f in words.functions if not f.static and not exported.isdisjoint(f.calls)}
-        above |= _using(before, posixpath.dirname(path), names, lambda p: near(p) or p in chosen)
-    further = sorted(above, key=lambda path: (-len(_ATOMIC.findall(above[path])), path))[:MAX_NEIGHBOURS_OF_KIND]
-    return (*chosen, *further)
-
-
-def _using(source: Source, folder: str, names: set[str], near: Callable[[str], bool]) -> dict[str, bytes]:
-    """The files below a folder that call one of some functions, with their texts."""
-    if not names:
-        return {}
-    rows = source.grep(folder, rf"(^|[^A-Za-z0-9_])({'|'.join(sorted(names))})[ \t]*\(")
-    wanted = (p for p in rows if p.endswith(".c") and not near(p) and not _everybodys(p) and not p.startswith(_ASIDE))
-    return dict(source.read_many(wanted))
 
 
 def harmless(names: Iterable[str], base: Source) -> frozenset[str]:

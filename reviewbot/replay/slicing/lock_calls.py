@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reviewbot.analysis.code.expr import PLUS, ZERO
-from reviewbot.analysis.code.identity import Scope, scope
+from reviewbot.analysis.code.identity import Scope, scope, without_file
 from reviewbot.analysis.locks.plan import Values
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_LOCKS_HELD
@@ -88,8 +88,8 @@ def locked(
 
 
 def _entered_with(token: HeldToken, base: str) -> bool:
-    """Whether a variable is locked that the function was entered with: there is only one."""
-    return not token.base and scope(token.lock) is Scope.GLOBAL and "[" not in base
+    """Whether a variable is locked, by its own name, that the function was entered with: there is only one."""
+    return not token.base and scope(token.lock) is Scope.GLOBAL and base.lstrip("&") == without_file(token.lock)
 
 
 def _mine(held: Held, lock: str, base: str, exact: bool) -> HeldToken | None:
