@@ -84,6 +84,25 @@ def test_a_scope_that_is_gone() -> None:
     assert found(after, before) == []
 
 
+def test_a_scope_that_is_a_stronger_one_now_or_has_nothing_inside() -> None:
+    before = run("int f = memalloc_nofs_save(); d->wq = kmalloc(8, GFP_KERNEL); memalloc_nofs_restore(f);")
+    assert found(before, before.replace("nofs", "noio")) == []
+    assert found(before, run("d->n++;")) == []
+
+
+def test_another_instance_of_the_lock_that_was_tried() -> None:
+    two = "void run(struct dev *d, struct dev *e) {{ {0} {1}->n++; mutex_unlock(&{1}->lock); }}"
+    before, after = two.format("if (!mutex_trylock(&d->lock)) return;", "d"), two.format("mutex_lock(&e->lock);", "e")
+    assert found(before, after) == []
+
+
+def test_a_queue_of_which_nothing_is_known() -> None:
+    before = run("queue_work(d->wq, &d->work);")
+    assert found(before, run("queue_work(d->own, &d->work);")) == []
+    assert found(before, run("queue_work(elsewhere_wq, &d->work);")) == []
+    assert found(before, run("queue_work(pick(d), &d->work);")) == []
+
+
 def test_what_a_work_item_did_is_done_at_once() -> None:
     before, after = run("queue_work(d->wq, &d->work);"), run("drain(d);")
     assert found(before, after) == ["calls drain() itself, and left that to dev->work before"]

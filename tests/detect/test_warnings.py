@@ -53,6 +53,11 @@ def test_words_that_warn(comment: str) -> None:
     assert len(found([f"\t{comment}", "\ta++;"], ["\ta--;"])) == 1
 
 
+def test_the_comment_behind_code_is_looked_at_and_not_the_code() -> None:
+    assert found(['\tpr_warn("possible deadlock"); /* tell */', "\ta++;"], ["\ta--;"]) == []
+    assert found(["\tunlock(a); /* else it would deadlock */"], ["\ta--;"]) == ["else it would deadlock"]
+
+
 @pytest.mark.parametrize("comment", ["/* counts */", "/* Do not count twice. */", "/* Blocks of a file. */"])
 def test_words_that_do_not(comment: str) -> None:
     assert found([f"\t{comment}", "\ta++;"], ["\ta--;"]) == []
