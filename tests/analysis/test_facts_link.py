@@ -63,7 +63,8 @@ def test_a_stub_is_short(lines: int, stub: bool) -> None:
 
 
 def test_a_function_that_is_declared_before_it_is_defined_is_no_stub() -> None:
-    header = "static inline void quill_dip(struct quill *q);\nstatic inline void quill_dip(struct quill *q)\n{ mutex_lock(&q->lock); }\n"
+    head = "static inline void quill_dip(struct quill *q)"
+    header = f"{head};\n{head}\n{{ mutex_lock(&q->lock); }}\n"
     names = Program.of_units({"include/linux/quill.h": lower(header.encode())}).names
     assert names.function("quill_dip", "drivers/quill/write.c") == "include/linux/quill.h:quill_dip"
 
