@@ -23,6 +23,7 @@ from reviewbot.detect.anchors import Difference
 from reviewbot.detect.leads import Dropped
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_LEADS_KEPT
 from reviewbot.types import Change, Cut, Place, Progress, Side, Source
 
 Found = TypeVar("Found")
@@ -141,7 +142,8 @@ class Diff:
             if isinstance(found, Cut):
                 self.cuts[found] = None
             elif isinstance(found, Dropped):
-                self.dropped.append(found)
+                if len(self.dropped) < MAX_LEADS_KEPT:
+                    self.dropped.append(found)
             else:
                 yield found
 

@@ -65,6 +65,11 @@ MAX_CONDITIONS_SHOWN = 3
 """Conditions of a thing that are shown with it: the nearest ones say why it is done."""
 MAX_LINES_OF_STUB = 8
 """Lines of an inline function that stands in a header for one that an option takes away: it does nothing, or frees."""
+MAX_EDGES_OF_CHANGE = 20_000
+"""Hold-and-wait edges of the functions of a change that are looked at: a large patch of a filesystem has some thousand, a file
+made to be a ring of locks a hundred thousand."""
+MAX_LEADS_KEPT = 5_000
+"""Leads of a change that came to nothing and are kept to be told: a file made to have a ring of locks has a hundred thousand."""
 MAX_WARNING_SHOWN = 160
 """Characters of a comment that are quoted in a finding: two lines say what it warns of."""
 MAX_EVENTS_OF_GUARD = 8

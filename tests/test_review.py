@@ -322,7 +322,7 @@ def test_decide(outcomes: tuple[Outcome, ...]) -> None:
 )
 def test_a_failed_rule_takes_back_an_ack_and_nothing_else(outcomes: tuple[Outcome, ...], decision: Decision) -> None:
     verdicts = tuple(Verdict(FINDING, outcome) for outcome in outcomes)
-    assert review.Examined(verdicts, (), (), (), failed=("x",)).decision is decision
+    assert review.Examined(verdicts, (), (), (), (), failed=("x",)).decision is decision
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def ends(cases: list[Labelled], *_: object) -> Iterator[Totals]:
         if "lost" in case.id:
             os.write(2, SECRET.encode())
             os._exit(3)
-        yield totals.counted(totals.group(case), lambda: review.Examined((), (), (), ()))
+        yield totals.counted(totals.group(case), lambda: review.Examined((), (), (), (), ()))
 
 
 @pytest.mark.usefixtures("quiet")

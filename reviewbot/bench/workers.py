@@ -17,6 +17,8 @@ from resource import getpagesize
 from threading import Thread
 from typing import TypeVar
 
+from reviewbot.process.stopping import leave
+
 Case = TypeVar("Case")
 Result = TypeVar("Result")
 
@@ -90,7 +92,7 @@ def _begin(threshold: tuple[int, int, int]) -> None:
 
 def _outlive_nobody(parent: int) -> None:
     wait([parent])
-    os._exit(1)
+    leave(1)
 
 
 def _all(function: Callable[..., Iterator[Result]], part: Sequence[object], rest: Sequence[object]) -> list[Result]:

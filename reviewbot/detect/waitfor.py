@@ -31,6 +31,7 @@ from reviewbot.limits import (
     MAX_CALLS_TO_UNENDED,
     MAX_CALLS_TO_WAIT,
     MAX_DOUBTFUL_EDGES,
+    MAX_EDGES_OF_CHANGE,
     MAX_PROVIDERS,
     MAX_WAYS_IN,
 )
@@ -64,12 +65,17 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
     seen: set[tuple[str, Pair]] = set()
     unsure: dict[tuple[str, Pair], Edge] = {}
     had: set[Pair] | None = None
+    looked = 0
     for key in changed(after, names):
+        if looked > MAX_EDGES_OF_CHANGE:
+            yield Cut("hold-and-wait edges of a change", MAX_EDGES_OF_CHANGE, key)
+            break
         if (cut := after.effects.cut(key)) is not None:
             yield cut
         for edge in providers(after).edges(key):
             if (edge.name, edge.pair) in seen:
                 continue
+            looked += 1
             if edge.name not in there:
                 there[edge.name] = {}
                 for e in (e for k in old.get(edge.name, ()) for e in providers(before).edges(k)):

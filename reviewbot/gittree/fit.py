@@ -24,10 +24,13 @@ class Fit(StrEnum):
 
 def fits(diffs: Iterable[bytes], source: Source) -> list[Fit]:
     """How the patches of a series, in their order, can go with a tree; nothing where git would refuse them both ways."""
+    diffs = tuple(diffs)
     parts = [part for diff in diffs for part in sections(diff.replace(b"\r\n", b"\n"))]
     if not parts or any(unsafe(path) for part in parts for path in (part.old, part.new) if path):
         return []
-    return [*[Fit.MERGED] * can_take_back(parts, source), *[Fit.APPLIES] * can_apply(parts, source)]
+    copies = any(b"\ncopy from " in diff for diff in diffs)  # git does not take back a copy: its source is still there
+    merged = not copies and can_take_back(parts, source)
+    return [*[Fit.MERGED] * merged, *[Fit.APPLIES] * can_apply(parts, source)]
 
 
 def can_apply(parts: Iterable[DiffSection], source: Source) -> bool:

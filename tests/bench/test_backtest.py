@@ -70,7 +70,7 @@ def test_right_answers(bench: Bench, capsys: Capture) -> None:
     found = json.loads((bench.folder / "out.json").read_bytes())
     assert found.keys() == {
         *("schema", "cases", "classes", "rules"),
-        *("sets", "subsystems", "trees", "kinds", "apart", "funnel"),
+        *("sets", "subsystems", "trees", "kinds", "apart", "funnel", "curve"),
     }
     assert [case["id"] for case in found["cases"]] == ["beside", "lost", "restored"]
     for case in found["cases"]:

@@ -48,6 +48,12 @@ def test_most_circles_of_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     assert notes("lock-order/table-under-depot") == ("not all looked at: at most 0 circles of waits of a change",)
 
 
+def test_most_edges_of_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waitfor, "MAX_EDGES_OF_CHANGE", -1)
+    [note] = notes("lock-order/table-under-depot")
+    assert note.startswith("not all looked at: at most -1 hold-and-wait edges of a change (")
+
+
 def test_most_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waitfor, "MAX_PROVIDERS", 0)
     [note] = notes("wait-under-lock/throttle-under-lock")

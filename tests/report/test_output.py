@@ -74,6 +74,8 @@ def test_the_whole_of_it() -> None:
                 "id": replay_id("1@x.example", FINDING),
                 "rule": "flush-under-lock",
                 "outcome": "confirmed",
+                "score": 1.0,
+                "doubts": [],
                 "patch": 2,
                 "file": "a.c",
                 "line": 12,
@@ -100,6 +102,7 @@ def test_the_whole_of_it() -> None:
             {"file": "a.c", "line": 7, "function": "f", "side": "after", "kind": "Wait", "says": "waits for event x"}
         ],
         "leads": [],
+        "comments_hidden": 0,
         "timing": {
             "fetch": 0.0,
             "apply": 0.3333,
@@ -144,7 +147,7 @@ def test_summary() -> None:
         "  base 0123456789ab (blobs)",
         "  half",
         "  confirmed: a.c:12: flushes under the lock [flush-under-lock]",
-        "  inconclusive: a.c:12: flushes under the lock [flush-under-lock] - a limit",
+        "  inconclusive: a.c:12: flushes under the lock [flush-under-lock, score 1.00] - a limit",
         "  note: a<U+0007>note",
     ]
 
