@@ -46,7 +46,7 @@ NOTHING = "name an index of labelled cases, or --flood OLD NEW"
 @click.option(
     "--path", "paths", multiple=True, metavar="FOLDER", help="With --flood: the folders to take (may be repeated)."
 )
-@click.option("--workers", type=int, default=0, help="Processes (default: the cores, at most 2).")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes (default: the cores, at most 2).")
 @click.option(
     "--totals",
     is_flag=True,

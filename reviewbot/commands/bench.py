@@ -31,7 +31,7 @@ from reviewbot.bench.workers import WORKERS
     help="Write the results there. While it runs they are in FILE.partial; the same command goes on from there.",
 )
 @click.option("--only", metavar="REGEX", default="", help="Only the fixes whose subject or class matches.")
-@click.option("--workers", type=int, default=0, help="Processes (default: the cores, at most 2).")
+@click.option("--workers", type=click.IntRange(0), default=0, help="Processes (default: the cores, at most 2).")
 def bench(linux: Path, index: Path | None, json_file: Path | None, only: str, workers: int) -> int:
     """Take fixes of deadlocks out of a clone of Linux, and score the rules on each: reverted, and as it was applied.
 

@@ -51,6 +51,7 @@ def _print(summary: ArchiveSummary) -> None:
     from rich.console import Console
 
     from reviewbot.archive import shown
+    from reviewbot.text import clean
 
     console = Console(highlight=False, markup=False)
     for name, value in shown.asked(summary):
@@ -60,10 +61,13 @@ def _print(summary: ArchiveSummary) -> None:
     console.print(_table("by subsystem", shown.COUNT_HEAD, shown.count_rows(few)))
     console.print(_table("by rule", shown.RULE_HEAD, shown.rule_rows(summary.rules)))
     for row in summary.nacks:
-        console.print(f"\n<{row.id}> {row.subject}, {row.fit} on {row.tree}", soft_wrap=True)
+        console.print(
+            f"\n<{clean(row.id)}> {clean(row.subject)}, {clean(row.fit)} on {clean(row.tree)}", soft_wrap=True
+        )
         for finding in row.findings:
             if finding.outcome == "confirmed":
-                console.print(f"    {finding.at}: {finding.message} [{finding.rule}]", soft_wrap=True)
+                said = f"{clean(finding.at)}: {clean(finding.message)} [{clean(finding.rule)}]"
+                console.print(f"    {said}", soft_wrap=True)
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
