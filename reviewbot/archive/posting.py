@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reviewbot.archive.threads import PostedThread, raw_mails
-from reviewbot.bench.backtest import NOBODY, Spoken, opener, spoken
+from reviewbot.bench.backtest import NOBODY, Spoken, spoken
 from reviewbot.faults import fault
 from reviewbot.gittree.diff import sections
 from reviewbot.gittree.fit import Fit
@@ -80,12 +80,17 @@ class ReviewTimeout(BaseException):
 
 def done(part: Sequence[PostedThread], trees: Mapping[str, Path]) -> Iterator[ThreadDone]:
     """Review all that was posted in some threads; a thread never fails, it has a row that says what went wrong."""
+    from reviewbot.gittree.tree import Tree
     from reviewbot.mail.fetch import MailReader
 
-    with MailReader() as reader, opener(trees) as tree_of:
-        opened = {name: tree_of(name) for name in trees}
+    with MailReader() as reader, ExitStack() as held:
+        opened = {name: held.enter_context(Tree.open(path)) for name, path in trees.items()}
         for thread in part:
-            yield ThreadDone(thread.id, tuple(rows(thread, reader, opened)))
+            found = tuple(rows(thread, reader, opened))
+            yield ThreadDone(thread.id, found)
+            if any(row.reason == _late() for row in found):  # git may have been stopped in the middle of an answer
+                held.close()
+                opened = {name: held.enter_context(Tree.open(path)) for name, path in trees.items()}
 
 
 def rows(thread: PostedThread, reader: MailReader, trees: Mapping[str, Tree]) -> Iterator[ArchiveRow]:
@@ -99,7 +104,12 @@ def rows(thread: PostedThread, reader: MailReader, trees: Mapping[str, Tree]) ->
         if isinstance(one, ReviewError):
             yield lost(thread, one, Decision.UNREVIEWED.value)
             continue
-        for row in _tried(one, trees):
+        try:
+            tried = [*_tried(one, trees)]
+        except ReviewError as error:
+            yield lost(thread, error)
+            continue
+        for row in tried:
             latest = arrived.get(row.id, thread.mails[0].arrived)
             at = min(row.posted, latest) if row.posted > 0 else latest  # no mail is written after it came
             yield msgspec.structs.replace(row, thread=thread.id, posted=at)
@@ -177,8 +187,7 @@ def _said(series: Series, tree: Tree, fit: Fit) -> dict[str, object] | None:
         with at_most(SECONDS):
             result: Review = review(bare, options, opened=tree)
     except ReviewTimeout:
-        late = f"not reviewed within {SECONDS:g} s of processor time"
-        return {"verdict": Decision.UNREVIEWED.value, "reason": late}
+        return {"verdict": Decision.UNREVIEWED.value, "reason": _late()}
     except ReviewError as error:
         return {"verdict": Decision.UNREVIEWED.value, "reason": str(error)}
     except Exception as error:
@@ -188,6 +197,10 @@ def _said(series: Series, tree: Tree, fit: Fit) -> dict[str, object] | None:
         return None
     findings = tuple(spoken(verdict) for verdict in result.verdicts)
     return {"verdict": result.decision.value, "reason": result.reason, "findings": findings}
+
+
+def _late() -> str:
+    return f"not reviewed within {SECONDS:g} s of processor time"
 
 
 @contextmanager

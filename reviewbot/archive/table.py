@@ -8,7 +8,7 @@ other code, does not take it.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -74,9 +74,9 @@ class ArchiveJournal:
         self._out.write(msgspec.json.encode(done) + b"\n")
         self._out.flush()
 
-    def rows(self) -> list[ArchiveRow]:
-        """All rows so far, in the order of the archive."""
-        found = [row for one in self.done.values() for row in one.rows]
+    def rows(self, wanted: Container[str]) -> list[ArchiveRow]:
+        """The rows so far of the wanted threads, in the order of the archive."""
+        found = [row for one in self.done.values() if one.thread in wanted for row in one.rows]
         return sorted(found, key=lambda row: (row.posted, row.thread, row.id, row.number))
 
     def close(self) -> None:

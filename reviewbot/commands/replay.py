@@ -54,14 +54,21 @@ def replay(
     from reviewbot.bench.journal import identity
     from reviewbot.commands.backtest import bind
 
-    bound = dict(bind(text) for text in trees)
+    if scheduler and archive.is_file():
+        raise click.UsageError(
+            f"--scheduler and the bundle {archive}: only this machine unpacks it; name an epoch or inbox"
+        )
+    bound = {name: path.resolve() for name, path in map(bind, trees)}
     table.check_name(out)
     with threads.opened(archive) as epochs, _shown() as show:
-        of = identity([epoch.fingerprint for epoch in epochs], (), bound)
+        of = identity(
+            [*(epoch.fingerprint for epoch in epochs), *bound], (), bound
+        )  # the first tree that fits is taken
         found = _read(epochs, show)[:most]
         with table.ArchiveJournal(out, of) as journal:
             left = [thread for thread in found if thread.id not in journal.done]
-            count = _Count(journal.rows())
+            wanted = {thread.id for thread in found}
+            count = _Count(journal.rows(wanted))
             bar = show.add_task("reviewing", total=len(found), completed=len(found) - len(left), said=count.says())
             results = (
                 run.on_cluster(left, bound, scheduler)
@@ -72,8 +79,9 @@ def replay(
                 journal.add(done)
                 count.add(done.rows)
                 show.update(bar, advance=1, said=count.says())
-            table.write(out, journal.rows())
-        journal.path.unlink(missing_ok=True)
+            table.write(out, journal.rows(wanted))
+        if journal.done.keys() <= wanted:
+            journal.path.unlink(missing_ok=True)
     click.echo(f"{len(found)} threads: {count.says()}; in {out}")
     return 0
 
