@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import parts, show
 from reviewbot.analysis.events.kinds import Lock
-from reviewbot.analysis.program.program import Program
+from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Assign, CallEvent, Expr, Field, Return
 from reviewbot.function_key import FunctionKey, keys_in
 from reviewbot.kernel import KERNEL
@@ -103,7 +103,7 @@ class ObjectNames:
         files = dict.fromkeys(program.names.file[key] for key in self._keys)
         others = dict.fromkeys(key for file in files for key in program.functions(file) if key not in self._keys)
         for key in (*self._keys, *others):
-            yield from _written(program.body(key), f"{struct}.{chain}")
+            yield from program.component(Written).of(key).get(f"{struct}.{chain}", ())
         for key in self._keys:
             yield from self._meant(key, f"{struct}.{chain}", chain)
         yield from (f"{variable}->{chain}" for variable in self._variables(struct, (*self._keys, *others)))
@@ -154,15 +154,26 @@ def _texts(value: object) -> Iterator[str]:
             yield from (text for name in value.__struct_fields__ for text in _texts(getattr(value, name)))
 
 
-def _written(body: Body, identity: str) -> list[str]:
-    """The plain expressions by which a function means a field, the shortest first."""
-    found = {
-        text: None
-        for expr in _expressions(body)
-        for part in parts(expr)
-        if isinstance(part, Field) and PLAIN.fullmatch(text := show(part)) and body.identity(part) == identity
-    }
-    return sorted(found, key=len)
+class Written(Component):
+    """The plain expressions by which each function of a program means fields."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self._found: dict[FunctionKey, dict[str, list[str]]] = {}
+
+    def of(self, key: FunctionKey) -> Mapping[str, list[str]]:
+        """Identity of a field -> the expressions of a function that mean it, the shortest first."""
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = {}
+            body = self.program.body(key)
+            fields = (part for expr in _expressions(body) for part in parts(expr) if isinstance(part, Field))
+            texts: dict[str, Field] = {}
+            for field in fields:
+                texts.setdefault(show(field), field)
+            for text in sorted(filter(PLAIN.fullmatch, texts), key=len):
+                found.setdefault(body.identity(texts[text]), []).append(text)
+        return found
 
 
 def _expressions(body: Body) -> Iterator[Expr]:
