@@ -45,7 +45,9 @@ class Version:
     @cached_property
     def program(self) -> Program:
         """The program around the change."""
-        return programs.around(self.source, self._all, self._reach.files if self._reach else ())
+        if self._reach is None:
+            return programs.around(self.source, self._all)
+        return programs.around(self.source, self._all, self._reach.files, self._reach.touched)
 
     def unit(self, path: str) -> TranslationUnit | None:
         """What a file says, its functions without their bodies; None where it cannot be read."""

@@ -179,6 +179,31 @@ def test_a_header_that_another_file_brings_is_known_to_all_who_use_it() -> None:
     assert {e.kind for e in led_on.does(caller)} == {"lock"}
 
 
+def test_a_header_of_a_file_from_elsewhere_is_known_to_those_it_is_read_for() -> None:
+    """And to their callers; all others call what is not at hand, as before, but what the file itself defines."""
+    users = b"""#include "shared.h"
+void more(struct shared *s);
+static void touched(struct shared *s) { tiny(s); more(s); }
+static void above(struct shared *s) { touched(s); tiny(s); }
+static void apart(struct shared *s) { tiny(s); }
+static void calls(struct shared *s) { more(s); }
+"""
+    brings = b"#include <linux/tiny.h>\nvoid more(struct shared *s)\n{\n\tmutex_lock(&s->lock);\n\tmutex_unlock(&s->lock);\n}\n"
+    files = {
+        "drivers/a/shared.h": SHARED,
+        "drivers/a/users.c": users,
+        "include/linux/tiny.h": TINY,
+        "fs/brings.c": brings,
+    }
+    source, paths = MemorySource(files), ("drivers/a/users.c",)
+    program = programs.reaching(source, paths, ("fs/brings.c",), ["drivers/a/users.c:touched"])
+    header, elsewhere = "include/linux/tiny.h:tiny", "fs/brings.c:more"
+    assert {*program.callees("drivers/a/users.c:touched")} == {header, elsewhere}
+    assert header in program.callees("drivers/a/users.c:above")
+    assert program.callees("drivers/a/users.c:apart") == ()
+    assert program.callees("drivers/a/users.c:calls") == (elsewhere,)
+
+
 def test_a_file_that_one_side_lacks_has_no_functions_there() -> None:
     """What the change reaches beyond its folders is brought in on both sides; a new file is on one of them only."""
     before = MemorySource(FILES)

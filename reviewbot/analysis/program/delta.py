@@ -8,7 +8,7 @@ function that it calls did. Everything else is taken over, its lines moved.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.components import below
@@ -32,21 +32,34 @@ class ProgramDelta(NamedTuple):
 
 
 def step(
-    old: Sources, new: Sources, changed: Iterable[str], after: Source, points_to: Mapping[FunctionKey, object]
+    old: Sources,
+    new: Sources,
+    changed: Iterable[str],
+    after: Source,
+    points_to: Mapping[FunctionKey, object],
+    near: Collection[FunctionKey] | None = None,
 ) -> ProgramDelta:
     """Compare two libraries that differ in the files `changed`, some of which may be in the new one only; `after` is the
-    new source."""
+    new source.
+
+    near: functions for which more files are read. Nobody else includes what comes in with these: what their headers
+    declare is looked up by these functions alone, and what they define by everybody who calls it.
+    """
     dirty: set[FunctionKey] = set()
     moved: dict[FunctionKey, int] = {}
     wanted: dict[str, set[bytes]] = {}
+    asked: set[bytes] = set()
     for path in changed:
         one, two = old.declared.get(path, TranslationUnit()), new.declared.get(path, TranslationUnit())
         functions = _functions(path, one, two, *(side.texts.get(path, _UNKNOWN).functions for side in (old, new)))
         dirty |= functions.dirty | {key_of(path)}
         moved.update(functions.moved)
-        if words := _words(path, one, two):
-            for near in _including(path, new):
-                wanted.setdefault(near, set()).update(words)
+        words = _words(path, one, two)
+        if near is not None and path.endswith(".h") and path not in old.declared:
+            asked |= words.keys()
+        elif words:
+            for user in _including(path, new):
+                wanted.setdefault(user, set()).update(words)
             if linked := {word for word, shared in words.items() if shared}:
                 for other in new.declared:
                     wanted.setdefault(other, set()).update(linked)
@@ -54,6 +67,9 @@ def step(
     for path in wanted.keys() & linked_in:
         if new.texts.get(path, _UNKNOWN).may_have(wanted[path]):
             dirty |= _mentioning(path, new.declared.get(path, TranslationUnit()), wanted[path], after)
+    for path, keys in _by_file(near or ()).items():
+        if new.texts.get(path, _UNKNOWN).may_have(asked):
+            dirty |= keys & _mentioning(path, new.declared.get(path, TranslationUnit()), asked, after)
     return ProgramDelta(frozenset(dirty), {k: n for k, n in moved.items() if k not in dirty})
 
 
@@ -67,6 +83,13 @@ def _including(path: str, library: Sources) -> set[str]:
         for name in library.texts[other].includes if other in library.texts else library.declared[other].includes:
             by_name.setdefault(posixpath.basename(name), []).append(other)
     return below([path], lambda at: by_name.get(posixpath.basename(at), ()))
+
+
+def _by_file(keys: Iterable[FunctionKey]) -> dict[str, set[FunctionKey]]:
+    found: dict[str, set[FunctionKey]] = {}
+    for key in keys:
+        found.setdefault(file_of(key), set()).add(key)
+    return found
 
 
 class _Compared(NamedTuple):

@@ -20,8 +20,11 @@ from reviewbot.analysis.events.kinds import Bind, Workqueue
 from reviewbot.analysis.events.kinds import Flush as Flushed
 from reviewbot.analysis.events.kinds import Queue as Queued
 from reviewbot.analysis.program import programs
+from reviewbot.analysis.program.delta import step
 from reviewbot.analysis.program.exports import Exports
+from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.program.tree_index import TreeIndex
+from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, FlushGroup, QueueGroup, SubmitGroup, WaitGroup, WakeGroup
 from reviewbot.limits import (
@@ -63,11 +66,22 @@ class Reach:
         self._paths = tuple(paths)
 
     @cached_property
+    def _programs(self) -> tuple[Program, Program]:
+        return programs.around(self._before, self._paths), programs.around(self._after, self._paths)
+
+    @cached_property
+    def touched(self) -> frozenset[FunctionKey]:
+        """The functions that the change makes look different."""
+        old, new = self._programs
+        changed = {p for p in self._paths if old.library.blobs.get(p) != new.library.blobs.get(p)}
+        return step(old.library, new.library, changed, self._after, new.callgraph.points_to).dirty
+
+    @cached_property
     def files(self) -> tuple[str, ...]:
         """Their paths, most related first: those that export what the changed functions call, and, where a fact about
         work, its queues or flushes changes, those that use it too: only of these do rules ask who else does."""
         exporting = called(self._change, self._before, self._after)
-        old, new = programs.around(self._before, self._paths), programs.around(self._after, self._paths)
+        old, new = self._programs
         was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
         if not any(isinstance(fact, _ASKED) for fact in (*(now - was), *(was - now))):
             return exporting

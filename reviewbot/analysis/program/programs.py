@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from reviewbot.analysis.callgraph.components import below
 from reviewbot.analysis.code.family import included, scope
 from reviewbot.analysis.code.library import Sources, loader, read
 from reviewbot.analysis.code.texts import texts
@@ -12,6 +13,7 @@ from reviewbot.analysis.program import delta
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import TranslationUnit
+from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_FAMILIES_IN_MEMORY, MAX_FILES_LED_ON, MAX_FILES_NOT_STORED, MAX_PROGRAMS_OF_FAMILY
 from reviewbot.types import Source
 
@@ -20,13 +22,13 @@ _reaching: dict[str, Program] = {}
 """The last program with files beyond its folders."""
 
 
-def around(source: Source, paths: Iterable[str], more: Iterable[str] = ()) -> Program:
+def around(source: Source, paths: Iterable[str], more: Iterable[str] = (), near: Iterable[FunctionKey] = ()) -> Program:
     """The program around some files of a source: their families of folders and the headers that these include.
 
-    more: files from elsewhere that belong to it, too.
+    more: files from elsewhere that belong to it, too. near: the functions that these are read for.
     """
     paths, more = tuple(paths), tuple(more)
-    return reaching(source, paths, more) if more else find(source, paths)
+    return reaching(source, paths, more, near) if more else find(source, paths)
 
 
 def led_on(program: Program, source: Source, paths: Iterable[str]) -> Program:
@@ -64,14 +66,19 @@ def find(source: Source, paths: tuple[str, ...]) -> Program:
     return program
 
 
-def reaching(source: Source, paths: tuple[str, ...], more: tuple[str, ...]) -> Program:
-    """The program around some files of a source, with `more` files from elsewhere; these are in no program on disk."""
+def reaching(
+    source: Source, paths: tuple[str, ...], more: tuple[str, ...], near: Iterable[FunctionKey] = ()
+) -> Program:
+    """The program around some files of a source, with `more` files from elsewhere, which are read for the functions `near`;
+    these files are in no program on disk."""
     files = {**scope(paths, source), **{p: b for p in more if (b := source.blob(p)) is not None}}
     name = " ".join([source.blob("Makefile") or "", *paths, "with", *more])
-    near = _reaching.get(name)
-    if near is None or len(_changed(near, source, files)) > MAX_FILES_NOT_STORED:
-        near = find(source, paths)
-    program = evolved(near, source, _changed(near, source, files), (*paths, *more))
+    known = _reaching.get(name)
+    if known is not None and len(_changed(known, source, files)) <= MAX_FILES_NOT_STORED:
+        program = evolved(known, source, _changed(known, source, files), (*paths, *more))
+    else:
+        known = find(source, paths)
+        program = evolved(known, source, _changed(known, source, files), (*paths, *more), near)
     if name not in _reaching:
         _reaching.clear()
         _reaching[name] = program
@@ -104,10 +111,17 @@ def make(source: Source, files: Mapping[str, str]) -> Program:
     return program
 
 
-def evolved(program: Program, source: Source, changed: Mapping[str, str | None], whole: Iterable[str] = ()) -> Program:
+def evolved(
+    program: Program,
+    source: Source,
+    changed: Mapping[str, str | None],
+    whole: Iterable[str] = (),
+    near: Iterable[FunctionKey] | None = None,
+) -> Program:
     """The program in a source in which some files (path -> blob id, None where it is gone) differ.
 
-    whole: files of which every function counts from now on.
+    whole: files of which every function counts from now on. near: functions for which files come in from elsewhere; they
+    and their callers are looked at again.
     """
     changed = {p: b for p, b in changed.items() if program.library.blobs.get(p) != b}
     present = {p: b for p, b in changed.items() if b is not None}
@@ -123,7 +137,9 @@ def evolved(program: Program, source: Source, changed: Mapping[str, str | None],
     library.load = loader(source, library.blobs, cache)  # linking asks for bodies already
     library.texts.update(texts(source, {**units, **headers}))
     # a header that comes into the program says what names mean that were unknown to the functions that use them
-    change = delta.step(program.library, library, {*changed, *blobs}, source, program.callgraph.points_to)
+    callers = program.callgraph.callers
+    asking = None if near is None else below(near, lambda key: callers.get(key, ()))
+    change = delta.step(program.library, library, {*changed, *blobs}, source, program.callgraph.points_to, asking)
     after = Program(library, wanted, program, change)
     after.read_from(source)
     return after
