@@ -270,6 +270,9 @@ MAX_EPOCH_ANSWER_SECONDS = 30
 """Time for the server of an archive to answer."""
 MAX_EPOCH_FETCH_SECONDS = 3600
 """Time that one fetch of an archive may take: its first one brings years of a list."""
+MAX_EPOCH_PIECE_BYTES = 1 << 20
+"""Bytes of a blob of an archive that are in memory at a time, where it is no mail that is read: a repository may hold
+anything, and git hands out larger ones in pieces. No mail that is read is much larger."""
 MAX_MIME_PARTS = 100
 """Parts of a message that are looked at."""
 MAX_PATCH_NUMBER = 9999

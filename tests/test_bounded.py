@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +106,55 @@ def test_the_watcher_has_the_same_bounds(temporary: Path) -> None:
     with pytest.raises(Exceeded, match="not reviewed within 2 s"):
         run(Job(series=SERIES, options=Options(), reviewer="inbox:sleeper", seconds=2))
     assert list(temporary.iterdir()) == []
+
+
+PARENT = """
+import sys
+from reviewbot.process.bounded import Bounds, Child
+if __name__ == "__main__":
+    with Child("sitting", sys.argv[1]) as child:
+        child.ask(b"sit", Bounds())
+"""
+SITTING = """
+import os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from reviewbot.csource import cache
+from reviewbot.process import bounded
+
+def sit(source):
+    Path(sys.argv[2], str(os.getpid())).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    bounded.begin()
+    cache._encoded = sit
+    Path(sys.argv[2], str(os.getpid())).touch()
+    [*cache._spread({str(n): b"" for n in range(20)}, 2)]
+"""
+
+
+def test_a_child_and_its_own_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (tmp_path / "sitting.py").write_text(SITTING)
+    (tmp_path / "parent.py").write_text(PARENT)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py", notes], env={**os.environ, "PYTHONPATH": path})
+    until(lambda: len([*notes.iterdir()]) == 3)
+    parent.kill()
+    parent.wait()
+    until(lambda: not any(Path("/proc", note.name).exists() for note in notes.iterdir()))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits for something that has to come; fails where it does not."""
+    for _ in range(1200):
+        if holds():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to that")
 
 
 def test_all_temporary_files_of_a_body_go_with_it(temporary: Path) -> None:

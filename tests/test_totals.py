@@ -176,7 +176,7 @@ def test_a_process_that_ends_takes_no_other_case_with_it(index: Index, monkeypat
     monkeypatch.setattr(totals, "_score_all", ends)
     assert index.run(workers=2) == 0
     [found] = index.found()["faults"]
-    assert (found["rule"], found["type"], found["at"], found["count"]) == (None, "BrokenProcessPool", None, 1)
+    assert (found["rule"], found["type"], found["at"], found["count"]) == (None, "WorkerEnded", None, 1)
     assert {r["label"]: (r["ack"], r["fault"]) for r in index.found()["labels"]} == {
         "deadlock": (0, 1),
         "clean": (1, 0),

@@ -1,6 +1,6 @@
 """A part of an archive in a process of its own, for a worker that is no main program: its threads could not be stopped.
 
-Started as `python -m reviewbot.archive.child`; a Part on stdin, what became of its threads on stdout, both JSON.
+Started as `python -m reviewbot.archive.child PARENT`; a Part on stdin, what became of its threads on stdout, both JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from reviewbot.archive.posting import SECONDS, done
 from reviewbot.archive.threads import PostedThread
 from reviewbot.process import stopping
-from reviewbot.process.bounded import Bounds, Child, confine
+from reviewbot.process.bounded import Bounds, Child, begin, confine
 from reviewbot.types import Value
 
 MEGABYTES = 4096
@@ -43,6 +43,7 @@ def _bounds(threads: int) -> Bounds:
 
 def main() -> None:
     """Answer the question on stdin."""
+    begin()
     gc.set_threshold(5_000_000, 20, 100)  # as the command line has it
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

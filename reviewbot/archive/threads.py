@@ -16,7 +16,7 @@ from reviewbot.limits import MAX_MAILS
 from reviewbot.mail.epochs import Epoch, Mirror, epochs
 from reviewbot.mail.protocol import MailLimits
 from reviewbot.text import clean
-from reviewbot.types import Progress, ReviewError, Value
+from reviewbot.types import Progress, ReviewError, Unreviewed, Value
 
 TOP = 64 << 10
 """Bytes of a mail in which its headers are looked for."""
@@ -80,13 +80,19 @@ def posted_threads(archive: list[Epoch], progress: Progress | None = None) -> li
 
 
 def raw_mails(thread: PostedThread) -> list[bytes]:
-    """The mails of a thread as the archive has them. Raises Unreachable when it cannot be read."""
-    raws = []
+    """The mails of a thread as the archive has them. Raises Unreachable when it cannot be read, Unreviewed where it is larger
+    than a series may be."""
+    raws: list[bytes] = []
+    size, limits = 0, MailLimits()
     for url in dict.fromkeys(mail.epoch for mail in thread.mails):
         with closing(Mirror(Path(url.removeprefix("file://")))) as mirror:
             wanted = (mail.commit for mail in thread.mails if mail.epoch == url)
-            raws += [raw for raw in mirror.mails(wanted, MailLimits().mail) if raw is not None]
-    return raws
+            for raw in mirror.mails(wanted, limits.mail):
+                raws.append(raw or b"")
+                size += len(raw or b"")
+                if size > limits.series:
+                    raise Unreviewed(f"{clean(thread.id)} has more than {limits.series >> 20} MB of mail")
+    return [*filter(None, raws)]
 
 
 class _Threads:

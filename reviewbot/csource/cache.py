@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import os
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ import msgspec
 
 from reviewbot.csource.ir import VERSION, TranslationUnit
 from reviewbot.process import cache as kept
+from reviewbot.process import stopping
 
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(TranslationUnit)
@@ -120,7 +122,7 @@ def _spread(sources: Mapping[str, bytes], processes: int) -> Iterator[tuple[str,
     order = list(sources)
     with contextlib.suppress(OSError, BrokenProcessPool):
         context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        with ProcessPoolExecutor(processes, context, stopping.with_parent, (os.getpid(),)) as pool:
             done = pool.map(_encoded, [sources[b] for b in order], chunksize=4)
             yield from zip(order, done, strict=True)
 

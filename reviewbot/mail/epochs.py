@@ -19,13 +19,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 import msgspec
 
-from reviewbot.limits import MAX_EPOCH_ANSWER_SECONDS, MAX_EPOCH_FETCH_SECONDS
+from reviewbot.limits import MAX_EPOCH_ANSWER_SECONDS, MAX_EPOCH_FETCH_SECONDS, MAX_EPOCH_PIECE_BYTES
 from reviewbot.types import ReviewError
 
 if os.environ.get("GIT_PYTHON_REFRESH") is None:
@@ -40,6 +41,7 @@ _LEFT = ("*.lock", "refs/heads/*.lock", "objects/pack/tmp_*", "objects/??/tmp_*"
 _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
+    "core.bigFileThreshold": str(MAX_EPOCH_PIECE_BYTES),
     "gc.auto": "0",
     "maintenance.auto": "false",
     "protocol.allow": "never",
@@ -257,9 +259,9 @@ class Mirror:
                     if not size.isdigit():  # "... missing"
                         yield None
                         continue
-                    content = process.stdout.read(int(size))
-                    process.stdout.read(1)
-                    yield content[: most + 1] if kind == b"blob" else None
+                    content = process.stdout.read(min(int(size), most + 1))
+                    _read_past(process.stdout, int(size) - len(content) + 1)
+                    yield content if kind == b"blob" else None
             finally:
                 process.stdout.close()
 
@@ -286,6 +288,12 @@ class Mirror:
         return (self.path / "shallow").exists()
 
 
+def _read_past(stream: IO[bytes], size: int) -> None:
+    """Leave out some bytes, in pieces."""
+    while size > 0 and (piece := stream.read(min(size, MAX_EPOCH_PIECE_BYTES))):
+        size -= len(piece)
+
+
 class _Rest:
     """Reads what is left of an object, in pieces, so that the next one can be asked for."""
 
@@ -293,5 +301,5 @@ class _Rest:
         self._stream = stream
 
     def close(self) -> None:
-        while self._stream.read(1 << 16):
+        while self._stream.read(MAX_EPOCH_PIECE_BYTES):
             pass

@@ -1,7 +1,8 @@
 """A child process that is asked one thing and may use so much time and memory for it; nothing of it stays behind.
 
 The child leads a process group and has a folder for its temporary files. However it ends, the parent ends the whole
-group and removes that folder. Of a child that uses up what it may, the parent says so in one line.
+group and removes that folder; where the parent is killed, the child ends with it. Of a child that uses up what it may, the
+parent says so in one line.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
+from reviewbot.process import stopping
 from reviewbot.types import Value
 
 STACK = 8 << 20
@@ -71,13 +73,16 @@ def scratch() -> Iterator[str]:
 
 
 class Child:
-    """`python -m MODULE`, started at once, so that it is ready when it is asked. Use it as a context manager."""
+    """`python -m MODULE`, started at once, so that it is ready when it is asked. Use it as a context manager.
+
+    The module begins with `begin`. The thread that makes a Child closes it: the process ends with that thread.
+    """
 
     def __init__(self, module: str, *arguments: str, shown: bool = False) -> None:
         """shown: what it writes to standard error is for the user."""
         self._folder = tempfile.mkdtemp(prefix="reviewbot-")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", module, str(os.getpid()), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if shown else subprocess.PIPE,
@@ -117,6 +122,11 @@ class Child:
                 with suppress(OSError):
                     stream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def begin() -> None:
+    """What the module of a Child does first: from now on the process ends with its parent."""
+    stopping.with_parent(int(sys.argv[1]))
 
 
 def confine(bounds: Bounds) -> None:

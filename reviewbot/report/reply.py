@@ -19,7 +19,7 @@ import msgspec
 from reviewbot.key import identity, message_id, series_key
 from reviewbot.report.gaps import gaps
 from reviewbot.report.schedule import WIDTH, knot, schedule
-from reviewbot.text import clean, mailbox
+from reviewbot.text import clean, clean_code, mailbox
 from reviewbot.types import Address, FileChange, Finding, Hunk, Line, Mail, Outcome, Place, Reply, Review, Side, Verdict
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def quote(files: Sequence[FileChange], finding: Finding) -> str:
             out += [f"> @@ ... @@ {where}"] if where else []
         elif k != before + 1:
             out.append(CUT)
-        out.append(f"> {line.sign}{_shown(line.text)}".rstrip())
+        out.append(f"> {line.sign}{clean_code(line.text)}".rstrip())
         before = k
     return "\n".join(out)
 
@@ -258,7 +258,7 @@ def _inside(hunk: Hunk, function: str) -> str:
     """Where a hunk is, as the patch says; the function where that is known and the patch says the one before."""
     if function and not re.search(rf"\b{re.escape(function)}\b", hunk.section):
         return f"{function}()"
-    return _shown(hunk.section).strip()
+    return clean_code(hunk.section).strip()
 
 
 def _group(rows: Sequence[PatchLine], mark: int, last: bool) -> list[int]:
@@ -273,11 +273,6 @@ def _group(rows: Sequence[PatchLine], mark: int, last: bool) -> list[int]:
         replaced = sign(mark) == "-" and mark + 1 < len(rows) and sign(mark + 1) == "+"
         end = mark + 1 + replaced
     return [k for k in range(max(0, mark - AROUND), end) if sign(k) != " "]
-
-
-def _shown(text: str) -> str:
-    """A line of somebody's patch, safe to look at: control and direction characters but tabs are spelled out."""
-    return "\t".join(clean(part, keep_spaces=True) for part in text.rstrip("\r\n").split("\t"))
 
 
 def fill(text: str) -> str:

@@ -1,7 +1,7 @@
 """One review in a process of its own: what a series does to the reviewer, it does not do to the watcher.
 
-Started as `python -m reviewbot.watch.reviewer`, a Job on stdin, a Done on stdout, both JSON, by the watcher and by `check`;
-`bounded` says what it may use.
+Started as `python -m reviewbot.watch.reviewer PARENT`, a Job on stdin, a Done on stdout, both JSON, by the watcher and by
+`check`; `bounded` says what it may use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Self
 import msgspec
 
 from reviewbot.process import stopping
-from reviewbot.process.bounded import Bounds, Child, Exceeded, Failed, confine, is_short_of_memory
+from reviewbot.process.bounded import Bounds, Child, Exceeded, Failed, begin, confine, is_short_of_memory
 from reviewbot.review import Options, remember
 from reviewbot.types import Decision, Reply, Review, ReviewError, Series, Unreviewed, Value
 from reviewbot.watch.manners import without_old_arguments
@@ -137,6 +137,7 @@ def _remedy(reason: str) -> str:
 
 def main() -> None:
     """Do the job on stdin."""
+    begin()
     gc.set_threshold(5_000_000, 20, 100)  # as the command line has it
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no part of the answer

@@ -21,7 +21,8 @@ from reviewbot.archive.posting import ArchiveRow, ThreadDone
 from reviewbot.archive.threads import PostedThread
 from reviewbot.bench.backtest import Spoken
 from reviewbot.mail.epochs import Mirror
-from reviewbot.types import ReviewError
+from reviewbot.mail.protocol import MailLimits
+from reviewbot.types import ReviewError, Unreviewed
 
 LOST = checking.case("wq-mem-reclaim/lost-flag")
 LOST_DIFF = LOST.patch[LOST.patch.index("diff --git") :]
@@ -107,6 +108,20 @@ def test_many_mails_are_read_in_one_go(archive: inbox.Inbox) -> None:
     ids = [commit.id for commit in mirror.commits()]
     assert [*mirror.mails([*ids, "0" * 40], 1 << 20)] == [*(mail for mail, _ in archive.mails()), None]
     assert [*mirror.mails(ids[:1], 9)] == [MAILS[0][:10]]
+
+
+@pytest.mark.parametrize("spare", [0, -1])
+def test_a_thread_is_read_as_long_as_it_is_no_larger_than_a_series_may_be(
+    archive: inbox.Inbox, monkeypatch: pytest.MonkeyPatch, spare: int
+) -> None:
+    thread = found(archive)[2]
+    size = sum(map(len, threads.raw_mails(thread)))
+    monkeypatch.setattr(threads, "MailLimits", lambda: MailLimits(series=size + spare))
+    if not spare:
+        assert len(threads.raw_mails(thread)) == 3
+        return
+    with pytest.raises(Unreviewed, match=r"both-0@dev.example has more than \d+ MB of mail"):
+        threads.raw_mails(thread)
 
 
 def test_each_posting_is_reviewed_where_it_fits(archive: inbox.Inbox, trees: dict[str, Path]) -> None:

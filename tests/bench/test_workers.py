@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -35,13 +38,123 @@ def test_each_case_has_a_result(number: int) -> None:
 
 def test_a_case_that_ends_its_process_is_lost_and_no_other_one() -> None:
     found = [*workers.spread(doubled, [[1, 2], [3], [4, 5, 6]], (5,), 2, lost)]
-    assert sorted(map(str, found)) == sorted(["2", "4", "6", "8", "12", "5: BrokenProcessPool"])
+    assert sorted(map(str, found)) == sorted(["2", "4", "6", "8", "12", "5: WorkerEnded"])
 
 
 def test_whoever_stops_does_not_wait_for_all() -> None:
     found = workers.spread(doubled, [[number] for number in range(10_000)], (-1,), 2, lost)
     assert isinstance(next(found), int)
     found.close()  # type: ignore[attr-defined]
+
+
+def begun(folder: Path, number: int) -> int:
+    """Notes that a case is begun; how often it was before."""
+    before = len([*folder.glob(f"{number}.*")])
+    (folder / f"{number}.{before}").write_text(str(os.getpid()))
+    return before
+
+
+def falling(part: Sequence[int], folder: Path, falls: int, always: bool) -> Iterator[tuple[int, int]]:
+    """Each number with the process that did it; at one of them that is killed: the first time, or always."""
+    for number in part:
+        first = not begun(folder, number)
+        if number == falls and (first or always):
+            (folder / "asleep").write_text(str(os.getpid()))
+            time.sleep(600)
+        yield number, os.getpid()
+
+
+def killed(folder: Path, times: int) -> None:
+    """Kills whoever falls asleep, so many times."""
+    note = folder / "asleep"
+    for _ in range(times):
+        eventually(lambda: note.exists() and bool(note.read_text()))
+        pid = int(note.read_text())
+        note.unlink()
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("always", "kills"), [(False, 1), (True, 2)])
+def test_only_the_case_at_work_in_a_process_that_is_killed_is_tried_again(
+    tmp_path: Path, always: bool, kills: int
+) -> None:
+    killer = Thread(target=killed, args=(tmp_path, kills))
+    killer.start()
+    lost: list[tuple[int, str]] = []
+
+    def told(number: int, error: BaseException) -> tuple[int, int]:
+        lost.append((number, str(error)))
+        return number, 0
+
+    found = [*workers.spread(falling, [[*range(6)], [*range(6, 12)]], (tmp_path, 2, always), 2, told)]
+    killer.join()
+    assert sorted(number for number, _ in found) == [*range(12)]
+    assert lost == ([(2, "its process ended twice (Killed)")] if always else [])
+    assert {n: len([*tmp_path.glob(f"{n}.*")]) for n in range(12)} == {n: 1 + (n == 2) for n in range(12)}
+    alone = (tmp_path / "2.1").read_text()
+    assert [n for n in range(12) for note in tmp_path.glob(f"{n}.*") if note.read_text() == alone] == [2]
+    assert {str(process) for number, process in found if number in (3, 4, 5)}.isdisjoint(
+        {(tmp_path / "0.0").read_text()}
+    )
+
+
+def in_step(part: Sequence[int], folder: Path) -> Iterator[str]:
+    """Goes on when its last result was seen; says of each whether it was."""
+    seen = True
+    for number in part:
+        yield f"{number} {seen}"
+        for _ in range(100):
+            if seen := (folder / str(number)).exists():
+                break
+            time.sleep(0.1)
+
+
+def test_each_result_comes_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    found = []
+    for result in workers.spread(in_step, [[1, 2, 3], [4, 5]], (tmp_path,), 2, lost):
+        found.append(result)
+        (tmp_path / result.partition(" ")[0]).touch()
+    assert sorted(found) == [f"{number} True" for number in range(1, 6)]
+
+
+class Awkward(Exception):
+    """One that no other process can make again."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+def raising(part: Sequence[int]) -> Iterator[int]:
+    for number in part:
+        if number == 2:
+            raise ValueError("two")
+        if number == 4:
+            raise Awkward(4, 5)
+        yield number
+
+
+def test_a_function_that_raises_costs_one_case() -> None:
+    found = workers.spread(raising, [[1, 2, 3], [4, 5]], (), 2, lambda number, error: f"{number} {error!r}")
+    assert sorted(map(str, found)) == ["1", "2 ValueError('two')", "3", "4 RuntimeError('Awkward: 4 and 5')", "5"]
+
+
+def untidy(part: Sequence[int], folder: Path) -> Iterator[int]:
+    """Has something to put away, and takes long."""
+    room = folder / str(part[0])
+    room.touch()
+    try:
+        yield 0
+        time.sleep(600)
+    finally:
+        room.unlink()
+
+
+def test_whoever_stops_leaves_no_process_and_no_files(tmp_path: Path) -> None:
+    found = workers.spread(untidy, [[1, 1], [2, 2], [3, 3]], (tmp_path,), 2, lost)
+    assert [next(found), next(found)] == [0, 0]
+    found.close()  # type: ignore[attr-defined]
+    assert [*tmp_path.iterdir()] == []
+    assert not multiprocessing.active_children()
 
 
 def asleep(part: Sequence[Path]) -> Iterator[int]:
@@ -117,5 +230,5 @@ def test_what_cases_leave_behind_is_freed_before_it_is_much(monkeypatch: pytest.
     finally:
         if collecting:
             gc.enable()
-    assert max(int(n) for n in found) < 70  # of 100: how soon it shows in what the system counts differs
+    assert max(int(str(n)) for n in found) < 70  # of 100: how soon it shows in what the system counts differs
     assert workers.megabytes() > 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from inbox import START, Inbox, git, mail
 from servers import answering, public_inbox
 
+from reviewbot.limits import MAX_EPOCH_PIECE_BYTES
 from reviewbot.mail import epochs
 from reviewbot.mail.epochs import Mirror, Unreachable
 
@@ -84,6 +86,23 @@ def test_a_large_mail_is_cut_and_the_next_one_is_whole(inbox: Inbox, tmp_path: P
     assert after
     assert len(big[1]) == 1001
     assert after[1].endswith(b"\nn\n")
+    mirror.close()
+
+
+def test_of_many_mails_none_is_read_beyond_what_is_asked_for(inbox: Inbox, tmp_path: Path) -> None:
+    whole = mail("whole@x.example", "whole", "whole\n")
+    inbox.deliver(whole, whole + b"x", mail("big@x.example", "big", "x" * 30_000_000), whole, at=START + 9)
+    mirror = mirrored(inbox, tmp_path / "m")
+    ids = [commit.id for commit in mirror.commits()[-4:]]
+    tracemalloc.start()
+    try:
+        found = [raw or b"" for raw in mirror.mails(ids, len(whole))]
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [len(raw) - len(whole) for raw in found] == [0, 1, 1, 0]
+    assert found[0] == found[3] == whole
+    assert most < 3 * MAX_EPOCH_PIECE_BYTES
     mirror.close()
 
 
