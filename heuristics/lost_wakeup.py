@@ -18,8 +18,9 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.detect.announced import RUN, Missed, missed
+from reviewbot.detect.announced import Missed, missed
 from reviewbot.detect.completions import Unwoken, unwoken
+from reviewbot.detect.signals import RUN
 from reviewbot.replay.announced_cast import queue_name, scene, sleeper_name
 from reviewbot.replay.circles import touched, words
 from reviewbot.rule import (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reviewbot.archive.summary import COUNTED, ArchiveSummary, Counts, RuleCounts
 from reviewbot.report.bars import bars
-from reviewbot.report.svg import Drawing
+from reviewbot.report.shapes import Drawing
 from reviewbot.report.templating import environment
 
 SHADES = dict(zip(COUNTED, (5, 1, 2, 4), strict=True))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("what", metavar="FILE|PATCH")
+@click.argument("what", metavar="FILE|PATCH|CASE")
 @click.option("--function", "-f", "function", metavar="NAME", default="", help="Only facts of this function.")
 @click.option("--kind", "-k", "kinds", metavar="KIND", multiple=True, help="Only facts of this kind (Lock, Wait, ...).")
 @click.option(
@@ -34,7 +34,8 @@ def facts(
 
     FILE is a path inside of the tree; PATCH is a mail, mbox or diff. Of a patch: what is done anew (+), no longer (-), in
     another order or under other conditions (~), what tasks wait for first; with --kind the facts that it adds and takes
-    away. A rule's author sees here what a rule will see.
+    away. CASE is one of the corpus: the facts of its files with the patch, those that it adds (+) or takes away (-)
+    marked; it needs no tree. A rule's author sees here what a rule will see.
     """
     from reviewbot.analysis.events.kinds import KINDS
     from reviewbot.function_key import name_of
@@ -43,6 +44,9 @@ def facts(
 
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ReviewError(f"there is no kind of facts `{unknown[0]}`: {', '.join(sorted(KINDS))}")
+    if what.endswith(".case") and Path(what).is_file():
+        _show(_of_case(Path(what), function, kinds), no_color)
+        return
     with Tree.open(tree or Path()) as repository:
         path = _inside(what, tree)
         source = repository.at(base or "HEAD")
@@ -59,7 +63,7 @@ def facts(
                 changes = [c for c in diff.code.changes if not function or name_of(c.anchor) == function]
                 _print_json(changes) if as_json else _show_changes(changes, no_color)
         else:
-            raise ReviewError(f"{what} is neither a C file of the tree at {base or 'HEAD'} nor a patch file")
+            raise ReviewError(f"{what} is neither a C file of the tree at {base or 'HEAD'} nor a patch or case file")
 
 
 def _inside(what: str, tree: Path | None) -> str:
@@ -74,6 +78,20 @@ def _of_file(source: Source, path: str) -> Facts:
     from reviewbot.analysis.program import programs
 
     return programs.around(source, [path]).facts([path])
+
+
+def _of_case(path: Path, function: str, kinds: Iterable[str]) -> list[tuple[str, Fact]]:
+    """The facts of both sides of a case, with the sign that a diff would give them."""
+    from reviewbot.bench import case, demo
+    from reviewbot.difference import Diff
+
+    root = path.resolve().parent.parent
+    with demo.applied(case.parse(path.read_text(), path.stem, root)) as (_, change, before, after):
+        diff = Diff.of(change, before, after)
+        new = frozenset(diff.added)
+        lines = [("+" if fact in new else " ", fact) for fact in _chosen(diff.after.facts, function, kinds)]
+        lines += [("-", fact) for fact in _chosen(diff.removed, function, kinds)]
+    return sorted(lines, key=lambda line: line[1].at)
 
 
 def _opened(repository: Tree, what: str, base: str) -> Diff:

@@ -42,4 +42,5 @@ def new_rule(name: str) -> None:
     ):
         path.write_text(templates.get_template(template).render(name=name, kind=kind, fires=fires))
         print(f"wrote {path}")
-    print(f"next: reviewbot facts on a real file, then pytest tests/bench/test_corpus.py -k {name} --bless")
+    print(f"next: reviewbot facts {cases}/first.case, which shows what a rule sees,")
+    print(f"      then pytest tests/bench/test_corpus.py -k {name} --bless")

@@ -226,35 +226,46 @@ class _Walk:
 
     def _through(self, block: Block, start: Path, keys: frozenset[str]) -> list[Path]:
         """The paths at the end of a block; none when it does not end."""
-        plan, paths = self.plan, [start]
+        paths = [start]
         for event in block.events:
-            if isinstance(event, CallEvent):
-                index = plan.number[id(event)]
-                if event.call.callee in KERNEL.noreturn:
+            match event:
+                case CallEvent(call) if call.callee in KERNEL.noreturn:
                     return []
-                types = plan.body.locals
-                handed = frozenset(n for n in plan.handed(event.call) if n in types and types[n].pointers)
-                paths = [self._renamed(forgotten, handed) for forgotten in self._forget(event, paths)]
-                if index in self.unknown:
-                    paths = [(state._replace(spent=frozenset()), values) for state, values in paths]
-                elif (moves := self.moves.get(index)) is not None:
-                    paths = [p for path in paths for p in self._call(event, moves, path, keys)]
-            elif isinstance(event, Assign):
-                own = isinstance(event.left, Name) and event.left.name not in plan.body.statics
-                names = frozenset({event.left.name}) if own and isinstance(event.left, Name) else frozenset()
-                field = "" if isinstance(event.left, Name) else plan.store(event).left
-                paths = [self._renamed(path, names, field) for path in paths]
-                if keys:
-                    after = (assign(plan, event, ((), values), keys)[1] for _, values in paths)
-                    paths = [(state, values) for (state, _), values in zip(paths, after, strict=True)]
-            elif isinstance(event, Jump):
-                return []
-            else:
-                self._ends(paths, event)
-                return []
+                case CallEvent():
+                    paths = self._called(event, paths, keys)
+                case Assign():
+                    paths = self._assigned(event, paths, keys)
+                case Jump():
+                    return []
+                case _:
+                    self._ends(paths, event)
+                    return []
         if not block.edges:
-            self._ends(paths, Return(plan.body.function.value, plan.body.function.end))
+            function = self.plan.body.function
+            self._ends(paths, Return(function.value, function.end))
         return paths
+
+    def _called(self, event: CallEvent, paths: list[Path], keys: frozenset[str]) -> list[Path]:
+        """The paths behind a call: what it may set is forgotten, and the lock moves as the call moves it."""
+        plan = self.plan
+        index, types = plan.number[id(event)], plan.body.locals
+        handed = frozenset(n for n in plan.handed(event.call) if n in types and types[n].pointers)
+        paths = [self._renamed(forgotten, handed) for forgotten in self._forget(event, paths)]
+        if index in self.unknown:
+            return [(state._replace(spent=frozenset()), values) for state, values in paths]
+        if (moves := self.moves.get(index)) is not None:
+            return [p for path in paths for p in self._call(event, moves, path, keys)]
+        return paths
+
+    def _assigned(self, event: Assign, paths: list[Path], keys: frozenset[str]) -> list[Path]:
+        """The paths behind an assignment: another instance has the name, and values are known anew."""
+        plan, left = self.plan, event.left
+        names = frozenset({left.name}) if isinstance(left, Name) and left.name not in plan.body.statics else frozenset()
+        field = "" if isinstance(left, Name) else plan.store(event).left
+        paths = [self._renamed(path, names, field) for path in paths]
+        if not keys:
+            return paths
+        return [(state, assign(plan, event, ((), values), keys)[1]) for state, values in paths]
 
     def _forget(self, event: CallEvent, paths: list[Path]) -> Iterator[Path]:
         for state, values in paths:

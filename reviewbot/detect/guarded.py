@@ -15,7 +15,7 @@ from reviewbot.analysis.code.dominance import spell
 from reviewbot.analysis.code.expr import MINUS, PLUS, ZERO, bare, show, sign
 from reviewbot.analysis.code.identity import Scope, scope
 from reviewbot.analysis.events.kinds import Site
-from reviewbot.analysis.producers.view import View
+from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Const, Deref, Expr, Name, Return
 from reviewbot.function_key import FunctionKey
@@ -106,6 +106,24 @@ class GuardedEvent(NamedTuple):
         return f"{CALL if self.op == QUIET else self.op} {self.text or self.words}".strip()
 
 
+class _Stand(NamedTuple):
+    """Where an event stands: the conditions that hold there, with their lines, and the way to it, see `GuardedEvent`."""
+
+    guard: Guard
+    branches: Branches
+    way: tuple[Spot, ...]
+
+    @property
+    def spot(self) -> Spot:
+        """Its place in the function that it is written in."""
+        return self.way[-1]
+
+    @property
+    def own(self) -> bool:
+        """Whether that is the function itself, and no helper."""
+        return len(self.way) == 1
+
+
 class GuardedEvents:
     """The guarded events of functions of one side.
 
@@ -138,48 +156,54 @@ class GuardedEvents:
         return tuple(e._replace(below=MERGED) if e.op == SET and e.callee in merged else e for e in found)
 
     def _of(self, reading: _Reading, guard: Guard, branches: Branches, way: tuple[Spot, ...]) -> Iterator[GuardedEvent]:
-        view, words, conditions, stack = reading.view, reading.words, reading.conditions, reading.stack
-        calls = iter(view.made)
-        sites: dict[tuple[int, str], tuple[Site, ...]] = {}
-        for fact in self.program.own_facts(view.key):
-            if isinstance(fact, Site):
-                sites[fact.at.line, fact.call] = (*sites.get((fact.at.line, fact.call), ()), fact)
-        for number, block in enumerate(view.body.function.blocks):
-            own, lines = conditions.of(number)
+        calls = iter(reading.view.made)
+        for number, block in enumerate(reading.view.body.function.blocks):
+            own, lines = reading.conditions.of(number)
             here, where = guard | own, (*branches, *lines)
             for index, event in enumerate(block.events):
-                spot = Spot(number, index)
-                place = (*way, spot)
+                stand = _Stand(here, where, (*way, Spot(number, index)))
                 match event:
-                    case CallEvent(call):
-                        made = next(calls)
-                        helper = reading.inlined(call, spot)
-                        if helper is not None:
-                            yield from self._of(helper, here, where, place)
-                            continue
-                        op, below = self._kind(view, call, made.effects)
-                        text = words.text(call, spot)
-                        callee = call.callee or text.partition("(")[0]
-                        at = view.place(call.line)
-                        facts = sites.get((call.line, made.call.callee or show(made.call.target)), ())
-                        yield GuardedEvent(op, callee, text, here, at, place, where, below, facts, call.text, stack)
-                    case Assign(left, right, line, op):
-                        at = view.place(line)
-                        if local := words.local(left) or words.part_of(left):
-                            if not way:
-                                name = words.name(local)
-                                whole = name if words.local(left) else words.text(left, spot)
-                                text = f"{whole} {op} {words.text(right, spot)}"
-                                yield GuardedEvent(SET, name, text, here, at, place, where, stack=stack)
-                        elif target := self._written(view, left):
-                            tested = TESTED if target in self.program.events.tested else frozenset[str]()
-                            text = f"{words.text(left, spot)} {op} {words.text(right, spot)}"
-                            yield GuardedEvent(WRITE, target, text, here, at, place, where, tested, (), "", stack)
-                    case Return(value, line) if not way:
-                        text = words.text(value, spot) if value is not None else ""
-                        text = SEVERAL if text[:1] == "~" or " | " in text else text
-                        yield GuardedEvent(RETURN, "", text, here, view.place(line), place, where, stack=stack)
-            yield from (e._replace(stack=stack) for e in conditions.leaves(number, here, where, way))
+                    case CallEvent():
+                        yield from self._call(reading, next(calls), stand)
+                    case Assign():
+                        yield from self._assignment(reading, event, stand)
+                    case Return() if stand.own:
+                        yield self._return(reading, event, stand)
+            yield from (e._replace(stack=reading.stack) for e in reading.conditions.leaves(number, here, where, way))
+
+    def _call(self, reading: _Reading, made: Made, stand: _Stand) -> Iterator[GuardedEvent]:
+        """A call, or the events of the helper that is read in its place."""
+        call, (here, where, way) = made.call, stand
+        helper = reading.inlined(call, stand.spot)
+        if helper is not None:
+            yield from self._of(helper, here, where, way)
+            return
+        op, below = self._kind(reading.view, call, made.effects)
+        text = reading.words.text(call, stand.spot)
+        callee, at = call.callee or text.partition("(")[0], reading.view.place(call.line)
+        facts = reading.sites.get((call.line, call.callee or show(call.target)), ())
+        yield GuardedEvent(op, callee, text, here, at, way, where, below, facts, call.text, reading.stack)
+
+    def _assignment(self, reading: _Reading, event: Assign, stand: _Stand) -> Iterator[GuardedEvent]:
+        """A local of the function itself that is set, or a write to what others see; nothing for what is in between."""
+        (left, right, op), words, (here, where, way) = (event.left, event.right, event.op), reading.words, stand
+        at = reading.view.place(event.line)
+        if local := words.local(left) or words.part_of(left):
+            if stand.own:
+                name = words.name(local)
+                whole = name if words.local(left) else words.text(left, stand.spot)
+                text = f"{whole} {op} {words.text(right, stand.spot)}"
+                yield GuardedEvent(SET, name, text, here, at, way, where, stack=reading.stack)
+        elif target := self._written(reading.view, left):
+            tested = TESTED if target in self.program.events.tested else frozenset[str]()
+            text = f"{words.text(left, stand.spot)} {op} {words.text(right, stand.spot)}"
+            yield GuardedEvent(WRITE, target, text, here, at, way, where, tested, (), "", reading.stack)
+
+    def _return(self, reading: _Reading, event: Return, stand: _Stand) -> GuardedEvent:
+        text = reading.words.text(event.value, stand.spot) if event.value is not None else ""
+        text = SEVERAL if text[:1] == "~" or " | " in text else text
+        at = reading.view.place(event.line)
+        return GuardedEvent(RETURN, "", text, stand.guard, at, stand.way, stand.branches, stack=reading.stack)
 
     def helper(self, key: FunctionKey, call: Call, stack: tuple[FunctionKey, ...]) -> FunctionKey | None:
         """The function that is read in place of a call."""
@@ -284,6 +308,15 @@ class _Reading:
 
     def _local(self, arg: Expr) -> bool:
         return isinstance(arg, AddressOf) and isinstance(arg.base, Name) and bool(self.words.local(arg.base))
+
+    @cached_property
+    def sites(self) -> dict[tuple[int, str], tuple[Site, ...]]:
+        """The facts about its calls, by line and by what is called."""
+        found: dict[tuple[int, str], tuple[Site, ...]] = {}
+        for fact in self._events.program.own_facts(self.view.key):
+            if isinstance(fact, Site):
+                found[fact.at.line, fact.call] = (*found.get((fact.at.line, fact.call), ()), fact)
+        return found
 
     @cached_property
     def _returns(self) -> tuple[tuple[Expr | None, Spot], ...]:

@@ -38,13 +38,10 @@ Way = tuple[Place, ...]
 def closed(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     """The circle that an edge closes which begins with a run, unless somebody can end the wait without that run's end, or it is
     too doubtful: then the edge is dropped, with the reason. A cut where too many would have to be asked."""
-    kind = KERNEL.resources[edge.lock.klass]
-    found, effect = providers(program), edge.effect
-    doubts = (*((Doubt.DEPTH,) if len(edge.down) > MAX_CALLS_TO_WAIT else ()), *doubtful(program, edge))
+    kind, effect = KERNEL.resources[edge.lock.klass], edge.effect
+    doubts = _doubts(program, edge)
     if Doubt.RUN in doubts:
         return Dropped(edge, Doubt.RUN.says)
-    if not named(program, edge.chain):
-        doubts = (*doubts, Doubt.POINTER)
     one = next((o for o in resources(program).inside(edge.key) if o.held == edge.lock), None)
     way = (edge.place, *edge.down)
     if one is None or (kind.ordered and effect.object == one.of) or knows(program, one.chain, way, kind.aware):
@@ -52,30 +49,47 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     root = HandlerRun(program, one, edge.chain)
     if not root.meets(effect, edge.chain, way):
         return Dropped(edge, "it may be that of another instance")
-    holder = edge.actor(found.context(edge.chain[0]))
     if resources(program).asks(effect, edge.lock):
-        waits = resources(program).waits(effect, edge.lock, way[-1])
-        return (
-            _circle(edge, holder, "self", (), doubts) if waits else Dropped(edge, "it does not wait for the run's end")
-        )
-    actors = found.of(edge)
+        if resources(program).waits(effect, edge.lock, way[-1]):
+            return _circle(program, edge, "self", (), doubts)
+        return Dropped(edge, "it does not wait for the run's end")
     if effect.kind == "flush":
-        others = [other for a in actors if a.root != edge.chain[0] and (other := root.waited_for(a))]
-        if not others:
-            return Dropped(edge, "no handler that is waited for waits for this run")
-        return _circle(edge, holder, "lock", (others[0],), doubts, tuple(others[1:]))
-    if effect.detail not in kind.waits or not actors or not all(root.needed(a, edge) for a in actors):
+        return _through_another_run(program, edge, root, doubts)
+    return _through_tasks(program, edge, root, doubts)
+
+
+def _doubts(program: Program, edge: Edge) -> tuple[Doubt, ...]:
+    """Why a run may not come to the wait of an edge, or is another one."""
+    deep = (Doubt.DEPTH,) if len(edge.down) > MAX_CALLS_TO_WAIT else ()
+    found = (*deep, *doubtful(program, edge))
+    return found if named(program, edge.chain) else (*found, Doubt.POINTER)
+
+
+def _through_another_run(program: Program, edge: Edge, root: HandlerRun, doubts: tuple[Doubt, ...]) -> Circle | Dropped:
+    """The circle of a run that waits for another one, which waits for it."""
+    actors = providers(program).of(edge)
+    others = [other for a in actors if a.root != edge.chain[0] and (other := root.waited_for(a))]
+    if not others:
+        return Dropped(edge, "no handler that is waited for waits for this run")
+    return _circle(program, edge, "lock", (others[0],), doubts, tuple(others[1:]))
+
+
+def _through_tasks(program: Program, edge: Edge, root: HandlerRun, doubts: tuple[Doubt, ...]) -> Circle | Cut | Dropped:
+    """The circle of a run that waits for what tasks bring, each of which first waits for the run's end."""
+    effect, actors = edge.effect, providers(program).of(edge)
+    ends = effect.detail in KERNEL.resources[edge.lock.klass].waits
+    if not ends or not actors or not all(root.needed(a, edge) for a in actors):
         return Dropped(edge, "somebody can end the wait without this run, or nobody is seen to end it")
     if lent(program, effect.object):
         doubts = (*doubts, Doubt.OTHER_PROVIDER)
     if len(actors) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
-    return _circle(edge, holder, effect.detail, actors, doubts)
+    return _circle(program, edge, effect.detail, actors, doubts)
 
 
 def _circle(
+    program: Program,
     edge: Edge,
-    holder: Actor,
     kind: str,
     actors: tuple[Actor, ...],
     doubts: tuple[Doubt, ...],
@@ -89,7 +103,7 @@ def _circle(
         object=edge.effect.object,
         detail=edge.effect.detail,
         wait_class=edge.lock.klass if kind == "lock" else "",
-        holder=holder,
+        holder=edge.actor(providers(program).context(edge.chain[0])),
         providers=actors,
         others=others,
         reads=edge.reads,

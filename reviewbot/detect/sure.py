@@ -8,26 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice, pairwise
-from typing import TypeGuard
 
-from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, show, sign, test
-from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, known, scope
-from reviewbot.analysis.code.identity import positions as identity_positions
-from reviewbot.analysis.events.fact import Fact
+from reviewbot.analysis.code.expr import ZERO, bare, parts, show, test
+from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Lock, Site
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import own
 from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr
 from reviewbot.detect.edges import Edge
+from reviewbot.detect.instances import made_here, same_object, taker
 from reviewbot.function_key import FunctionKey, file_of, is_function
-from reviewbot.kernel import BLOCKING, KERNEL, LockCall
+from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT, MAX_WAYS_DOWN
 from reviewbot.score import Doubt
 from reviewbot.types import Place
-
-_MAKES = KERNEL.pattern("makes")
-"""Names of functions whose result is an object that nobody else knows yet."""
-
 
 HOLDS = KERNEL.pattern("holds")
 """Names of functions that take something or give it back."""
@@ -159,18 +153,23 @@ def _doubts(program: Program, edge: Edge) -> Iterator[Doubt]:
         yield Doubt.STATE
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT:
         yield Doubt.DEPTH
-    if edge.effect.kind == "lock" and _made_here(program, edge) and not _again(program, edge):
+    if edge.effect.kind == "lock" and made_here(program, edge) and not _again(program, edge):
         yield Doubt.FRESH
+    if _last_reference(program, edge, chain):
+        yield Doubt.LAST
+
+
+def _last_reference(program: Program, edge: Edge, chain: Sequence[FunctionKey]) -> bool:
+    """Whether the last reference to an object has to be given back on the way down `chain` from an edge's lock to its wait."""
     above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
     below = (_asked(program, at.key, line=at.line) for at in (edge.place, *edge.down))
-    asked = [[(value, signs) for value, signs in each] for each in (*above, *below)]
+    asked = [[*each] for each in (*above, *below)]
     asked[0] = [found for found in asked[0] if found not in _asked_before(program, chain[0], edge.lock.lock)]
-    if any(
+    return any(
         isinstance(value, Call) and value.callee in KERNEL.last and not signs & ZERO
         for each in asked
         for value, signs in each
-    ):
-        yield Doubt.LAST
+    )
 
 
 def _again(program: Program, edge: Edge) -> bool:
@@ -191,64 +190,6 @@ def _takes(program: Program, key: FunctionKey, lock: str) -> list[Call]:
     moves = program.locksets.plan(key).changes
     taking = [n for n, changes in moves.items() if any(t.lock == lock for c in changes for t in c.takes)]
     return [program.body(key).calls[n] for n in taking]
-
-
-def same_object(program: Program, edge: Edge) -> bool:
-    """Whether the lock that is taken at the end of an edge is proven to be the very one that is held: a variable, or the
-    same member of the same variable, by the arguments of all calls in between."""
-    lock = edge.lock.lock
-    if scope(lock) is Scope.GLOBAL:
-        return True
-    start = taker(program, edge)
-    key = edge.chain[start]
-    if key not in program.names.functions:
-        return False
-    bases = {
-        t.base for n, cs in program.locksets.plan(key).changes.items() for c in cs for t in c.takes if t.lock == lock
-    }
-    wanted = _base_below(program, edge, start)
-    return len(bases) == 1 and wanted in bases and not _set_anew(program, key, wanted)
-
-
-def _base_below(program: Program, edge: Edge, start: int) -> str:
-    """The instance that is taken at the end of an edge, in the words of the function number `start` of its chain; empty
-    where it is not one."""
-    steps = [*edge.chain[start:], *(at.key for at in edge.down)]
-    lines = [0] * (len(edge.chain) - start - 1) + [edge.place.line, *(at.line for at in edge.down)]
-    if any(key not in program.names.functions for key in steps):
-        return ""
-    last = steps[-1]
-    effects = program.locksets.plan(last).changes
-    calls = program.body(last).calls
-    found = {
-        t.base
-        for n, changes in effects.items()
-        if calls[n].line == lines[-1]
-        for c in changes
-        for t in c.takes
-        if t.lock == edge.lock.lock or "$" in t.base
-    }
-    for (caller, callee), line in zip(reversed([*pairwise(steps)]), reversed(lines[:-1]), strict=True):
-        body = program.body(caller)
-        sites = [c for c in body.calls if line in (0, c.line) and callee in program.callgraph.reached(caller, c)]
-        found = {
-            bind(base, tuple(body.base(a) for a in c.args), ()) if "$" in base else base
-            for c in sites
-            for base in found
-        }
-    only = found.pop() if len(found) == 1 else ""
-    return only if UNKNOWN not in only and "(" not in only and "[" not in only else ""
-
-
-def _set_anew(program: Program, key: FunctionKey, base: str) -> bool:
-    """Whether a variable that names an instance gets more than one value in a function."""
-    body = program.body(key)
-    words = set(WORD.findall(base))
-    positions = {body.parameters[name]: name for name in body.parameters}
-    words |= {positions[n] for n in identity_positions(base) if n in positions}
-    return any(
-        len(body.values.get(word, ())) > (0 if word in body.parameters else 1) for word in words if word in body.locals
-    )
 
 
 def by_state(program: Program, edge: Edge, below: bool = False) -> bool:
@@ -298,45 +239,6 @@ def _of_state(program: Program, key: FunctionKey, value: Expr) -> bool:
     return False
 
 
-def _made_here(program: Program, edge: Edge) -> bool:
-    """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
-    callee, position = "", 0
-    for at in reversed((edge.place, *edge.down)):
-        key = at.key
-        if key not in program.names.functions:
-            return False
-        view = program.view(key)
-        calls = [m.call for m in view.made if m.call.line == at.line]
-        if callee:
-            args = [
-                c.args[position] for c in calls if callee in view.callgraph.reached(key, c) and position < len(c.args)
-            ]
-        else:
-            args = [
-                c.args[0]
-                for c in calls
-                if c.args and any(isinstance(e, LockCall) for e in KERNEL.effects.get(c.callee, ()))
-            ]
-        if not args or not isinstance(root := [*parts(args[0])][-1], Name):
-            return False
-        if root.name not in view.body.parameters or root.name in view.body.values:
-            made = [bare(value) for _, value in view.body.values.get(root.name, ()) if sign(value) != ZERO]
-            return bool(made) and all(isinstance(v, Call) and _MAKES.search(v.callee) for v in made)
-        callee, position = key, view.body.parameters[root.name]
-    return False
-
-
-def taker(program: Program, edge: Edge) -> int:
-    """Which function of an edge's chain has its lock over the next call: the last one, or the first of all."""
-    lock, at = edge.lock.lock, edge.place.line
-    if any(held.lock == lock for m in program.view(edge.key).made if m.call.line == at for held in m.at.held):
-        return len(edge.chain) - 1
-    for number, (caller, callee) in reversed([*enumerate(pairwise(edge.chain))]):
-        if any(by == caller and any(h.lock == lock for h in held) for by, held, _ in program.calls_of(callee)):
-            return number
-    return 0
-
-
 def _asked(program: Program, key: FunctionKey, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:
     """What is asked before the calls of a line, or of a function, and the signs that it has there."""
     if key not in program.names.functions:
@@ -352,22 +254,18 @@ def _asked(program: Program, key: FunctionKey, line: int = 0, callee: str = "") 
 def one_face(program: Program, place: Place) -> bool:
     """Whether a lock is taken at a line where, the other way round a condition, one of the other kind is: a mutex where it
     may sleep, a spinlock where it may not. Which of them it is, whoever made the object has decided."""
-    key = place.key
-    if key not in program.names.functions:
+    if place.key not in program.names.functions:
         return False
-    view = program.view(key)
-    taken = [(f.at.line, all(map(KERNEL.sleeping, f.klass.split("/")))) for f in program.own_facts(key) if _blocks(f)]
-    here = [sleeps for line, sleeps in taken if line == place.line]
-    others = {line for line, sleeps in taken if here and sleeps != here[0]}
-    if not others:
-        return False
-    told = [
-        (made.call.line, {(show(test(when).value), way) for when, way in view.dominance.conditions(made.block)})
-        for made in view.made
-        if made.call.line in others or made.call.line == place.line
-    ]
-    mine = set().union(*(asked for line, asked in told if line == place.line))
-    theirs = [asked for line, asked in told if line in others]
+    view, others = program.view(place.key), _other_kind(program, place)
+    mine: set[tuple[str, bool]] = set()
+    theirs: list[set[tuple[str, bool]]] = []
+    for made in view.made if others else ():
+        if made.call.line in (*others, place.line):
+            asked = {(show(test(when).value), way) for when, way in view.dominance.conditions(made.block)}
+            if made.call.line == place.line:
+                mine |= asked
+            else:
+                theirs.append(asked)
     # the two arms of one condition: all else that is asked on the way is the same
     return any(
         mine - asked == {(value, way)} == {(v, not w) for v, w in asked - mine}
@@ -376,5 +274,13 @@ def one_face(program: Program, place: Place) -> bool:
     )
 
 
-def _blocks(fact: Fact) -> TypeGuard[Lock]:
-    return isinstance(fact, Lock) and fact.how in BLOCKING
+def _other_kind(program: Program, place: Place) -> set[int]:
+    """The lines of a function that take a lock of the other kind than a line of it: one that sleeps, or one that spins."""
+    taken = [(f.at.line, all(map(KERNEL.sleeping, f.klass.split("/")))) for f in _locks(program, place.key)]
+    here = [sleeps for line, sleeps in taken if line == place.line]
+    return {line for line, sleeps in taken if here and sleeps != here[0]}
+
+
+def _locks(program: Program, key: FunctionKey) -> Iterator[Lock]:
+    """The locks that a function waits for."""
+    return (fact for fact in program.own_facts(key) if isinstance(fact, Lock) and fact.how in BLOCKING)

@@ -20,9 +20,10 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges, waits
+from reviewbot.detect.instances import same_object, taker
 from reviewbot.detect.leads import Dropped
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import HOLDS, doubtful, named, same_object, taker, way_in, ways_in
+from reviewbot.detect.sure import HOLDS, doubtful, named, way_in, ways_in
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import (

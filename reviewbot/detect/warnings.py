@@ -7,7 +7,7 @@ the words mean is not understood; they are quoted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.function_key import FunctionKey
@@ -43,17 +43,26 @@ def gone(change: Change, before: Program, after: Program) -> Iterator[WarningGon
         written = {w.lower() for h in file.hunks for x in h.lines if x.sign == "+" for w in _WORD.findall(x.text)}
         path = file.old_path or file.path
         for hunk in file.hunks:
-            code = any(x.sign != " " and x.text.strip() and not _COMMENT.search(x.text) for x in hunk.lines)
-            for rows in _comments(hunk) if code else ():
-                text = " ".join(filter(None, (_plain(row.text) for row in rows)))
-                found = _WARNS.search(text)
-                words = [w.lower() for w in _WORD.findall(text)]
-                if found is None or not words or sum(w in written for w in words) > _KEPT * len(words):
-                    continue
-                key = _around(before, path, rows[0].before)
+            changes_code = any(x.sign != " " and x.text.strip() and not _COMMENT.search(x.text) for x in hunk.lines)
+            for rows in _comments(hunk) if changes_code else ():
+                text = _warning(rows, written)
+                key = _around(before, path, rows[0].before) if text else None
                 if key is not None and key in after.names.functions:
                     place = Place(path, rows[0].before, before.function(key).name)
-                    yield WarningGone(key=key, at=place, text=_cut(text, found.start()))
+                    yield WarningGone(key=key, at=place, text=text)
+
+
+def _warning(rows: Sequence[Line], written: Collection[str]) -> str:
+    """The words of a comment that warns, as they may be shown; empty where it does not, or is only moved or reworded.
+
+    written: the words that the patch adds to the file, in small letters.
+    """
+    text = " ".join(filter(None, (_plain(row.text) for row in rows)))
+    found = _WARNS.search(text)
+    words = [w.lower() for w in _WORD.findall(text)]
+    if found is None or not words or sum(w in written for w in words) > _KEPT * len(words):
+        return ""
+    return _cut(text, found.start())
 
 
 def _comments(hunk: Hunk) -> Iterator[Sequence[Line]]:

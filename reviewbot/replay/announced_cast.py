@@ -7,7 +7,8 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from reviewbot.analysis.program.program import Program
-from reviewbot.detect.announced import RUN, Announcing, Missed
+from reviewbot.detect.announced import Missed
+from reviewbot.detect.signals import RUN, Announcing
 from reviewbot.replay.slicing.automaton import TaskAutomaton
 from reviewbot.replay.slicing.slicer import SlicedOp, TooLarge, Unreadable
 from reviewbot.replay.steps import words

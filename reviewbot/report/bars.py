@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reviewbot.report.metrics import width
-from reviewbot.report.svg import SMALL, Drawing, Shape
+from reviewbot.report.shapes import SMALL, Drawing, Shape
 
 ROW, THICK, ROOM, GAP = 20.0, 13.0, 560.0, 10.0
 """Height of a row and of its bar, pixels of the longest bar, and between texts and bars."""

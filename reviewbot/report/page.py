@@ -18,11 +18,13 @@ from msgspec.structs import replace
 from reviewbot.key import identity
 from reviewbot.report.files import put
 from reviewbot.report.gaps import gaps
+from reviewbot.report.narrow import narrow
 from reviewbot.report.output import line
 from reviewbot.report.picture import Picture, layout
 from reviewbot.report.reply import replay_id
-from reviewbot.report.svg import Drawing, narrow, wide
+from reviewbot.report.shapes import Drawing
 from reviewbot.report.templating import environment
+from reviewbot.report.wide import wide
 from reviewbot.text import clean
 from reviewbot.types import (
     Change,

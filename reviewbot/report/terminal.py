@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from reviewbot.report.metrics import wrapped
-from reviewbot.report.picture import Card, Picture
+from reviewbot.report.picture import Card, Ending, Picture
 
 COLOURS = ("bright_blue", "yellow", "cyan", "magenta", "green", "bright_magenta")
 """For what is held and waited for; with more of them they begin anew."""
@@ -67,18 +67,7 @@ class _Terminal:
         if self.until >= self.picture.rows and self.picture.endings:
             yield Text("")
             ends = {ending.lane: ending for ending in self.picture.endings}
-            cells = []
-            for lane in range(len(self.picture.lanes)):
-                ending, cell = ends.get(lane), []
-                if ending and ending.holds:
-                    style = f"{colour(self.picture, ending.holds[0])} reverse"
-                    cell += [(line, style) for line in self.wrap(lane, f"holds {' and '.join(ending.holds)}")]
-                if ending and ending.said:
-                    cell += [(line, "") for line in self.wrap(lane, ending.said)]
-                if ending and ending.waits:
-                    cell += [(line, "white on red") for line in self.wrap(lane, f"waits {ending.waits}")]
-                cells.append(cell)
-            yield from self.row(cells)
+            yield from self.row([self.ending(ends[n]) if n in ends else [] for n in range(len(self.picture.lanes))])
 
     def room(self, lane: int) -> int:
         """Columns for the words of a lane."""
@@ -96,6 +85,17 @@ class _Terminal:
         if stuck and self.picture.shade(card.waits) >= 0:
             cell += [(line, colour(self.picture, card.waits)) for line in self.wrap(card.lane, f"wants {card.waits}")]
         return cell
+
+    def ending(self, ending: Ending) -> list[tuple[str, str]]:
+        """How it is with a lane at the end: its lines with their styles."""
+        said = []
+        if ending.holds:
+            said.append((f"holds {' and '.join(ending.holds)}", f"{colour(self.picture, ending.holds[0])} reverse"))
+        if ending.said:
+            said.append((ending.said, ""))
+        if ending.waits:
+            said.append((f"waits {ending.waits}", "white on red"))
+        return [(line, style) for text, style in said for line in self.wrap(ending.lane, text)]
 
     def row(self, cells: list[list[tuple[str, str]]], number: int = -1) -> Iterator[Text]:
         """The lines of one row of all lanes."""

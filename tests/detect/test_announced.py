@@ -6,7 +6,8 @@ import pytest
 from searches import sure
 from small import program
 
-from reviewbot.detect.announced import Announcement, Missed, missed, silence
+from reviewbot.detect.announced import Missed, missed
+from reviewbot.detect.signals import Announcement, silence
 from reviewbot.replay.announced_cast import model
 from reviewbot.sim.check import check
 

@@ -7,7 +7,8 @@ from small import program
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.edges import Edge, edges
-from reviewbot.detect.sure import doubtful, named, on_request, same_object
+from reviewbot.detect.instances import same_object
+from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
 from reviewbot.types import Place
 

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from reviewbot.detect.guarded import kind_of
 from reviewbot.kernel import KERNEL, Kernel, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, FlushGroup, WaitGroup
 from reviewbot.kernel.word_schema import Role
@@ -133,3 +134,9 @@ def test_a_wrong_resource_is_refused_with_its_reason(old: str, new: str, says: s
     assert old in RESOURCES
     with pytest.raises(ValueError, match=rf"kernel/resources\.toml: .*({says})"):
         Kernel(API.encode(), CONTEXTS.encode(), words=WORDS.encode(), resources=RESOURCES.replace(old, new, 1).encode())
+
+
+def test_what_a_call_does_is_said_once() -> None:
+    """A call that changes something or waits is not in the list of those that do nothing as well."""
+    both = {name for name in KERNEL.inert & KERNEL.effects.keys() if any(map(kind_of, KERNEL.effects[name]))}
+    assert both == set()

@@ -9,7 +9,7 @@ from reviewbot.analysis.program import cache, programs
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries import effect_summary
 from reviewbot.bench.demo import examine_case
-from reviewbot.detect import announced, waitfor
+from reviewbot.detect import announced, signals, waitfor
 from reviewbot.gittree.source import MemorySource
 from reviewbot.replay import circles
 from reviewbot.replay.slicing import slicer
@@ -80,7 +80,7 @@ def test_most_announced_changes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_most_states_until_a_wake_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announced.Announcing, "most", 2)
+    monkeypatch.setattr(signals.Announcing, "most", 2)
     [note] = notes(ANNOUNCED)
     assert note.startswith("not all looked at: at most 2 states of the program of a task (")
 

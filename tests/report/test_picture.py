@@ -13,8 +13,11 @@ import pytest
 from reviewbot.bench.demo import examine_case
 from reviewbot.commands.demo import TITLES
 from reviewbot.report.metrics import width, wrap
+from reviewbot.report.narrow import narrow
 from reviewbot.report.picture import Arrow, Bar, Ending, Picture, layout, thing
-from reviewbot.report.svg import Drawing, Shape, narrow, svg, wide
+from reviewbot.report.shapes import Drawing, Shape
+from reviewbot.report.svg import svg
+from reviewbot.report.wide import wide
 from reviewbot.types import KnotEdge, Step, Trace
 
 CIRCLE = Trace(

@@ -18,6 +18,10 @@ SHARED = frozenset({("sem", "x"), ("queue", "r"), ("percpu_ref", "r")})
 """Held things that another task may give back: class and mode."""
 
 
+_TELLS = {"killable": ZERO, "pointer": PLUS}
+"""How a call takes a lock whose result says so -> the sign of that result."""
+
+
 class HeldToken(NamedTuple):
     """A lock that the task holds; `other`: of another instance than the one that is followed."""
 
@@ -46,22 +50,33 @@ def locked(
 
     state: behind the call. lock, base: which one. text: the call, as the name of its result. keep: as for `lasting`.
     """
-    held = state.held
-    shared = (act.klass, act.mode) in SHARED
     if act.does in ("release", "downgrade"):
-        if shared:
-            yield SlicedOp("give", lock, act.mode, act.call, place), state
-        elif mine := _mine(held, lock, base, act.klass in KERNEL.latches):
-            rest = list(held)
-            rest.remove(mine)
-            kept = (mine._replace(mode="r"),) if act.does == "downgrade" else ()
-            kind, how = ("keep", "r") if kept else ("give", mine.mode)
-            step = None if mine.other else SlicedOp(kind, lock, how, act.call, place)
-            yield step, state._replace(held=(*rest, *kept))
-        elif act.klass in KERNEL.latches:
-            yield None, state
-        return  # who gives back what it does not hold: this way cannot be
+        return _given_back(state, act, lock, base, place)
+    return _taken(state, act, lock, base, place, text, keep)
 
+
+def _given_back(
+    state: LockState, act: CallAct, lock: str, base: str, place: Place
+) -> Iterator[tuple[SlicedOp | None, LockState]]:
+    """The steps of a call that gives a lock back, or keeps it for reading only; none for who does not hold it."""
+    if (act.klass, act.mode) in SHARED:
+        yield SlicedOp("give", lock, act.mode, act.call, place), state
+    elif mine := _mine(state.held, lock, base, act.klass in KERNEL.latches):
+        rest = list(state.held)
+        rest.remove(mine)
+        kept = (mine._replace(mode="r"),) if act.does == "downgrade" else ()
+        kind, how = ("keep", "r") if kept else ("give", mine.mode)
+        step = None if mine.other else SlicedOp(kind, lock, how, act.call, place)
+        yield step, state._replace(held=(*rest, *kept))
+    elif act.klass in KERNEL.latches:
+        yield None, state
+
+
+def _taken(
+    state: LockState, act: CallAct, lock: str, base: str, place: Place, text: str, keep: bool
+) -> Iterator[tuple[SlicedOp | None, LockState]]:
+    """The steps of a call that takes a lock, or tries to."""
+    held = state.held
     if act.klass in KERNEL.latches and any(t.lock == lock and t.base == base for t in held):
         yield None, state
         return
@@ -70,7 +85,7 @@ def locked(
     def op(kind: str) -> SlicedOp | None:
         return None if other else SlicedOp(kind, lock, act.mode, act.call, place)
 
-    now = held if shared else (*held, HeldToken(lock, act.mode, base, other))
+    now = held if (act.klass, act.mode) in SHARED else (*held, HeldToken(lock, act.mode, base, other))
     taken = state._replace(held=now, values=lasting(state.values, keep))
     if act.does == "transient":
         yield op("pass"), state
@@ -79,10 +94,8 @@ def locked(
     elif act.does == "try":
         yield op("try"), taken._replace(values=taken.values | {(text, PLUS)})
         yield op("fail"), state._replace(values=state.values | {(text, ZERO)})
-    elif act.does == "killable":
-        yield op("take"), taken._replace(values=taken.values | {(text, ZERO)})
-    elif act.does == "pointer":
-        yield op("take"), taken._replace(values=taken.values | {(text, PLUS)})
+    elif act.does in _TELLS:
+        yield op("take"), taken._replace(values=taken.values | {(text, _TELLS[act.does])})
     else:
         yield op("take"), taken
 

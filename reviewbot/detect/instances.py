@@ -1,0 +1,120 @@
+"""Which instance a lock is: the very one that is held, by the arguments of all calls in between, or one that was just made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import pairwise
+
+from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, sign
+from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, scope
+from reviewbot.analysis.code.identity import positions as identity_positions
+from reviewbot.analysis.producers.view import View
+from reviewbot.analysis.program.program import Program
+from reviewbot.csource.ir import Call, Expr, Name
+from reviewbot.detect.edges import Edge
+from reviewbot.function_key import FunctionKey
+from reviewbot.kernel import KERNEL, LockCall
+
+_MAKES = KERNEL.pattern("makes")
+"""Names of functions whose result is an object that nobody else knows yet."""
+
+
+def taker(program: Program, edge: Edge) -> int:
+    """Which function of an edge's chain has its lock over the next call: the last one, or the first of all."""
+    lock, at = edge.lock.lock, edge.place.line
+    if any(held.lock == lock for m in program.view(edge.key).made if m.call.line == at for held in m.at.held):
+        return len(edge.chain) - 1
+    for number, (caller, callee) in reversed([*enumerate(pairwise(edge.chain))]):
+        if any(by == caller and any(h.lock == lock for h in held) for by, held, _ in program.calls_of(callee)):
+            return number
+    return 0
+
+
+def same_object(program: Program, edge: Edge) -> bool:
+    """Whether the lock that is taken at the end of an edge is proven to be the very one that is held: a variable, or the
+    same member of the same variable, by the arguments of all calls in between."""
+    lock = edge.lock.lock
+    if scope(lock) is Scope.GLOBAL:
+        return True
+    start = taker(program, edge)
+    key = edge.chain[start]
+    if key not in program.names.functions:
+        return False
+    bases = {
+        t.base for n, cs in program.locksets.plan(key).changes.items() for c in cs for t in c.takes if t.lock == lock
+    }
+    wanted = _base_below(program, edge, start)
+    return len(bases) == 1 and wanted in bases and not _set_anew(program, key, wanted)
+
+
+def _base_below(program: Program, edge: Edge, start: int) -> str:
+    """The instance that is taken at the end of an edge, in the words of the function number `start` of its chain; empty
+    where it is not one."""
+    steps = [*edge.chain[start:], *(at.key for at in edge.down)]
+    lines = [0] * (len(edge.chain) - start - 1) + [edge.place.line, *(at.line for at in edge.down)]
+    if any(key not in program.names.functions for key in steps):
+        return ""
+    bases = _taken_at(program, steps[-1], lines[-1], edge.lock.lock)
+    for (caller, callee), line in zip(reversed([*pairwise(steps)]), reversed(lines[:-1]), strict=True):
+        bases = _handed(program, caller, callee, line, bases)
+    only = bases.pop() if len(bases) == 1 else ""
+    return only if UNKNOWN not in only and "(" not in only and "[" not in only else ""
+
+
+def _taken_at(program: Program, key: FunctionKey, line: int, lock: str) -> set[str]:
+    """The instances of a lock, or of one that the function was handed, that a line takes."""
+    calls, changes = program.body(key).calls, program.locksets.plan(key).changes
+    taken = (t for n, of in changes.items() if calls[n].line == line for change in of for t in change.takes)
+    return {t.base for t in taken if t.lock == lock or "$" in t.base}
+
+
+def _handed(program: Program, caller: FunctionKey, callee: FunctionKey, line: int, bases: Collection[str]) -> set[str]:
+    """Instances in the words of a caller: what its calls of a line (0: any line) hand to the callee."""
+    body = program.body(caller)
+    sites = [c for c in body.calls if line in (0, c.line) and callee in program.callgraph.reached(caller, c)]
+    arguments = [tuple(body.base(a) for a in c.args) for c in sites]
+    return {bind(base, given, ()) if "$" in base else base for given in arguments for base in bases}
+
+
+def _set_anew(program: Program, key: FunctionKey, base: str) -> bool:
+    """Whether a variable that names an instance gets more than one value in a function."""
+    body = program.body(key)
+    words = set(WORD.findall(base))
+    positions = {body.parameters[name]: name for name in body.parameters}
+    words |= {positions[n] for n in identity_positions(base) if n in positions}
+    return any(
+        len(body.values.get(word, ())) > (0 if word in body.parameters else 1) for word in words if word in body.locals
+    )
+
+
+def made_here(program: Program, edge: Edge) -> bool:
+    """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
+    callee, position = "", 0
+    for at in reversed((edge.place, *edge.down)):
+        if at.key not in program.names.functions:
+            return False
+        view = program.view(at.key)
+        given = _argument(view, at.line, callee, position)
+        if not given or not isinstance(root := [*parts(given[0])][-1], Name):
+            return False
+        if root.name not in view.body.parameters or root.name in view.body.values:
+            return _made(view, root.name)
+        callee, position = at.key, view.body.parameters[root.name]
+    return False
+
+
+def _argument(view: View, line: int, callee: FunctionKey | str, position: int) -> list[Expr]:
+    """What the calls of a line give to a function at a position; without a function, the locks that they take."""
+    calls = [made.call for made in view.made if made.call.line == line]
+    if callee:
+        reaching = (c for c in calls if callee in view.callgraph.reached(view.key, c))
+        return [c.args[position] for c in reaching if position < len(c.args)]
+    return [
+        c.args[0] for c in calls if c.args and any(isinstance(e, LockCall) for e in KERNEL.effects.get(c.callee, ()))
+    ]
+
+
+def _made(view: View, name: str) -> bool:
+    """Whether all that a variable is ever set to was just made."""
+    values = [bare(value) for _, value in view.body.values.get(name, ()) if sign(value) != ZERO]
+    return bool(values) and all(isinstance(v, Call) and _MAKES.search(v.callee) for v in values)
