@@ -21,6 +21,7 @@ from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges, waits
 from reviewbot.detect.leads import Dropped
+from reviewbot.detect.levels import levels
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import HOLDS, doubtful, named, same_object, taker, way_in, ways_in
 from reviewbot.function_key import FunctionKey, file_of, name_of
@@ -262,6 +263,7 @@ def _unfinished(program: Program, edge: Edge, holder: Actor, kind: str, doubts: 
         reads=edge.reads,
         ends=edge.down[-1] if edge.down else edge.place,
         doubts=doubts,
+        levels=levels(program, edge),
     )
 
 
