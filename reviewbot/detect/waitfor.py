@@ -55,7 +55,8 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
     """The circles through edges that the functions `names` (file, name) have after a change and had not before; between
     them, what was not looked at.
 
-    An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
+    An edge counts as old where the function had it, and as near, or where it is new but its pair was anywhere in the file
+    already.
     """
     names = tuple(names)
     old: dict[str, list[FunctionKey]] = {}
@@ -83,7 +84,7 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
                     there[edge.name].setdefault(e.pair, []).append(e)
             was = there[edge.name].get(edge.pair, ())
             meant = _meant(after, edge)
-            if (was and not meant) or any(_meant(before, e) for e in was):
+            if (was and not meant) or any(_meant(before, e) and _as_near(before, e, after, edge) for e in was):
                 yield Dropped(edge, SAME[0])
                 continue
             if meant:
@@ -142,6 +143,12 @@ def _meant(program: Program, edge: Edge) -> bool:
         return False
     far = edge.effect.kind != "lock" or _far(program, edge) == MAX_CALLS_TO_LOCK
     return far or _near(program, edge)
+
+
+def _as_near(before: Program, old: Edge, after: Program, new: Edge) -> bool:
+    """Whether an edge of before waits no further down than a new one may: what was taken many calls below, of whichever object,
+    does not stand for what a function takes at once now."""
+    return _near(before, old) or not _near(after, new)
 
 
 def _pairs(program: Program, files: set[str]) -> set[Pair]:
