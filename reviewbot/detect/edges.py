@@ -82,6 +82,8 @@ class Circle(Value, frozen=True):
     """The line that waits, at the end of the calls from the holder's place."""
     doubts: tuple[Doubt, ...] = ()
     """Why it may be none after all."""
+    levels: tuple[tuple[str, str], ...] = ()
+    """Locks with the level at which the holder takes them, where that is told: at another one it is another instance."""
 
     @property
     def actors(self) -> tuple[Actor, ...]:

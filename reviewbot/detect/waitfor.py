@@ -22,6 +22,7 @@ from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges, waits
 from reviewbot.detect.instances import same_object, taker
 from reviewbot.detect.leads import Dropped
+from reviewbot.detect.levels import levels
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.sure import HOLDS, doubtful, named, way_in, ways_in
 from reviewbot.function_key import FunctionKey, file_of, name_of
@@ -55,7 +56,8 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
     """The circles through edges that the functions `names` (file, name) have after a change and had not before; between
     them, what was not looked at.
 
-    An edge counts as old where the function had it, or where it is new but its pair was anywhere in the file already.
+    An edge counts as old where the function had it, and as near, or where it is new but its pair was anywhere in the file
+    already.
     """
     names = tuple(names)
     old: dict[str, list[FunctionKey]] = {}
@@ -83,7 +85,7 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
                     there[edge.name].setdefault(e.pair, []).append(e)
             was = there[edge.name].get(edge.pair, ())
             meant = _meant(after, edge)
-            if (was and not meant) or any(_meant(before, e) for e in was):
+            if (was and not meant) or any(_meant(before, e) and _as_near(before, e, after, edge) for e in was):
                 yield Dropped(edge, SAME[0])
                 continue
             if meant:
@@ -142,6 +144,12 @@ def _meant(program: Program, edge: Edge) -> bool:
         return False
     far = edge.effect.kind != "lock" or _far(program, edge) == MAX_CALLS_TO_LOCK
     return far or _near(program, edge)
+
+
+def _as_near(before: Program, old: Edge, after: Program, new: Edge) -> bool:
+    """Whether an edge of before waits no further down than a new one may: what was taken many calls below, of whichever object,
+    does not stand for what a function takes at once now."""
+    return _near(before, old) or not _near(after, new)
 
 
 def _pairs(program: Program, files: set[str]) -> set[Pair]:
@@ -263,6 +271,7 @@ def _unfinished(program: Program, edge: Edge, holder: Actor, kind: str, doubts: 
         reads=edge.reads,
         ends=edge.down[-1] if edge.down else edge.place,
         doubts=doubts,
+        levels=levels(program, edge),
     )
 
 

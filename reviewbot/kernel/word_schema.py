@@ -55,6 +55,8 @@ Role = Literal[
     "keeps_data",
     "own_data",
     "own_locks",
+    "level",
+    "plain_level",
 ]
 """What a single name is looked for as."""
 

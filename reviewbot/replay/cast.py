@@ -68,7 +68,8 @@ class Cast:
         runs = [Held(lock, "x", klass) for lock, klass in circle.locks if klass in KERNEL.resources]
         asks = {what: run for held in runs for what, run in resources(self.program).askers(held).items()}
         early = idle(self.program, circle.object, circle.reads)
-        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=circle.kind == "twice", idle=early)
+        spoils, levels = circle.kind == "twice", dict(circle.levels)
+        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=spoils, idle=early, levels=levels)
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the

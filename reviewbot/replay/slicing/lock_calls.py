@@ -23,12 +23,13 @@ _TELLS = {"killable": ZERO, "pointer": PLUS}
 
 
 class HeldToken(NamedTuple):
-    """A lock that the task holds; `other`: of another instance than the one that is followed."""
+    """A lock that the task holds; `other`: of another instance than the one that is followed, `apart`: as its level says."""
 
     lock: str
     mode: str
     base: str
     other: bool
+    apart: bool = False
 
 
 Held = tuple[HeldToken, ...]
@@ -44,15 +45,16 @@ class LockState(NamedTuple):
 
 
 def locked(
-    state: LockState, act: CallAct, lock: str, base: str, place: Place, text: str, keep: bool
+    state: LockState, act: CallAct, lock: str, base: str, place: Place, text: str, keep: bool, apart: bool = False
 ) -> Iterator[tuple[SlicedOp | None, LockState]]:
     """The steps of a lock call, each with where the function is after it; none where the call cannot be.
 
     state: behind the call. lock, base: which one. text: the call, as the name of its result. keep: as for `lasting`.
+    apart: the level at which it is taken is not the one that is followed.
     """
     if act.does in ("release", "downgrade"):
         return _given_back(state, act, lock, base, place)
-    return _taken(state, act, lock, base, place, text, keep)
+    return _taken(state, act, lock, base, place, text, keep, apart)
 
 
 def _given_back(
@@ -73,19 +75,20 @@ def _given_back(
 
 
 def _taken(
-    state: LockState, act: CallAct, lock: str, base: str, place: Place, text: str, keep: bool
+    state: LockState, act: CallAct, lock: str, base: str, place: Place, text: str, keep: bool, apart: bool
 ) -> Iterator[tuple[SlicedOp | None, LockState]]:
     """The steps of a call that takes a lock, or tries to."""
     held = state.held
     if act.klass in KERNEL.latches and any(t.lock == lock and t.base == base for t in held):
         yield None, state
         return
-    other = any(t.lock == lock and t.base != base and not _entered_with(t, base) for t in held)
+    same = (t for t in held if t.lock == lock and not t.apart)
+    other = apart or any(t.base != base and not _entered_with(t, base) for t in same)
 
     def op(kind: str) -> SlicedOp | None:
         return None if other else SlicedOp(kind, lock, act.mode, act.call, place)
 
-    now = held if (act.klass, act.mode) in SHARED else (*held, HeldToken(lock, act.mode, base, other))
+    now = held if (act.klass, act.mode) in SHARED else (*held, HeldToken(lock, act.mode, base, other, apart))
     taken = state._replace(held=now, values=lasting(state.values, keep))
     if act.does == "transient":
         yield op("pass"), state

@@ -11,6 +11,7 @@ from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import bare, show, test
 from reviewbot.analysis.events.kinds import Flush, Site, Wait, Wake
+from reviewbot.analysis.locks.levels import level
 from reviewbot.analysis.locks.plan import PreparedCfg, Values
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.csource.ir import Assign, Block, Call, CallEvent, Expr, OpExpr, Return
@@ -40,6 +41,7 @@ class CallAct(NamedTuple):
     does: str = ""
     klass: str = ""
     base: str = ""
+    level: str = ""
 
 
 class Target(NamedTuple):
@@ -159,7 +161,8 @@ class FunctionReader(Component):
                 lock = self.program.locksets.lock_of(self.body, call, effect)
                 arg: Expr | None = call.args[group.argument] if group.argument is not None and call.args else None
                 base = self.body.base(arg) if arg is not None else ""
-                out.append(CallAct("lock", lock, group.mode, call.callee, effect.does, group.klass, base))
+                at = level(self.body, call, effect)
+                out.append(CallAct("lock", lock, group.mode, call.callee, effect.does, group.klass, base, at))
             elif isinstance(effect, Contract):
                 for lock, mode, klass in map(lock_words, effect.takes):
                     out.append(CallAct("lock", lock, mode, call.callee, "transient", klass))

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from reviewbot.analysis.code import identity as objects
 from reviewbot.analysis.code.expr import ANY
 from reviewbot.analysis.locks.flow import VOID, assign, forget_addressed, onward, returned
+from reviewbot.analysis.locks.levels import apart
 from reviewbot.analysis.locks.plan import Values
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Assign, Call, CallEvent, Return
@@ -46,6 +47,7 @@ class TooLarge(Unreadable):
 
 
 NOTHING_ASKED: Mapping[str, tuple[str, bool]] = MappingProxyType({})
+NO_LEVELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Extractor:
@@ -55,7 +57,8 @@ class Extractor:
     run that is asked for by that, and whether by one that only cancels, too. chain: functions that are followed whether
     they touch a resource or not. lean: the chains say who waits for a lock; of other callees only those count that leave
     one held, or drop one. spoils: who gives back what it does not hold does so, and spoils it; else that is taken for a
-    way that cannot be. idle: where those who are woken find nothing changed, and sleep on.
+    way that cannot be. idle: where those who are woken find nothing changed, and sleep on. levels: lock -> the level at which
+    the instance that is followed is taken; what is taken at another one is not it.
     """
 
     most = MAX_SLICER_STATES
@@ -71,10 +74,11 @@ class Extractor:
         asks: Mapping[str, tuple[str, bool]] = NOTHING_ASKED,
         spoils: bool = False,
         idle: frozenset[Place] = frozenset(),
+        levels: Mapping[str, str] = NO_LEVELS,
     ) -> None:
         self.program = program
         self.locks, self.waits, self.asks = frozenset(locks), frozenset(waits), dict(asks)
-        self.lean, self.spoils, self.idle = lean, spoils, idle
+        self.lean, self.spoils, self.idle, self.levels = lean, spoils, idle, levels
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
@@ -379,8 +383,10 @@ class Extractor:
         for act in acts:
             what = self._bind(act.object, frame)
             if act.kind == "lock" and what in self.locks:
-                self._used[-1] |= objects.positions(act.base)
-                ways = list(locked(after, act, what, bound(act.base, frame.bases), place, text, self._keep))
+                self._used[-1] |= objects.positions(act.base) | objects.positions(act.level)
+                base = bound(act.base, frame.bases)
+                elsewhere = apart(what, self.levels.get(what, ""), bound(act.level, frame.bases))
+                ways = list(locked(after, act, what, base, place, text, self._keep, elsewhere))
                 if not ways and self.spoils and act.does == "release":
                     ways = [(SlicedOp("spoil", what, act.mode, call.callee, place), after)]
                 yield from ways
