@@ -10,7 +10,7 @@ from reviewbot.analysis.locks.levels import constant, level
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Call
 from reviewbot.detect.edges import Edge
-from reviewbot.detect.sure import taker
+from reviewbot.detect.instances import taker
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_TO_LOCK

@@ -96,17 +96,21 @@ class Pen:
         return f"keeps {shade(self.picture.shade(ending.holds[0]) if ending.holds else -1)}"
 
     def box(self, style: str, x: float, y: float, wide: float, high: float, row: int) -> None:
+        """A box with its top left corner at x, y."""
         self.shapes.append(Shape("rect", style, x, y, max(wide, 0.0), max(high, 0.0), row=row))
 
     def line(self, style: str, points: list[tuple[float, float]], row: int) -> None:
+        """A line through some points."""
         (x, y), *rest = points
         d = f"M{x:g} {y:g}" + "".join(f"L{a:g} {b:g}" for a, b in rest)
         self.shapes.append(Shape("path", style, d=d, row=row))
 
     def dot(self, style: str, x: float, y: float, row: int) -> None:
+        """A dot around x, y."""
         self.shapes.append(Shape("dot", style, x, y, row=row))
 
     def says(self, style: str, x: float, y: float, text: str, row: int) -> None:
+        """A text on one line that stands on y."""
         self.shapes.append(Shape("text", style, x, y, text=text, row=row))
 
     def lines(self, style: str, x: float, y: float, lines: list[str], row: int) -> float:
