@@ -145,6 +145,8 @@ MAX_CALLS_WITHIN_FILE = 4
 """Calls within a file that are followed."""
 MAX_FAMILIES_IN_MEMORY = 2
 """Scopes of which programs are kept in memory."""
+MAX_MEGABYTES_WITH_PROGRAMS = 400
+"""What a process may have in memory before it lets go of the programs of other scopes; it finds them on the disk."""
 MAX_PROGRAMS_OF_FAMILY = 3
 """Programs of one scope that are kept: the one on disk, and those led on from it last."""
 MAX_FILES_LED_ON = 40

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from reviewbot.bench.workers import WORKERS, megabytes, parts, spread
+from reviewbot.bench.workers import WORKERS, parts, spread
 from reviewbot.detect.waitfor import SAME
+from reviewbot.process.memory import megabytes
 from reviewbot.score import Doubt
 from reviewbot.types import Address, Outcome, Review, ReviewError, Stage, Value, Verdict
 

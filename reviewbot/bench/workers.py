@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from resource import getpagesize
 from typing import Any, NamedTuple, TypeVar
 
 from reviewbot.process import stopping
+from reviewbot.process.memory import megabytes
 
 Case = TypeVar("Case")
 Result = TypeVar("Result")
@@ -237,12 +237,3 @@ def _tidied(results: Iterable[Result]) -> Iterator[Result]:
         if now > least + LEFT_BEHIND:
             gc.collect()
             least = megabytes()
-
-
-def megabytes() -> int:
-    """What this process has in memory; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * getpagesize() >> 20
-    except OSError:
-        return 0

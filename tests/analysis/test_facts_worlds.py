@@ -265,3 +265,16 @@ def test_a_file_with_nothing_but_tables_lets_go_of_what_is_gone() -> None:
     assert first.callgraph.targets["user_ops.run"] == {"drivers/a/user.c:ready"}
     led_on = programs.evolved(first, after, {"drivers/a/user.c": after.blob("drivers/a/user.c")})
     assert not led_on.callgraph.targets.get("user_ops.run")
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1 << 20, True), (0, False)])
+def test_a_large_process_lets_go_of_the_programs_of_other_folders(
+    monkeypatch: pytest.MonkeyPatch, most: int, kept: bool
+) -> None:
+    monkeypatch.setattr(programs, "MAX_MEGABYTES_WITH_PROGRAMS", most)
+    source = MemorySource(FILES | {"fs/b/own.c": OTHER})
+    first = ref(programs.find(source, ("drivers/a/user.c",)))
+    second = ref(programs.find(source, ("fs/b/own.c",)))
+    assert (first() is not None) == kept
+    assert second() is not None
+    assert programs.find(source, ("fs/b/own.c",)) is second()

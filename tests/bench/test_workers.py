@@ -16,6 +16,7 @@ from threading import Thread
 import pytest
 
 from reviewbot.bench import workers
+from reviewbot.process.memory import megabytes
 
 
 def doubled(part: Sequence[int], ends: int) -> Iterator[int]:
@@ -171,6 +172,7 @@ import sys
 from pathlib import Path
 from test_workers import asleep, lost
 from reviewbot.bench import workers
+from reviewbot.process.memory import megabytes
 if __name__ == "__main__":
     [*workers.spread(asleep, [[Path(sys.argv[1])], [Path(sys.argv[2])]], (), 2, lost)]
 """
@@ -231,4 +233,4 @@ def test_what_cases_leave_behind_is_freed_before_it_is_much(monkeypatch: pytest.
         if collecting:
             gc.enable()
     assert max(int(str(n)) for n in found) < 70  # of 100: how soon it shows in what the system counts differs
-    assert workers.megabytes() > 0
+    assert megabytes() > 0

@@ -14,7 +14,14 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import TranslationUnit
 from reviewbot.function_key import FunctionKey
-from reviewbot.limits import MAX_FAMILIES_IN_MEMORY, MAX_FILES_LED_ON, MAX_FILES_NOT_STORED, MAX_PROGRAMS_OF_FAMILY
+from reviewbot.limits import (
+    MAX_FAMILIES_IN_MEMORY,
+    MAX_FILES_LED_ON,
+    MAX_FILES_NOT_STORED,
+    MAX_MEGABYTES_WITH_PROGRAMS,
+    MAX_PROGRAMS_OF_FAMILY,
+)
+from reviewbot.process.memory import megabytes
 from reviewbot.types import Source
 
 _recent: dict[str, list[Program]] = {}
@@ -42,6 +49,8 @@ def find(source: Source, paths: tuple[str, ...]) -> Program:
     whole = [p for p in paths if p in files]
     release = source.blob("Makefile") or ""  # of another release nearly all files differ
     name = " ".join([release, *sorted({p.rpartition("/")[0] for p in paths})])
+    if megabytes() > MAX_MEGABYTES_WITH_PROGRAMS and _recent.keys() - {name}:
+        _let_go(but=name)
     programs = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
     differences = [
         (_changed(program, source, files), program) for program in programs if program.steps < MAX_PROGRAMS_OF_FAMILY
@@ -94,8 +103,15 @@ def _changed(program: Program, source: Source, files: Mapping[str, str]) -> dict
 
 def forget() -> None:
     """Let go of all programs in memory."""
+    _let_go()
+
+
+def _let_go(but: str = "") -> None:
+    kept = _recent.get(but)
     _recent.clear()
     _reaching.clear()
+    if kept:
+        _recent[but] = kept[:1]
 
 
 def make(source: Source, files: Mapping[str, str]) -> Program:
