@@ -8,8 +8,11 @@ Reported when
     such a part is gone from a function that both sides have, is done under more conditions than before, or only after a
     wait; and nothing that is new in that function does the same. It rests on the difference alone, so it is a comment.
 Not reported
-    Parts that another call does now; functions that call something new that cannot be read; what is proven by another
-    rule in the same function.
+    Parts that another call does now; functions that call something new that cannot be read; unlocks where each return
+    leaves the lock as one did before, but for a sleeping lock that is held for longer; what was done where something had
+    failed that is not tried any more, or on a way out that is gone; a new way out whose value says that it was not done;
+    a barrier with nothing behind it; what wakes others only many calls below, where it is done later; what is proven by
+    another rule in the same function.
 Known gaps
     Whether the new condition can fail while somebody waits.
 """

@@ -72,6 +72,9 @@ MAX_LEADS_KEPT = 5_000
 """Leads of a change that came to nothing and are kept to be told: a file made to have a ring of locks has a hundred thousand."""
 MAX_WARNING_SHOWN = 160
 """Characters of a comment that are quoted in a finding: two lines say what it warns of."""
+MAX_CALLS_TO_DUTY = 3
+"""Most calls from one that is made later than before to what others wait for: nearly everything wakes or queues something
+further down, whenever it is done."""
 MAX_EVENTS_OF_GUARD = 8
 """Things that lose one condition together, of which a wait is told: with more of them the condition was a way out."""
 MAX_ORDERED_EVENTS = 400

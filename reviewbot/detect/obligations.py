@@ -6,9 +6,12 @@ difference of the two versions alone and is not replayed: it is shown to whoever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from reviewbot.analysis.events.kinds import Finish, Lock, Queue, Unlock, Wait, Wake
+from reviewbot.analysis.code.canonical import Literal
+from reviewbot.analysis.events.kinds import Finish, Lock, Queue, Submit, Unlock, Wait, Wake
+from reviewbot.analysis.locks.plan import LockToken
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.changed import GONE, GUARD, MOVED, NEW, Changed
 from reviewbot.detect.guarded import (
@@ -19,7 +22,9 @@ from reviewbot.detect.guarded import (
     LOCK,
     OPAQUE,
     QUEUE,
+    QUIET,
     RETURN,
+    SET,
     SUBMIT,
     UNLOCK,
     WAIT,
@@ -31,6 +36,7 @@ from reviewbot.detect.guarded import (
 from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
+from reviewbot.limits import MAX_CALLS_TO_DUTY
 from reviewbot.types import Place, Value
 
 _EFFECTS = {WAKE: "wake", END: "finish", QUEUE: "queue"}
@@ -38,6 +44,9 @@ _DISCHARGES = frozenset(_EFFECTS.values())
 """Kinds of effects that others wait for."""
 _KIN = {END: (END, SUBMIT, QUEUE), QUEUE: (END, QUEUE), WAKE: (WAKE,), UNLOCK: (UNLOCK,)}
 """What discharges the same obligation: I/O that is handed on is ended by others."""
+_FACTS = {END: Finish, QUEUE: Queue, SUBMIT: Submit, WAKE: Wake}
+"""The facts of what is done so: one call may do several of it."""
+_CALLED = re.compile(r"(\w+)\(")
 _WAITS = frozenset({"wait", "flush"})
 _SCOPES = ("guard(", "scoped_guard(", "CLASS(")
 """What is given back where its scope is left, whichever way leads out of it."""
@@ -93,6 +102,20 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
             reason = ""
             if key in unread:
                 reason = "the function calls something new that cannot be read"
+            elif (
+                event.op == UNLOCK
+                and (how == "guarded" or _brief(event))
+                and not _left_otherwise(before, after, key, event)
+            ):
+                reason = "each return leaves the lock as one did before"
+            elif how == "gone" and _never_comes(event, key, changes, events.of(key)):
+                reason = "what it was done after does not happen any more"
+            elif how == "guarded" and event.op == BARRIER and _nothing_behind(change, event, events.of(key)):
+                reason = "nothing is done behind it where the new condition does not hold"
+            elif how == "late" and not _near(after, key, event):
+                reason = "what others wait for is many calls below"
+            elif how == "guarded" and _told(change, event, changes, events.of(key)):
+                reason = "the function returns there what says so"
             elif how == "gone" and _made_up(before, after, key, event, changes):
                 reason = "something else does it now, or what it told of is gone"
             elif how == "guarded" and event.op == UNLOCK and _locked_anew(event, key, changes):
@@ -134,10 +157,104 @@ def _made_up(
     if event.op in (WAKE, QUEUE) and any(c.kind == GONE and c.event.op == WRITE and c.anchor == key for c in changes):
         return True  # what it told of is gone, too
     if event.op != CALL:
-        kind = _EFFECTS.get(event.op, "")
-        return any(c.event.op in _KIN.get(event.op, ()) or kind in c.event.below for c in new if c.anchor == key)
+        kind, kin = _EFFECTS.get(event.op, ""), _KIN.get(event.op, ())
+        facts = tuple(fact for op, fact in _FACTS.items() if op in kin)
+        return any(
+            c.event.op in kin or kind in c.event.below or any(isinstance(f, facts) for f in c.event.facts)
+            for c in new
+            if c.anchor == key
+        )
     was, now = ({(e.kind, e.object) for e in p.does(key) if e.kind in _DISCHARGES} for p in (before, after))
     return was <= now
+
+
+def _left_otherwise(before: Program, after: Program, key: FunctionKey, event: GuardedEvent) -> bool:
+    """Whether a return leaves the lock of an unlock in a way in which none did before. Where the lock is held for longer, and
+    given back all the same, other rules look into what is done under it. That says little only of a lock under which nobody
+    may sleep."""
+    locks, ways = _locks(event), []
+    for program in (before, after):
+        record = program.locksets.record(key)
+        if record.cut:
+            return True
+        found = {(_of(w.takes, locks), _of(w.drops, locks)) for w in record.left}
+        ways.append(found | {((), ()) for w in record.left if not w.agreed})
+    return not ways[1] <= ways[0]
+
+
+def _brief(event: GuardedEvent) -> bool:
+    """Whether nobody sleeps who has the lock of an unlock: to hold it for longer makes nobody wait for what others do."""
+    return not any(map(KERNEL.sleeping, (k for f in event.facts if isinstance(f, Unlock) for k in f.klass.split("/"))))
+
+
+def _of(tokens: Sequence[LockToken], locks: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """The tokens of some locks, without the instances."""
+    return tuple(sorted((t.lock, t.mode) for t in tokens if t.lock in locks))
+
+
+def _never_comes(
+    event: GuardedEvent, key: FunctionKey, changes: Sequence[Changed], now: Sequence[GuardedEvent]
+) -> bool:
+    """Whether it was done where a call had said so that the function makes no longer (the failure of what is not tried), or
+    before a way out of the function that is gone, too: then the function goes on to do what it does elsewhere."""
+    if event.op != UNLOCK and any(
+        c.kind == GONE and c.anchor == key and c.event.op == RETURN and _before(event, c.event) for c in changes
+    ):
+        return True
+    made = {e.callee for e in now}
+    gone = (c.event for c in changes if c.anchor == key and c.kind == GONE and c.event.op != QUIET)
+    calls = {e.callee for e in gone if e.callee not in made} - set(KERNEL.words["asks_for_sleepers"])
+    asked = {name for literal in event.guard for name in _CALLED.findall(literal.value)}
+    return bool(asked & calls)
+
+
+def _nothing_behind(change: Changed, event: GuardedEvent, now: Sequence[GuardedEvent]) -> bool:
+    """Whether all that stands behind a barrier is done under its new conditions, too."""
+    behind = (e for e in now if e.way > event.way and e.op not in (RETURN, LEAVE, SET, QUIET))
+    return all(change.gained <= e.guard for e in behind)
+
+
+def _near(program: Program, key: FunctionKey, event: GuardedEvent) -> bool:
+    """Whether a call comes to what others wait for in a few calls."""
+    calls = (call for call in program.body(event.stack[-1]).calls if call.line == event.at.line)
+    targets = {
+        t for call in calls if call.callee == event.callee for t in program.callgraph.reached(event.stack[-1], call)
+    }
+    return any(
+        len(program.effects.chain(target, effect)) <= MAX_CALLS_TO_DUTY
+        for target in targets
+        for effect in program.does(target)
+        if effect.kind in _DISCHARGES
+    )
+
+
+def _before(event: GuardedEvent, leaves: GuardedEvent) -> bool:
+    """Whether a return stands behind an event, and under what that is done under."""
+    return bool(event.guard) and event.way < leaves.way and event.guard <= leaves.guard
+
+
+def _told(change: Changed, event: GuardedEvent, changes: Sequence[Changed], now: Sequence[GuardedEvent]) -> bool:
+    """Whether the function leaves, where a new condition does not hold, with a value that says that it is not done: one that
+    it returned before, and does not return where it is done."""
+    new = {c.event.way for c in changes if c.kind == NEW and c.anchor == change.anchor}
+    returns = [e for e in now if e.op == RETURN]
+    done = {e.words for e in returns if e.way not in new and _can_follow(event, e)}
+    for literal in change.gained:
+        other = Literal(literal.value, 7 & ~literal.signs)
+        leaves = {
+            e.words
+            for e in returns
+            if any(lit.value == other.value and not lit.signs & literal.signs for lit in e.guard)
+        }
+        if leaves and "" not in leaves and not leaves & done:
+            return True
+    return False
+
+
+def _can_follow(event: GuardedEvent, later: GuardedEvent) -> bool:
+    """Whether one run can do both, one after the other."""
+    signs = {lit.value: lit.signs for lit in event.guard}
+    return later.at.line >= event.at.line and all(signs.get(lit.value, 7) & lit.signs for lit in later.guard)
 
 
 def _locked_anew(event: GuardedEvent, key: FunctionKey, changes: Sequence[Changed]) -> bool:

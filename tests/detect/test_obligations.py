@@ -17,7 +17,8 @@ typedef struct { int counter; } atomic_t;
 struct work_struct { int x; };
 struct workqueue_struct { int x; };
 struct bio { int bi_status; };
-struct dev { struct mutex lock; wait_queue_head_t wait; int busy; atomic_t left; struct work_struct work;
+typedef struct { int x; } spinlock_t;
+struct dev { spinlock_t fast; struct mutex lock; wait_queue_head_t wait; int busy; atomic_t left; struct work_struct work;
              struct workqueue_struct *wq; };
 void sleeper(struct dev *d) { wait_event(d->wait, !d->busy); }
 static void rest(struct dev *d) { wake_up(&d->wait); }
@@ -91,3 +92,92 @@ def test_io_that_is_handed_on_is_ended_by_others() -> None:
 def test_a_wake_up_goes_with_what_it_told_of() -> None:
     before = "void run(struct dev *d) { d->busy = 0; wake_up(&d->wait); }"
     assert found(before, "void run(struct dev *d) { }") == []
+
+
+def told(before: str, after: str) -> list[tuple[str, str]]:
+    """How, and what, in short."""
+    return [(one.how, one.op) for one in found(before, after)]
+
+
+JOINED = "void run(struct dev *d) { spin_lock(&d->fast); d->busy = 0; spin_unlock(&d->fast); }"
+SPLIT = "void run(struct dev *d) { spin_lock(&d->fast); if (d->wq) { d->busy = 0; spin_unlock(&d->fast); }%s }"
+
+
+def test_an_unlock_that_is_done_in_one_place_for_all() -> None:
+    """What counts of an unlock is with what the function returns then."""
+    assert told(SPLIT % " else { spin_unlock(&d->fast); }", JOINED) == []
+    assert told(JOINED, SPLIT % " else { spin_unlock(&d->fast); }") == []
+    assert told(JOINED, SPLIT % "") == [("guarded", "unlock")]
+
+
+@pytest.mark.parametrize(("lock", "says"), [("mutex_%s(&d->lock);", [("gone", "unlock")]), ("spin_%s(&d->fast);", [])])
+def test_a_lock_that_is_held_for_longer(lock: str, says: list[tuple[str, str]]) -> None:
+    """Who sleeps with it may be waited for; nobody sleeps with a spinlock."""
+    take, give = lock % "lock", lock % "unlock"
+    before = f"void run(struct dev *d) {{ {take} if (d->busy && d->wq) {{ {give} rest(d); }} else {{ {give} }} }}"
+    after = f"void run(struct dev *d) {{ {take} if (d->busy) {{ if (d->wq) d->busy = 4; rest(d); }} {give} }}"
+    assert told(before, after) == says
+
+
+SPLITS = """void run(struct dev *d, struct bio *b) {
+    struct bio *part = bio_split(b, 8, 0, 0);
+    if (!part) { bio_endio(b); return; }
+    submit_bio(part);
+}"""
+
+
+def test_the_failure_of_what_is_not_tried_any_more() -> None:
+    assert told(SPLITS, "void run(struct dev *d, struct bio *b) { submit_bio(b); }") == []
+    tries = """int run(struct dev *d) {
+        if (!spin_trylock(&d->fast)) wake_up(&d->wait); else spin_unlock(&d->fast);
+        return d->busy;
+    }"""
+    assert told(tries, "int run(struct dev *d) { spin_lock(&d->fast); spin_unlock(&d->fast); return d->busy; }") == []
+
+
+def test_the_failure_of_what_is_still_tried() -> None:
+    assert told(SPLITS, SPLITS.replace("bio_endio(b); ", "")) == [("gone", "end I/O")]
+
+
+def test_a_test_for_sleepers_goes_with_the_wake_up() -> None:
+    before = "void run(struct dev *d) { d->busy = 0; if (waitqueue_active(&d->wait)) wake_up(&d->wait); }"
+    assert told(before, "void run(struct dev *d) { d->busy = 0; }") == [("gone", "wake")]
+
+
+def test_one_call_that_does_several_things() -> None:
+    """It takes from a reserve, and hands on the I/O."""
+    before = "void run(struct dev *d, struct bio *b) { if (d->busy) bio_endio(b); }"
+    after = "void run(struct dev *d, struct bio *b) { bio_submit_split_bioset(b, 8, 0); }"
+    assert told(before, after) == []
+
+
+def test_a_way_out_that_is_gone_with_what_was_done_on_it() -> None:
+    out = "int run(struct dev *d) { if (d->busy) { wake_up(&d->wait);%s } return go(d); }"
+    go = "static int go(struct dev *d) { queue_work(d->wq, &d->work); return 1; }\n"
+    assert told(go + out % " return 0;", f"{go}int run(struct dev *d) {{ return go(d); }}") == []
+    assert told(go + out % "", f"{go}int run(struct dev *d) {{ return go(d); }}") == [("gone", "wake")]
+
+
+@pytest.mark.parametrize(("value", "says"), [("-22", []), ("0", [("guarded", "queue")])])
+def test_a_way_out_whose_value_says_so(value: str, says: list[tuple[str, str]]) -> None:
+    code = "int run(struct dev *d, int on) {%s if (!d->wq) return -22; queue_work(d->wq, &d->work); return 0; }"
+    assert told(code % "", code % f" if (!on) return {value};") == says
+
+
+@pytest.mark.parametrize(("behind", "says"), [("", []), ("d->left.counter = 1; ", [("guarded", "barrier")])])
+def test_a_barrier_with_nothing_behind_it(behind: str, says: list[tuple[str, str]]) -> None:
+    code = f"void run(struct dev *d, int on) {{ d->busy = 1; %s {{ smp_mb(); d->busy = 2; }} {behind}}}"
+    assert told(code % "", code % "if (on)") == says
+
+
+@pytest.mark.parametrize(("calls", "says"), [(1, [("late", "call")]), (3, [("late", "call")]), (4, [])])
+def test_what_others_wait_for_is_few_calls_below(calls: int, says: list[tuple[str, str]]) -> None:
+    below = f"static void go_{calls}(struct dev *d) {{ queue_work(d->wq, &d->work); }}\n"
+    below += "".join(f"static void go_{n}(struct dev *d) {{ go_{n + 1}(d); }}\n" for n in range(calls - 1, 0, -1))
+    assert (
+        told(
+            f"{below}void run(struct dev *d) {{ go_1(d); drain(d); }}",
+            f"{below}void run(struct dev *d) {{ drain(d); go_1(d); }}",
+        )
+        == says
+    )
