@@ -8,7 +8,7 @@ Reported when
     sides have. It rests on the difference alone, so it is a comment.
 Not reported
     Waits in a callee; those that end by themselves (a time limit, I/O, a grace period); conditions that went together with
-    much else, and were a way out of the function; what is proven by another rule in the same function.
+    much else, and were a way out of the function; the end of a loop; what is proven by another rule in the same function.
 Known gaps
     Whether the condition can be false where the wait does not end.
 """

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from reviewbot.analysis.events.kinds import Flush, Lock, Wait
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.changed import GONE, GUARD, NEW, Changed
-from reviewbot.detect.guarded import GuardedEvent
+from reviewbot.detect.guarded import LEAVE, GuardedEvent, GuardedEvents
 from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import BLOCKING, KERNEL
@@ -50,12 +50,16 @@ def more_waits(before: Program, after: Program, changes: Sequence[Changed]) -> I
     """
     seen: set[tuple[FunctionKey, str]] = set()
     replaced = {(c.anchor, c.event.callee) for c in changes if c.kind in (NEW, GONE)}
+    events = GuardedEvents(before)
     for change in changes:
         key = change.anchor
         if key not in after.names.functions or key not in before.names.functions:
             continue
         for event in _events(change):
             if (key, event.callee) in seen or not blocks(event):
+                continue
+            if {*map(str, change.lost)} <= {e.words for e in events.of(key) if e.op == LEAVE}:
+                yield Dropped(LeadPlace(event.at, f"does before a loop {event.text or event.words}"), "every loop ends")
                 continue
             if (key, event.callee) in replaced:
                 lead = LeadPlace(event.at, f"does under fewer conditions {event.text or event.words}")

@@ -67,3 +67,15 @@ def test_a_condition_that_was_a_way_out(number: int, told: int) -> None:
         + "d->busy = 1;" * (number % 2)
     )
     assert len(found(f"if (d->mine) return; {rest}", rest)) == told
+
+
+@pytest.mark.parametrize(
+    ("loop", "told"), [("for (i = 0; i < 8; i++) d->busy += i;", 0), ("if (i < 8) d->busy = i;", 1)]
+)
+def test_the_end_of_a_loop_is_no_condition(loop: str, told: int) -> None:
+    """Every run comes there; that a test is passed is something else."""
+    after = "int i = d->mine; flush_work(&d->work); " + loop
+    before = "int i = d->mine; " + loop + " flush_work(&d->work);"
+    if told:
+        before = before.replace("flush_work", "else flush_work")
+    assert len(found(before, after)) == told
