@@ -10,7 +10,8 @@ Reported when
     that on a queue without a rescuer or order; calls what waits for more in place of a function that is named after it
     (`_nosync`, `_locked`). It rests on the difference alone, so it is a comment.
 Not reported
-    Calls for which nobody can have to wait; what is proven by another rule in the same function.
+    Calls for which nobody can have to wait; what only the names say, but with all comments; what is proven by another rule
+    in the same function.
 Known gaps
     Whether the reason is still there.
 """

@@ -10,9 +10,9 @@ Reported when
     nobody is at hand who ends that wait or takes the two locks the other way round. There is nothing to replay, so it is
     a comment.
 Not reported
-    Waits that end by themselves (a time limit, I/O, a grace period), those for a handler or a frozen queue; spinlocks; two
-    locks of which the patch turns the order round; locks of which others are seen to hold one while they want the other:
-    those are looked into by the rules about circles.
+    Waits in a callee, but with all comments; those that end by themselves (a time limit, I/O, a grace period), those for a
+    handler or a frozen queue; spinlocks; two locks of which the patch turns the order round; locks of which others are
+    seen to hold one while they want the other: those are looked into by the rules about circles.
 Known gaps
     Whether anybody who ends the wait wants the lock.
 """

@@ -30,7 +30,9 @@ class Doubt(StrEnum):
     BELOW = "below"
     OPAQUE = "opaque-call"
     UNREAD = "unread"
+    UNREACHED = "unreached"
     UNSETTLED = "unsettled"
+    NAMES = "names"
     DIFFERENCE = "difference"
     RULE = "rule"
 
@@ -60,10 +62,12 @@ _KINDS: dict[Doubt, tuple[str, float]] = {
     Doubt.OTHER_PROVIDER: ("somebody else may end the wait", 0.3),
     Doubt.GIVEN_BACK: ("what is held may have been given back on the way", 0.3),
     Doubt.UNSEEN: ("nobody is seen who would have to end the wait and needs what is held", 0.5),
-    Doubt.BELOW: ("it waits in a callee", 0.7),
+    Doubt.BELOW: ("it waits in a callee", 0.5),
     Doubt.OPAQUE: ("it rests on a call that cannot be read", 0.2),
     Doubt.UNREAD: ("what it passes through cannot be replayed", 0.5),
+    Doubt.UNREACHED: ("no run of the replay comes there", 0.3),
     Doubt.UNSETTLED: ("the replay did not come to an end", 0.5),
+    Doubt.NAMES: ("the names of two functions are all that says so", 0.5),
     Doubt.DIFFERENCE: ("it rests on the difference of the two versions alone", 0.5),
     Doubt.RULE: ("its rule was right too seldom", 0.5),
 }

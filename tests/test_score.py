@@ -30,3 +30,7 @@ def test_doubts_multiply_and_the_gravest_is_named_first() -> None:
 
 def test_what_rests_on_a_call_that_cannot_be_read_is_not_shown() -> None:
     assert Score((Doubt.OPAQUE,)).value <= COMMENT_ABOVE
+
+
+def test_a_wait_with_nobody_to_end_it_is_shown_where_it_stands_in_the_function_itself() -> None:
+    assert Score((Doubt.UNSEEN, Doubt.BELOW)).value <= COMMENT_ABOVE < Score((Doubt.UNSEEN,)).value

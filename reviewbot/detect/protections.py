@@ -23,6 +23,7 @@ from reviewbot.detect.more_waits import blocks
 from reviewbot.detect.providers import lock_class
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.kernel import BLOCKING, KERNEL
+from reviewbot.score import Doubt
 from reviewbot.types import Place, Value
 
 RESCUER = "has a rescuer"
@@ -45,6 +46,8 @@ class Protection(Value, frozen=True):
     """The lock, the work item or the call that it is about."""
     rests: str = ""
     """The change of the code that it rests on, as a phrase with its place."""
+    doubts: tuple[Doubt, ...] = ()
+    """Why it may be none after all."""
 
     @property
     def function(self) -> str:
@@ -88,9 +91,9 @@ class _Anchor:
         ):
             yield from kind()
 
-    def _one(self, event: GuardedEvent, object_: str, says: str) -> Protection:
+    def _one(self, event: GuardedEvent, object_: str, says: str, doubts: tuple[Doubt, ...] = ()) -> Protection:
         rests = f"{event.at}: {event.at.function}: {event}"
-        return Protection(key=self.key, says=says, at=event.at, object=object_, rests=rests)
+        return Protection(key=self.key, says=says, at=event.at, object=object_, rests=rests, doubts=doubts)
 
     # --- locks
 
@@ -171,7 +174,8 @@ class _Anchor:
         for event in self.new:
             for name in [n for n in calls if _milder(n, event.callee)] if event.callee not in calls else ():
                 if self._does_more(calls[name], event):
-                    yield self._one(event, event.callee, f"calls {event.callee}() in place of {name}()")
+                    says = f"calls {event.callee}() in place of {name}()"
+                    yield self._one(event, event.callee, says, (Doubt.NAMES,))
 
     def _does_more(self, old: GuardedEvent, new: GuardedEvent) -> bool:
         """Whether the new call can have to wait for something that the old one cannot, or it is not known what it does: then

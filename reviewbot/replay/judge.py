@@ -183,7 +183,8 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
 
 def _unproven(finding: Finding, scene: Scene, result: SearchResult) -> Verdict:
     if result.outcome != "free":
-        return _undecided(finding, result.reason or result.outcome, Doubt.UNSETTLED, result.states, scene.spec)
+        doubt = Doubt.UNREACHED if result.outcome == "vacuous" else Doubt.UNSETTLED
+        return _undecided(finding, result.reason or result.outcome, doubt, result.states, scene.spec)
     reason = result.reason or "the simulator finds no schedule that gets stuck"
     return Verdict(finding, Outcome.REFUTED, states=result.states, reason=reason, model=scene.spec)
 

@@ -8,6 +8,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
 from reviewbot.detect.anchors import Difference
 from reviewbot.detect.protections import gone
+from reviewbot.score import COMMENT_ABOVE, Doubt, Score
 
 HEAD = """
 struct mutex { int x; };
@@ -121,3 +122,16 @@ def test_a_queue_without_a_rescuer() -> None:
 def test_a_function_that_waits_for_more_than_its_namesake() -> None:
     assert found(run("drain_nosync(d);"), run("drain_sync(d);")) == ["calls drain_sync() in place of drain_nosync()"]
     assert found(run("drain_sync(d);"), run("drain_nosync(d);")) == []
+
+
+def test_what_only_names_say_is_no_comment() -> None:
+    """Where a lock is seen that was only tried, that is more."""
+    text = [HEAD + run("drain_nosync(d);"), HEAD + run("drain_sync(d);")]
+    seen = [HEAD + run("mutex_trylock(&d->lock);"), HEAD + run("mutex_lock(&d->lock);")]
+    scores = []
+    for sides in (text, seen):
+        old, new = (Program.of_units({FILE: lower(text.encode())}) for text in sides)
+        keys = [list(program.functions()) for program in (old, new)]
+        (one,) = gone(old, new, Difference(old, new, *keys).changes)
+        scores.append(Score((*one.doubts, Doubt.DIFFERENCE)).value)
+    assert scores[0] <= COMMENT_ABOVE < scores[1]

@@ -16,6 +16,7 @@ from reviewbot.models.reader import task_of
 from reviewbot.precision import Measured
 from reviewbot.replay import judge
 from reviewbot.rule import Candidate, Diff, Remedy, Rule, Scene, Version
+from reviewbot.score import COMMENT_ABOVE
 from reviewbot.sim.check import SearchLimits
 from reviewbot.sim.model import (
     Completion,
@@ -166,6 +167,7 @@ def test_a_vacuous_model_proves_nothing_on_either_side(diff: Diff) -> None:
         verdict = judged(diff, [sides])
         assert (verdict.outcome, verdict.trace) == (Outcome.INCONCLUSIVE, None)
         assert verdict.reason == "never reached: the end"
+        assert verdict.score.value <= COMMENT_ABOVE
     verdict = judged(diff, [(STUCK, says_nothing())])
     assert (verdict.outcome, verdict.trace) == (Outcome.INCONCLUSIVE, None)
     assert verdict.reason == "the other side is vacuous: never reached: the end"
