@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import importlib.util
@@ -21,6 +22,8 @@ FAULT = 5
 """Exit code for a fault of ours."""
 CLOSED = 141
 """Exit code when the reader of stdout went away, as a shell has it for SIGPIPE: never one that is a verdict."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a place with no room left, be it standard output."""
 
 
 class Commands(click.RichGroup):
@@ -93,6 +96,11 @@ def run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            _say(
+                f"cannot write {error.filename or 'what this command says'}: {error.strerror}: make room, and run it again"
+            )
+            return ReviewError.exit_code
         if os.environ.get("REVIEWBOT_DEBUG"):
             raise
         from reviewbot.process.bounded import fault

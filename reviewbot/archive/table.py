@@ -8,17 +8,22 @@ other code, does not take it.
 from __future__ import annotations
 
 import importlib.util
+import math
+import re
 from collections.abc import Container, Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from time import gmtime
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
 from reviewbot.archive.posting import ArchiveRow, ThreadDone
+from reviewbot.report.files import check_target, put
 from reviewbot.text import clean
-from reviewbot.types import ReviewError
+from reviewbot.types import Outcome, ReviewError
 
 PARQUET = ".parquet"
 NEEDS = "needs pyarrow: install reviewbot[scale], or name a file that ends in .jsonl"
@@ -30,8 +35,7 @@ def check_name(file: Path) -> None:
         raise ReviewError(f"{clean(str(file))} {NEEDS}")
     if file.suffix not in (PARQUET, ".jsonl"):
         raise ReviewError(f"{clean(str(file))}: rows are kept as .parquet or .jsonl")
-    if not file.parent.is_dir():
-        raise ReviewError(f"{clean(str(file))}: there is no folder {clean(str(file.parent))}")
+    check_target(file)
 
 
 class ArchiveJournal:
@@ -43,13 +47,16 @@ class ArchiveJournal:
         self.done: dict[str, ThreadDone] = {}
         head = run.encode() + b"\n"
         kept = 0
-        if self.path.exists():
-            lines = self.path.read_bytes().split(b"\n")[:-1]  # what follows the last line end was cut off
-            kept = self._taken(lines, run)
-        self._out = self.path.open("ab")
-        self._out.truncate(kept)
+        try:
+            if self.path.exists():
+                lines = self.path.read_bytes().split(b"\n")[:-1]  # what follows the last line end was cut off
+                kept = self._taken(lines, run)
+            self._out = self.path.open("ab", buffering=0)
+            self._out.truncate(kept)
+        except OSError as error:
+            raise ReviewError(f"cannot keep results in {clean(str(self.path))}: {error.strerror or error}") from error
         if not kept:
-            self._out.write(head)
+            self._write(head)
 
     def _taken(self, lines: list[bytes], run: str) -> int:
         """Take over what was done; returns how many bytes of the journal are good."""
@@ -71,8 +78,17 @@ class ArchiveJournal:
     def add(self, done: ThreadDone) -> None:
         """A thread is done."""
         self.done[done.thread] = done
-        self._out.write(msgspec.json.encode(done) + b"\n")
-        self._out.flush()
+        self._write(msgspec.json.encode(done) + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[self._out.write(line) :]
+        except OSError as error:
+            why = error.strerror or error
+            raise ReviewError(
+                f"cannot keep results in {clean(str(self.path))}: {why}; the same command goes on from there"
+            ) from error
 
     def rows(self, wanted: Container[str]) -> list[ArchiveRow]:
         """The rows so far of the wanted threads, in the order of the archive."""
@@ -91,31 +107,46 @@ class ArchiveJournal:
 
 
 def write(file: Path, rows: Iterable[ArchiveRow]) -> None:
-    """Write the rows to a file, whole or not at all."""
-    partial = file.with_name(f"{file.name}.tmp")
+    """Write the rows to a file, whole or not at all. Raises ReviewError where it cannot be written."""
     if file.suffix == PARQUET:
-        _write_parquet(partial, rows)
+        put(file, _as_parquet(rows))
     else:
-        partial.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-    partial.replace(file)
+        put(file, b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
 
 
 def read(file: Path) -> list[ArchiveRow]:
     """The rows of a file, or of the journal of a run that goes on. Raises ReviewError for a file that has none."""
     try:
-        if file.suffix == PARQUET:
-            return _read_parquet(file)
-        lines = file.read_bytes().splitlines()
-        if file.suffix == ".journal":
-            return [row for line in lines[1:] for row in msgspec.json.decode(line, type=ThreadDone).rows]
-        return [msgspec.json.decode(line, type=ArchiveRow) for line in lines]
+        rows = _read_parquet(file) if file.suffix == PARQUET else _read_lines(file)
+        for row in rows:
+            _check(row)
     except OSError as error:
-        raise ReviewError(f"cannot read {clean(str(file))}: {error.strerror or error}") from error
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ReviewError(f"{clean(str(file))} has no rows of `reviewbot replay`: {error}") from error
+        raise ReviewError(f"cannot read {clean(str(file))}: {error.strerror or clean(str(error))}") from error
+    except (msgspec.MsgspecError, ValueError, OverflowError) as error:
+        raise ReviewError(f"{clean(str(file))} has no rows of `reviewbot replay`: {clean(str(error))[:300]}") from error
+    return rows
 
 
-def _write_parquet(file: Path, rows: Iterable[ArchiveRow]) -> None:
+def _read_lines(file: Path) -> list[ArchiveRow]:
+    lines = file.read_bytes().splitlines(keepends=True)
+    if file.suffix != ".journal":
+        return [msgspec.json.decode(line, type=ArchiveRow) for line in lines]
+    if not lines or not re.fullmatch(rb"[0-9a-f]{64}\n", lines[0]):
+        raise ValueError("its first line does not say what run it is of")
+    whole = [line for line in lines[1:] if line.endswith(b"\n")]  # the last one of a run that was killed is not
+    return [row for line in whole for row in msgspec.json.decode(line, type=ThreadDone).rows]
+
+
+def _check(row: ArchiveRow) -> None:
+    """Raises ValueError or OverflowError for what no run writes, and nobody could count."""
+    gmtime(row.posted)
+    if not math.isfinite(row.seconds):
+        raise ValueError(f"{row.seconds} seconds is no time that a review took")
+    for finding in row.findings:
+        Outcome(finding.outcome)
+
+
+def _as_parquet(rows: Iterable[ArchiveRow]) -> bytes:
     import pyarrow
     from pyarrow import parquet
 
@@ -127,7 +158,9 @@ def _write_parquet(file: Path, rows: Iterable[ArchiveRow]) -> None:
     kinds |= {"findings": pyarrow.list_(finding), "posted": pyarrow.timestamp("s", tz="UTC")}
     schema = pyarrow.schema([(name, kinds.get(name, text)) for name in ArchiveRow.__struct_fields__])
     plain = [_plain(row) for row in rows]
-    parquet.write_table(pyarrow.Table.from_pylist(plain, schema=schema), file, compression="zstd")
+    with pyarrow.BufferOutputStream() as out:
+        parquet.write_table(pyarrow.Table.from_pylist(plain, schema=schema), out, compression="zstd")
+        return bytes(out.getvalue())
 
 
 def _plain(row: ArchiveRow) -> dict[str, Any]:
@@ -141,5 +174,10 @@ def _read_parquet(file: Path) -> list[ArchiveRow]:
         raise ReviewError(f"{clean(str(file))} {NEEDS}")
     from pyarrow import parquet
 
-    rows = parquet.read_table(file).to_pylist()
-    return [msgspec.convert({**row, "posted": row["posted"].timestamp()}, ArchiveRow) for row in rows]
+    rows = parquet.ParquetFile(file).read().to_pylist()
+    times = [row.get("posted") for row in rows]
+    if not all(isinstance(time, datetime) for time in times):
+        raise ValueError("it has no column `posted` of times")
+    return [
+        msgspec.convert({**row, "posted": time.timestamp()}, ArchiveRow) for row, time in zip(rows, times, strict=True)
+    ]

@@ -135,14 +135,14 @@ class Scored(Value, frozen=True):
 def read_index(path: Path) -> list[Labelled]:
     """The cases of an index. Raises ReviewError for a file that is none, with the line."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise ReviewError(f"cannot read the index {path}: {error.strerror}") from error
     cases = []
     for number, line in enumerate(lines, 1):
         try:
             cases.append(msgspec.json.decode(line, type=Labelled))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ReviewError(f"{path}:{number} is no labelled case: {error}") from error
     return cases
 

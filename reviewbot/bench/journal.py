@@ -17,6 +17,8 @@ import msgspec
 
 from reviewbot.bench.backtest import Scored
 from reviewbot.gittree.tree import Tree
+from reviewbot.report.files import put
+from reviewbot.types import ReviewError
 
 _SCORED = msgspec.json.Decoder(Scored)
 _CODE = (".py", ".toml", ".json", ".j2")
@@ -49,15 +51,17 @@ class Journal:
                 yield _SCORED.decode(line)
 
     def keep(self, results: Iterable[Scored]) -> Iterator[Scored]:
-        """The results themselves; each is on the disk before it is given."""
-        partial = self.file.with_name(self.file.name + ".tmp")
-        partial.write_text("".join(f"{line}\n" for line in (self.run, *map(_line, self.done))))
-        partial.replace(self.file)
-        with self.file.open("a") as file:
-            for result in results:
-                file.write(f"{_line(result)}\n")
-                file.flush()
-                yield result
+        """The results themselves; each is on the disk before it is given. Raises ReviewError where that cannot be."""
+        put(self.file, "".join(f"{line}\n" for line in (self.run, *map(_line, self.done))).encode())
+        for result in results:
+            try:
+                with self.file.open("a") as file:
+                    file.write(f"{_line(result)}\n")
+            except OSError as error:
+                raise ReviewError(
+                    f"cannot keep results in {self.file}: {error.strerror or error}; the same command goes on from there"
+                ) from error
+            yield result
 
 
 def _line(result: Scored) -> str:
@@ -76,7 +80,7 @@ class Scoring(NamedTuple):
 
 def kept(scoring: Scoring, json_file: Path | None, say: Callable[[str], None]) -> Iterable[Scored]:
     """The results of a run. Where it will write a file, it goes on from where the same run stopped, and `say` tells so."""
-    if json_file is None:
+    if json_file is None or (json_file.exists() and not json_file.is_file()):  # a pipe, as /dev/stdout
         return scoring.run(set())
     file = at(json_file)
     told = f"of {scoring.number} results in {file}"

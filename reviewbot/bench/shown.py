@@ -12,6 +12,7 @@ import msgspec
 
 from reviewbot.bench import tables
 from reviewbot.bench.backtest import STAGES, Scored
+from reviewbot.report.files import put
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,10 +43,8 @@ def progress(results: Iterable[T], total: int, said: TextIO | None = None) -> li
 
 
 def write(file: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file, all of it or nothing."""
-    partial = file.with_name(file.name + ".tmp")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(value)))
-    partial.replace(file)
+    """Write a JSON file, all of it or nothing. Raises ReviewError where it cannot be written."""
+    put(file, msgspec.json.format(msgspec.json.encode(value)))
 
 
 def show(results: Sequence[Scored], with_funnel: bool) -> None:

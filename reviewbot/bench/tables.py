@@ -284,7 +284,7 @@ def read_run(file: Path) -> OldRun:
         return msgspec.json.decode(file.read_bytes(), type=OldRun)
     except OSError as error:
         raise ReviewError(f"cannot read the older results {file}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ReviewError(f"{file} is not what `backtest --json` writes: {error}") from error
 
 

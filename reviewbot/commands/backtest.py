@@ -102,13 +102,14 @@ def backtest(
     when the kernels agree with the simulator), else 1.
     """
     from reviewbot.bench import tables
+    from reviewbot.report.files import check_target
 
     _possible(indexes, totals, only, flood, record, reproduced, older)
     if lockdep and not reproduced:
         raise click.UsageError("--lockdep says what is run with --reproduced: give both")
     workers = workers or WORKERS
-    if json_file and not json_file.parent.is_dir():
-        raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
+    if json_file:
+        check_target(json_file)
     bound = dict(bind(text) for text in trees)
     sets = _sets(indexes)
     index = next(iter(sets.values()), None)

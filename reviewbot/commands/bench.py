@@ -40,10 +40,11 @@ def bench(linux: Path, index: Path | None, json_file: Path | None, only: str, wo
     """
     from reviewbot.bench import journal, shown, tables, upstream
     from reviewbot.gittree.tree import Tree
+    from reviewbot.report.files import check_target
     from reviewbot.types import ReviewError
 
-    if json_file and not json_file.parent.is_dir():
-        raise click.UsageError(f"--json {json_file}: there is no folder {json_file.parent}")
+    if json_file:
+        check_target(json_file)
     try:
         wanted = re.compile(only)
     except re.error as error:

@@ -30,15 +30,12 @@ def report(rows: Path, html: Path | None, as_json: bool) -> int:
 
     from reviewbot.archive import shown, table
     from reviewbot.archive.summary import summed
+    from reviewbot.report.files import put
     from reviewbot.text import clean
 
     summary = summed(table.read(rows))
     if html:
-        if not html.parent.is_dir():
-            raise click.UsageError(f"--html {html}: there is no folder {html.parent}")
-        partial = html.with_name(f"{html.name}.tmp")
-        partial.write_text(shown.page(summary, f"reviewbot on {clean(rows.name)}"), encoding="utf-8")
-        partial.replace(html)
+        put(html, shown.page(summary, f"reviewbot on {clean(rows.name)}").encode())
     if as_json:
         value = {"schema": 1, **msgspec.to_builtins(summary)}
         click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())

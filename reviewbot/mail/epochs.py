@@ -34,6 +34,7 @@ if os.environ.get("GIT_PYTHON_REFRESH") is None:
 
 MANIFEST, UNPACKED = 8 << 20, 64 << 20
 """Bytes of a manifest, packed and unpacked."""
+FILE = "file://"
 AGENT = "reviewbot (git epochs; drafts for maintainers, sends nothing)"
 """What we call ourselves to servers."""
 _BRANCH = "refs/heads/master"
@@ -81,9 +82,8 @@ class Commit(msgspec.Struct, frozen=True):
 
 def epochs(url: str) -> list[Epoch]:
     """The epochs of the inbox at `url`, oldest first. Unreachable when there is no answer, or no public-inbox v2."""
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return _local(Path(parts.path))
+    if url.startswith(FILE):
+        return _local(Path(url.removeprefix(FILE)))  # a path as it is: in one, # and ? are letters
     base = url.rstrip("/") + "/"
     try:
         listed = json.loads(_unpacked(_get(base + "manifest.js.gz")))

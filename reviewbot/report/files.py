@@ -31,6 +31,20 @@ def put(path: Path, data: bytes) -> None:
         ) from error
 
 
+def check_target(path: Path) -> None:
+    """Raises ReviewError where a file cannot be written, before somebody waits long for what goes there."""
+    folder = path.parent
+    if path.is_dir():
+        why = "it is a folder"
+    elif not folder.is_dir():
+        why = f"there is no folder {folder}"
+    elif not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+        why = "Permission denied"
+    else:
+        return
+    raise ReviewError(f"cannot write {path}: {why}: name a file in a folder of yours")
+
+
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)

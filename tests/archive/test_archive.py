@@ -6,6 +6,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -213,11 +215,13 @@ def test_a_journal_of_another_run_is_not_taken(
 
 
 @pytest.mark.parametrize(
-    ("out", "said"), [("a.csv", "kept as .parquet or .jsonl"), ("none/a.jsonl", "there is no folder")]
+    ("out", "said"),
+    [("a.csv", "kept as .parquet or .jsonl"), ("none/a.jsonl", "there is no folder"), ("a.jsonl", "it is a folder")],
 )
 def test_where_nothing_can_be_written_nothing_is_begun(
     archive: inbox.Inbox, trees: dict[str, Path], tmp_path: Path, out: str, said: str, capsys: Capture
 ) -> None:
+    (tmp_path / "a.jsonl").mkdir()
     assert cli.run(argv(archive, trees, tmp_path / out)) == 2
     assert said in capsys.readouterr().err
 
@@ -268,11 +272,73 @@ def test_the_report_is_tables_json_and_a_page(tmp_path: Path, capsys: Capture) -
     assert json.loads(capsys.readouterr().out)["rules"][0] == {"name": "gfp", "nacks": 2, "merged_nacks": 1}
 
 
-@pytest.mark.parametrize(("name", "text"), [("x.jsonl", "{"), ("x.jsonl", '{"a": 1}\n')])
+def row_with(**fields: object) -> str:
+    row = {"thread": "a", "id": "a", "subject": "s", "author": "a", "posted": 0, **fields}
+    return json.dumps(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.jsonl", "{"),
+        ("x.jsonl", '{"a": 1}\n'),
+        ("x.jsonl", row_with(posted=1e300)),
+        ("x.jsonl", row_with(findings=[{"rule": "r", "outcome": "maybe", "at": "a", "message": "m"}])),
+        ("x.jsonl.journal", "something else\n"),
+        ("x.jsonl.journal", ""),
+        ("x.parquet", "PAR1"),
+    ],
+)
 def test_a_file_without_rows_is_an_error(name: str, text: str, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / name).write_text(text)
     assert cli.run(["report", str(tmp_path / name)]) == 2
     assert "has no rows" in capsys.readouterr().err
+
+
+def test_of_a_journal_the_torn_line_is_left_out(tmp_path: Path) -> None:
+    out = tmp_path / "x.jsonl"
+    with table.ArchiveJournal(out, "0" * 64) as journal:
+        journal.add(ThreadDone("a", (ROWS[0],)))
+    with journal.path.open("ab") as torn:
+        torn.write(b'{"thread":"b","ro')
+    assert table.read(journal.path) == ROWS[:1]
+
+
+@pytest.mark.parametrize("columns", [{"x": [1]}, {"posted": ["a"]}, {"posted": [None], "thread": ["a"]}])
+def test_a_table_of_other_columns_has_no_rows(
+    columns: dict[str, list[object]], tmp_path: Path, capsys: Capture
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    from pyarrow import parquet
+
+    file = tmp_path / "other.parquet"
+    parquet.write_table(pyarrow.table(columns), file)
+    assert cli.run(["report", str(file)]) == 2
+    assert "has no rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["folder", "none/page.html", "rows.jsonl/page.html"])
+def test_a_page_that_cannot_be_written_is_one_line(target: str, tmp_path: Path, capsys: Capture) -> None:
+    table.write(tmp_path / "rows.jsonl", ROWS)
+    (tmp_path / "folder").mkdir()
+    assert cli.run(["report", str(tmp_path / "rows.jsonl"), "--html", str(tmp_path / target)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert f"cannot write {tmp_path / target}" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "rows.jsonl"]
+
+
+@pytest.mark.parametrize("more", [["--json"], []])
+def test_a_full_place_is_one_line(more: list[str], tmp_path: Path) -> None:
+    table.write(tmp_path / "rows.jsonl", ROWS)
+    argv = [sys.executable, "-m", "reviewbot", "report", str(tmp_path / "rows.jsonl"), *more]
+    path = os.pathsep.join(filter(None, sys.path))
+    with open("/dev/full", "wb") as full:
+        made = subprocess.run(
+            argv, stdout=full, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}, check=False
+        )
+    assert (made.returncode, made.stderr.count(b"\n")) == (2, 1)
+    assert b"No space left on device: make room" in made.stderr
 
 
 def test_parquet_keeps_what_json_keeps(tmp_path: Path) -> None:

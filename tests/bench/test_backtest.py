@@ -157,7 +157,13 @@ def test_a_crash_is_counted_and_does_not_end_it(bench: Bench, monkeypatch: pytes
         (["{index}"], "no repository for tree beside: name it with --tree beside=PATH"),
         (["{folder}/none.jsonl"], "cannot read the index"),
         (["{folder}/bad.jsonl"], "bad.jsonl:2 is no labelled case: "),
+        (["{folder}/binary.jsonl"], "binary.jsonl:1 is no labelled case: "),
+        (["{folder}"], "cannot read the index"),
         (["{index}", "--json", "{folder}/none/out.json"], "there is no folder"),
+        (["{index}", "--json", "{folder}"], "it is a folder"),
+        (["{index}", "--totals", "--json", "{folder}"], "it is a folder"),
+        (["{index}", "--json", "{index}/out.json"], "there is no folder"),
+        (["{index}", "--compare", "{folder}/binary.jsonl"], "is not what `backtest --json` writes"),
         (["--flood", "{folder}", "{folder}", "--record", "seen"], "--record and --flood: of merged changes"),
         (["{index}", "--totals", "--compare", "x"], "--compare and --totals: which case turned"),
         (["{index}", "--flood", "{folder}", "{folder}"], "an INDEX and --flood"),
@@ -167,6 +173,7 @@ def test_a_crash_is_counted_and_does_not_end_it(bench: Bench, monkeypatch: pytes
 def test_wrong_use(argv: list[str], says: str, bench: Bench, capsys: Capture) -> None:
     good = json.dumps(bench.rows[0])
     (bench.folder / "bad.jsonl").write_text(f'{good}\n{{"id": "x"}}\n')
+    (bench.folder / "binary.jsonl").write_bytes(b'{"id": "\xff\xfe"}\n')
     code = cli.run(["backtest", *(word.format(index=bench.index, folder=bench.folder) for word in argv)])
     err = capsys.readouterr().err
     assert code == 2

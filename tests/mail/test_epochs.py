@@ -165,6 +165,17 @@ def test_only_plain_transports_are_spoken(tmp_path: Path, url: str) -> None:
 # --- manifests -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["in#box", "in?box", "in box"])
+def test_the_path_of_an_inbox_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
+    made = Inbox(tmp_path / name)
+    made.deliver(mail("a@x.example", "a", "a\n"))
+    (epoch,) = epochs.epochs(made.url)
+    mirror = Mirror(tmp_path / "m")
+    mirror.fetch(epoch.url)
+    assert len(mirror.commits()) == 1
+    mirror.close()
+
+
 def test_the_epochs_of_a_folder(inbox: Inbox) -> None:
     inbox.use(1)
     inbox.deliver(mail("x@x.example", "x", "x\n"))
