@@ -25,7 +25,6 @@ from reviewbot.rule import (
     Dependence,
     Diff,
     FunctionKey,
-    Held,
     Remedy,
     Rule,
     Scene,
@@ -44,6 +43,7 @@ from reviewbot.rule import (
     passes,
     short,
     spoken_call,
+    uncalled,
     way,
     weaker,
     which,
@@ -140,13 +140,8 @@ class GfpWeakened(Rule[Weakened]):
 
 def _new(diff: Diff, key: FunctionKey, after: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
     """Calls that the patch adds and that may wait for I/O."""
-    old = diff.before.program
-    calls = old.body(key).calls if key in old.names.functions else ()
-    had = {KERNEL.older.get(call.callee, call.callee) for call in calls}
-    for ask in after:
-        fresh = diff.changed(ask.at, Side.AFTER) and KERNEL.older.get(ask.call, ask.call) not in had
-        if fresh and not ask.guessed and not ask.target and ask.klass in ("nofs", "full"):
-            yield ask
+    fresh = (ask for ask in uncalled(diff.before.program, key, after) if diff.changed(ask.at, Side.AFTER))
+    return (ask for ask in fresh if not ask.guessed and not ask.target and ask.klass in ("nofs", "full"))
 
 
 def _gfp(ask: AllocationSite) -> str:
@@ -160,29 +155,18 @@ def _scene(found: Weakened, raw: str, scopes: Iterable[str]) -> Scene:
     given |= {"file": file_of(found.key), "device": found.device or "the device"}
     held, entered, kind = found.why.held, found.why.entered, found.why.kind
     where = "worker" if entered and entered.context in ("completion", "work", "thread") else "map"
-    if kind == "runs":
+    if kind == "runs" or held is None:
         return Scene.of("alloc_on_io_path", needs=found.needs, where=where, worker=found.worker, **given)
+    lock = short(held.lock)
     if kind == "stopped":
-        return Scene.of("alloc_while_stopped", **given, **_frozen(found.user, held))
-    given |= {"taker": name_of(entered.chain[-1]) if entered else "", "worker": found.worker}
-    given |= {"needs": found.needs, "where": where, **_locked(held)}
+        kept_out = next((g for g in KERNEL.api.lock if (g.field, g.mode) == (held.lock, "w")), None)
+        given |= {"stop": kept_out.acquire[0]} if kept_out else {}
+        given |= {"entry": found.user} if found.user and "request_queue" not in lock else {}
+        return Scene.of("alloc_while_stopped", queue=lock, **given)
+    given |= {"lock": lock, "taker": name_of(entered.chain[-1]) if entered else "", "worker": found.worker}
+    given |= {"kind": "rwsem" if held.klass == "rwsem" else "mutex", "needs": found.needs, "where": where}
+    given |= {"held_for": "read" if held.mode == "r" else "write"}
     return Scene.of("alloc_under_lock", reclaims=bool(entered and entered.context == "reclaim"), **given)
-
-
-def _frozen(user: str, held: Held | None) -> dict[str, str]:
-    """The queue that is frozen, by which call, and who comes in vain where it is no disk's."""
-    queue = short(held.lock) if held else ""
-    stop = next((g.acquire[0] for g in KERNEL.api.lock if held and (g.field, g.mode) == (held.lock, "w")), "")
-    entry = user if "request_queue" not in queue else ""
-    return {"queue": queue, **({"stop": stop} if stop else {}), **({"entry": entry} if entry else {})}
-
-
-def _locked(held: Held | None) -> dict[str, str]:
-    """The lock that is held: its name, its kind, and for what."""
-    if held is None:
-        return {"lock": "", "kind": "mutex", "held_for": "write"}
-    kind = "rwsem" if held.klass == "rwsem" else "mutex"
-    return {"lock": short(held.lock), "kind": kind, "held_for": "read" if held.mode == "r" else "write"}
 
 
 def _words(

@@ -18,14 +18,14 @@ Known gaps
 from collections.abc import Iterable, Iterator, Sequence
 
 from reviewbot.rule import (
+    GATE_STRENGTH,
     KERNEL,
     Candidate,
     Diff,
-    Effect,
     FunctionKey,
     Gate,
+    GatedWaits,
     Place,
-    Provenance,
     Remedy,
     Rule,
     Scene,
@@ -35,14 +35,14 @@ from reviewbot.rule import (
     file_of,
     holders,
     name_of,
+    places_below,
     short,
+    shrinker_io,
+    shrinker_locks,
+    weakest,
 )
 
 SLOTS = KERNEL.words["shrinks"]
-GATES = dict.fromkeys((*KERNEL.words["gfp_fs"], *KERNEL.words["gfp_fs_test"]), "FS")
-GATES |= dict.fromkeys(KERNEL.words["gfp_io"], "IO")
-STRENGTH = {"none": 0, "IO": 1, "FS": 2, "work": 3}
-IO_WAITS = ("io", "bit", "event", "completion")
 
 
 class Starts(Value, frozen=True):
@@ -71,15 +71,15 @@ class ShrinkerIo(Rule[Starts | Takes]):
     needs = (Gate,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Starts | Takes]]:
-        program = diff.after.program
+        program, before = diff.after.program, diff.before.program
         touched = [e for key in diff.touched for e in program.entered(key) if e.slot in SLOTS]
         for root in dict.fromkeys(e.chain[0] for e in touched):
-            if io := _weaker(diff, root, _io(diff.after, root), _io(diff.before, root), ("none", "IO")):
+            if io := _weaker(root, shrinker_io(program, root), shrinker_io(before, root), ("none", "IO")):
                 yield from self._starts(diff, *io[:2], Starts(root, io[2]))
                 continue
-            for lock in sorted({e.object for e, _ in _effects(diff.after, root) if e.kind == "lock"}):
-                now, was = _locks(diff.after, root, lock), _locks(diff.before, root, lock)
-                weaker = _weaker(diff, root, now, was, ("none", "IO", "FS"))
+            for lock in sorted({effect.object for effect in program.does(root) if effect.kind == "lock"}):
+                now, was = shrinker_locks(program, root, lock), shrinker_locks(before, root, lock)
+                weaker = _weaker(root, now, was, ("none", "IO", "FS"))
                 found = holders(program, lock, program.names.file[root]) if weaker else None
                 if weaker and found:
                     yield from self._takes(diff, weaker[0], Takes(root, lock, *found))
@@ -98,7 +98,7 @@ class ShrinkerIo(Rule[Starts | Takes]):
                 setting="Suppose the device is on a loop device, and the backing file on that filesystem:",
                 contrast=f"If it were {before} this could not happen.",
             ),
-            after=[at, *_below(diff.after, found.root, ("io", "submit", "wait"))],
+            after=[at, *places_below(diff.after.program, found.root, ("io", "submit", "wait"))],
             before=[at],
             object=found.root,
             facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
@@ -117,7 +117,7 @@ class ShrinkerIo(Rule[Starts | Takes]):
                 setting="For example, when memory is short:",
                 contrast="With a trylock this could not happen.",
             ),
-            after=[at, *_below(diff.after, found.root, ("lock",), found.lock)],
+            after=[at, *places_below(diff.after.program, found.root, ("lock",), found.lock)],
             before=[at],
             object=f"{found.root} {found.lock}",
             facts=[f for f in diff.after.facts.of(name) if f.at.line == at.line],
@@ -125,9 +125,11 @@ class ShrinkerIo(Rule[Starts | Takes]):
         )
 
     def scenes(self, candidate: Candidate[Starts | Takes], side: Version) -> Iterable[Scene]:
-        found = candidate.about
-        gated = _io(side, found.root) if isinstance(found, Starts) else _locks(side, found.root, found.lock)
-        yield _scene(found, min((g for _, g in gated), key=STRENGTH.__getitem__, default="work"))
+        found, program = candidate.about, side.program
+        if isinstance(found, Starts):
+            yield _scene(found, weakest(shrinker_io(program, found.root)))
+        else:
+            yield _scene(found, weakest(shrinker_locks(program, found.root, found.lock)))
 
     def remedies(self, candidate: Candidate[Starts | Takes], side: Version) -> Iterable[Remedy]:
         found = candidate.about
@@ -138,57 +140,13 @@ class ShrinkerIo(Rule[Starts | Takes]):
             yield Remedy(text="Use a trylock there.", scene=_scene(found, "work"))
 
 
-Gated = list[tuple[Provenance, str]]
-
-
-def _below(side: Version, root: FunctionKey, kinds: Sequence[str], what: str = "") -> list[Place]:
-    """The lines at which the shrinker comes to such effects, deepest first."""
-    found = [e for e, _ in _effects(side, root) if e.kind in kinds and what in ("", e.object)]
-    return [place for effect in found for place in reversed(side.program.effects.chain(root, effect))]
-
-
-def _effects(side: Version, root: FunctionKey) -> list[tuple[Effect, Provenance]]:
-    return list(side.program.does(root).items()) if root in side.program.names.functions else []
-
-
-def _io(side: Version, root: FunctionKey) -> Gated:
-    least = _counted(side, root)
-    return [
-        (reason, _gate(reason.gates, least))
-        for effect, reason in _effects(side, root)
-        if effect.kind in ("io", "submit") or (effect.kind == "wait" and effect.detail in IO_WAITS)
-    ]
-
-
-def _locks(side: Version, root: FunctionKey, lock: str) -> Gated:
-    least = _counted(side, root)
-    return [(r, _gate(r.gates, least)) for e, r in _effects(side, root) if (e.kind, e.object) == ("lock", lock)]
-
-
-def _counted(side: Version, root: FunctionKey) -> str:
-    """The gfp flag without which ->count_objects() says that there is nothing to free: ->scan_objects() is not called."""
-    beside = side.program.functions(side.program.names.file[root]) if root in side.program.names.functions else ()
-    slots = {key: {e.slot for e in side.program.entered(key) if e.chain == (key,)} for key in beside}
-    if SLOTS[0] not in slots.get(root, ()):
-        return "none"
-    counts = [key for key, found in slots.items() if SLOTS[1] in found]
-    tested = (f.condition for key in counts for f in side.program.own_facts(key) if isinstance(f, Gate) and f.taken)
-    return _gate(tested, "none")
-
-
-def _gate(gates: Iterable[str], least: str) -> str:
-    """The gfp flag without which the shrinker does not come there."""
-    flags = {kind for gate in gates for flag, kind in GATES.items() if flag in gate and not gate.startswith("!(")}
-    return max({*flags, least}, key=STRENGTH.__getitem__)
-
-
-def _weaker(diff: Diff, root: FunctionKey, now: Gated, was: Gated, bad: Sequence[str]) -> tuple[Place, str, str] | None:
+def _weaker(root: FunctionKey, now: GatedWaits, was: GatedWaits, bad: Sequence[str]) -> tuple[Place, str, str] | None:
     """(place, gate now, gate before) when the weakest gate is one of `bad` and weaker than before."""
-    before = min((g for _, g in was), key=STRENGTH.__getitem__, default="work")
-    found = min(now, key=lambda x: (STRENGTH[x[1]], x[0].line), default=None)
-    if found is None or found[1] not in bad or STRENGTH[found[1]] >= STRENGTH[before]:
+    before, after = weakest(was), weakest(now)
+    if after not in bad or GATE_STRENGTH[after] >= GATE_STRENGTH[before]:
         return None
-    return Place(file_of(root), found[0].line, name_of(root)), found[1], before
+    line = min(reason.line for reason, gate in now if gate == after)
+    return Place(file_of(root), line, name_of(root)), after, before
 
 
 def _scene(found: Starts | Takes, gate: str) -> Scene:

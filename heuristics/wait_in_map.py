@@ -30,13 +30,15 @@ from reviewbot.rule import (
     Version,
     Wait,
     Words,
+    barriers,
     called,
     file_of,
-    handlers,
+    io_waits,
     known,
+    mapped,
     name_of,
+    puts_off,
     short,
-    stacked,
 )
 
 
@@ -70,15 +72,15 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
         for key in diff.touched:
             if key not in diff.before.program.names.functions:
                 continue
-            entered = _mapped(diff.after, key)
-            waits = _waits(diff.after, key)
-            later = _later(diff.before, key)
-            if entered and waits and later > _later(diff.after, key):
+            entered = mapped(diff.after.program, key)
+            waits = io_waits(diff.after.program, key)
+            later = puts_off(diff.before.program, key)
+            if entered and waits and later > puts_off(diff.after.program, key):
                 yield from self._found(diff, key, entered, waits[0], later)
-            elif entered and waits and len(waits) > len(_waits(diff.before, key)):
+            elif entered and waits and len(waits) > len(io_waits(diff.before.program, key)):
                 yield from self._found(diff, key, entered, waits[-1])
             if _passes_own(diff.before, key) and not _passes_own(diff.after, key):
-                for caller in _barriers(diff.after, key):
+                for caller in barriers(diff.after.program, key):
                     yield from self._barrier(diff, key, *caller)
 
     def _found(
@@ -134,9 +136,9 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
         if isinstance(found, Barrier):
             yield _scene(found, not (here and _passes_own(side, key)))
         elif found.later:
-            yield _scene(found, not here or _later(side, key) < found.later)
+            yield _scene(found, not here or puts_off(side.program, key) < found.later)
         else:
-            yield _scene(found, here and any(w.call == found.call for w in _waits(side, key)))
+            yield _scene(found, here and any(w.call == found.call for w in io_waits(side.program, key)))
 
     def remedies(self, candidate: Candidate[WaitBelow | Barrier], side: Version) -> Iterable[Remedy]:
         found = candidate.about
@@ -147,41 +149,8 @@ class WaitInMap(Rule[WaitBelow | Barrier]):
         yield Remedy(text=text, scene=_scene(found, False))
 
 
-def _mapped(side: Version, key: FunctionKey) -> ExecutionContext | None:
-    """The way by which a bio comes through the function while its submitter's other bios wait."""
-    return next((e for e in side.program.entered(key) if stacked(e.slot)), None)
-
-
-def _waits(side: Version, key: FunctionKey) -> list[Submit | Wait]:
-    """Waits of the function itself for I/O that it may have submitted."""
-    own = side.program.own_facts(key)
-    sync = [f for f in own if isinstance(f, Submit) and f.waits]
-    for_io = [f for f in own if isinstance(f, Wait) and f.klass in ("completion", "io") and not f.timeout]
-    return [*sync, *for_io]
-
-
-def _later(side: Version, key: FunctionKey) -> int:
-    """How often the function puts itself off: queues a work item whose handler calls it again."""
-    program = side.program
-    works = [f.work for f in program.own_facts(key) if isinstance(f, Queue)]
-    return sum(any(key in program.callees(h) for h in handlers(program, w)) for w in works)
-
-
 def _passes_own(side: Version, key: FunctionKey) -> bool:
     return bool(side.reads(key, OWN_LIST))
-
-
-def _barriers(side: Version, key: FunctionKey) -> list[tuple[FunctionKey, Wait, ExecutionContext]]:
-    """Functions that sleep on what this one says, on the way of a bio."""
-    found = []
-    for caller in (key, *side.program.callers(key)):
-        waits = [
-            f for f in side.program.own_facts(caller) if isinstance(f, Wait) and f.klass == "event" and not f.timeout
-        ]
-        entered = _mapped(side, caller)
-        if waits and entered:
-            found.append((caller, waits[0], entered))
-    return found[:1]
 
 
 def _scene(found: WaitBelow | Barrier, buggy: bool) -> Scene:

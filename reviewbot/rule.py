@@ -48,8 +48,27 @@ from reviewbot.analysis.events.kinds import (
     Write,
 )
 from reviewbot.analysis.program.program import Program
-from reviewbot.analysis.questions.allocation_sites import AllocationSite, asks, nth, spoken_call, weaker, which
-from reviewbot.analysis.questions.bios import OWN_LIST, merges, offloads, others, tried, tries
+from reviewbot.analysis.questions.allocation_sites import (
+    AllocationSite,
+    asks,
+    nth,
+    spoken_call,
+    uncalled,
+    weaker,
+    which,
+)
+from reviewbot.analysis.questions.bios import (
+    OWN_LIST,
+    barriers,
+    io_waits,
+    mapped,
+    merges,
+    offloads,
+    others,
+    puts_off,
+    tried,
+    tries,
+)
 from reviewbot.analysis.questions.io_dependence import (
     Dependence,
     called,
@@ -66,6 +85,14 @@ from reviewbot.analysis.questions.io_dependence import (
     way,
 )
 from reviewbot.analysis.questions.reserves import Drain, alone, drains, kept, several
+from reviewbot.analysis.questions.shrinkers import (
+    GATE_STRENGTH,
+    GatedWaits,
+    places_below,
+    shrinker_io,
+    shrinker_locks,
+    weakest,
+)
 from reviewbot.analysis.questions.workers import KWORKER, kworker, queue_name, worker
 from reviewbot.analysis.summaries.awaited_work import AwaitedWork
 from reviewbot.analysis.summaries.effect_summary import Effect, Provenance
@@ -78,6 +105,7 @@ from reviewbot.sim.model import Model
 from reviewbot.types import Cut, Finding, Place, Setting, Side, Value, Words
 
 __all__ = [
+    "GATE_STRENGTH",
     "KERNEL",
     "KWORKER",
     "NO_FUNCTION",
@@ -106,6 +134,7 @@ __all__ = [
     "Flush",
     "FunctionKey",
     "Gate",
+    "GatedWaits",
     "Give",
     "Held",
     "Link",
@@ -138,6 +167,7 @@ __all__ = [
     "alone",
     "asks",
     "assigned",
+    "barriers",
     "called",
     "drained",
     "drains",
@@ -145,11 +175,13 @@ __all__ = [
     "file_with",
     "handlers",
     "holders",
+    "io_waits",
     "kept",
     "key_of",
     "known",
     "kworker",
     "lives",
+    "mapped",
     "member",
     "merges",
     "name_of",
@@ -160,19 +192,25 @@ __all__ = [
     "others",
     "owner",
     "passes",
+    "places_below",
+    "puts_off",
     "queue_name",
     "scope",
     "serves",
     "sets",
     "several",
     "short",
+    "shrinker_io",
+    "shrinker_locks",
     "spoken_call",
     "stacked",
     "stacks",
     "tried",
     "tries",
+    "uncalled",
     "way",
     "weaker",
+    "weakest",
     "which",
     "without_file",
     "worker",
@@ -256,7 +294,8 @@ class Rule(ABC, Generic[About]):
 
     id: ClassVar[str]
     guarantee: ClassVar[str]
-    """Which of the five guarantees of forward progress is taken away (or `no circle of waits`)."""
+    """What is taken away, in a few words: one of the five guarantees of forward progress, or one that all code relies on, as
+    `no circle of waits`."""
     checked: ClassVar[str]
     """What an ack may say was looked at: `workqueues on the I/O path`."""
     needs: ClassVar[tuple[type[Fact], ...]] = ()

@@ -10,7 +10,7 @@ from pathlib import Path
 import checking
 import pytest
 
-from reviewbot import cli
+from reviewbot import cli, rules
 from reviewbot.commands import TABLE
 from reviewbot.commands.check import EXIT, check
 from reviewbot.types import Decision, ReviewError, Unreviewed
@@ -81,6 +81,16 @@ def test_every_option_of_check_is_described() -> None:
     options = {name for parameter in check.params for name in parameter.opts if name.startswith("--")}
     for option in options:
         assert f"`{option}" in section("Check a series"), option
+
+
+def test_every_guarantee_is_described() -> None:
+    told = re.findall(r"^\| ([a-z][^|]*?) \| ", section("What is checked"), re.MULTILINE)
+    assert set(told) - {"guarantee"} == {rule.guarantee for rule in rules.find().rules}
+
+
+def test_the_rule_that_is_added_is_a_new_one() -> None:
+    (name,) = re.findall(r"reviewbot new-rule ([a-z-]+)", section("Add a rule"))
+    assert name not in {rule.id for rule in rules.find().rules}
 
 
 def test_the_links_lead_somewhere() -> None:

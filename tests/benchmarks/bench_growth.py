@@ -8,12 +8,12 @@ of the process; the first row of a part is what the others are compared with.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import gc
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -121,7 +121,9 @@ def reviewed(tree: Path, asked: Series) -> tuple[float, float]:
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rounds", type=int, nargs="?", default=3, help="reviews of each size (3)")
+    rounds = parser.parse_args().rounds
     gc.set_threshold(5_000_000, 20, 100)  # as the command line has it
     from reviewbot.watch.reviewer import _import
 

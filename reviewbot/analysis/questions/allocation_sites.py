@@ -118,6 +118,13 @@ def weaker(
             yield from ((first, b) for b in rest if not any(_alike(a, b) for a in was))
 
 
+def uncalled(program: Program, key: FunctionKey, sites: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
+    """Those of some allocation sites whose call a function does not have in a program, by whatever name it had then."""
+    calls = program.body(key).calls if key in program.names.functions else ()
+    had = {KERNEL.older.get(call.callee, call.callee) for call in calls}
+    return (site for site in sites if KERNEL.older.get(site.call, site.call) not in had)
+
+
 def _alike(one: AllocationSite, other: AllocationSite) -> bool:
     """Whether both do the same with the mask of their callers."""
     return bool(one.handed) and (one.handed, one.scopes) == (other.handed, other.scopes)

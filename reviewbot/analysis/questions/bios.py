@@ -1,4 +1,5 @@
-"""How a function passes bios on: which lists it joins, to whom it hands those that wait, and how it takes more."""
+"""How a function passes bios on: which lists it joins, to whom it hands those that wait, how it takes more, what it waits for
+while bios come through."""
 
 from __future__ import annotations
 
@@ -6,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reviewbot.analysis.code.identity import Scope, scope, spoken
 from reviewbot.analysis.code.lines import appended, assigned
-from reviewbot.analysis.events.kinds import Queue, Take, Write
-from reviewbot.analysis.questions.io_dependence import handlers
+from reviewbot.analysis.events.kinds import Queue, Submit, Take, Wait, Write
+from reviewbot.analysis.questions.io_dependence import handlers, stacked
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.types import Place
 
 if TYPE_CHECKING:
+    from reviewbot.analysis.callgraph.contexts import ExecutionContext
     from reviewbot.analysis.program.program import Program
 
 OWN_LIST = KERNEL.word("own_list")
@@ -86,3 +88,34 @@ def merges(program: Program, key: FunctionKey) -> dict[tuple[str, str], Place]:
     body = program.body(key)
     pairs = appended(body, KERNEL.word("list_merge")).items()
     return {(front, back): Place(body.file, line, body.name) for (front, back), line in pairs}
+
+
+def mapped(program: Program, key: FunctionKey) -> ExecutionContext | None:
+    """The way by which a bio comes through a function while its submitter's other bios wait; None where none does."""
+    return next((entered for entered in program.entered(key) if stacked(entered.slot)), None)
+
+
+def io_waits(program: Program, key: FunctionKey) -> list[Submit | Wait]:
+    """Waits of a function itself for I/O that it may have submitted, without a time limit: what submits and waits first."""
+    own = program.own_facts(key)
+    sync = [f for f in own if isinstance(f, Submit) and f.waits]
+    for_io = [f for f in own if isinstance(f, Wait) and f.klass in ("completion", "io") and not f.timeout]
+    return [*sync, *for_io]
+
+
+def puts_off(program: Program, key: FunctionKey) -> int:
+    """How often a function puts itself off: queues a work item whose handler calls it again."""
+    works = [f.work for f in program.own_facts(key) if isinstance(f, Queue)]
+    return sum(any(key in program.callees(h) for h in handlers(program, w)) for w in works)
+
+
+def barriers(program: Program, key: FunctionKey) -> list[tuple[FunctionKey, Wait, ExecutionContext]]:
+    """The function that sleeps on what this one says, on the way of a bio: itself or the first such caller; at most one."""
+    found = []
+    for caller in (key, *program.callers(key)):
+        own = program.own_facts(caller)
+        waits = [f for f in own if isinstance(f, Wait) and f.klass == "event" and not f.timeout]
+        entered = mapped(program, caller)
+        if waits and entered:
+            found.append((caller, waits[0], entered))
+    return found[:1]
