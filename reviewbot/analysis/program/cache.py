@@ -209,10 +209,13 @@ def _numbered(contexts: Mapping[FunctionKey, tuple[ExecutionContext, ...]]) -> _
 
 @functools.cache
 def version() -> str:
-    """Changes with the code that a stored program depends on, and with the kernel's knowledge."""
+    """Changes with the code that a stored program depends on, and with the kernel's knowledge. Questions are asked of
+    programs: they leave nothing in them."""
     digest = hashlib.sha1(f"{csource_version()} {KERNEL.digest}".encode(), usedforsecurity=False)
-    for file in sorted(Path(str(files("reviewbot.analysis"))).rglob("*.py")):
-        digest.update(file.read_bytes())
+    room = Path(str(files("reviewbot.analysis")))
+    for file in sorted(room.rglob("*.py")):
+        if room / "questions" not in file.parents:
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
