@@ -27,6 +27,7 @@ class Doubt(StrEnum):
     OTHER_PROVIDER = "other-provider"
     GIVEN_BACK = "given-back"
     UNSEEN = "unseen"
+    TAKERS = "takers-seen"
     BELOW = "below"
     OPAQUE = "opaque-call"
     UNREAD = "unread"
@@ -62,6 +63,7 @@ _KINDS: dict[Doubt, tuple[str, float]] = {
     Doubt.OTHER_PROVIDER: ("somebody else may end the wait", 0.3),
     Doubt.GIVEN_BACK: ("what is held may have been given back on the way", 0.3),
     Doubt.UNSEEN: ("nobody is seen who would have to end the wait and needs what is held", 0.5),
+    Doubt.TAKERS: ("those who take the lock are seen, and none of them waits for what is held", 0.5),
     Doubt.BELOW: ("it waits in a callee", 0.5),
     Doubt.OPAQUE: ("it rests on a call that cannot be read", 0.2),
     Doubt.UNREAD: ("what it passes through cannot be replayed", 0.5),

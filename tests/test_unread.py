@@ -52,6 +52,14 @@ def test_a_changed_function_that_is_torn_is_named_and_no_ack(text: str) -> None:
     assert {one.file for one in unread} == {FILE}
 
 
+@pytest.mark.parametrize(("call", "named"), [("strlen(m->name)", []), ("mill_stop(m)", ["size"])])
+def test_a_stub_of_another_configuration_that_calls_nothing_of_interest(call: str, named: list[str]) -> None:
+    whole = "#ifdef CONFIG_MILL\nstatic int size(struct mill *m)\n{\n\tm->turns = 1;\n\treturn m->turns;\n}\n#else\n"
+    stub = f"static int size(struct mill *m)\n{{\n\treturn {call};\n}}\n#endif\n"
+    _, unread = examined(BASE + whole + stub.replace("return ", "return 1 + "), BASE + whole + stub)
+    assert [one.function for one in unread] == named
+
+
 def test_what_became_readable_was_not_read_before() -> None:
     decision, unread = examined(BASE, body("mutex_lock(&m->lock) @@ $ is gone;"))
     assert (decision, unread) == (Decision.COMMENT, [Unread(file=FILE, function="first")])
@@ -144,8 +152,8 @@ def test_hostile_text_is_looked_through_in_bounded_time() -> None:
 
 def test_functions_by_their_layout() -> None:
     text = b"int a(void)\n{\n}\n\nstruct b {\n};\n\nstatic c(\n\tint x)\n{\n\tif (x)\n\t\tgo();\n\nint d(void) {\n}\n"
-    found = [(one.name, one.line, one.end, one.calls) for one in definitions.written(text)]
-    assert found == [("a", 1, 3, False), ("c", 8, 13, True), ("d", 14, 15, False)]
+    found = [(one.name, one.line, one.end, *one.calls) for one in definitions.written(text)]
+    assert found == [("a", 1, 3), ("c", 8, 13, "go"), ("d", 14, 15)]
     assert definitions.unmatched(b"#if A\n#else\n#endif\n#endif\n#ifdef B\n#elif C\n") == [4, 5]
 
 

@@ -34,8 +34,8 @@ class WrittenFunction:
     line: int
     body: int
     end: int
-    calls: bool
-    """Whether anything in the body looks like a call; a stub for another configuration has none."""
+    calls: frozenset[str]
+    """Names of what looks like a call in the body."""
 
 
 def clean(source: bytes) -> bytes:
@@ -74,7 +74,8 @@ def written(text: bytes) -> list[WrittenFunction]:
 def _written(lines: Sequence[bytes], begun: tuple[str, int, int], end: int) -> WrittenFunction:
     name, line, body = begun
     inside = b"\n".join(lines[body - 1 : end]).partition(b"{")[2]
-    return WrittenFunction(name, line, body, end, any(word not in _WORDS for word in _NAMED.findall(inside)))
+    calls = frozenset(word.decode("ascii") for word in _NAMED.findall(inside) if word not in _WORDS)
+    return WrittenFunction(name, line, body, end, calls)
 
 
 def _without_directives(lines: Sequence[bytes]) -> list[bytes]:

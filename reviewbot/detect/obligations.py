@@ -37,6 +37,7 @@ from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_TO_DUTY
+from reviewbot.score import Doubt
 from reviewbot.types import Place, Value
 
 _EFFECTS = {WAKE: "wake", END: "finish", QUEUE: "queue"}
@@ -81,6 +82,11 @@ class Obligation(Value, frozen=True):
     def function(self) -> str:
         """Name of the function."""
         return self.at.function
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Why it may be nothing after all: of what comes later only a callee knows, and both still happen."""
+        return (Doubt.BELOW,) if self.how == "late" else ()
 
 
 def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Obligation | Dropped]:
@@ -154,6 +160,8 @@ def _made_up(
         return True
     if event.op == UNLOCK:
         return _locked_anew(event, key, changes)
+    if event.op == WAKE and any(c.event.callee in KERNEL.started for c in new if c.anchor == key):
+        return True  # a thread that is made and woken by one call
     if event.op in (WAKE, QUEUE) and any(c.kind == GONE and c.event.op == WRITE and c.anchor == key for c in changes):
         return True  # what it told of is gone, too
     if event.op != CALL:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reviewbot.csource.ir import Function, TranslationUnit
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_FILE_BYTES
 from reviewbot.types import Change, FileChange, Source, Unread
 
@@ -117,8 +118,9 @@ def _missed(text: bytes, unit: TranslationUnit, functions: Functions, changed: L
 
 
 def _was_read(one: WrittenFunction, functions: Functions) -> bool:
-    """Whether the parser has all of a function, or says itself that it has not; or has a longer version of a stub."""
+    """Whether the parser has all of a function, or says itself that it has not; or has a longer version of a stub for
+    another configuration, which calls nothing that others could wait for."""
     inside, same = functions.at(one.body), functions.by_name.get(one.name)
     whole = inside is not None and one.end <= inside.end
-    stub = same is not None and not one.calls and "#if" in same.attributes
+    stub = same is not None and one.calls <= KERNEL.inert and "#if" in same.attributes
     return whole or stub or (same is not None and same.unreadable)

@@ -236,6 +236,8 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     every = effect.kind == "wait"
     if not wanting and not actors and _unended(program, edge):
         doubts = (*doubts, Doubt.UNSEEN, *[Doubt.BELOW] * len(edge.down))
+        if effect.kind == "lock":
+            doubts = (*doubts, Doubt.TAKERS)
         return _unfinished(program, edge, holder, UNENDED, doubts)
     if not wanting:
         return Dropped(edge, "nobody who ends the wait wants the lock" if actors else "nobody is seen to end the wait")

@@ -277,6 +277,11 @@ class Kernel:
         return frozenset(n for n in _names(x.inert for x in self.api.flow) if not n.endswith("*"))
 
     @cached_property
+    def started(self) -> frozenset[str]:
+        """Calls that make a kernel thread and wake it."""
+        return _names(x.started for x in self.api.thread)
+
+    @cached_property
     def unwaited(self) -> frozenset[str]:
         """Calls that take something off its queue, and wait for nothing."""
         return _names(x.unwaited for x in self.api.flow)

@@ -209,11 +209,13 @@ class QueueGroup(Group, frozen=True):
 
 
 class ThreadGroup(Group, frozen=True):
-    """Calls that start a kernel thread."""
+    """Calls that make a kernel thread."""
 
     create: tuple[str, ...]
     function: int
     data: int
+    started: tuple[str, ...] = ()
+    """Those of them that wake it, too."""
 
 
 class CallbackGroup(Group, frozen=True):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from searches import sure
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.lower import lower
 from reviewbot.detect.anchors import Difference
 from reviewbot.detect.obligations import Obligation, undone
+from reviewbot.score import Doubt
 
 HEAD = """
 struct mutex { int x; };
@@ -31,7 +31,7 @@ def found(before: str, after: str) -> list[Obligation]:
     """What one file that is `before`, then `after`, leaves undone."""
     old, new = (Program.of_units({FILE: lower((HEAD + text).encode())}) for text in (before, after))
     keys = [list(program.functions()) for program in (old, new)]
-    return sure(undone(old, new, Difference(old, new, *keys).changes))
+    return [one for one in undone(old, new, Difference(old, new, *keys).changes) if isinstance(one, Obligation)]
 
 
 def test_a_wake_up_that_is_gone_and_who_waits_for_it() -> None:
@@ -53,6 +53,22 @@ def test_work_that_is_queued_only_after_a_wait() -> None:
     after = "void go(struct dev *d) { queue_work(d->wq, &d->work); }\nvoid run(struct dev *d) { drain(d); go(d); }"
     assert [(o.how, o.what) for o in found(before, after)] == [("late", "go(d)")]
     assert found(after, before) == []
+
+
+@pytest.mark.parametrize(("made", "left"), [("kthread_run", []), ("kthread_create", ["wake_up_process(t)"])])
+def test_a_thread_that_one_call_makes_and_wakes(made: str, left: list[str]) -> None:
+    begin = "int thread(void *d) { return 0; }\nvoid run(struct dev *d) { struct task_struct *t = "
+    before = f'{begin}kthread_create(thread, d, "t"); d->busy = 1; wake_up_process(t); }}'
+    assert [o.what for o in found(before, f'{begin}{made}(thread, d, "u"); d->busy = 1; }}')] == left
+
+
+def test_what_comes_later_in_a_callee_is_in_doubt() -> None:
+    callee = "void go(struct dev *d) { queue_work(d->wq, &d->work); }\n"
+    before, after = "void run(struct dev *d) { go(d); drain(d); }", "void run(struct dev *d) { drain(d); go(d); }"
+    (one,) = found(callee + before, callee + after)
+    assert one.doubts == (Doubt.BELOW,)
+    (one,) = found(callee + before, callee + "void run(struct dev *d) { drain(d); }")
+    assert one.doubts == ()
 
 
 def test_a_barrier_that_is_gone() -> None:
