@@ -105,34 +105,45 @@ def undone(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
             how = _how(change, event)
             if not how or (key, event.op, event.callee) in seen:
                 continue
-            reason = ""
             if key in unread:
                 reason = "the function calls something new that cannot be read"
-            elif (
-                event.op == UNLOCK
-                and (how == "guarded" or _brief(event))
-                and not _left_otherwise(before, after, key, event)
-            ):
-                reason = "each return leaves the lock as one did before"
-            elif how == "gone" and _never_comes(event, key, changes, events.of(key)):
-                reason = "what it was done after does not happen any more"
-            elif how == "guarded" and event.op == BARRIER and _nothing_behind(change, event, events.of(key)):
-                reason = "nothing is done behind it where the new condition does not hold"
-            elif how == "late" and not _near(after, key, event):
-                reason = "what others wait for is many calls below"
-            elif how == "guarded" and _told(change, event, changes, events.of(key)):
-                reason = "the function returns there what says so"
-            elif how == "gone" and _made_up(before, after, key, event, changes):
-                reason = "something else does it now, or what it told of is gone"
-            elif how == "guarded" and event.op == UNLOCK and _locked_anew(event, key, changes):
-                reason = "something else is done about the lock"
-            elif how == "guarded" and _instead(change, event, changes, events.of(key)):
-                reason = "something else is done where the new condition does not hold"
+            else:
+                reason = _done(before, after, change, event, how, changes, events.of(key))
             if reason:
                 yield Dropped(LeadPlace(event.at, f"{_HOW[how]} {event.text or event.words}"), reason)
             else:
                 seen.add((key, event.op, event.callee))
                 yield _obligation(change, event, how, sleepers)
+
+
+def _done(
+    before: Program,
+    after: Program,
+    change: Changed,
+    event: GuardedEvent,
+    how: str,
+    changes: Sequence[Changed],
+    now: Sequence[GuardedEvent],
+) -> str:
+    """Why nothing is left undone after all; empty where nothing says so. now: the events of the function after."""
+    key, unlocks = change.anchor, event.op == UNLOCK
+    if unlocks and (how == "guarded" or _brief(event)) and not _left_otherwise(before, after, key, event):
+        return "each return leaves the lock as one did before"
+    if how == "late":
+        return "" if _near(after, key, event) else "what others wait for is many calls below"
+    if how == "gone":
+        if _never_comes(event, key, changes, now):
+            return "what it was done after does not happen any more"
+        made_up = _made_up(before, after, key, event, changes)
+        return "something else does it now, or what it told of is gone" if made_up else ""
+    if event.op == BARRIER and _nothing_behind(change, event, now):
+        return "nothing is done behind it where the new condition does not hold"
+    if _told(change, event, changes, now):
+        return "the function returns there what says so"
+    if unlocks and _locked_anew(event, key, changes):
+        return "something else is done about the lock"
+    instead = _instead(change, event, changes, now)
+    return "something else is done where the new condition does not hold" if instead else ""
 
 
 def _how(change: Changed, event: GuardedEvent) -> str:
