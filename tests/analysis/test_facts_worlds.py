@@ -29,7 +29,8 @@ FILES = {"drivers/a/shared.h": SHARED, "drivers/a/user.c": USER, "drivers/a/othe
 
 
 @pytest.fixture(autouse=True)
-def _nothing_in_memory() -> Iterator[None]:
+def _nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(programs, "MAX_MEGABYTES_WITH_PROGRAMS", 1 << 20)  # however large this process has become
     programs.forget()
     yield
     programs.forget()
