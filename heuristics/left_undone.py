@@ -11,8 +11,9 @@ Not reported
     Parts that another call does now; functions that call something new that cannot be read; unlocks where each return
     leaves the lock as one did before, but for a sleeping lock that is held for longer; what was done where something had
     failed that is not tried any more, or on a way out that is gone; a new way out whose value says that it was not done;
-    a barrier with nothing behind it; what wakes others only many calls below, where it is done later; what is proven by
-    another rule in the same function.
+    a barrier with nothing behind it; what wakes others only many calls below, where it is done later; a thread that is
+    woken by the call that makes it; but with all comments, what only comes later; what is proven by another rule in the
+    same function.
 Known gaps
     Whether the new condition can fail while somebody waits.
 """

@@ -10,7 +10,8 @@ Reported when
     nobody is at hand who ends that wait or takes the two locks the other way round. There is nothing to replay, so it is
     a comment.
 Not reported
-    Waits in a callee, but with all comments; those that end by themselves (a time limit, I/O, a grace period), those for a
+    Waits in a callee, and for locks of this code of which nobody who has one waits for the other, but with all comments;
+    those that end by themselves (a time limit, I/O, a grace period), those for a
     handler or a frozen queue; spinlocks; two locks of which the patch turns the order round; locks of which others are
     seen to hold one while they want the other: those are looked into by the rules about circles.
 Known gaps

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TypeVar
 
-from reviewbot.analysis.code.identity import file_with, owner, without_file
+from reviewbot.analysis.code.identity import without_file
 from reviewbot.analysis.code.lines import reads
 from reviewbot.analysis.events.collection import Facts
 from reviewbot.analysis.events.kinds import (
@@ -45,9 +45,10 @@ class Version:
     @cached_property
     def program(self) -> Program:
         """The program around the change."""
-        if self._reach is None:
+        more = self._reach.files if self._reach else ()
+        if not self._reach or not more:
             return programs.around(self.source, self._all)
-        return programs.around(self.source, self._all, self._reach.files, self._reach.touched)
+        return programs.around(self.source, self._all, more, self._reach.touched)
 
     def unit(self, path: str) -> TranslationUnit | None:
         """What a file says, its functions without their bodies; None where it cannot be read."""
@@ -72,9 +73,7 @@ class Version:
         """Whether an object is one of this code: none that the kernel shares, or that only its headers declare."""
         if object in KERNEL.global_workqueues:
             return False
-        name, file = owner(object), file_with(object)
-        declared = self.program.names.declaring(name) if name else [file] if file else []
-        return any(not path.startswith("include/") for path in declared)
+        return self.program.names.own(object)
 
     def has(self, object: str = "", flag: str = "") -> bool:
         """Whether the code does something with an object (any, where it is empty), with a flag where one is named."""

@@ -63,8 +63,8 @@ _KINDS: dict[Doubt, tuple[str, float]] = {
     Doubt.OTHER_PROVIDER: ("somebody else may end the wait", 0.3),
     Doubt.GIVEN_BACK: ("what is held may have been given back on the way", 0.3),
     Doubt.UNSEEN: ("nobody is seen who would have to end the wait and needs what is held", 0.5),
-    Doubt.TAKERS: ("those who take the lock are seen, and none of them waits for what is held", 0.5),
-    Doubt.BELOW: ("it waits in a callee", 0.5),
+    Doubt.TAKERS: ("the lock is one of this code, in which nobody who has it waits for what is held", 0.5),
+    Doubt.BELOW: ("it happens in a callee", 0.5),
     Doubt.OPAQUE: ("it rests on a call that cannot be read", 0.2),
     Doubt.UNREAD: ("what it passes through cannot be replayed", 0.5),
     Doubt.UNREACHED: ("no run of the replay comes there", 0.3),
@@ -102,6 +102,6 @@ class Score(msgspec.Struct, frozen=True):
         return product
 
     def __str__(self) -> str:
-        """`0.35: it waits in a callee (0.70); ...`."""
+        """`0.50: it happens in a callee (0.50)`."""
         told = "; ".join(f"{part.doubt.says} ({part.leaves:.2f})" for part in self.parts)
         return f"{self.value:.2f}{f': {told}' if told else ''}"

@@ -171,7 +171,8 @@ def _made_up(
         return True
     if event.op == UNLOCK:
         return _locked_anew(event, key, changes)
-    if event.op == WAKE and any(c.event.callee in KERNEL.started for c in new if c.anchor == key):
+    tasks = (f for f in event.facts if isinstance(f, Wake) and f.klass == "task")
+    if any(tasks) and any(c.event.callee in KERNEL.started for c in new if c.anchor == key):
         return True  # a thread that is made and woken by one call
     if event.op in (WAKE, QUEUE) and any(c.kind == GONE and c.event.op == WRITE and c.anchor == key for c in changes):
         return True  # what it told of is gone, too

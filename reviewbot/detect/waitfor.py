@@ -236,7 +236,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     every = effect.kind == "wait"
     if not wanting and not actors and _unended(program, edge):
         doubts = (*doubts, Doubt.UNSEEN, *[Doubt.BELOW] * len(edge.down))
-        if effect.kind == "lock":
+        if effect.kind == "lock" and program.names.own(effect.object):
             doubts = (*doubts, Doubt.TAKERS)
         return _unfinished(program, edge, holder, UNENDED, doubts)
     if not wanting:

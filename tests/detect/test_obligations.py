@@ -51,7 +51,7 @@ def test_a_wake_up_under_a_condition() -> None:
 def test_work_that_is_queued_only_after_a_wait() -> None:
     before = "void go(struct dev *d) { queue_work(d->wq, &d->work); }\nvoid run(struct dev *d) { go(d); drain(d); }"
     after = "void go(struct dev *d) { queue_work(d->wq, &d->work); }\nvoid run(struct dev *d) { drain(d); go(d); }"
-    assert [(o.how, o.what) for o in found(before, after)] == [("late", "go(d)")]
+    assert [(o.how, o.what, o.doubts) for o in found(before, after)] == [("late", "go(d)", (Doubt.BELOW,))]
     assert found(after, before) == []
 
 
@@ -62,13 +62,10 @@ def test_a_thread_that_one_call_makes_and_wakes(made: str, left: list[str]) -> N
     assert [o.what for o in found(before, f'{begin}{made}(thread, d, "u"); d->busy = 1; }}')] == left
 
 
-def test_what_comes_later_in_a_callee_is_in_doubt() -> None:
-    callee = "void go(struct dev *d) { queue_work(d->wq, &d->work); }\n"
-    before, after = "void run(struct dev *d) { go(d); drain(d); }", "void run(struct dev *d) { drain(d); go(d); }"
-    (one,) = found(callee + before, callee + after)
-    assert one.doubts == (Doubt.BELOW,)
-    (one,) = found(callee + before, callee + "void run(struct dev *d) { drain(d); }")
-    assert one.doubts == ()
+def test_another_wake_up_is_not_made_up_for_by_a_new_thread() -> None:
+    begin = "int thread(void *d) { return 0; }\nvoid run(struct dev *d) { d->busy = 0; "
+    after = f'{begin}kthread_run(thread, d, "t"); }}'
+    assert [o.what for o in found(f"{begin}wake_up(&d->wait); }}", after)] == ["wake_up(&d->wait)"]
 
 
 def test_a_barrier_that_is_gone() -> None:

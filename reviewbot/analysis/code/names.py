@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from reviewbot.analysis.code.expr import bare, number
-from reviewbot.analysis.code.identity import in_file
+from reviewbot.analysis.code.identity import file_with, in_file, owner
 from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.tags import Tags
 from reviewbot.csource.ir import (
@@ -240,6 +240,12 @@ class Names:
     def declaring(self, struct: str) -> list[str]:
         """The files that declare a struct's members."""
         return self.tags.files("structs", struct)
+
+    def own(self, object_: str) -> bool:
+        """Whether an object is one of this code, and not of what headers of include/ share with all others."""
+        struct, file = owner(object_), file_with(object_)
+        declared = self.declaring(struct) if struct else [file] if file else []
+        return any(not path.startswith("include/") for path in declared)
 
     def define(self, name: str, file: str) -> str | None:
         """Replacement text of an object-like macro, or None."""
