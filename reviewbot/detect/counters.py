@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.expr import bare
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Wait, Wake, Write
-from reviewbot.analysis.producers.predicates import senses
 from reviewbot.analysis.program.program import Component, Program
-from reviewbot.csource.ir import Call, Expr, OpExpr
+from reviewbot.csource.ir import Call
 from reviewbot.function_key import FunctionKey
-from reviewbot.kernel import KERNEL, schema
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import (
     MAX_CALLS_ABOVE_COUNT,
     MAX_CALLS_TO_COUNT,
@@ -47,51 +43,22 @@ class Counters(Component):
     def sleepers(self) -> dict[str, Sleeper]:
         """Counter -> somebody who sleeps until it is zero."""
         found = {group.object: Sleeper(group.waits, "", None) for group, _ in KERNEL.counted.values()}
-        for key, wait in self.program.all(Wait):
-            for counter in self._until_zero(key, wait):
-                found[counter] = Sleeper(wait.function, wait.call, wait.at)
+        for _, wait in self.program.all(Wait):
+            found |= dict.fromkeys(wait.zeros, Sleeper(wait.function, wait.call, wait.at))
         for completion, counter in self._completed_last.items():
             for _, wait in self.program.all(Wait):
                 if wait.object == completion and not wait.timeout:
                     found.setdefault(counter, Sleeper(wait.function, wait.call, wait.at))
         return found
 
-    def _until_zero(self, key: FunctionKey, wait: Wait) -> Iterator[str]:
-        """The counters that have to be zero before a sleep ends."""
-        if not wait.reads or (wait.timeout and wait.klass != "sleep"):
-            return
-        view = self.program.view(key)
-        for made in view.made:
-            if made.call.line != wait.at.line or made.call.callee != wait.call:
-                continue
-            if wait.klass == "sleep":
-                yield from _polled(view.body, made.block, view.dominance.loops)
-            for effect in made.effects:
-                condition = view.arg(made.call, effect.condition) if isinstance(effect, schema.WaitGroup) else None
-                if condition is not None:
-                    yield from _zero(view.body, condition)
-
     @cached_property
     def _completed_last(self) -> dict[str, str]:
         """Completion -> the counter of which only the last holder completes it."""
         by: dict[str, set[str]] = {}
-        for key, wake in self.program.all(Wake):
+        for _, wake in self.program.all(Wake):
             if wake.klass == "completion" and known(wake.object):
-                by.setdefault(wake.object, set()).add(self._last_of(key, wake))
+                by.setdefault(wake.object, set()).add(wake.last_of)
         return {completion: next(iter(of)) for completion, of in by.items() if len(of) == 1 and "" not in of}
-
-    def _last_of(self, key: FunctionKey, wake: Wake) -> str:
-        """The counter that was lowered to zero before a completion; empty for none."""
-        view = self.program.view(key)
-        block = next((m.block for m in view.made if m.call.line == wake.at.line and m.call.callee == wake.call), None)
-        if block is None:
-            return ""
-        for when, taken in view.dominance.conditions(block):
-            call = bare(when)
-            if taken and isinstance(call, Call) and _lowers(call):
-                counter = view.object(call, 0)
-                return counter if known(counter) else ""
-        return ""
 
     @cached_property
     def _moved(self) -> dict[str, set[FunctionKey]]:
@@ -162,31 +129,3 @@ def move_of(program: Program, key: FunctionKey, call: Call, counter: str) -> str
         ):
             return MOVES.get(fact.op, "")
     return ""
-
-
-def _lowers(call: Call) -> bool:
-    return any(isinstance(e, schema.WriteGroup) and e.op == "-" for e in KERNEL.effects.get(call.callee, ()))
-
-
-def _zero(body: Body, condition: Expr, sense: bool = True) -> frozenset[str]:
-    """What has to be zero for a condition to be true (or, with `sense` False, for it to be false)."""
-    match bare(condition):
-        case OpExpr("!", (inner,)):
-            return _zero(body, inner, not sense)
-        case OpExpr("&&" | "||" as op, args):
-            each = [_zero(body, arg, sense) for arg in args]
-            return frozenset[str]().union(*each) if (op == "&&") is sense else frozenset.intersection(*each)
-    found = senses(body, condition, sense)
-    return frozenset(read for read, wanted in found.items() if wanted is False and len(found) == 1 and known(read))
-
-
-def _polled(body: Body, block: int, loops: Iterable[frozenset[int]]) -> frozenset[str]:
-    """What has to be zero for the innermost loop around a block to be left."""
-    around = sorted((loop for loop in loops if block in loop), key=len)
-    if not around:
-        return frozenset()
-    blocks, loop = body.function.blocks, around[0]
-    out = [(e.when, e.taken) for n in loop for e in blocks[n].edges if e.to not in loop]
-    if not out or any(when is None for when, _ in out):
-        return frozenset()
-    return frozenset.intersection(*(_zero(body, when, taken) for when, taken in out if when is not None))

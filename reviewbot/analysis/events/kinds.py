@@ -67,7 +67,7 @@ class Wait(Site, frozen=True, gc=False):
     """The task sleeps until something has happened.
 
     klass: event, completion, io, bit, freeze, rcu, sleep, fault, sysfs, reschedule. reads: what the predicate tests, as
-    `object` or `object & bit`. announce: a later schedule() sleeps.
+    `object` or `object & bit`. announce: a later schedule() sleeps. zeros: those of `reads` that have to be zero first.
     """
 
     klass: str = ""
@@ -76,6 +76,7 @@ class Wait(Site, frozen=True, gc=False):
     timeout: bool = False
     io: bool = False
     announce: bool = False
+    zeros: tuple[str, ...] = ()
 
     def says(self) -> str:
         until = f" until {', '.join(map(short, self.reads))}" if self.reads else ""
@@ -96,10 +97,14 @@ class Flush(Site, frozen=True, gc=False):
 
 
 class Wake(Site, frozen=True, gc=False):
-    """Lets a sleeper go on: klass event, task, bit, completion, run (of a hardware queue)."""
+    """Lets a sleeper go on: klass event, task, bit, completion, run (of a hardware queue).
+
+    last_of: the counter that was lowered to zero just before, by the last who had raised it.
+    """
 
     klass: str = ""
     object: str = ""
+    last_of: str = ""
 
     def says(self) -> str:
         return f"wakes {self.klass} {short(self.object)} ({self.call}){self.locks()}"

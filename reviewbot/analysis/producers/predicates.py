@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ZERO, bare, parts, show, sign
-from reviewbot.analysis.code.identity import Scope, scope
+from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr, Return
 from reviewbot.kernel import KERNEL
@@ -49,13 +49,13 @@ def _member(body: Body, tested: Expr, bit: str = "") -> Iterator[str]:
 
 def _called(body: Body, call: Call, callgraph: CallGraph | None, depth: int) -> Iterator[str]:
     """What a call in a condition tests: the object that it is known to read, else its arguments and what it returns."""
-    known = False
+    told = False
     for effect in KERNEL.effects.get(call.callee, ()):
         if isinstance(effect, ReadGroup) and effect.argument < len(call.args):
-            known = True
+            told = True
             bit = f" & {show(call.args[effect.bit])}" if effect.bit is not None else ""
             yield from _member(body, call.args[effect.argument], bit)
-    if known:
+    if told:
         return
     for arg in call.args:
         if not isinstance(arg, Name):
@@ -85,6 +85,30 @@ def senses(body: Body, condition: Expr, sense: bool = True) -> dict[str, bool | 
         case _:
             value = None
     return dict.fromkeys(reads(body, expr), value)
+
+
+def zeros(body: Body, condition: Expr, sense: bool = True) -> frozenset[str]:
+    """What has to be zero for a condition to be true (or, with `sense` False, for it to be false)."""
+    match bare(condition):
+        case OpExpr("!", (inner,)):
+            return zeros(body, inner, not sense)
+        case OpExpr("&&" | "||" as op, args):
+            each = [zeros(body, arg, sense) for arg in args]
+            return frozenset[str]().union(*each) if (op == "&&") is sense else frozenset.intersection(*each)
+    found = senses(body, condition, sense)
+    return frozenset(read for read, wanted in found.items() if wanted is False and len(found) == 1 and known(read))
+
+
+def loop_zeros(view: View, made: Made) -> frozenset[str]:
+    """What has to be zero for the innermost loop around a call to be left."""
+    around = sorted((loop for loop in view.dominance.loops if made.block in loop), key=len)
+    if not around:
+        return frozenset()
+    blocks, loop = view.body.function.blocks, around[0]
+    out = [(e.when, e.taken) for n in loop for e in blocks[n].edges if e.to not in loop]
+    if not out or any(when is None for when, _ in out):
+        return frozenset()
+    return frozenset.intersection(*(zeros(view.body, when, taken) for when, taken in out if when is not None))
 
 
 def _inside(body: Body, call: Call, callgraph: CallGraph, depth: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.events.kinds import Fact, Flush, Wait
-from reviewbot.analysis.producers.predicates import loop_reads, reads
+from reviewbot.analysis.producers.predicates import loop_reads, loop_zeros, reads, zeros
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.csource.ir import Call
 from reviewbot.function_key import file_of
@@ -49,7 +49,18 @@ def _wait(view: View, made: Made, effect: schema.WaitGroup) -> Wait:
         timeout=effect.timeout,
         io=effect.io,
         announce=effect.announce,
+        zeros=tuple(sorted(_zeros(view, made, effect))) if tested else (),
     )
+
+
+def _zeros(view: View, made: Made, effect: schema.WaitGroup) -> frozenset[str]:
+    """What has to be zero before the sleep ends; nothing for one that a time limit ends."""
+    polls = effect.klass == "sleep"
+    if effect.timeout and not polls:
+        return frozenset()
+    condition = view.arg(made.call, effect.condition)
+    tested = zeros(view.body, condition) if condition is not None else frozenset[str]()
+    return tested | loop_zeros(view, made) if polls else tested
 
 
 def _sleeps_elsewhere(view: View, call: Call) -> bool:

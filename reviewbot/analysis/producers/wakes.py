@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reviewbot.analysis.code.expr import show
-from reviewbot.analysis.code.identity import Scope, scope
+from reviewbot.analysis.code.expr import bare, show
+from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Fact, Finish, Held, Wake, Write
 from reviewbot.analysis.producers.view import Made, View
-from reviewbot.csource.ir import Assign, CallEvent, Const, Expr, Field, Name
+from reviewbot.csource.ir import Assign, Call, CallEvent, Const, Expr, Field, Name
 from reviewbot.kernel import KERNEL, schema
 
 OPERATORS = {"|=": "|", "&=": "&~", "+=": "+", "-=": "-"}
@@ -19,10 +19,24 @@ def facts(view: View) -> Iterator[Fact]:
     woken: dict[int, str] = {}
     for made, effect in view.having(schema.WakeGroup):
         woken[made.number] = view.object(made.call, effect.argument)
-        yield Wake(**view.site(made), klass=effect.klass, object=woken[made.number])
+        yield Wake(**view.site(made), klass=effect.klass, object=woken[made.number], last_of=_last_of(view, made))
     for made, finish in view.having(schema.FinishGroup):
         yield Finish(**view.site(made), of=finish.of, object=view.object(made.call, finish.argument))
     yield from _writes(view, woken)
+
+
+def _last_of(view: View, made: Made) -> str:
+    """The counter that the call is behind having lowered to zero; empty for none."""
+    for when, taken in view.dominance.conditions(made.block):
+        call = bare(when)
+        if taken and isinstance(call, Call) and _lowers(call):
+            counter = view.object(call, 0)
+            return counter if known(counter) else ""
+    return ""
+
+
+def _lowers(call: Call) -> bool:
+    return any(isinstance(e, schema.WriteGroup) and e.op == "-" for e in KERNEL.effects.get(call.callee, ()))
 
 
 def _writes(view: View, woken: dict[int, str]) -> Iterator[Fact]:
