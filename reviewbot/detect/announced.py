@@ -61,6 +61,10 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
                 why = "another function wakes it now" if told.wake in gained else "it is not changed there any more"
                 yield Dropped(lead, why)
                 continue
+            heard = _heard(after, told, way)
+            if isinstance(heard, str):  # before the ways are followed, which takes longer
+                yield Dropped(lead, heard)
+                continue
             lost = _lost(before, after, told, was, way)
             yield from _cuts(before, told, was)
             yield from _cuts(after, told, way)
@@ -68,7 +72,8 @@ def missed(before: Program, after: Program, names: Iterable[tuple[str, str]]) ->
                 why = "its callers make up for it" if lost else "it still does so, or did not on every way before"
                 yield Dropped(lead, why)
             else:
-                yield _unheard(after, Missed(told=told, way=way, was=was, at=lost[0], waker=waker), lead)
+                found = Missed(told=told, way=way, was=was, at=lost[0], waker=waker)
+                yield msgspec.structs.replace(found, sleeper=heard.at, call=heard.call) if heard else found
 
 
 def _readable_on_both(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> list[FunctionKey]:
@@ -90,18 +95,13 @@ def _made_up(
     return bool(callers) and not any(_lost(before, after, told, (c, *was), (c, *way)) for c in callers)
 
 
-def _unheard(after: Program, found: Missed, lead: LeadPlace) -> Missed | Dropped:
-    """A lost signal with who waits for it; dropped where nobody is seen to, or the function asks first."""
-    told, way = found.told, found.way
+def _heard(after: Program, told: Announcement, way: tuple[FunctionKey, ...]) -> Wait | str | None:
+    """Who sleeps until a function tells of its change; None for a work item or a hardware queue; else why nobody hears."""
     handed = told.wake == RUN or bool(handlers(after, told.wake))
     sleeper = None if handed else index(after).sleeper(told, way)
     if not (handed or sleeper):
-        return Dropped(lead, "nobody is seen to sleep on it")
-    if _asks(after, way[0], told, sleeper):
-        return Dropped(lead, "it asks first if anybody sleeps")
-    if sleeper is None:
-        return found
-    return msgspec.structs.replace(found, sleeper=sleeper.at, call=sleeper.call)
+        return "nobody is seen to sleep on it"
+    return "it asks first if anybody sleeps" if _asks(after, way[0], told, sleeper) else sleeper
 
 
 def _asks(program: Program, key: FunctionKey, told: Announcement, sleeper: Wait | None) -> bool:
