@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 import msgspec
+import tomli
 
 
 class Guard(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ def _table(table: dict[str, Any]) -> dict[str, Any]:
 @cache
 def syntax() -> Syntax:
     """The tables, read once."""
-    raw = msgspec.toml.decode(files("reviewbot.kernel").joinpath("syntax.toml").read_bytes())
+    raw = tomli.loads(files("reviewbot.kernel").joinpath("syntax.toml").read_text())
     calls = raw["annotation_calls"]
     kept = dict(pair.split("=") for pair in calls["keep"].split())
     return Syntax(

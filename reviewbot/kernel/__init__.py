@@ -16,6 +16,7 @@ from importlib import resources
 from typing import TypeVar, get_args
 
 import msgspec
+import tomli
 
 from reviewbot.kernel.agreement import check
 from reviewbot.kernel.calls import (
@@ -370,8 +371,8 @@ T = TypeVar("T")
 
 def _decode(name: str, text: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.toml.decode(text, type=kind)
-    except msgspec.DecodeError as error:
+        return msgspec.convert(tomli.loads(text.decode()), kind)
+    except (tomli.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ValueError(f"kernel/{name}: {error}") from None
 
 
