@@ -17,6 +17,7 @@ Role = Literal[
     "gfp_io",
     "gfp_fs",
     "gfp_high",
+    "gfp_nofail",
     "gfp_nolockdep",
     "gfp_fs_test",
     "gfp_type",

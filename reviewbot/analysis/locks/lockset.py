@@ -33,9 +33,10 @@ from reviewbot.analysis.locks.lockset_summary import (
     with_names,
 )
 from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks, scoped
+from reviewbot.analysis.locks.results import allocated, result
 from reviewbot.analysis.locks.task_flags import called
 from reviewbot.csource.ir import AddressOf, Call, Name
-from reviewbot.function_key import FunctionKey, is_function
+from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_OF_CONSTANT, MAX_CALLS_OF_RECORDS
 
@@ -131,7 +132,10 @@ class Locksets:
             if not self._same(key):
                 again |= self.callgraph.callers.get(key, set())
         again |= {
-            asker for key, asked in guessed.items() if self.record(key).outward != EMPTY.outward for asker in asked
+            asker
+            for key, asked in guessed.items()
+            if self.record(key)._replace(result=ANY).outward != EMPTY.outward  # results are not asked for in a cycle
+            for asker in asked
         }
         for key in component if again else ():
             if key in again and not self._same(key):
@@ -193,7 +197,10 @@ class Locksets:
         if found is None:
             body = self.callgraph.body(key)
             found = self._plans[key] = PreparedCfg(
-                body, lambda call: self.outcome(body, call), lambda call: self._interesting(body, call)
+                body,
+                lambda call: self.outcome(body, call),
+                lambda call: self._interesting(body, call),
+                lambda call: self._result(body, call),
             )
         return found
 
@@ -207,7 +214,10 @@ class Locksets:
         plan = self.plan(key)
         if plan.plain:
             visits = any(call.callee in KERNEL.holds for call in plan.body.calls)
-            return EMPTY._replace(under=self._under(key, {})) if visits else EMPTY
+            signs = result(plan)
+            if not visits and signs == ANY:
+                return EMPTY
+            return EMPTY._replace(under=self._under(key, {}) if visits else (), result=signs)
         coarse = walk(plan, dict(given), correlate=False)
         paths = coarse
         if not coarse.agreed():
@@ -227,7 +237,7 @@ class Locksets:
         escapes: tuple[LockDelta, ...] = ()
         if paths.escapes:
             escapes = net(left_by(paths.escapes), keep=True)
-        return LockSummary(at, left, changes, moves, escapes, paths.cut, self._under(key, at))
+        return LockSummary(at, left, changes, moves, escapes, paths.cut, self._under(key, at), result(plan))
 
     def _under(self, key: FunctionKey, at: Mapping[int, At]) -> tuple[Under, ...]:
         """The calls of a function with what is held there."""
@@ -253,6 +263,18 @@ class Locksets:
         return tuple(out)
 
     # --- calls
+
+    def _result(self, body: Body, call: Call) -> int:
+        """The signs of what a call returns; ANY for one through a pointer, into a cycle of calls, or into a header, which
+        has what there is with an option off."""
+        if not call.callee or call.callee in body.locals:
+            return ANY
+        if (signs := allocated(call)) != ANY:
+            return signs
+        target = self.callgraph.names.function(call.callee, body.file)
+        if target is None or file_of(target).endswith(".h") or target in self.callgraph.group(body.key):
+            return ANY
+        return self.record(target).result
 
     def outcome(self, body: Body, call: Call) -> tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]:
         """What a call does to locks: from the kernel's API, else from the callee's own record; and how it escapes."""

@@ -69,11 +69,13 @@ class LockSummary(NamedTuple):
     """For a macro: the same for returns from the function that uses it."""
     cut: bool = False
     under: tuple[Under, ...] = ()
+    result: int = ANY
+    """The signs of what it returns."""
 
     @property
     def outward(self) -> tuple[object, ...]:
         """All that a caller's record depends on."""
-        return self.changes, self.moves, self.escapes
+        return self.changes, self.moves, self.escapes, self.result
 
 
 EMPTY = LockSummary({}, (), (), False)

@@ -51,6 +51,8 @@ Values = frozenset[tuple[str, int]]
 Outcome = Callable[[Call], tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]]
 """What a call does to locks, by the sign of its result (empty when it does nothing to them), and how it can leave the
 function that makes it, when it is a macro."""
+Signs = Callable[[Call], int]
+"""The signs of what a call returns, from its callee."""
 
 
 def scoped(change: ScopeChange) -> LockDelta:
@@ -61,7 +63,7 @@ def scoped(change: ScopeChange) -> LockDelta:
 
 class Assignment(NamedTuple):
     """An assignment. left: what is set, as text; name: the local, if it is one; plain: by `=` and no other operator;
-    signs: those that the right side can have, from its text alone."""
+    signs: those that the right side can have."""
 
     left: str
     name: str
@@ -72,7 +74,7 @@ class Assignment(NamedTuple):
 
 class Lead(NamedTuple):
     """An edge of the flow graph to block number `to`. key: the value that decides (empty for an unconditional edge),
-    with the `signs` it has there; possible: the signs it can have at all, from its text alone."""
+    with the `signs` it has there; possible: the signs it can have at all."""
 
     to: int
     key: str
@@ -83,8 +85,11 @@ class Lead(NamedTuple):
 class PreparedCfg:
     """A function made ready for walking: what each block does to locks and values, and which values matter."""
 
-    def __init__(self, body: Body, outcome: Outcome, interesting: Callable[[Call], bool]) -> None:
+    def __init__(
+        self, body: Body, outcome: Outcome, interesting: Callable[[Call], bool], result: Signs = lambda _: ANY
+    ) -> None:
         self.body = body
+        self._result = result
         self.blocks = body.function.blocks
         self.number: dict[int, int] = {}
         """id of a call node -> its index in the function."""
@@ -142,6 +147,10 @@ class PreparedCfg:
             found = self._texts[id(expr)] = show(expr)
         return found
 
+    def signs(self, value: Expr) -> int:
+        """The signs that a value can have, from its text and, for a call, from its callee."""
+        return sign(value) & self._result(value) if isinstance(value, Call) else sign(value)
+
     def store(self, event: Assign) -> Assignment:
         """An assignment, read once."""
         found = self._stores.get(id(event))
@@ -150,7 +159,7 @@ class PreparedCfg:
             right = bare(event.right)
             plain = event.op == "="
             found = self._stores[id(event)] = Assignment(
-                self.text(event.left), name, right, plain, sign(right) if plain else ANY
+                self.text(event.left), name, right, plain, self.signs(right) if plain else ANY
             )
         return found
 
@@ -174,7 +183,7 @@ class PreparedCfg:
                     out.append(Lead(edge.to, "", ANY, ANY))
                 else:
                     t = self.test(edge.when)
-                    out.append(Lead(edge.to, t.key, t.yes if edge.taken else t.no, sign(t.value)))
+                    out.append(Lead(edge.to, t.key, t.yes if edge.taken else t.no, self.signs(t.value)))
             found = self._leads[id(block)] = tuple(out)
         return found
 
