@@ -6,7 +6,7 @@ no longer wake, and somebody else has held that lock over the wait all along; or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -48,9 +48,11 @@ def closed(before: Program, after: Program, changes: Sequence[Changed]) -> Itera
 
 
 def _edges(before: Program, after: Program, changes: Sequence[Changed]) -> Iterator[Edge | Cut]:
-    for lock in sorted(requested(before, after, changes)):
+    locks = sorted(requested(before, after, changes))
+    ended = _ended(after, changes) if locks else set[str]()
+    for lock in locks:
         keys = providers(after).holders.get(lock, [])
-        found = (e for key in keys for e in edges(after, key, _ended_by_others, lock=lock))
+        found = (e for key in keys for e in edges(after, key, partial(_ended_in, ended), lock=lock))
         yield from islice(found, MAX_EDGES_OF_LOCK)
         if next(found, None) is not None:
             yield Cut("waits under a lock that a provider takes now", MAX_EDGES_OF_LOCK, lock)
@@ -70,6 +72,24 @@ def _closed_before(before: Program, edge: Edge) -> float:
         Score(one.doubts).value if isinstance(one, Circle) else 1.0 for one in found if not isinstance(one, Dropped)
     )
     return max(scores, default=0.0)
+
+
+def _ended(program: Program, changes: Iterable[Changed]) -> set[str]:
+    """What the runs through changed functions end: the work items, timers and threads that they are the runs of, with their
+    workqueues, and what they wake."""
+    keys = {change.anchor for change in changes if change.anchor in program.names.functions}
+    roots = keys | {entered.chain[0] for key in keys for entered in program.entered(key)}
+    roots |= {way.chain[0] for key in keys for way in program.entry(key)}
+    found = {bound.work for bound in program.callgraph.bound if bound.handler in roots}
+    found |= {queue for work in found for queue in program.callgraph.queued.get(work, ())}
+    found |= {object_ for root in roots for object_ in resources(program).threads.get(root, ())}
+    return found | {effect.object for root in roots for effect in program.does(root) if effect.kind == "wake"}
+
+
+def _ended_in(ended: Container[str], effect: Effect) -> bool:
+    """Whether an effect is a wait that one of some objects ends; what freezes a queue, or removes a file of sysfs, waits for
+    whoever is inside."""
+    return _ended_by_others(effect) and (effect.object in ended or effect.detail in ("freeze", "attribute"))
 
 
 def _ended_by_others(effect: Effect) -> bool:
