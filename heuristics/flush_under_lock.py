@@ -14,7 +14,7 @@ Known gaps
     Works on a queue whose queueing is not in the same directory; handlers that are put into place through a table.
 """
 
-from reviewbot.replay.circles import Circle, CircleRule, Words, name, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, asks, name, wanted, words
 from reviewbot.rule import Flush
 
 
@@ -30,7 +30,7 @@ class FlushUnderLock(CircleRule):
     def message(self, circle: Circle) -> str:
         return (
             f"{circle.holder.function}() waits for {name(circle.providers[0])} to finish with {words(circle.lock)} held, "
-            "which that takes"
+            f"{wanted(circle.klass, 'that')}"
         )
 
     def words(self, circle: Circle) -> Words:
@@ -38,8 +38,8 @@ class FlushUnderLock(CircleRule):
         inside = circle.ends.function if circle.ends else ""
         by = f", in {inside}()," if inside and inside != circle.holder.function else ""
         return Words(
-            claim=f"{circle.holder.function}() waits{by} for {handler} to finish with {lock} held, and {handler} takes "
-            f"{lock}.",
+            claim=f"{circle.holder.function}() waits{by} for {handler} to finish with {lock} held, and {handler} "
+            f"{asks(circle.klass, lock)}.",
             setting="For example:",
             contrast=f"If {lock} were not held at that point this could not happen.",
         )

@@ -14,7 +14,7 @@ Known gaps
     Locks that a subsystem outside of the directory takes the other way round; more than two locks in a circle.
 """
 
-from reviewbot.replay.circles import Circle, CircleRule, Words, pair, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, asks, pair, read_only, words
 from reviewbot.rule import Lock
 
 
@@ -32,15 +32,18 @@ class LockOrder(CircleRule):
 
     def message(self, circle: Circle) -> str:
         first, second = words(circle.lock), words(circle.object)
-        return f"{circle.holder.function}() takes {second} under {first}, {other(circle)} the other way round"
+        does = asks(circle.wait_class, second)
+        return f"{circle.holder.function}() {does} under {first}, {other(circle)} the other way round"
 
     def words(self, circle: Circle) -> Words:
         first, second = words(circle.lock), words(circle.object)
         return Words(
-            claim=f"{circle.holder.function}() takes {second} with {first} held, {other(circle)} takes {first} with "
-            f"{second} held.",
+            claim=f"{circle.holder.function}() {asks(circle.wait_class, second)} with {first} held, {other(circle)} "
+            f"{asks(circle.klass, first)} with {second} held.",
             setting=pair(circle),
-            contrast=f"If {second} were not taken under {first} this could not happen.",
+            contrast=f"If it did not do so with {first} held this could not happen."
+            if read_only(circle.wait_class)
+            else f"If {second} were not taken under {first} this could not happen.",
         )
 
     def remedy(self, circle: Circle) -> str:

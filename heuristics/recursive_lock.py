@@ -14,7 +14,7 @@ Known gaps
     Objects that are the same by way of a list or a table.
 """
 
-from reviewbot.replay.circles import Circle, CircleRule, Words, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, asks, read_only, words
 from reviewbot.rule import Lock
 
 
@@ -28,15 +28,18 @@ class RecursiveLock(CircleRule):
     kinds = frozenset({"self"})
 
     def message(self, circle: Circle) -> str:
-        return f"{circle.holder.function}() takes {words(circle.lock)} again"
+        does = asks(circle.klass, words(circle.lock))
+        return f"{circle.holder.function}() {does}{' as one of them' if read_only(circle.klass) else ' again'}"
 
     def words(self, circle: Circle) -> Words:
         lock = words(circle.lock)
         inside = circle.ends.function if circle.ends else circle.holder.function
-        again = f"calls {inside}(), which takes it" if inside != circle.holder.function else "takes it"
+        takes = f"{asks(circle.klass)}{'' if read_only(circle.klass) else ' again'}"
+        again = f"calls {inside}(), which {takes}" if inside != circle.holder.function else takes
+        alone = circle.writer is None and (circle.mode != "r" or read_only(circle.klass))
         return Words(
-            claim=f"{circle.holder.function}() holds {lock} when it {again} again.",
-            setting="For example:" if circle.writer or circle.mode == "r" else "One task is enough:",
+            claim=f"{circle.holder.function}() holds {lock} when it {again}.",
+            setting="One task is enough:" if alone else "For example:",
             contrast=f"If {lock} were not held at that call this could not happen.",
         )
 

@@ -16,7 +16,7 @@ Known gaps
     Wake-ups by the end of I/O that the code does not name; flags that are tested in a helper of another file.
 """
 
-from reviewbot.replay.circles import Circle, CircleRule, Words, name, words
+from reviewbot.replay.circles import Circle, CircleRule, Words, asks, name, wanted, words
 from reviewbot.rule import Wait
 
 
@@ -32,16 +32,17 @@ class WaitUnderLock(CircleRule):
     def message(self, circle: Circle) -> str:
         return (
             f"{circle.holder.function}() waits for {words(circle.object)} with {words(circle.lock)} held, "
-            f"which {name(circle.providers[0])} takes before it ends that"
+            f"{wanted(circle.klass, name(circle.providers[0]))} before it ends that"
         )
 
     def words(self, circle: Circle) -> Words:
         lock, waker = words(circle.lock), circle.providers[0]
         inside = circle.ends.function if circle.ends else circle.holder.function
         where = f" in {inside}()" if inside != circle.holder.function else ""
-        takes = f"It is woken by {waker.function}(), which takes {lock} before that."
+        first = f"{asks(circle.klass, lock)} before that"
+        takes = f"It is woken by {waker.function}(), which {first}."
         if waker.function != name(waker)[:-2]:
-            takes = f"It is woken by {waker.function}(), called by {name(waker)}, which takes {lock} before that."
+            takes = f"It is woken by {waker.function}(), called by {name(waker)}, which {first}."
         claim = (
             f"{circle.holder.function}() sleeps{where} on {words(circle.object)} with {lock} held"
             f"{' for read' if circle.mode == 'r' else ''}. {takes}"

@@ -21,7 +21,7 @@ from reviewbot.types import Place, Value
 REAL = frozenset(
     {
         *("mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem"),
-        *("page", "device", "queue", "superblock", "tree", "transaction"),
+        *("page", "device", "queue", "superblock", "tree", "transaction", "srcu"),
     }
 )
 """Classes of locks that others wait for."""

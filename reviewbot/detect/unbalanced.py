@@ -29,7 +29,7 @@ from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ALTERNATIVES
 from reviewbot.types import Place
 
-OWNED = REAL - {"sem", "queue", "transaction"} - KERNEL.latches
+OWNED = REAL - {"sem", "queue", "transaction", "srcu"} - KERNEL.latches
 """Classes of locks that only who has them gives back."""
 _WORD = re.compile(r"\w+")
 

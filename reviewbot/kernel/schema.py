@@ -31,6 +31,8 @@ class LockClass(Group, frozen=True):
     """Held until it is given back, however often it was taken; giving back what is not held does no harm."""
     lock: bool = True
     """False for what is held but never contended for: RCU, scopes, plugs, references."""
+    readers: bool = False
+    """Only who asks for it for write waits: for those who have it for read, and none of these for him."""
     body: bool = False
     """Who takes one does more than that: the bodies of these calls are read as well."""
 

@@ -14,6 +14,7 @@ from reviewbot.detect.provider_side import closed
 from reviewbot.detect.unbalanced import unbalanced
 from reviewbot.detect.waitfor import Actor, Circle, circles, wants
 from reviewbot.function_key import FunctionKey, file_of, name_of
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_DOUBTFUL_CYCLES, MAX_WAIT_CYCLES
 from reviewbot.replay.cast import Cast
 from reviewbot.replay.slicing.slicer import Unreadable
@@ -22,7 +23,21 @@ from reviewbot.rule import Candidate, Diff, Place, Program, Remedy, Rule, Scene,
 from reviewbot.score import Doubt, Score
 from reviewbot.types import Cut
 
-__all__ = ["Actor", "Circle", "CircleRule", "Diff", "Words", "left", "name", "pair", "taken", "words"]
+__all__ = [
+    "Actor",
+    "Circle",
+    "CircleRule",
+    "Diff",
+    "Words",
+    "asks",
+    "left",
+    "name",
+    "pair",
+    "read_only",
+    "taken",
+    "wanted",
+    "words",
+]
 
 
 def touched(diff: Diff) -> list[tuple[str, str]]:
@@ -79,6 +94,24 @@ def asking(program: Program, actor: Actor, lock: str) -> tuple[Place, ...]:
 def name(actor: Actor) -> str:
     """The function at the root of an actor, as it is written in a sentence."""
     return f"{name_of(actor.root)}()"
+
+
+def asks(klass: str, lock: str = "") -> str:
+    """How a sentence says that somebody asks for a lock of a class; without one, for the one that was named last."""
+    if not lock:
+        return "waits for its readers" if read_only(klass) else "takes it"
+    return f"waits for the readers of {lock}" if read_only(klass) else f"takes {lock}"
+
+
+def wanted(klass: str, who: str) -> str:
+    """How a sentence goes on behind a lock of a class, for which somebody asks."""
+    return f"whose readers {who} waits for" if read_only(klass) else f"which {who} takes"
+
+
+def read_only(klass: str) -> bool:
+    """Whether who asks for a lock of a class waits for those who read, and for nobody else."""
+    one = KERNEL.classes.get(klass)
+    return one is not None and one.readers
 
 
 def pair(circle: Circle) -> str:

@@ -29,6 +29,7 @@ from reviewbot.sim import (
     Semaphore,
     Seq,
     SpinLock,
+    Srcu,
     WaitQueue,
     WorkQueue,
     begin_run,
@@ -54,6 +55,9 @@ from reviewbot.sim import (
     spin_lock,
     spin_trylock,
     spin_unlock,
+    srcu_read_lock,
+    srcu_read_unlock,
+    synchronize_srcu,
     up,
     up_read,
     up_write,
@@ -79,6 +83,7 @@ LOCKS: dict[str, Callable[[str], Resource]] = {
     "sem": Semaphore,
     "queue": PercpuRef,
     "percpu_ref": PercpuRef,
+    "srcu": Srcu,
 }
 FLUSHED = ("work", "workqueue", "timer", "irq")
 RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
@@ -161,6 +166,8 @@ class CycleSteps:
                 step = self._keep(op)
             case "pass" if isinstance(run := self.locks[op.object], Run):
                 step = self._around(wait_for_run(run, f"{op.call}({self._flushed(op)})"), op)
+            case "pass" if isinstance(domain := self.locks[op.object], Srcu):
+                step = _named_call(synchronize_srcu(domain), op)
             case "pass":
                 step = Seq((self.take(op), self.give(op)))
             case "spoil":
@@ -210,6 +217,8 @@ class CycleSteps:
                 node = blk_queue_enter(lock) if op.mode == "r" else blk_mq_freeze_queue(lock)
             case Semaphore() as lock:
                 node = down(lock)
+            case Srcu() as lock:
+                node = srcu_read_lock(lock)
             case _:
                 raise Unreadable(f"nobody takes {op.object}")
         return _named_call(node, op)
@@ -229,6 +238,8 @@ class CycleSteps:
                 return blk_queue_exit(lock) if op.mode == "r" else blk_mq_unfreeze_queue(lock)
             case Semaphore() as lock:
                 return up(lock)
+            case Srcu() as lock:
+                return srcu_read_unlock(lock)
         raise Unreadable(f"nobody gives {op.object}")
 
     def _keep(self, op: SlicedOp) -> Node:

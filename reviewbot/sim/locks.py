@@ -5,11 +5,14 @@ Called in a model it is a step; called by a program it returns that step. None o
 
 from __future__ import annotations
 
+import msgspec
+
 from reviewbot.sim.program import (
     Act,
     Attempt,
     Cell,
     Here,
+    If,
     Local,
     Locals,
     Node,
@@ -166,6 +169,26 @@ class PercpuRef(Resource, frozen=True, eq=False):
         if not higher:
             return ""
         return f"a reference of {self}" if role == self.users.role else f"the freeze of {self}"
+
+
+class Srcu(Resource, frozen=True, eq=False):
+    """struct srcu_struct (kernel/rcu/srcutree.c): who waits for the readers waits for those that were there before."""
+
+    @property
+    def readers(self) -> Cell:
+        """How many read for whom somebody who came now would wait."""
+        return Cell(self, "readers")
+
+    @property
+    def waiting(self) -> Cell:
+        """How many wait for readers: whoever begins to read now is not waited for."""
+        return Cell(self, "waiting for readers")
+
+    def asked(self, role: str, act: Act) -> str:
+        return f"leave its read section of {self}"
+
+    def held(self, role: str, higher: bool) -> str:
+        return f"a read section of {self}" if higher and role == self.readers.role else ""
 
 
 def take(resource: Resource, call: str, text: str, waits: str, when: Test, *do: Update) -> Node:
@@ -326,6 +349,42 @@ def up_write(sem: RwSem) -> Node:
 def downgrade_write(sem: RwSem) -> Node:
     """downgrade_write(): the writer becomes a reader without letting another writer in between."""
     return give(sem, f"keeps {sem} for read only", sem.writer.sub(), sem.readers.add())
+
+
+def srcu_read_lock(domain: Srcu) -> Node:
+    """srcu_read_lock(): never waits."""
+    text = f"enters a read section of {domain}"
+
+    def late(here: Here) -> tuple[Locals, Node]:
+        return msgspec.structs.replace(here.me, late=(*here.me.late, domain)), Seq()
+
+    free, adds = domain.waiting.is_(0), (domain.readers.add(),)
+    enters = Attempt((Act(free, adds, text, on=domain),), (Act(~free, (), text, on=domain),))
+    return If(enters, Seq(), Local(late))
+
+
+def srcu_read_unlock(domain: Srcu) -> Node:
+    """srcu_read_unlock() of the section that was entered last."""
+    text = f"leaves its read section of {domain}"
+
+    def meaning(here: Here) -> tuple[Locals, Node]:
+        if domain not in here.me.late:
+            return here.me, give(domain, text, domain.readers.sub())
+        kept = list(here.me.late)
+        kept.remove(domain)
+        return msgspec.structs.replace(here.me, late=tuple(kept)), give(domain, text)
+
+    return Local(meaning)
+
+
+def synchronize_srcu(domain: Srcu) -> Node:
+    """synchronize_srcu(): sleeps until all those have left who read when it was called."""
+    begins = give(domain, f"begins to wait for the readers of {domain}", domain.waiting.add())
+    waits, gone = f"the readers of {domain} to leave", domain.readers.is_(0)
+    ends = take(
+        domain, "synchronize_srcu", f"has seen the readers of {domain} leave", waits, gone, domain.waiting.sub()
+    )
+    return Seq((begins, ends))
 
 
 def down(sem: Semaphore) -> Node:

@@ -367,6 +367,8 @@ class Locals(msgspec.Struct, frozen=True):
     """Pages of the emergency reserve that it took while reclaiming."""
     bios: tuple[tuple[Hashable, ...], tuple[Hashable, ...]] | None = None
     """current->bio_list: bios submitted by the ->submit_bio that runs, and by those before it. None outside of one."""
+    late: tuple[Resource, ...] = ()
+    """SRCU domains under which it reads, for which somebody waited already when it began: he does not wait for it."""
 
 
 class Here(msgspec.Struct, frozen=True):

@@ -16,12 +16,12 @@ from typing import NamedTuple
 from reviewbot.sim.automaton import AutomatonEdge, Work
 from reviewbot.sim.future import FutureEffect, FutureSpot
 from reviewbot.sim.knot import Knot, Node, WaitFor
-from reviewbot.sim.locks import Mutex, PercpuRef, Run, RwSem, Semaphore, SpinLock
+from reviewbot.sim.locks import Mutex, PercpuRef, Run, RwSem, Semaphore, SpinLock, Srcu
 from reviewbot.sim.memory import Memory, Mempool
 from reviewbot.sim.program import Resource
 from reviewbot.types import KnotEdge
 
-HOLDABLE = (Mutex, SpinLock, RwSem, Semaphore, PercpuRef, Memory, Mempool)
+HOLDABLE = (Mutex, SpinLock, RwSem, Semaphore, PercpuRef, Srcu, Memory, Mempool)
 """What a task has for itself after having taken it, unlike a completion that it has seen."""
 
 BIO = "the bio "

@@ -6,6 +6,7 @@ import pytest
 from sim_models import circle, run, told
 
 from reviewbot.sim.model import (
+    Completion,
     Cpu,
     Interrupt,
     Mutex,
@@ -13,6 +14,8 @@ from reviewbot.sim.model import (
     RwSem,
     Semaphore,
     SpinLock,
+    Srcu,
+    Task,
     Timer,
     blk_freeze_queue_start,
     blk_mq_freeze_queue,
@@ -20,6 +23,7 @@ from reviewbot.sim.model import (
     blk_queue_enter,
     blk_queue_exit,
     choice,
+    complete_all,
     down,
     down_read,
     down_read_trylock,
@@ -46,12 +50,17 @@ from reviewbot.sim.model import (
     spin_unlock,
     spin_unlock_bh,
     spin_unlock_irq,
+    srcu_read_lock,
+    srcu_read_unlock,
     start_io,
+    synchronize_srcu,
     task,
     up,
     up_read,
     up_write,
+    wait_for_completion,
 )
+from reviewbot.sim.program import Act, ProgramStep, Seq
 
 
 def two_mutexes(*, same_order: bool):
@@ -361,6 +370,51 @@ def test_semaphore_counts_and_anybody_may_give() -> None:
             reached("none left")
 
     assert run(polite, reachable=["none left"]).outcome == "free"
+
+
+@pytest.mark.parametrize(("inside", "outcome"), [(True, "stuck"), (False, "free")])
+def test_readers_are_waited_for_under_a_lock_that_they_take(inside: bool, outcome: str) -> None:
+    domain, lock = Srcu("srcu"), Mutex("lock")
+
+    @task(n=2)
+    def reader() -> None:
+        srcu_read_lock(domain)
+        if inside:
+            mutex_lock(lock)
+            mutex_unlock(lock)
+        srcu_read_unlock(domain)
+
+    @task()
+    def writer() -> None:
+        mutex_lock(lock)
+        synchronize_srcu(domain)
+        mutex_unlock(lock)
+
+    assert run(reader, writer).outcome == outcome
+
+
+@pytest.mark.parametrize(("late", "outcome"), [(True, "free"), (False, "stuck")])
+def test_who_begins_to_read_later_is_not_waited_for(late: bool, outcome: str) -> None:
+    domain, first, second, done = Srcu("srcu"), Completion("first"), Completion("second"), Completion("done")
+
+    @task()
+    def writer() -> None:
+        wait_for_completion(first)
+        synchronize_srcu(domain)
+        complete_all(done)
+
+    @task()
+    def early() -> None:
+        srcu_read_lock(domain)
+        complete_all(first)
+        wait_for_completion(second)
+        srcu_read_unlock(domain)
+
+    begun = ProgramStep((Act(~domain.waiting.is_(0)),)) if late else Seq()
+    enters, leaves = Seq((srcu_read_lock(domain), complete_all(second))), srcu_read_unlock(domain)
+    reader = Task("reader", Seq((begun, enters, wait_for_completion(done), leaves)))
+
+    assert run(writer, early, reader).outcome == outcome
 
 
 def frozen(*, order: str):

@@ -89,7 +89,7 @@ def own(facts: Iterable[Fact]) -> dict[Effect, Provenance]:
 def _of(fact: Site) -> list[Effect]:
     match fact:
         case Lock() if fact.how not in ("try", "downgrade") and not fact.call.endswith("trylock"):
-            return [Effect("lock", fact.lock, fact.mode)] if contended(fact.klass) else []
+            return [Effect("lock", fact.lock, fact.mode)] if contended(fact.klass, fact.mode) else []
         case Wait() if fact.klass == "reschedule":
             return [Effect("wait", "", "reschedule")]
         case Wait() if not fact.announce:
@@ -113,9 +113,10 @@ def _of(fact: Site) -> list[Effect]:
     return []
 
 
-def contended(klass: str) -> bool:
-    """Whether tasks wait for one another at locks of this class (not so for RCU, scopes, references)."""
-    return all(c in KERNEL.classes and KERNEL.classes[c].lock for c in klass.split("/"))
+def contended(klass: str, mode: str) -> bool:
+    """Whether who asks for a lock of this class in a mode may wait for others (not so for RCU, scopes, references)."""
+    classes = [KERNEL.classes[c] for c in klass.split("/") if c in KERNEL.classes]
+    return len(classes) == len(klass.split("/")) and all(c.lock or (c.readers and mode == "w") for c in classes)
 
 
 def _memory(masks: tuple[str, ...], held: Iterable[Held]) -> list[Effect]:
