@@ -2,7 +2,8 @@
 
 Why it hangs
     One task holds the first lock and waits for the second, the other holds the second and waits for the first.
-    Nothing ends that. Several readers of a read-write semaphore are no exception once a writer waits for it.
+    Nothing ends that. Several readers of a read-write semaphore are no exception once a writer waits for it. Who waits
+    for the readers of an SRCU domain waits for all that hold it for read.
 Reported when
     the patch takes a lock under another one (or calls, with it held, something that does), another function takes the
     two the other way round, and the programs of both, read off the code from the roots of their contexts, get stuck in

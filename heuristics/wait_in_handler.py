@@ -7,8 +7,8 @@ Why it hangs
     wakes it that waits for the handler first. Who removes a file of sysfs waits for those who read or write it.
 Reported when
     the patch lets code that a work item, timer or thread runs wait for that item, its queue, its thread; lets code that
-    shows or stores an attribute remove it; or lets either wait for what only comes after its end; and the programs get
-    stuck in the simulator.
+    shows or stores an attribute remove it; lets either wait for what only comes after its end; or takes away the guard
+    by which code asks whether it is the very run that it waits for; and the programs get stuck in the simulator.
 Not reported
     The item of another object, or of one that is looked up; code that asks which work it is run by, or tests what the
     handler has noted; cancelling without waiting.

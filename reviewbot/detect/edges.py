@@ -84,6 +84,8 @@ class Circle(Value, frozen=True):
     """Why it may be none after all."""
     levels: tuple[tuple[str, str], ...] = ()
     """Locks with the level at which the holder takes them, where that is told: at another one it is another instance."""
+    spared: tuple[Place, ...] = ()
+    """Calls of either side that wait for another instance, though they read like the one that is meant."""
 
     @property
     def actors(self) -> tuple[Actor, ...]:

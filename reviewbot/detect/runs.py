@@ -6,7 +6,7 @@ waits for the next one of an ordered queue; one that waits for what a task bring
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, takewhile
 
 import msgspec
@@ -56,6 +56,12 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     if effect.kind == "flush":
         return _through_another_run(program, edge, root, doubts)
     return _through_tasks(program, edge, root, doubts)
+
+
+def alone(program: Program, edge: Edge) -> Circle:
+    """The circle of a run that waits for its own end, where that it comes there is known."""
+    deep = (Doubt.DEPTH,) if len(edge.down) > MAX_CALLS_TO_WAIT else ()
+    return _circle(program, edge, "self", (), deep)
 
 
 def _doubts(program: Program, edge: Edge) -> tuple[Doubt, ...]:
@@ -293,22 +299,28 @@ def lent(program: Program, object_: str) -> bool:
 def knows(program: Program, chain: Sequence[FunctionKey], way: Way, aware: Sequence[str]) -> bool:
     """Whether code on the way asks what it runs in, or tests what the run has noted before: what it does then is its own
     decision."""
-    names = frozenset(aware)
     keys = dict.fromkeys((*chain, *(at.key for at in way)))
-    noted: set[str] = set()
-    for key in keys:
-        body = program.body(key)
-        noted |= set(_noted(program, key))
-        whens = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
-        if any(_named(part) in names for when in whens for part in parts(when)):
-            return True
-        if any(call.callee in names for call in body.calls):
-            return True
+    if asks(program, keys, aware):
+        return True
+    noted = {object_ for key in keys for object_ in _noted(program, key)}
     return any(
         isinstance(p, Field) and program.body(key).identity(p) in noted
         for key, when in _conditions(program, chain, way)
         for p in parts(when)
     )
+
+
+def asks(program: Program, keys: Iterable[FunctionKey], aware: Sequence[str]) -> bool:
+    """Whether one of some functions asks what it runs in."""
+    names = frozenset(aware)
+    for key in keys:
+        body = program.body(key)
+        whens = [edge.when for block in body.function.blocks for edge in block.edges if edge.when is not None]
+        if any(_named(part) in names for when in whens for part in parts(when)):
+            return True
+        if any(call.callee in names for call in body.calls):
+            return True
+    return False
 
 
 def _noted(program: Program, key: FunctionKey) -> Iterator[str]:

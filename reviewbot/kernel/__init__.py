@@ -322,6 +322,11 @@ class Kernel:
         return all(c in self.classes and self.classes[c].atomic for c in klass.split("/"))
 
     @cached_property
+    def aware(self) -> frozenset[str]:
+        """Calls and variables by which code asks what it runs in."""
+        return frozenset(name for kind in self.resources.values() for name in kind.aware)
+
+    @cached_property
     def latches(self) -> frozenset[str]:
         """Classes of what is held until it is given back, however often it was taken."""
         return frozenset(name for name, group in self.classes.items() if group.latch)

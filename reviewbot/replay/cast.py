@@ -69,7 +69,19 @@ class Cast:
         asks = {what: run for held in runs for what, run in resources(self.program).askers(held).items()}
         early = idle(self.program, circle.object, circle.reads)
         spoils, levels = circle.kind == "twice", dict(circle.levels)
-        return Extractor(self.program, self.locks, waits, chains, lean, asks, spoils=spoils, idle=early, levels=levels)
+        return Extractor(
+            self.program,
+            self.locks,
+            waits,
+            chains,
+            lean,
+            asks,
+            spoils=spoils,
+            idle=early,
+            levels=levels,
+            runs=[run.lock for run in runs],
+            spared=circle.spared,
+        )
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:
         """The fewest calls by name from a provider to who takes the lock, from the end of its chain if they can; else the

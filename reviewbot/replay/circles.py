@@ -11,6 +11,7 @@ from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Lock
 from reviewbot.detect.edges import REAL
 from reviewbot.detect.provider_side import closed
+from reviewbot.detect.self_guards import unguarded
 from reviewbot.detect.unbalanced import unbalanced
 from reviewbot.detect.waitfor import Actor, Circle, circles, wants
 from reviewbot.function_key import FunctionKey, file_of, name_of
@@ -53,7 +54,8 @@ def found(diff: Diff) -> list[Circle]:
     if have is None:
         have = diff.__dict__["circles"] = []
         programs = diff.before.program, diff.after.program
-        both = chain(circles(*programs, touched(diff)), closed(*programs, diff.code.changes))
+        names = touched(diff)
+        both = chain(unguarded(*programs, names), circles(*programs, names), closed(*programs, diff.code.changes))
         edges: dict[tuple[object, ...], bool] = {}
         doubtful: dict[tuple[object, ...], list[Circle]] = {}
         for circle in diff.noting(both):

@@ -10,6 +10,7 @@ from reviewbot.analysis.callgraph.pointer_flow import visited
 from reviewbot.analysis.code import identity
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import bare, show, test
+from reviewbot.analysis.code.self_tests import compared
 from reviewbot.analysis.events.kinds import Flush, Site, Wait, Wake
 from reviewbot.analysis.locks.levels import level
 from reviewbot.analysis.locks.plan import PreparedCfg, Values
@@ -91,6 +92,18 @@ class FunctionReader(Component):
                 if isinstance(event, Assign) and event.op == "=" and show(bare(event.right)) in called:
                     keys.add(show(event.left))
         return frozenset(keys | called)
+
+    @cached_property
+    def self_tests(self) -> Mapping[int, tuple[tuple[str, str], ...]]:
+        """Block -> the conditions at its end, as values that are followed, by which the function asks whether it runs for
+        an object, each with the object."""
+        found: dict[int, tuple[tuple[str, str], ...]] = {}
+        for number, block in enumerate(self.plan.blocks):
+            whens = [edge.when for edge in block.edges if edge.when is not None]
+            asked = {(self.plan.test(w).key, compared(self.body, w, KERNEL.aware)) for w in whens}
+            if any(object_ for _, object_ in asked):
+                found[number] = tuple(sorted(pair for pair in asked if pair[1]))
+        return found
 
     @cached_property
     def live(self) -> list[frozenset[str]]:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from reviewbot.analysis.code import identity as objects
-from reviewbot.analysis.code.expr import ANY
+from reviewbot.analysis.code.expr import ANY, PLUS, ZERO
 from reviewbot.analysis.locks.flow import VOID, assign, forget_addressed, onward, returned
 from reviewbot.analysis.locks.levels import apart
 from reviewbot.analysis.locks.plan import Values
@@ -58,7 +58,8 @@ class Extractor:
     they touch a resource or not. lean: the chains say who waits for a lock; of other callees only those count that leave
     one held, or drop one. spoils: who gives back what it does not hold does so, and spoils it; else that is taken for a
     way that cannot be. idle: where those who are woken find nothing changed, and sleep on. levels: lock -> the level at which
-    the instance that is followed is taken; what is taken at another one is not it.
+    the instance that is followed is taken; what is taken at another one is not it. runs: those of the locks that are runs: who
+    asks whether it is one of them is one where it has it. spared: calls that are left out.
     """
 
     most = MAX_SLICER_STATES
@@ -75,10 +76,13 @@ class Extractor:
         spoils: bool = False,
         idle: frozenset[Place] = frozenset(),
         levels: Mapping[str, str] = NO_LEVELS,
+        runs: Iterable[str] = (),
+        spared: Iterable[Place] = (),
     ) -> None:
         self.program = program
         self.locks, self.waits, self.asks = frozenset(locks), frozenset(waits), dict(asks)
-        self.lean, self.spoils, self.idle, self.levels = lean, spoils, idle, levels
+        self.lean, self.spoils, self.idle, self.levels, self.runs = lean, spoils, idle, levels, frozenset(runs)
+        self.spared = frozenset(spared)
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
@@ -231,8 +235,19 @@ class Extractor:
                     return
         if not block.edges:
             yield None, End(state.held, returned(plan.body.function.value, dict(state.values)))
-        for to, (_, values) in onward(plan, block, ((), state.values)):
-            yield None, LockState(to, 0, state.held, values)
+        told = self._told(frame, reader, state)
+        known = frozenset(v for v in state.values if v[0] not in dict(told)) | told if told else state.values
+        for to, (_, values) in onward(plan, block, ((), known)):
+            yield None, LockState(to, 0, state.held, values - told)
+
+    def _told(self, frame: Frame, reader: FunctionReader, state: LockState) -> Values:
+        """What the conditions at the end of a block say that ask whether the task is a run of the circle."""
+        found = set[tuple[str, int]]()
+        for key, object_ in reader.self_tests.get(state.block, ()):
+            run = self._bind(object_, frame)
+            if run in self.runs:
+                found.add((key, PLUS if any(token.lock == run for token in state.held) else ZERO))
+        return frozenset(found)
 
     def _assigned(self, frame: Frame, reader: FunctionReader, event: Assign) -> SlicedOp | None:
         """The step that an assignment is; here none is one."""
@@ -269,6 +284,9 @@ class Extractor:
         if site is None:
             site = self._here[id(event)] = self._read(frame, reader, event)
         after = after._replace(values=frozenset(v for v in values if v[0] != site.text))
+        if site.place in self.spared:
+            yield None, after
+            return
         if site.acts is not None:
             yield from self._primitive(frame, after, site.acts, call, site.place, site.text)
             return
