@@ -153,6 +153,9 @@ MAX_FAMILIES_IN_MEMORY = 2
 """Scopes of which programs are kept in memory."""
 MAX_MEGABYTES_WITH_PROGRAMS = 400
 """What a process may have in memory before it lets go of the programs of other scopes; it finds them on the disk."""
+MAX_MEGABYTES_OF_WORKER = 500
+"""What one of several processes that go through many cases may have in memory before another one takes over: hardly anything
+of what is freed goes back to the system, and over 150 cases one process grew from 0.4 to 1.5 GB."""
 MAX_PROGRAMS_OF_FAMILY = 3
 """Programs of one scope that are kept: the one on disk, and those led on from it last."""
 MAX_FILES_LED_ON = 40

@@ -82,9 +82,14 @@ def _named(fix: UpstreamFix, tree: Tree) -> str:
     """The commit of a fix by its id; empty when there is none, or when it is of something else."""
     try:
         commit = tree.resolve(fix.commit)
-        return commit if tree.message(commit).partition("\n")[0] == fix.subject else ""
+        return commit if _words(tree.message(commit).partition("\n")[0]) == _words(fix.subject) else ""
     except ReviewError:
         return ""
+
+
+def _words(subject: str) -> str:
+    """A subject without what is lost where one is copied: quotes, apostrophes, blanks."""
+    return "".join(c for c in subject.lower() if c.isalnum())
 
 
 def _both(fix: UpstreamFix, commit: str, tree: Tree) -> Iterator[UpstreamCase]:

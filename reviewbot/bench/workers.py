@@ -11,12 +11,13 @@ import os
 import pickle
 import signal
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, TypeVar
 
+from reviewbot.limits import MAX_MEGABYTES_OF_WORKER
 from reviewbot.process import stopping
 from reviewbot.process.memory import megabytes
 
@@ -60,8 +61,9 @@ def spread(
 
     function: called as `function(part, *rest)`, gives a result for each case, in their order; a function of a module, and
     `rest` can be pickled. lost: the result of a case that has none. When a process ends, or the function raises, another one
-    takes over what it had left; the case that it was at is tried once more by itself, in a new process, and then lost. The
-    thread that asks for results stays to the end: the processes end with it.
+    takes over what it had left; the case that it was at is tried once more by itself, in a new process, and then lost. A
+    process that has become large gives way to a new one. The thread that asks for results stays to the end: the processes
+    end with it.
     """
     if workers == 1:
         for part in parts:
@@ -123,11 +125,14 @@ class _Crew:
             yield said.value
             return
         del self._at_work[worker.pipe]
-        if isinstance(said, WorkerEnded):
+        if isinstance(said, WorkerEnded | _Grown):
             worker.end()
         else:
             self._idle.append(worker)
         if said is None or not worker.left:
+            return
+        if isinstance(said, _Grown):
+            self._waiting.appendleft(_Part(tuple(worker.left)))
             return
         case = worker.left.popleft()
         if worker.left:
@@ -152,6 +157,10 @@ class _Result(NamedTuple):
     value: Any
 
 
+class _Grown(NamedTuple):
+    """A process has become too large to go on."""
+
+
 class _Worker:
     """A process that does parts, one after the other, and tells each result as it is done."""
 
@@ -160,7 +169,7 @@ class _Worker:
         self.left: deque[Any] = deque()
         self.again = False
         self.pipe, its = context.Pipe()
-        about = (its, function, rest, os.getpid(), gc.get_threshold())
+        about = (its, function, rest, os.getpid(), gc.get_threshold(), MAX_MEGABYTES_OF_WORKER)
         self.process = context.Process(target=_serve, args=about)
         self.process.start()
         its.close()
@@ -171,10 +180,11 @@ class _Worker:
         with suppress(OSError):
             self.pipe.send(part.cases)
 
-    def hear(self) -> _Result | BaseException | None:
-        """A result; None when the part is done; what the function raised, or how the process ended, for the case it was at."""
+    def hear(self) -> _Result | _Grown | BaseException | None:
+        """A result; None when the part is done, _Grown when it goes no further with it; what the function raised, or how the
+        process ended, for the case it was at."""
         try:
-            said: _Result | BaseException | None = self.pipe.recv()
+            said: _Result | _Grown | BaseException | None = self.pipe.recv()
             return said
         except (EOFError, OSError):
             self.process.join(GRACE)
@@ -197,23 +207,32 @@ def _serve(
     rest: Sequence[object],
     parent: int,
     threshold: tuple[int, int, int],
+    most: int,
 ) -> None:
-    """What a process does: parts in, results out. It collects as seldom as its parent, and ends with it."""
+    """What a process does: parts in, results out. It collects as seldom as its parent, and ends with it.
+
+    most: megabytes that it may have in memory.
+    """
     gc.set_threshold(*threshold)
     with suppress(EOFError, OSError, KeyboardInterrupt):  # whoever asked wants no more
         stopping.in_order()
         stopping.with_parent(parent)
         while True:
-            pipe.send(_done(pipe, function, rest))
+            pipe.send(_done(pipe, function, rest, most))
     stopping.leave(0)
 
 
-def _done(pipe: Connection, function: Callable[..., Iterator[Any]], rest: Sequence[object]) -> BaseException | None:
-    """Tell the results of the next part; returns what the function raised."""
+def _done(
+    pipe: Connection, function: Callable[..., Iterator[Any]], rest: Sequence[object], most: int
+) -> _Grown | BaseException | None:
+    """Tell the results of the next part, as far as memory allows; returns what the function raised."""
     part = pipe.recv()
     try:
-        for result in _tidied(function(part, *rest)):
-            pipe.send(_Result(result))
+        with closing(_tidied(function(part, *rest))) as results:
+            for result in results:
+                pipe.send(_Result(result))
+                if megabytes() > most:
+                    return _Grown()
     except Exception as error:
         return _told(error)
     return None
@@ -228,7 +247,7 @@ def _told(error: Exception) -> Exception:
     return error
 
 
-def _tidied(results: Iterable[Result]) -> Iterator[Result]:
+def _tidied(results: Iterable[Result]) -> Generator[Result, None, None]:
     """The results themselves; what the cases leave behind is freed in between, when it has become much."""
     least = megabytes()
     for result in results:

@@ -52,8 +52,10 @@ def bench(linux: Path, index: Path | None, json_file: Path | None, only: str, wo
     fixes = [f for f in upstream.read(index or upstream.shipped()) if wanted.search(f"{f.subject} {f.cls}")]
     with Tree.open(linux) as tree:
         cases, missing = upstream.find(fixes, tree)
+        lacks = "is a shallow clone: git fetch --unshallow gets the rest of its history" if tree.shallow else ""
     if fixes and not cases:
-        raise ReviewError(f"{linux} has none of the {len(fixes)} fixes: take a clone of Linux with its whole history")
+        more = f"it {lacks}" if lacks else "take a clone of Linux with its whole history"
+        raise ReviewError(f"{linux} has none of the {len(fixes)} fixes: {more}")
     scoring = journal.Scoring(
         len(cases),
         lambda done: upstream.run([c for c in cases if c.labelled.key not in done], linux, workers or WORKERS),
@@ -66,6 +68,8 @@ def bench(linux: Path, index: Path | None, json_file: Path | None, only: str, wo
         journal.at(json_file).unlink(missing_ok=True)
     shown.show(results, with_funnel=False)
     print(f"{len(fixes)} fixes, of which {linux} has {len(fixes) - len(missing)}")
+    if missing and lacks:
+        print(f"{linux} {lacks}")
     for fix in missing:
         print(f"  not there: {fix.commit or 'by its subject'} {fix.subject}")
     return int(any(r.verdict == "nack" for r in results if r.label == "fix"))

@@ -172,6 +172,11 @@ class Tree:
         """The message of the commit that `rev` names; ReviewError when there is none."""
         return self._git.ask("log", "-1", "--format=%B", self.resolve(rev))
 
+    @property
+    def shallow(self) -> bool:
+        """Whether its history was cut off when it was cloned."""
+        return self._git.ask("rev-parse", "--is-shallow-repository") == "true"
+
     def by_subject(self, subjects: Iterable[str]) -> dict[str, str]:
         """The oldest commits of HEAD's history with these first lines of their messages: line -> commit id.
 

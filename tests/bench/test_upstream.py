@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,6 +84,26 @@ def test_a_clone_that_has_no_parent_of_a_fix_lacks_it(linux: Path) -> None:
     assert (cases, [fix.subject for fix in missing]) == ([], ["start"])
 
 
+def test_a_shallow_clone_is_told_what_it_lacks(linux: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shallow = tmp_path / "shallow"
+    checking.git(tmp_path, "clone", "-q", "--depth", "2", f"file://{linux}", str(shallow))
+    fixes = index(tmp_path, UpstreamFix(FLAG, "rescuer"), UpstreamFix("dm mill: after the sieve", "none"))
+    argv = ["bench", "--linux", str(shallow), "--index", str(fixes), "--workers", "1"]
+    assert cli.run(argv) == 0
+    assert f"{shallow} is a shallow clone: git fetch --unshallow" in capsys.readouterr().out
+    assert cli.run([*argv, "--only", "sieve: a"]) == 2
+    assert "has none of the 1 fixes: it is a shallow clone" in capsys.readouterr().err
+
+
+def test_a_subject_that_lost_its_quotes_is_that_of_the_commit(linux: Path) -> None:
+    commit = checking.git(linux, "rev-parse", "HEAD~1").strip()
+    with Tree.open(linux) as tree:
+        cases, missing = upstream.find([UpstreamFix("dm mill: 'turn' the other way", "none", commit)], tree)
+        other = upstream.find([UpstreamFix("dm mill: turn", "none", commit)], tree)
+    assert ([c.base for c in cases][:1], missing) == ([commit], [])
+    assert other[0] == []
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
@@ -111,6 +132,8 @@ def test_the_index_that_is_shipped_has_facts_and_no_text() -> None:
     for fix in fixes:
         assert fix.cls
         assert "\n" not in fix.subject
+        assert not re.search(r"\b(dont|cant|wont|doesnt)\b", fix.subject), "an apostrophe was lost"
+        assert fix.subject.count('"') % 2 == 0, "more or less than one subject"
         assert not fix.commit or (len(fix.commit) >= 12 and int(fix.commit, 16))
     with pytest.raises(ReviewError, match="cannot read"):
         upstream.read(Path("none.jsonl"))

@@ -118,6 +118,22 @@ def test_each_result_comes_as_soon_as_it_is_there(tmp_path: Path) -> None:
     assert sorted(found) == [f"{number} True" for number in range(1, 6)]
 
 
+def told(part: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Each number with the process that did it."""
+    for number in part:
+        yield number, os.getpid()
+
+
+def test_a_process_that_has_become_large_gives_way_to_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Sequence[int]] = [[1, 2, 3], [4], [5, 6]]
+    kept = [*workers.spread(told, asked, (), 2, lambda number, error: (0, 0))]
+    monkeypatch.setattr(workers, "MAX_MEGABYTES_OF_WORKER", 1)
+    found = [*workers.spread(told, asked, (), 2, lambda number, error: (0, 0))]
+    assert sorted(number for number, _ in found) == sorted(number for number, _ in kept) == [1, 2, 3, 4, 5, 6]
+    assert len({process for _, process in kept}) <= 2
+    assert len({process for _, process in found}) == 6
+
+
 class Awkward(Exception):
     """One that no other process can make again."""
 

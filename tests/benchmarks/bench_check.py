@@ -5,11 +5,10 @@
 MAIL is a patch mail that applies to HEAD of REPOSITORY, or a folder with such (`*.patch`, `*.eml`, at any depth; of them N,
 evenly chosen, default 50). Each way is one process or more a patch: `reviewbot check` of the file (warm; the first N also
 with nothing cached), and by its id from an archive on loopback; `b4 am` of that id; `git am` in a sparse clone; checkpatch.pl;
-the Coccinelle scripts on locks, sparse and smatch, each on the changed files before and after. sparse and smatch are given
-the file and the tree's includes, without a kernel configuration: that is their least cost, not a use of them. Printed are a
-table (seconds by the clock and of processor time, the largest process, the ratio to `reviewbot check` patch by patch), what
-could not be run and why, and what importing costs. `--plot` draws the processor time, `--spin` adds the simulator beside
-SPIN (bench_sim.py).
+the Coccinelle scripts on locks, sparse and smatch, each on the changed files before and after (as `checkers.py` calls them,
+with the headers of a build that has everything configured; to make these is not counted). Printed are a table (seconds by the
+clock and of processor time, the largest process, the ratio to `reviewbot check` patch by patch), what could not be run and
+why, and what importing costs. `--plot` draws the processor time, `--spin` adds the simulator beside SPIN (bench_sim.py).
 """
 
 from __future__ import annotations
@@ -33,13 +32,14 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
+import checkers
+
 ROOT = Path(__file__).parents[2]
 MAIN = "from reviewbot.cli import main; main()"
 CHECK = "reviewbot check, warm"
-LOCKS = "scripts/coccinelle/locks/"
+COLD = "reviewbot check, cold"
 GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
 VERDICTS = {0, 1, 3}
-DEBIAN = {"spatch": "coccinelle", "sparse": "sparse", "smatch": "no package: repo.or.cz/smatch.git", "perl": "perl"}
 
 
 class Cost(NamedTuple):
@@ -105,7 +105,7 @@ def output(argv: list[str], cwd: Path) -> bytes:
 def program(name: str) -> str:
     found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is None:
-        raise Unusable(f"{name} is not installed{f' (Debian: {DEBIAN[name]})' if name in DEBIAN else ''}")
+        raise Unusable(checkers.missing(name))
     return found
 
 
@@ -122,13 +122,8 @@ class Bench:
         self.clone = folder / "clone"
         output(["git", "clone", "-q", "--shared", "--no-checkout", str(repository), str(self.clone)], folder)
         output(["git", "tag", "start"], self.clone)
-        output(["git", "sparse-checkout", "set", "--no-cone", "/scripts/checkpatch.pl", f"/{LOCKS}"], self.clone)
-        self.scripts = folder / "scripts"
-        self.scripts.mkdir()
-        names = ["scripts/checkpatch.pl", "scripts/spelling.txt", "scripts/const_structs.checkpatch"]
-        for name in (*names, *output(["git", "ls-tree", "--name-only", "start", LOCKS], self.clone).decode().split()):
-            found = subprocess.run(["git", "show", f"start:{name}"], cwd=self.clone, capture_output=True)
-            (self.scripts / Path(name).name).write_bytes(found.stdout)
+        build = not (checkers.missing("sparse") and checkers.missing("smatch"))
+        self.kernel = checkers.Kernel.of(repository, folder / "kernel", build)
         self.ways: dict[str, Callable[[], Cost]] = {
             CHECK: self.check,
             "reviewbot check ID": self.check_id,
@@ -136,8 +131,8 @@ class Bench:
             "git am": self.git_am,
             "checkpatch.pl": self.checkpatch,
             "coccinelle, locks": self.coccinelle,
-            "sparse": lambda: self.on_files("sparse"),
-            "smatch": lambda: self.on_files("smatch"),
+            "sparse": lambda: self.on_files("sparse", checkers.sparse),
+            "smatch": lambda: self.on_files("smatch", checkers.smatch),
         }
 
     def take(self, mail: Path) -> None:
@@ -155,19 +150,19 @@ class Bench:
             self.mail = self.folder / "mail.eml"
             self.mail.write_bytes(self.raw)
         self.files = [name.decode() for name in re.findall(rb"^diff --git a/(\S+\.[ch]) ", raw, re.MULTILINE)]
-        shown = [f"/{name}" for name in self.files]
+        folders = {name.rpartition("/")[0] for name in self.files}
+        shown = [*(f"/{name}" for name in self.files), *(f"/{folder}/*.h" for folder in folders)]
         output(["git", "sparse-checkout", "set", "--no-cone", *shown], self.clone)
         output(["git", "checkout", "-q", "-f", "--detach", "start"], self.clone)
-        self.sides = []
+        output(["git", "clean", "-fdq"], self.clone)
+        self.sides: list[Path] = []
         for side in ("before", "after"):
             if side == "after":
-                self.git_am()
+                cost([*GIT, "apply", str(self.mail)], cwd=self.clone, expect={0})
             at = self.folder / side
             shutil.rmtree(at, ignore_errors=True)
-            for name in filter(lambda name: (self.clone / name).exists(), self.files):
-                (at / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self.clone / name, at / name)
-                self.sides.append(str(at / name))
+            shutil.copytree(self.clone, at, ignore=shutil.ignore_patterns(".git"))
+            self.sides += [at / name for name in self.files if name.endswith(".c") and (at / name).exists()]
 
     def check(self, **environment: str) -> Cost:
         argv = [sys.executable, "-c", MAIN, "check", str(self.mail), "--tree", str(self.repository), "--json"]
@@ -207,27 +202,22 @@ class Bench:
     def git_am(self) -> Cost:
         subprocess.run([*GIT, "am", "--abort"], cwd=self.clone, capture_output=True)
         output([*GIT, "reset", "-q", "--hard", "start"], self.clone)
+        output([*GIT, "clean", "-fdq"], self.clone)  # new files of a patch that was applied, and not committed
         return cost([*GIT, "am", "-q", str(self.mail)], cwd=self.clone, expect={0})
 
     def checkpatch(self) -> Cost:
-        argv = [
-            program("perl"),
-            str(self.scripts / "checkpatch.pl"),
-            "--no-tree",
-            "--terse",
-            "--no-summary",
-            str(self.mail),
-        ]
-        return cost(argv, cwd=self.folder, expect={0, 1})
+        program("perl")
+        return cost(checkers.checkpatch(self.kernel, self.mail), cwd=self.folder, expect={0, 1})
 
     def coccinelle(self) -> Cost:
-        spatch, scripts = program("spatch"), sorted(self.scripts.glob("*.cocci"))
-        runs = [[spatch, "--very-quiet", "-D", "report", "--sp-file", str(s), *self.sides] for s in scripts]
-        return cost(*runs, cwd=self.folder)
+        program("spatch")
+        return cost(*checkers.coccinelle(self.kernel, self.sides), cwd=self.folder)
 
-    def on_files(self, name: str) -> Cost:
-        checker = program(name)
-        return cost(*([checker, f"-I{self.clone}/include", file] for file in self.sides), cwd=self.folder)
+    def on_files(self, name: str, command: Callable[[checkers.Kernel, Path], list[str]]) -> Cost:
+        program(name)
+        if self.kernel.lacks:
+            raise Unusable(self.kernel.lacks)
+        return cost(*(command(self.kernel, file) for file in self.sides), cwd=self.folder)
 
 
 def measured(bench: Bench, mails: list[Path], rounds: int, cold: int) -> tuple[dict[str, list[Cost]], dict[str, str]]:
@@ -243,14 +233,18 @@ def measured(bench: Bench, mails: list[Path], rounds: int, cold: int) -> tuple[d
             why[mail.name] = str(error)
             continue
         found: dict[str, list[Cost]] = defaultdict(list)
-        for _ in range(rounds):
-            for way, run in bench.ways.items():
-                try:
-                    found[way].append(run())
-                except Unusable as error:
-                    why[way] = str(error)
-        if len(costs["reviewbot check, cold"]) < cold:
-            found["reviewbot check, cold"].append(bench.cold())
+        ways = [*bench.ways.items()] * rounds
+        if len(costs[COLD]) < cold:
+            ways.append((COLD, bench.cold))
+        for way, run in ways:
+            try:
+                one = run()
+            except Unusable as error:
+                why[way] = str(error)  # of the last patch, if of some
+            else:
+                found[way].append(one)
+        if CHECK not in found:
+            continue
         for way, taken in found.items():
             costs[way].append(Cost(*(median(column) for column in zip(*taken, strict=True))))
             ratios[way].append(costs[way][-1].cpu / costs[CHECK][-1].cpu)
@@ -326,7 +320,8 @@ def main() -> None:
         bench = Bench(asked.repository.resolve(), Path(name))
         costs, why = measured(bench, mails, asked.rounds, asked.cold)
     for what, reason in why.items():
-        print(f"left out: {what}: {reason}")
+        some = f", of some patches ({len(costs[what])} are in the table)" if costs.get(what) else ""
+        print(f"left out: {what}{some}: {reason}")
     if asked.plot:
         plot(costs, asked.plot)
     imports()

@@ -4,8 +4,8 @@
 
 checkpatch.pl reads the patch; Coccinelle's lock scripts, sparse and smatch read the changed files before and after, and what
 they say of them after and not before counts. A tool that says anything has hit; reviewbot has with a NACK. Scripts and headers
-are those of the first tree. sparse and smatch get a configuration of a few words, not that of a build. What is not installed
-is named, and left out of the table.
+are those of the case's tree, with everything configured (`checkers.py`). What cannot be run is named with the reason, and left
+out of the table; a patch with a file that a tool could not read to the end is counted beside it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import argparse
 import json
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -27,40 +26,41 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import checkers
 import gate
+from checkers import Kernel
 
-from reviewbot.bench import backtest
+from reviewbot.bench import backtest, shown
 from reviewbot.bench.backtest import Labelled
 from reviewbot.gittree.tree import Tree
 from reviewbot.mail import fetch
 from reviewbot.precision import Share
 from reviewbot.types import ReviewError
 
-COCCI = ("call_kern", "double_lock", "flags", "mini_lock")
 BARE = "COMMIT_MESSAGE,MISSING_SIGN_OFF,EMAIL_SUBJECT,NO_AUTHOR_SIGN_OFF,FROM_SIGN_OFF_MISMATCH,GIT_COMMIT_ID"
 """What checkpatch says of every diff that is no mail."""
 SECONDS = 120
 _NUMBER = re.compile(r":\d+(-\d+)?|\bline \d+")
-GENERATED = ("autoconf.h", "bounds.h", "timeconst.h", "asm-offsets.h", "utsrelease.h")
-"""Headers that a build makes: without one of them sparse stops at the first line that includes it."""
-NUMBERS = ("unistd_64_x32.h", "unistd_32_ia32.h", "cpufeaturemasks.h")
-"""The same, in the folder `asm`."""
-CONFIGURED = (
-    *("64BIT", "X86", "X86_64", "SMP", "MMU", "HZ=250", "NR_CPUS=8", "NODES_SHIFT=6"),
-    *("PAGE_SHIFT=12", "PGTABLE_LEVELS=5", "X86_L1_CACHE_SHIFT=6", "X86_INTERNODE_CACHE_SHIFT=6"),
-    *("PHYSICAL_START=0x1000000", "PHYSICAL_ALIGN=0x200000", "ILLEGAL_POINTER_VALUE=0"),
-)
-"""Without these the headers do not compile."""
+_ERROR = re.compile(r":\d+:\d+: (fatal )?error: ")
+HEADERS = ("sparse", "smatch")
+"""Programs that read nothing without the headers of a build."""
 
 
 class Sides(NamedTuple):
-    """A case as files: the patch, the changed C files before and after, and the tree's scripts and headers."""
+    """A case as files: the patch, the changed C files before and after, and what its tree has for checkers."""
 
     patch: Path
     before: Path
     after: Path
     names: tuple[str, ...]
-    kernel: Path
+    kernel: Kernel
+
+
+class Report(NamedTuple):
+    """What a tool says of a case, and whether it could read all of it."""
+
+    said: set[str]
+    read: bool = True
 
 
 class Tool(NamedTuple):
@@ -68,29 +68,48 @@ class Tool(NamedTuple):
 
     name: str
     program: str
-    says: Callable[[Sides], set[str]]
+    says: Callable[[Sides], Report]
 
 
 class Said(NamedTuple):
     """What one tool made of one case."""
 
     hit: bool
+    read: bool
     seconds: float
 
 
-def ran(*command: str | Path) -> str:
-    """All that a command prints; one that takes too long says nothing."""
+def ran(command: Sequence[str]) -> tuple[str, bool]:
+    """All that a command prints, and whether it came to its end in time."""
     try:
-        done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, timeout=SECONDS)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        return ""
-    return done.stdout + done.stderr
+        return "", False
+    return done.stdout + done.stderr, True
 
 
-def checkpatch(sides: Sides) -> set[str]:
-    options = ("--terse", "--no-summary", "--no-tree", "--no-signoff", "--show-types", "--ignore", BARE)
-    said = ran("perl", sides.kernel / "scripts/checkpatch.pl", *options, sides.patch)
-    return {line for line in said.splitlines() if re.search(r": (ERROR|WARNING):", line)}
+def checkpatch(sides: Sides) -> Report:
+    said, ended = ran(checkers.checkpatch(sides.kernel, sides.patch, "--no-signoff", "--show-types", "--ignore", BARE))
+    return Report({line for line in said.splitlines() if re.search(r": (ERROR|WARNING):", line)}, ended)
+
+
+def against(commands: Callable[[Kernel, Path], list[list[str]]]) -> Callable[[Sides], Report]:
+    """A tool that reads files: what it says after and not before, whatever the line. What it could not read, on one side or
+    in a header, it may be silent about."""
+
+    def says(sides: Sides) -> Report:
+        found: list[set[str]] = []
+        read = True
+        for side in (sides.before, sides.after):
+            found.append(set())
+            for file in (side / name for name in sides.names):
+                for command in commands(sides.kernel, file):
+                    said, ended = ran(command)
+                    read = read and ended and not _ERROR.search(said)
+                    found[-1] |= {_NUMBER.sub("", line) for line in about(said, file)}
+        return Report(found[1] - found[0], read)
+
+    return says
 
 
 def about(said: str, file: Path) -> Iterator[str]:
@@ -98,52 +117,15 @@ def about(said: str, file: Path) -> Iterator[str]:
     return (line.removeprefix(str(file)) for line in said.splitlines() if line.startswith(f"{file}:"))
 
 
-def against(run: Callable[[Path, str, Sides], str]) -> Callable[[Sides], set[str]]:
-    """A tool that reads files: what it says after and not before, whatever the line."""
-
-    def says(sides: Sides) -> set[str]:
-        before, after = (
-            {_NUMBER.sub("", line) for name in sides.names for line in about(run(side, name, sides), side / name)}
-            for side in (sides.before, sides.after)
-        )
-        return after - before
-
-    return says
-
-
-def coccinelle(side: Path, name: str, sides: Sides) -> str:
-    scripts = sides.kernel / "scripts/coccinelle/locks"
-    options = ("--very-quiet", "--no-includes", "--no-show-diff", "-D", "report")
-    return "".join(ran("spatch", *options, "--cocci-file", scripts / f"{s}.cocci", side / name) for s in COCCI)
-
-
-def checker(*program: str) -> Callable[[Path, str, Sides], str]:
-    """sparse, or what is made of it, with the headers of the tree and a configuration of a few words."""
-
-    def run(side: Path, name: str, sides: Sides) -> str:
-        headers = ("arch/x86/include", "arch/x86/include/uapi", "include", "include/uapi", "generic", "generated")
-        first = ("include/linux/kconfig.h", "include/linux/compiler_types.h")
-        return ran(
-            *program,
-            *("-D__KERNEL__", "-D__x86_64__", '-DKBUILD_MODNAME="m"', '-DKBUILD_BASENAME="m"'),
-            *(f"-DCONFIG_{name}" if "=" in name else f"-DCONFIG_{name}=1" for name in CONFIGURED),
-            *(f"-I{sides.kernel / folder}" for folder in headers),
-            *(word for header in first for word in ("-include", sides.kernel / header)),
-            side / name,
-        )
-
-    return run
-
-
 TOOLS = (
     Tool("checkpatch.pl", "perl", checkpatch),
-    Tool("Coccinelle, lock scripts", "spatch", against(coccinelle)),
-    Tool("sparse", "sparse", against(checker("sparse", "-Wcontext"))),
-    Tool("smatch", "smatch", against(checker("smatch", "-p=kernel"))),
+    Tool("Coccinelle, lock scripts", "spatch", against(lambda kernel, file: checkers.coccinelle(kernel, [file]))),
+    Tool("sparse", "sparse", against(lambda kernel, file: [checkers.sparse(kernel, file)])),
+    Tool("smatch", "smatch", against(lambda kernel, file: [checkers.smatch(kernel, file)])),
 )
 
 
-def sides_of(case: Labelled, folder: Path, tree: Tree, kernel: Path, reader: fetch.MailReader, work: Path) -> Sides:
+def sides_of(case: Labelled, folder: Path, tree: Tree, kernel: Kernel, reader: fetch.MailReader, work: Path) -> Sides:
     """Put the sides of a case into a folder; ReviewError when the patch does not apply."""
     first = ((folder / case.base_patch).read_bytes(),) if case.base_patch else ()
     series = fetch.parse((folder / case.patch).read_bytes(), case.id, reader=reader, alone=True)
@@ -158,31 +140,39 @@ def sides_of(case: Labelled, folder: Path, tree: Tree, kernel: Path, reader: fet
 
 
 def scored(
-    cases: Sequence[Labelled], folder: Path, trees: dict[str, Path], kernel: Path, tools: Sequence[Tool]
+    cases: Sequence[Labelled],
+    folder: Path,
+    trees: Mapping[str, Path],
+    kernels: Mapping[str, Kernel],
+    tools: Sequence[Tool],
 ) -> Iterator[tuple[Labelled, dict[str, Said]]]:
     """What each tool and reviewbot make of each case."""
     with fetch.MailReader() as reader, backtest.opener(trees) as opened:
         for case in cases:
             found = {}
             result = backtest.score(case, folder, opened, reader)
-            found["reviewbot"] = Said(result.verdict == "nack", result.seconds)
+            read = result.verdict not in ("unreviewed", "fault")
+            found["reviewbot"] = Said(result.verdict == "nack", read, result.seconds)
             with tempfile.TemporaryDirectory(prefix="tools-") as work:
                 try:
-                    sides = sides_of(case, folder, opened(case.tree), kernel, reader, Path(work))
+                    sides = sides_of(case, folder, opened(case.tree), kernels[case.tree], reader, Path(work))
                 except ReviewError as error:
                     print(f"{case.id}: left out: {error}", file=sys.stderr)
                     continue
                 for tool in tools:
                     start = perf_counter()
-                    said = tool.says(sides)
-                    found[tool.name] = Said(bool(said), perf_counter() - start)
+                    report = tool.says(sides)
+                    found[tool.name] = Said(bool(report.said), report.read, round(perf_counter() - start, 3))
             yield case, found
 
 
 def table(results: Sequence[tuple[Labelled, dict[str, Said]]]) -> Iterator[str]:
     """The table, as Markdown."""
-    yield "| tool | deadlocks that it speaks of | clean patches and fixes that it speaks of | seconds a patch (median) |"
-    yield "|---|---|---|---|"
+    yield (
+        "| tool | deadlocks that it speaks of | clean patches and fixes that it speaks of | could not read all of"
+        " | seconds a patch (median) |"
+    )
+    yield "|---|---|---|---|---|"
     for name in results[0][1] if results else ():
         dead, others = (
             Share(sum(found[name].hit for case, found in some), len(some))
@@ -191,25 +181,17 @@ def table(results: Sequence[tuple[Labelled, dict[str, Said]]]) -> Iterator[str]:
                 [r for r in results if r[0].label != "deadlock"],
             )
         )
-        yield f"| {name} | {dead} | {others} | {median(found[name].seconds for _, found in results):.2f} |"
+        unread = sum(not found[name].read for _, found in results)
+        yield f"| {name} | {dead} | {others} | {unread} | {median(found[name].seconds for _, found in results):.2f} |"
 
 
-def kernel_files(repository: Path, to: Path) -> Path:
-    """The scripts and headers of a tree."""
-    wanted = ("scripts", "include", "arch/x86/include")
-    with Tree.open(repository) as tree:
-        source = tree.at("HEAD")
-        paths = [p for p in wanted if source.folder(p)]
-    archive = subprocess.run(["git", "-C", repository, "archive", "HEAD", *paths], capture_output=True, check=True)
-    to.mkdir()
-    subprocess.run(["tar", "-x", "-C", to], input=archive.stdout, check=True)
-    for folder, names in (("generated/generated", GENERATED), ("generated/asm", NUMBERS)):
-        (to / folder).mkdir(parents=True)
-        for name in names:
-            (to / folder / name).touch()
-    (to / "generic").mkdir()
-    (to / "generic/asm").symlink_to(to / "include/asm-generic")
-    return to
+def usable(trees: Mapping[str, Path], folder: Path) -> tuple[dict[str, Kernel], list[Tool], list[str]]:
+    """What each tree has for checkers, the tools that can be run, and why the others cannot."""
+    build = any(not checkers.missing(program) for program in HEADERS)
+    kernels = {name: Kernel.of(path, folder / name, build) for name, path in trees.items()}
+    lacks = next((f"tree {name}: {kernel.lacks}" for name, kernel in kernels.items() if kernel.lacks), "")
+    why = {tool: checkers.missing(tool.program) or lacks * (tool.program in HEADERS) for tool in TOOLS}
+    return kernels, [t for t in TOOLS if not why[t]], [f"{t.name}: {said}" for t, said in why.items() if said]
 
 
 def main() -> None:
@@ -230,14 +212,15 @@ def main() -> None:
     wanted = {*gate.read().deadlocks, *gate.read().innocent}
     cases = [c for c in backtest.read_index(index) if c.id in wanted and c.tree in trees]
     cases = sorted(cases, key=lambda c: sha256(c.id.encode()).digest())[: args.cases]
-    tools = [tool for tool in TOOLS if shutil.which(tool.program)]
     with tempfile.TemporaryDirectory(prefix="tools-") as folder:
-        kernel = kernel_files(next(iter(trees.values())), Path(folder) / "kernel")
-        results = [*scored(cases, index.parent, trees, kernel, tools)]
-    print(f"{len(results)} patches; reviewbot warm, in one process\n")
+        kernels, tools, left_out = usable({c.tree: trees[c.tree] for c in cases}, Path(folder))
+        results = [*shown.progress(scored(cases, index.parent, trees, kernels, tools), len(cases))]
+    if not results:
+        sys.exit(f"none of the patches of the gate (tests/gate.toml) is in {index} and applies to a tree that is named")
+    print(f"{len(results)} patches; reviewbot in one process, with what its cache has\n")
     print("\n".join(table(results)))
-    if absent := [f"{tool.name} ({tool.program})" for tool in TOOLS if tool not in tools]:
-        print(f"\nnot installed, and left out: {', '.join(absent)}")
+    for said in left_out:
+        print(f"\nleft out: {said}")
     print(f"\nmemory of reviewbot at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
     if args.json:
         rows = [{"id": c.id, "label": c.label, "said": {n: s._asdict() for n, s in f.items()}} for c, f in results]
