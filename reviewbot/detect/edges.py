@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from typing import NamedTuple
 
 from reviewbot.analysis.code.identity import Scope, known, scope
 from reviewbot.analysis.events.kinds import Held, Site, Wait
+from reviewbot.analysis.producers.view import Made
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.analysis.summaries.entry_lockset import EntryLockset
@@ -169,61 +169,91 @@ def edges(
     wanted: which effects count as waiting (default: `waits`). classes: of the locks that count. lock: the identity of
     the only lock (or run) that counts; empty for all.
     """
-    wanted = wanted or waits
     if program.function(key).unreadable or program.function(key).macro:
         return
-    inside = _inside(program, key, lock) if classes is REAL else ()
-    ways = tuple(sorted(program.entry(key), key=lambda way: (len(way.held), len(way.chain))))
+    function = _Waiting(program, key, wanted or waits, classes, lock)
+    yield from function.itself()
+    yield from function.in_callees()
 
-    @cache
-    def under(
-        here: tuple[Held, ...], gone: frozenset[str], dropped: frozenset[str] = frozenset()
+
+class _Waiting:
+    """The waits of one function, with what is held there."""
+
+    def __init__(
+        self, program: Program, key: FunctionKey, wanted: Callable[[Effect], bool], classes: frozenset[str], lock: str
+    ) -> None:
+        self._program, self._key, self._wanted, self._classes, self._lock = program, key, wanted, classes, lock
+        self._inside = _inside(program, key, lock) if classes is REAL else ()
+        self._ways = tuple(sorted(program.entry(key), key=lambda way: (len(way.held), len(way.chain))))
+        self._found: dict[tuple[object, ...], list[tuple[Held, list[WayIn]]]] = {}
+
+    def _under(
+        self, here: tuple[Held, ...], gone: frozenset[str], dropped: frozenset[str] = frozenset()
     ) -> list[tuple[Held, list[WayIn]]]:
-        return _under(ways, here, gone, dropped, classes, lock)
+        """Each lock that counts at a place, with the ways in that have it; see `_under`."""
+        key = (here, gone, dropped)
+        if key not in self._found:
+            self._found[key] = _under(self._ways, here, gone, dropped, self._classes, self._lock)
+        return self._found[key]
 
-    for fact in program.own_facts(key):
-        if isinstance(fact, Site):
-            reads = fact.reads if isinstance(fact, Wait) else ()
-            for effect in filter(wanted, own([fact])):
-                here = _held(fact.held, fact.maybe)
-                if _means(effect):
-                    for held, (first, *others) in under(here, frozenset(fact.dropped)):
-                        yield Edge(held, effect, key, fact.at, (), *first, reads, tuple(others))
-                for one, meant in _within(inside, effect):
-                    yield Edge(one.held, meant, key, fact.at, (), one.chain, (*here, one.held), reads)
-    view = program.view(key)
-    outside = any(way.held for way in ways)
-    for made in view.made:
-        here = _held(made.at.held, made.at.maybe)
-        if not outside and not here and not inside:
-            continue  # nothing is held there
-        if made.cut and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
-            continue
-        gone = frozenset(made.at.dropped)
-        if not under(here, gone) and not inside:
-            continue
-        targets = view.callgraph.reached(key, made.call)
-        shared = len(targets) > MAX_TARGETS_OF_POINTER or program.has_context(key, made.call)
-        if shared and lock:  # asked for who can be in the way: one of them is enough
-            targets = tuple(t for t in targets if any(wanted(effect) for effect in program.does(t)))
+    def itself(self) -> Iterator[Edge]:
+        """The edges to what the function waits for itself."""
+        for fact in self._program.own_facts(self._key):
+            if isinstance(fact, Site):
+                reads = fact.reads if isinstance(fact, Wait) else ()
+                here, gone = _held(fact.held, fact.maybe), frozenset(fact.dropped)
+                for effect in filter(self._wanted, own([fact])):
+                    found = self._under(here, gone) if _means(effect) else []
+                    yield from self._edges(effect, fact.at, here, found, (), reads)
+
+    def in_callees(self) -> Iterator[Edge]:
+        """The edges to what its callees wait for."""
+        program, view = self._program, self._program.view(self._key)
+        outside = any(way.held for way in self._ways)
+        for made in view.made:
+            here = _held(made.at.held, made.at.maybe)
+            if not outside and not here and not self._inside:
+                continue  # nothing is held there
+            if made.cut and not any(isinstance(e, schema.Contract) and e.runs for e in made.effects):
+                continue
+            gone = frozenset(made.at.dropped)
+            if not self._under(here, gone) and not self._inside:
+                continue
+            for target in self._targets(made):
+                program.does(target)
+                for effect, inner, reason in program.effects.call(view, made, target):
+                    if not self._wanted(effect):
+                        continue
+                    found = self._under(here, gone, reason.dropped) if _means(effect) else []
+                    if found or _within(self._inside, effect):
+                        down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
+                        reads = _tested(program, down, effect)
+                        yield from self._edges(effect, view.place(made.call.line), here, found, down, reads)
+
+    def _targets(self, made: Made) -> tuple[FunctionKey, ...]:
+        """The functions that a call goes to; none where it may be any of many."""
+        program = self._program
+        targets = program.callgraph.reached(self._key, made.call)
+        shared = len(targets) > MAX_TARGETS_OF_POINTER or program.has_context(self._key, made.call)
+        if shared and self._lock:  # asked for who can be in the way: one of them is enough
+            targets = tuple(t for t in targets if any(self._wanted(effect) for effect in program.does(t)))
             shared = len(targets) > MAX_TARGETS_OF_POINTER
-        if not targets or shared:
-            continue
-        for target in targets:
-            program.does(target)
-            for effect, inner, reason in program.effects.call(view, made, target):
-                if not wanted(effect):
-                    continue
-                found = under(here, gone, reason.dropped) if _means(effect) else []
-                runs = _within(inside, effect)
-                if found or runs:
-                    down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
-                    reads = _tested(program, down, effect)
-                    at = view.place(made.call.line)
-                    for held, (first, *others) in found:
-                        yield Edge(held, effect, key, at, down, *first, reads, tuple(others))
-                    for one, meant in runs:
-                        yield Edge(one.held, meant, key, at, down, one.chain, (*here, one.held), reads)
+        return () if shared else targets
+
+    def _edges(
+        self,
+        effect: Effect,
+        at: Place,
+        here: tuple[Held, ...],
+        found: Iterable[tuple[Held, list[WayIn]]],
+        down: tuple[Place, ...],
+        reads: tuple[str, ...],
+    ) -> Iterator[Edge]:
+        """One wait, with each lock, and each run, that is held over it."""
+        for held, (first, *others) in found:
+            yield Edge(held, effect, self._key, at, down, *first, reads, tuple(others))
+        for one, meant in _within(self._inside, effect):
+            yield Edge(one.held, meant, self._key, at, down, one.chain, (*here, one.held), reads)
 
 
 def _inside(program: Program, key: FunctionKey, lock: str) -> tuple[InsideRun, ...]:

@@ -171,21 +171,23 @@ def _made_up(
         return True
     if event.op == UNLOCK:
         return _locked_anew(event, key, changes)
-    tasks = (f for f in event.facts if isinstance(f, Wake) and f.klass == "task")
-    if any(tasks) and any(c.event.callee in KERNEL.started for c in new if c.anchor == key):
-        return True  # a thread that is made and woken by one call
+    here = [c.event for c in new if c.anchor == key]
     if event.op in (WAKE, QUEUE) and any(c.kind == GONE and c.event.op == WRITE and c.anchor == key for c in changes):
         return True  # what it told of is gone, too
     if event.op != CALL:
-        kind, kin = _EFFECTS.get(event.op, ""), _KIN.get(event.op, ())
-        facts = tuple(fact for op, fact in _FACTS.items() if op in kin)
-        return any(
-            c.event.op in kin or kind in c.event.below or any(isinstance(f, facts) for f in c.event.facts)
-            for c in new
-            if c.anchor == key
-        )
+        return any(_of_kin(event, e) for e in here)
     was, now = ({(e.kind, e.object) for e in p.does(key) if e.kind in _DISCHARGES} for p in (before, after))
     return was <= now
+
+
+def _of_kin(event: GuardedEvent, other: GuardedEvent) -> bool:
+    """Whether another event discharges what one does, itself or in what it calls; a thread may be made and woken by one call."""
+    if other.callee in KERNEL.started and any(isinstance(f, Wake) and f.klass == "task" for f in event.facts):
+        return True
+    kin = _KIN.get(event.op, ())
+    facts = tuple(fact for op, fact in _FACTS.items() if op in kin)
+    below = _EFFECTS.get(event.op, "") in other.below
+    return other.op in kin or below or any(isinstance(f, facts) for f in other.facts)
 
 
 def _left_otherwise(before: Program, after: Program, key: FunctionKey, event: GuardedEvent) -> bool:

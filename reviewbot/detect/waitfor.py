@@ -8,8 +8,8 @@ queue from freezing) and asks whether they want the lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from itertools import islice
 
 import msgspec
@@ -60,14 +60,9 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
     already.
     """
     names = tuple(names)
-    old: dict[str, list[FunctionKey]] = {}
-    for key in changed(before, names):
-        old.setdefault(name_of(key), []).append(key)
-    there: dict[str, dict[Pair, list[Edge]]] = {}
-    files = {file for file, _ in names}
+    old = _OldEdges(before, names)
     seen: set[tuple[str, Pair]] = set()
     unsure: dict[tuple[str, Pair], Edge] = {}
-    had: set[Pair] | None = None
     looked = 0
     for key in changed(after, names):
         if looked > MAX_EDGES_OF_CHANGE:
@@ -79,43 +74,72 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
             if (edge.name, edge.pair) in seen:
                 continue
             looked += 1
-            if edge.name not in there:
-                there[edge.name] = {}
-                for e in (e for k in old.get(edge.name, ()) for e in providers(before).edges(k)):
-                    there[edge.name].setdefault(e.pair, []).append(e)
-            was = there[edge.name].get(edge.pair, ())
             meant = _meant(after, edge)
-            if (was and not meant) or any(_meant(before, e) and _as_near(before, e, after, edge) for e in was):
+            if old.has(after, edge, meant):
                 yield Dropped(edge, SAME[0])
                 continue
             if meant:
                 seen.add((edge.name, edge.pair))
-            if key not in before.names.functions:
-                had = _pairs(before, files) if had is None else had
-                if edge.pair in had:
-                    yield Dropped(edge, SAME[1])
-                    continue
-            if not meant:
-                if way_in(after, edge) is None:
-                    yield Dropped(edge, Doubt.RUN.says)
-                else:
-                    unsure.setdefault((edge.name, edge.pair), edge)
-                continue
-            for one in closings(after, edge):
-                if isinstance(one, Circle) and one.kind == UNENDED:
-                    had = _pairs(before, files) if had is None else had
-                    if edge.pair in had:
-                        yield Dropped(edge, SAME[1])
-                        continue
-                    if _turned_round(before, edge):
-                        yield Dropped(edge, "the patch turns the order of the two round")
-                        continue
-                yield one
+            if key not in before.names.functions and edge.pair in old.anywhere:
+                yield Dropped(edge, SAME[1])
+            elif meant:
+                yield from _through(before, after, edge, old)
+            elif way_in(after, edge) is None:
+                yield Dropped(edge, Doubt.RUN.says)
+            else:
+                unsure.setdefault((edge.name, edge.pair), edge)
     left = sorted((e for pair, e in unsure.items() if pair not in seen), key=lambda e: (len(e.down), len(e.chain)))
     for edge in left[:MAX_DOUBTFUL_EDGES]:
         yield from closings(after, edge)
     for edge in left[MAX_DOUBTFUL_EDGES:]:
         yield Dropped(edge, Doubt.DEPTH.says)
+
+
+class _OldEdges:
+    """The edges of the side before, to tell which of the side after are new."""
+
+    def __init__(self, before: Program, names: Iterable[tuple[str, str]]) -> None:
+        names = tuple(names)
+        self._before, self._files = before, {file for file, _ in names}
+        self._keys: dict[str, list[FunctionKey]] = {}
+        for key in changed(before, names):
+            self._keys.setdefault(name_of(key), []).append(key)
+        self._of: dict[str, dict[Pair, list[Edge]]] = {}
+
+    def has(self, after: Program, edge: Edge, meant: bool) -> bool:
+        """Whether the function had such an edge: any for one that is not `meant`, else one that is, and as near."""
+        before, was = self._before, self._like(edge)
+        if was and not meant:
+            return True
+        return any(_meant(before, e) and _as_near(before, e, after, edge) for e in was)
+
+    def _like(self, edge: Edge) -> list[Edge]:
+        """The edges of the function of that name with the same pair."""
+        if edge.name not in self._of:
+            found = self._of[edge.name] = {}
+            for old in (e for k in self._keys.get(edge.name, ()) for e in providers(self._before).edges(k)):
+                found.setdefault(old.pair, []).append(old)
+        return self._of[edge.name].get(edge.pair, [])
+
+    @cached_property
+    def anywhere(self) -> frozenset[Pair]:
+        """The pairs of all functions of the files."""
+        found = providers(self._before)
+        return frozenset(e.pair for file in self._files for k in self._before.functions(file) for e in found.edges(k))
+
+
+def _through(before: Program, after: Program, edge: Edge, old: _OldEdges) -> Iterator[Circle | Cut | Dropped]:
+    """The circles that a new edge closes; of half a one, of which nobody is seen to end the wait, only where its pair is new
+    in the file, and is no turned order."""
+    for one in closings(after, edge):
+        if isinstance(one, Circle) and one.kind == UNENDED:
+            if edge.pair in old.anywhere:
+                yield Dropped(edge, SAME[1])
+                continue
+            if _turned_round(before, edge):
+                yield Dropped(edge, "the patch turns the order of the two round")
+                continue
+        yield one
 
 
 def _near(program: Program, edge: Edge) -> bool:
@@ -150,10 +174,6 @@ def _as_near(before: Program, old: Edge, after: Program, new: Edge) -> bool:
     """Whether an edge of before waits no further down than a new one may: what was taken many calls below, of whichever object,
     does not stand for what a function takes at once now."""
     return _near(before, old) or not _near(after, new)
-
-
-def _pairs(program: Program, files: set[str]) -> set[Pair]:
-    return {e.pair for file in files for k in program.functions(file) for e in providers(program).edges(k)}
 
 
 def closings(program: Program, edge: Edge) -> Iterator[Circle | Cut | Dropped]:
@@ -198,62 +218,93 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     if edge.lock.klass in KERNEL.resources:
         return runs.closed(program, edge)
     edge = way_in(program, edge) or edge
-    found = providers(program)
-    lock, effect = edge.lock, edge.effect
-    holder = edge.actor(found.context(edge.chain[0]))
-    again = effect.kind == "lock" and effect.object == lock.lock
+    holder = edge.actor(providers(program).context(edge.chain[0]))
     deep = () if _near(program, edge) else (Doubt.DEPTH,)
-    if again and same_object(program, edge):
-        return _again(program, edge, holder, deep)
-    if again and lock.lock in KERNEL.words["own_locks"]:
-        return _again(program, edge, holder, (*deep, Doubt.OWN))
-    if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
-        return Dropped(edge, "a page, of whatever file")
-    if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
-        return Dropped(edge, "a node, of whatever tree")
-    if again:
-        return _again(program, edge, holder, deep)
-    if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
-        return Dropped(edge, "who has frozen a queue finds nobody inside: quiesced, or frozen once more")
+    if edge.effect.kind == "lock" and edge.effect.object == edge.lock.lock:
+        return _once_more(program, edge, holder, deep)
+    if why := _other_instance(program, edge):
+        return Dropped(edge, why)
     doubts = (*deep, *doubtful(program, edge))
     if Doubt.RUN in doubts:
         return Dropped(edge, Doubt.RUN.says)
-    actors = tuple(a for a in found.of(edge) if found.related(edge, a))
+    actors = tuple(a for a in providers(program).of(edge) if providers(program).related(edge, a))
+    wanting, more = _wanting(program, edge, actors)
+    if not wanting:
+        return _open(program, edge, holder, actors, doubts)
+    return _closed(program, edge, holder, wanting, (*doubts, *more))
+
+
+def _once_more(program: Program, edge: Edge, holder: Actor, deep: tuple[Doubt, ...]) -> Circle | Dropped:
+    """A lock that is waited for with one of that name held: the same one, as far as can be told."""
+    if same_object(program, edge):
+        return _again(program, edge, holder, deep)
+    if edge.lock.lock in KERNEL.words["own_locks"]:
+        return _again(program, edge, holder, (*deep, Doubt.OWN))
+    if why := _other_instance(program, edge):
+        return Dropped(edge, why)
+    return _again(program, edge, holder, deep)
+
+
+def _other_instance(program: Program, edge: Edge) -> str:
+    """Why what is waited for is hardly that of the object whose lock is held; empty where nothing speaks for that."""
+    lock, effect = edge.lock, edge.effect
+    if effect.kind == "lock" and "*" in (lock.lock[:1], effect.object[:1]):
+        return "a page, of whatever file"
+    if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
+        return "a node, of whatever tree"
+    if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
+        return "who has frozen a queue finds nobody inside: quiesced, or frozen once more"
+    return ""
+
+
+def _wanting(program: Program, edge: Edge, actors: Sequence[Actor]) -> tuple[list[Actor], tuple[Doubt, ...]]:
+    """Those who can end the wait of an edge and want its lock, the nearest first, and what is doubtful of them."""
+    lock, effect, found = edge.lock, edge.effect, providers(program)
     if effect.kind == "lock":
         files = _files(program, edge)
         near = [a for a in actors if len(a.down) <= found.far(lock.lock, files, a.down)]
         sure = [a for a in near if named(program, (*a.chain, *a.down), files)]
-        if actors and not sure:
-            doubts = (*doubts, Doubt.POINTER if near else Doubt.FAR_PROVIDER)
-        wanting = sorted(sure or near or actors, key=lambda a: (len(a.down), len(a.chain)))
-    else:
-        wanting = [a for a in actors if wants(program, a.root, lock.lock)]
+        doubts = () if sure else (Doubt.POINTER if near else Doubt.FAR_PROVIDER,)
+        return sorted(sure or near or actors, key=lambda a: (len(a.down), len(a.chain))), doubts
+    wanting = [a for a in actors if wants(program, a.root, lock.lock)]
     if effect.detail == "thread":
         user = edge.chain[0]
         wanting = [
             a for a in wanting if not (chosen(program, a.root, lock.lock) or barred(program, a.root, lock.lock, user))
         ]
-    every = effect.kind == "wait"
-    if not wanting and not actors and _unended(program, edge):
-        doubts = (*doubts, Doubt.UNSEEN, *[Doubt.BELOW] * len(edge.down))
-        if effect.kind == "lock" and program.names.own(effect.object):
-            doubts = (*doubts, Doubt.TAKERS)
-        return _unfinished(program, edge, holder, UNENDED, doubts)
-    if not wanting:
-        return Dropped(edge, "nobody who ends the wait wants the lock" if actors else "nobody is seen to end the wait")
-    if every and len(wanting) < len(actors):
-        doubts = (*doubts, Doubt.OTHER_PROVIDER)
+    others = effect.kind == "wait" and len(wanting) < len(actors)
+    return wanting, (Doubt.OTHER_PROVIDER,) if others else ()
+
+
+def _open(
+    program: Program, edge: Edge, holder: Actor, actors: Sequence[Actor], doubts: tuple[Doubt, ...]
+) -> Circle | Dropped:
+    """What is to be said of a wait that nobody ends who wants the lock: half a circle where nobody at all is seen to."""
+    if actors:
+        return Dropped(edge, "nobody who ends the wait wants the lock")
+    if not _unended(program, edge):
+        return Dropped(edge, "nobody is seen to end the wait")
+    doubts = (*doubts, Doubt.UNSEEN, *[Doubt.BELOW] * len(edge.down))
+    if edge.effect.kind == "lock" and program.names.own(edge.effect.object):
+        doubts = (*doubts, Doubt.TAKERS)
+    return _unfinished(program, edge, holder, UNENDED, doubts)
+
+
+def _closed(
+    program: Program, edge: Edge, holder: Actor, wanting: Sequence[Actor], doubts: tuple[Doubt, ...]
+) -> Circle | Cut | Dropped:
+    """The circle of an edge with those who can end its wait and want its lock."""
+    lock, effect = edge.lock, edge.effect
     if effect.kind != "lock" and len(wanting) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
-    others = () if every else tuple(wanting[1:])
-    actors = tuple(wanting) if every else (wanting[0],)
+    actors = wanting if effect.kind == "wait" else wanting[:1]  # each of those who may wake, or one who has the lock
     writer = None
     if lock.mode == "r" and all(wants(program, a.root, lock.lock) <= {"r"} for a in actors):
-        writer = found.writer(lock.lock) if lock.klass in ("rwsem", "transaction") else None
+        writer = providers(program).writer(lock.lock) if lock.klass in ("rwsem", "transaction") else None
         if lock.klass not in ("rwsem", "transaction") or (writer is None and lock.lock not in KERNEL.written):
             return Dropped(edge, "all of them read, and nobody writes")
-    found_ = _unfinished(program, edge, holder, "lock" if effect.kind == "lock" else effect.detail, doubts)
-    return msgspec.structs.replace(found_, providers=actors, others=others, writer=writer)
+    found = _unfinished(program, edge, holder, "lock" if effect.kind == "lock" else effect.detail, doubts)
+    return msgspec.structs.replace(found, providers=tuple(actors), others=tuple(wanting[len(actors) :]), writer=writer)
 
 
 def _unfinished(program: Program, edge: Edge, holder: Actor, kind: str, doubts: tuple[Doubt, ...]) -> Circle:

@@ -32,9 +32,10 @@ def allocated(call: Call) -> int:
 def result(plan: PreparedCfg) -> int:
     """The signs that a function's returned value can have; ANY where nothing is known of it, or it returns none."""
     values = [event.value for block in plan.blocks for event in block.events if isinstance(event, Return)]
-    if plan.body.function.value is not None or not values or any(v is None or not _told(plan, v) for v in values):
+    told = [value for value in values if value is not None and _told(plan, value)]
+    if plan.body.function.value is not None or not values or len(told) < len(values):
         return ANY
-    keys = _followed(plan, [value for value in values if value is not None])
+    keys = _followed(plan, told)
     live = plan.live(keys)
     seen: list[set[Values]] = [set() for _ in plan.blocks]
     todo: list[tuple[int, Values]] = [(0, frozenset())]
