@@ -189,7 +189,7 @@ def edges(
                 if _means(effect):
                     for held, (first, *others) in under(here, frozenset(fact.dropped)):
                         yield Edge(held, effect, key, fact.at, (), *first, reads, tuple(others))
-                for one, meant in _within(inside, effect):
+                for one, meant in _within(program, inside, effect):
                     yield Edge(one.held, meant, key, fact.at, (), one.chain, (*here, one.held), reads)
     view = program.view(key)
     outside = any(way.held for way in ways)
@@ -215,7 +215,7 @@ def edges(
                 if not wanted(effect):
                     continue
                 found = under(here, gone, reason.dropped) if _means(effect) else []
-                runs = _within(inside, effect)
+                runs = _within(program, inside, effect)
                 if found or runs:
                     down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
                     reads = _tested(program, down, effect)
@@ -228,15 +228,17 @@ def edges(
 
 def _inside(program: Program, key: FunctionKey, lock: str) -> tuple[InsideRun, ...]:
     """What a function is run inside of, where it waits for something else than a lock."""
-    if not any(effect.kind in ("flush", "wait") for effect in program.does(key)):
+    asked = (effect.kind in ("flush", "wait") or effect.object in KERNEL.removals for effect in program.does(key))
+    if not any(asked):
         return ()
     return tuple(one for one in resources(program).inside(key) if not lock or one.held.lock == lock)
 
 
-def _within(inside: tuple[InsideRun, ...], effect: Effect) -> list[tuple[InsideRun, Effect]]:
-    """The runs in which an effect counts, with the effect: what a root was handed is what it is run for."""
+def _within(program: Program, inside: tuple[InsideRun, ...], effect: Effect) -> list[tuple[InsideRun, Effect]]:
+    """The runs in which an effect counts, with the effect: what a root was handed is what it is run for. A lock counts where
+    whoever waits for the run's end is known to hold it."""
     if effect.kind == "lock":
-        return []
+        return [(one, effect) for one in inside if resources(program).removal(one.held, effect) is not None]
     if effect.object == "$0":
         return [(one, effect._replace(object=one.of)) for one in inside if len(one.chain) == 1]
     return [(one, effect) for one in inside] if _means(effect) else []
