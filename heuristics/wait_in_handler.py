@@ -7,8 +7,9 @@ Why it hangs
     wakes it that waits for the handler first. Who removes a file of sysfs waits for those who read or write it.
 Reported when
     the patch lets code that a work item, timer or thread runs wait for that item, its queue, its thread; lets code that
-    shows or stores an attribute remove it; lets either wait for what only comes after its end; or takes away the guard
-    by which code asks whether it is the very run that it waits for; and the programs get stuck in the simulator.
+    shows or stores an attribute remove it, or take the lock with which the core of the kernel does; lets either wait for
+    what only comes after its end; or takes away the guard by which code asks whether it is the very run that it waits
+    for; and the programs get stuck in the simulator.
 Not reported
     The item of another object, or of one that is looked up; code that asks which work it is run by, or tests what the
     handler has noted; cancelling without waiting.
@@ -27,13 +28,15 @@ class WaitInHandler(CircleRule):
     guarantee = "no circle of waits"
     checked = "handlers that wait for handlers"
     needs = (Flush,)
-    kinds = frozenset({"self", "lock", "completion", "event"})
+    kinds = frozenset({"self", "lock", "completion", "event", "removal"})
     classes = frozenset(KERNEL.resources)
 
     def message(self, circle: Circle) -> str:
         root, what = name(circle.holder), words(circle.object)
         if circle.kind == "self":
             return f"{root} waits for its own end"
+        if circle.kind == "removal":
+            return f"{root} takes {what}, with which {KERNEL.removals[circle.object].by}() waits for its end"
         if circle.kind == "lock":
             return f"{root} waits for {name(circle.providers[0])}, which waits for {root} to finish"
         return f"{root} waits for {what}, which comes only after its end"
@@ -54,6 +57,14 @@ class WaitInHandler(CircleRule):
                 claim=f"{root}{by} {end}.",
                 setting="One task is enough:",
                 contrast=f"If {root} did not wait there this could not happen.",
+            )
+        if circle.kind == "removal":
+            file, other = words(circle.lock), f"{KERNEL.removals[circle.object].by}()"
+            return Words(
+                claim=f"{root}{by or ' takes'} {'takes ' if by else ''}{what}, and {other} has {what} while it waits until "
+                f"nobody uses {file} any more, as {root} does.",
+                setting="Suppose that both run at once:",
+                contrast=f"If {root} only tried to get {what}, and gave up otherwise, this could not happen.",
             )
         if circle.kind == "lock":
             other = name(circle.providers[0])

@@ -225,7 +225,7 @@ class _Waiting:
                     if not self._wanted(effect):
                         continue
                     found = self._under(here, gone, reason.dropped) if _means(effect) else []
-                    if found or _within(self._inside, effect):
+                    if found or _within(self._program, self._inside, effect):
                         down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
                         reads = _tested(program, down, effect)
                         yield from self._edges(effect, view.place(made.call.line), here, found, down, reads)
@@ -252,21 +252,23 @@ class _Waiting:
         """One wait, with each lock, and each run, that is held over it."""
         for held, (first, *others) in found:
             yield Edge(held, effect, self._key, at, down, *first, reads, tuple(others))
-        for one, meant in _within(self._inside, effect):
+        for one, meant in _within(self._program, self._inside, effect):
             yield Edge(one.held, meant, self._key, at, down, one.chain, (*here, one.held), reads)
 
 
 def _inside(program: Program, key: FunctionKey, lock: str) -> tuple[InsideRun, ...]:
     """What a function is run inside of, where it waits for something else than a lock."""
-    if not any(effect.kind in ("flush", "wait") for effect in program.does(key)):
+    asked = (effect.kind in ("flush", "wait") or effect.object in KERNEL.removals for effect in program.does(key))
+    if not any(asked):
         return ()
     return tuple(one for one in resources(program).inside(key) if not lock or one.held.lock == lock)
 
 
-def _within(inside: tuple[InsideRun, ...], effect: Effect) -> list[tuple[InsideRun, Effect]]:
-    """The runs in which an effect counts, with the effect: what a root was handed is what it is run for."""
+def _within(program: Program, inside: tuple[InsideRun, ...], effect: Effect) -> list[tuple[InsideRun, Effect]]:
+    """The runs in which an effect counts, with the effect: what a root was handed is what it is run for. A lock counts where
+    whoever waits for the run's end is known to hold it."""
     if effect.kind == "lock":
-        return []
+        return [(one, effect) for one in inside if resources(program).removal(one.held, effect) is not None]
     if effect.object == "$0":
         return [(one, effect._replace(object=one.of)) for one in inside if len(one.chain) == 1]
     return [(one, effect) for one in inside] if _means(effect) else []

@@ -17,7 +17,7 @@ from reviewbot.csource.ir import Name
 from reviewbot.detect.paths import HANDED, InstancePaths, first
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
-from reviewbot.kernel.resource_schema import ResourceKind
+from reviewbot.kernel.resource_schema import Removal, ResourceKind
 from reviewbot.types import Place
 
 FILE_OWNERS = frozenset({"device", "kobject"})
@@ -112,6 +112,13 @@ class Resources(Component):
         return effect.object in (held.lock, f"{held.lock}.work") or (
             effect.detail == "workqueue" and bool(effect.object) and self.queue(held.lock) == effect.object
         )
+
+    def removal(self, held: Held, effect: Effect) -> Removal | None:
+        """Who removes the file that somebody is in with the lock held that he asks for."""
+        found = KERNEL.removals.get(effect.object) if effect.kind == "lock" else None
+        if found is None or not KERNEL.resources[held.klass].slots:
+            return None
+        return found if any(held.lock in self.of_device.get(device, ()) for device in found.of) else None
 
     def asked(self, key: FunctionKey, held: Held) -> Iterator[Effect]:
         """The effects of a function, through its calls, that ask for what is held."""

@@ -42,6 +42,8 @@ def closed(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     doubts = _doubts(program, edge)
     if Doubt.RUN in doubts:
         return Dropped(edge, Doubt.RUN.says)
+    if effect.kind == "lock":
+        return _removed(program, edge, doubts)
     one = next((o for o in resources(program).inside(edge.key) if o.held == edge.lock), None)
     way = (edge.place, *edge.down)
     if one is None or (kind.ordered and effect.object == one.of) or knows(program, one.chain, way, kind.aware):
@@ -91,6 +93,17 @@ def _through_tasks(program: Program, edge: Edge, root: HandlerRun, doubts: tuple
     if len(actors) > MAX_PROVIDERS:
         return Cut("providers of what a function waits for", MAX_PROVIDERS, edge.chain[-1])
     return _circle(program, edge, effect.detail, actors, doubts)
+
+
+def _removed(program: Program, edge: Edge, doubts: tuple[Doubt, ...]) -> Circle | Dropped:
+    """The circle of who is in a file and takes the lock with which the file is removed."""
+    keys = (*edge.chain, *(at.key for at in edge.down))
+    if asks(program, keys, KERNEL.resources[edge.lock.klass].aware):
+        return Dropped(edge, "the code asks whether it is the run itself, or the kernel does")
+    if any(edge.effect.object == held.lock for held in edge.held):
+        return Dropped(edge, "it has the lock already")
+    found = _circle(program, edge, "removal", (), doubts)
+    return msgspec.structs.replace(found, wait_class=KERNEL.removals[edge.effect.object].klass)
 
 
 def _circle(

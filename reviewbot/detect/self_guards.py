@@ -72,21 +72,24 @@ def _closed(after: Program, edge: Edge, names: Iterable[tuple[str, str]], lost: 
 
 def _lost(before: Program, after: Program, edge: Edge) -> _Lost | None:
     """The guard that the call of an edge had before, and lacks now under no new condition; None where it had none."""
-    for made in after.view(edge.key).made:
-        if made.call.line != edge.place.line or _guarded(after, edge, made):
-            continue
-        text, asked = show(made.call), _conditions(after, edge.key, made)
-        now, was = ([m for m in p.view(edge.key).made if show(m.call) == text] for p in (after, before))
-        had = [m for m in was if _guarded(before, edge, m)]
-        never = {_conditions(before, edge.key, m) for m in was if m not in had}
-        if asked in never or not any(asked < _conditions(before, edge.key, m) for m in had):
-            continue
-        others = [m for m in now if _conditions(after, edge.key, m) in never]
-        return _Lost(
-            frozenset(_place(edge, m) for m in (*had, *(m for m in now if m not in others))),
-            frozenset(_place(edge, m) for m in (*others, *(m for m in was if m not in had))),
-        )
-    return None
+    made = (m for m in after.view(edge.key).made if m.call.line == edge.place.line and not _guarded(after, edge, m))
+    return next((lost for m in made if (lost := _lost_of(before, after, edge, m)) is not None), None)
+
+
+def _lost_of(before: Program, after: Program, edge: Edge, made: Made) -> _Lost | None:
+    """The guard that one call of an edge's line had before; the calls of both sides that read like it are told apart by what
+    is asked before them."""
+    text, asked = show(made.call), _conditions(after, edge.key, made)
+    now, was = ([m for m in p.view(edge.key).made if show(m.call) == text] for p in (after, before))
+    had = [m for m in was if _guarded(before, edge, m)]
+    never = {_conditions(before, edge.key, m) for m in was if m not in had}
+    if asked in never or not any(asked < _conditions(before, edge.key, m) for m in had):
+        return None
+    others = [m for m in now if _conditions(after, edge.key, m) in never]
+    return _Lost(
+        frozenset(_place(edge, m) for m in (*had, *(m for m in now if m not in others))),
+        frozenset(_place(edge, m) for m in (*others, *(m for m in was if m not in had))),
+    )
 
 
 def _place(edge: Edge, made: Made) -> Place:

@@ -32,7 +32,7 @@ from reviewbot.kernel.calls import (
 from reviewbot.kernel.context_schema import ContextKind, ContextTable, SlotKind, TableKind, TableMacro
 from reviewbot.kernel.derived_schema import Derived
 from reviewbot.kernel.folder_schema import Subsystems
-from reviewbot.kernel.resource_schema import AttributeMacro, ResourceKind, ResourceTable
+from reviewbot.kernel.resource_schema import AttributeMacro, Removal, ResourceKind, ResourceTable
 from reviewbot.kernel.schema import Api, CountGroup, LockClass, TaskFlag
 from reviewbot.kernel.word_schema import Role, WordList
 
@@ -110,6 +110,11 @@ class Kernel:
         return {c.name: c for c in self.tables.context}
 
     @cached_property
+    def handed_masks(self) -> Mapping[str, tuple[int, str]]:
+        """`struct.field` -> position of the mask that its functions are handed, and one with which they may sleep."""
+        return {slot: (group.argument, group.mask) for group in self.tables.mask for slot in group.slots}
+
+    @cached_property
     def slots(self) -> Mapping[str, SlotKind]:
         """`struct.field` -> the context that its functions are entered in."""
         found = {name: slot for slot in self.tables.slot for name in slot.slots}
@@ -174,6 +179,11 @@ class Kernel:
     def attributes(self) -> Mapping[str, AttributeMacro]:
         """Macro that makes an attribute -> of which functions."""
         return {name: group for group in self.held.attribute for name in group.calls}
+
+    @cached_property
+    def removals(self) -> Mapping[str, Removal]:
+        """Lock -> which files the core removes with it held."""
+        return {group.lock: group for group in self.held.removal}
 
     @cached_property
     def needs(self) -> Mapping[str, str]:

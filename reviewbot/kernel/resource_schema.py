@@ -34,8 +34,19 @@ class AttributeMacro(Group, frozen=True):
     members: str = ""
 
 
+class Removal(Group, frozen=True):
+    """A lock with which the kernel's core removes the files of some devices, and waits until nobody uses them."""
+
+    lock: str
+    klass: str = msgspec.field(name="class")
+    of: tuple[str, ...]
+    by: str
+    waits: str
+
+
 class ResourceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of resources.toml."""
 
     resource: tuple[ResourceKind, ...]
     attribute: tuple[AttributeMacro, ...] = ()
+    removal: tuple[Removal, ...] = ()

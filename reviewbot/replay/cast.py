@@ -29,12 +29,13 @@ from reviewbot.sim import (
     down_write,
     queue_work_once,
     up_write,
+    wait_for_run,
 )
 from reviewbot.types import Cut, Place
 
 HeldLocks = tuple[tuple[str, str], ...]
 """Locks and the modes in which they are held."""
-LEAN = ("lock", "self", "kept", "twice")
+LEAN = ("lock", "self", "kept", "twice", "removal")
 """Kinds of circles in which other ways than those of the circle do not matter."""
 
 
@@ -128,6 +129,7 @@ class Cast:
         else:
             tasks = [self._task(a, ends=root in provides) for root, a in roots.items()]
         tasks += self._writing()
+        tasks += self._removing()
         tasks.sort(key=lambda t: t.name != self._name(circle.holder))
         if not tasks:
             raise Unreadable("none of the functions is there")
@@ -154,6 +156,18 @@ class Cast:
         names = ("another thread", "a third thread")
         return [Task(name, Named(name, node)) for name, node in zip(names, asks, strict=False)]
 
+    def _removing(self) -> list[Task]:
+        """The core of the kernel that removes a file with a lock held."""
+        circle = self.circle
+        run = self.locks[circle.lock]
+        if circle.kind != "removal" or not isinstance(run, Run):
+            return []
+        removal = KERNEL.removals[circle.object]
+        call = SlicedOp("take", circle.object, "x", "", Place("", 0))
+        waits = wait_for_run(run, f"{removal.waits}()")
+        steps = Seq((self.steps.take(call), waits, self.steps.give(call)))
+        return [Task(f"{removal.by}()", Named(f"{removal.by}()", steps))]
+
     def _only_tries(self) -> bool:
         """Whether the holder never waits for the lock of the circle."""
         automaton, _ = self._automaton(self.circle.holder)
@@ -169,7 +183,7 @@ class Cast:
 
     def _task(self, actor: Actor, ends: bool) -> Task:
         alone = not {a.root for a in self.circle.actors} - {actor.root}
-        twice = alone and self.circle.kind != "self" and self.circle.writer is None
+        twice = alone and self.circle.kind not in ("self", "removal") and self.circle.writer is None
         return Task(self._name(actor), self._named(actor, ends), 2 if twice else 1)
 
     def _named(self, actor: Actor, ends: bool) -> Named:
