@@ -14,7 +14,7 @@ ELSEWHERE = msgspec.structs.replace(ONE, tree="", fit="", verdict="", seconds=0.
 
 
 def test_hours_go_by_what_was_reviewed_and_disk_by_mails() -> None:
-    found = measured([ONE, ONE, ELSEWHERE, ELSEWHERE], mails=16, archive=64_000.0, kept=400.0, state=32_000.0)
+    found = measured([ONE, ONE, ELSEWHERE, ELSEWHERE], mails=16, archive=64_000.0, kept=400.0, state=2_000.0)
     assert (found.posted, found.posting, found.patch) == (0.25, 3.0, 1.5)
     said = [*lines(found, mails=4_800_000, patches=2400)]
     assert "| postings | 1,200,000 | 1,200 |" in said

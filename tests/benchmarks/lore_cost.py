@@ -3,7 +3,7 @@
     python tests/benchmarks/lore_cost.py ROWS EPOCH [--state FOLDER]
 
 ROWS is what `reviewbot replay` made of the archive EPOCH (a bare repository), on one machine; FOLDER is the state of a
-watcher that has read the same epoch (`reviewbot watch --no-review`). Printed are the figures that were measured, and what
+watcher that has read mails of it (`reviewbot watch --no-review`). Printed are the figures that were measured, and what
 they come to for all the mails that are there and for those of a day: core hours and disk. Nothing is assumed but how many
 mails there are (--mails) and how many patches a day (--patches), and that other lists are like this one.
 """
@@ -11,8 +11,10 @@ mails there are (--mails) and how many patches a day (--patches), and that other
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +33,7 @@ class Archive(NamedTuple):
     rows: float
     """Bytes of what a replay keeps."""
     state: float
-    """Bytes of the watcher's database; 0 where it was not measured."""
+    """Bytes a mail of the watcher's database; 0 where it was not measured."""
     postings: int
     patches: int
     """In those that were reviewed."""
@@ -84,7 +86,7 @@ def lines(found: Archive, mails: int, patches: int) -> Iterator[str]:
     yield f"| archive, a mail | {found.archive / found.mails / 1000:.2f} kB |"
     yield f"| rows of a replay, a posting | {found.rows / found.postings:.0f} bytes |"
     if found.state:
-        yield f"| database of a watcher, a mail | {found.state / found.mails / 1000:.2f} kB |"
+        yield f"| database of a watcher, a mail | {found.state / 1000:.2f} kB |"
     whole, day = mails * found.posted * found.posting, patches * found.patch
     yield ""
     yield f"| computed | {mails:,} mails | {patches:,} patches a day |"
@@ -98,22 +100,31 @@ def lines(found: Archive, mails: int, patches: int) -> Iterator[str]:
     ):
         yield f"| {name} | {mails * unit * size / GIGABYTE:,.1f} GB | |"
     if found.state:
-        size = found.state / found.mails
-        yield f"| database of a watcher | {mails * size / GIGABYTE:,.1f} GB | |"
+        yield f"| database of a watcher | {mails * found.state / GIGABYTE:,.1f} GB | |"
+
+
+def kept(database: Path) -> float:
+    """Bytes a mail of a watcher's database."""
+    with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        pages, size, mails = (
+            connection.execute(text).fetchone()[0]
+            for text in ("PRAGMA page_count", "PRAGMA page_size", "SELECT count(*) FROM mail")
+        )
+    return float(pages * size / mails) if mails else 0.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("rows", type=Path)
     parser.add_argument("epoch", type=Path)
-    parser.add_argument("--state", type=Path, help="state folder of a watcher that has read the epoch")
+    parser.add_argument("--state", type=Path, help="state folder of a watcher that has read mails of it")
     parser.add_argument("--mails", type=int, default=20_000_000)
     parser.add_argument("--patches", type=int, default=5_000)
     asked = parser.parse_args()
     git = ["git", "-C", str(asked.epoch)]
     mails = int(subprocess.run([*git, "rev-list", "--count", "--all"], capture_output=True, check=True).stdout)
     packed = sum(file.stat().st_size for file in asked.epoch.rglob("*.pack"))
-    state = sum(file.stat().st_size for file in asked.state.glob("state.sqlite*")) if asked.state else 0
+    state = kept(asked.state / "state.sqlite") if asked.state else 0.0
     found = measured(table.read(asked.rows), mails, packed, asked.rows.stat().st_size, state)
     print("\n".join(lines(found, asked.mails, asked.patches)))
 
