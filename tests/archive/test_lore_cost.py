@@ -24,6 +24,11 @@ def test_hours_go_by_what_was_reviewed_and_disk_by_mails() -> None:
     assert "| database of a watcher | 9.6 GB | |" in said
 
 
+def test_what_the_whole_run_took_beside_its_reviews_is_part_of_a_posting() -> None:
+    found = measured([ONE, ELSEWHERE], mails=2, archive=1.0, kept=1.0, state=0.0, cpu=5.5)
+    assert (found.beside, found.posting, found.patch) == (1.0, 4.0, 2.0)
+
+
 def test_what_was_not_measured_is_not_said() -> None:
     found = measured([ONE], mails=1, archive=1.0, kept=1.0, state=0.0)
     assert not any("database" in line for line in lines(found, 10, 10))

@@ -1,6 +1,6 @@
 """What all of lore would cost, computed from what a part of it did.
 
-    python tests/benchmarks/lore_cost.py ROWS EPOCH [--state FOLDER]
+    python tests/benchmarks/lore_cost.py ROWS EPOCH [--cpu SECONDS] [--state FOLDER]
 
 ROWS is what `reviewbot replay` made of the archive EPOCH (a bare repository), on one machine; FOLDER is the state of a
 watcher that has read mails of it (`reviewbot watch --no-review`). Printed are the figures that were measured, and what
@@ -42,6 +42,8 @@ class Archive(NamedTuple):
     """Of processor time for the reviewed ones."""
     elsewhere: float
     """Of processor time for those that go with no tree."""
+    beside: float = 0.0
+    """Of processor time a posting for what is not in its row: reading the archive and the mails, git, starting."""
 
     @property
     def posted(self) -> float:
@@ -51,16 +53,18 @@ class Archive(NamedTuple):
     @property
     def posting(self) -> float:
         """Seconds of processor time for a posting that is reviewed."""
-        return self.seconds / self.reviewed
+        return self.seconds / self.reviewed + self.beside
 
     @property
     def patch(self) -> float:
         """The same for a patch."""
-        return self.seconds / self.patches
+        return self.posting * self.reviewed / self.patches
 
 
-def measured(rows: Sequence[ArchiveRow], mails: int, archive: float, kept: float, state: float) -> Archive:
-    """The figures of a replay."""
+def measured(
+    rows: Sequence[ArchiveRow], mails: int, archive: float, kept: float, state: float, cpu: float = 0.0
+) -> Archive:
+    """The figures of a replay. cpu: processor time of the whole run, where it is known."""
     fit = [row for row in rows if row.fit]
     return Archive(
         mails=mails,
@@ -72,6 +76,7 @@ def measured(rows: Sequence[ArchiveRow], mails: int, archive: float, kept: float
         reviewed=len(fit),
         seconds=sum(row.seconds for row in fit),
         elsewhere=sum(row.seconds for row in rows if not row.fit),
+        beside=max(0.0, cpu - sum(row.seconds for row in rows)) / len(rows),
     )
 
 
@@ -82,7 +87,8 @@ def lines(found: Archive, mails: int, patches: int) -> Iterator[str]:
     yield f"| mails, of which postings | {found.mails:,}, {found.postings:,} |"
     yield f"| postings that were reviewed, and patches in them | {found.reviewed:,}, {found.patches:,} |"
     yield f"| processor time of a posting, of a patch | {found.posting:.2f} s, {found.patch:.2f} s |"
-    yield f"| a posting that goes with no tree | {found.elsewhere / max(1, found.postings - found.reviewed):.4f} s |"
+    yield f"| of this beside the review itself | {found.beside:.3f} s a posting |"
+    yield f"| a posting that goes with no tree, beside that | {found.elsewhere / max(1, found.postings - found.reviewed):.4f} s |"
     yield f"| archive, a mail | {found.archive / found.mails / 1000:.2f} kB |"
     yield f"| rows of a replay, a posting | {found.rows / found.postings:.0f} bytes |"
     if found.state:
@@ -118,6 +124,7 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("epoch", type=Path)
     parser.add_argument("--state", type=Path, help="state folder of a watcher that has read mails of it")
+    parser.add_argument("--cpu", type=float, default=0.0, help="seconds of processor time of the whole replay (`time`)")
     parser.add_argument("--mails", type=int, default=20_000_000)
     parser.add_argument("--patches", type=int, default=5_000)
     asked = parser.parse_args()
@@ -125,7 +132,7 @@ def main() -> None:
     mails = int(subprocess.run([*git, "rev-list", "--count", "--all"], capture_output=True, check=True).stdout)
     packed = sum(file.stat().st_size for file in asked.epoch.rglob("*.pack"))
     state = kept(asked.state / "state.sqlite") if asked.state else 0.0
-    found = measured(table.read(asked.rows), mails, packed, asked.rows.stat().st_size, state)
+    found = measured(table.read(asked.rows), mails, packed, asked.rows.stat().st_size, state, asked.cpu)
     print("\n".join(lines(found, asked.mails, asked.patches)))
 
 
