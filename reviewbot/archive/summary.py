@@ -14,6 +14,8 @@ SAID = (Decision.NACK.value, Decision.COMMENT.value, Decision.ACK.value)
 OTHER = "not reviewed"
 """Stands for the verdicts without a review: unreviewed and fault."""
 COUNTED = (*SAID, OTHER)
+UNREAD = "(what changed could not be read)"
+"""Stands for a rule where a posting is undecided because of that alone."""
 
 
 class Counts(Value, frozen=True):
@@ -114,6 +116,8 @@ def _rules(rows: Iterable[ArchiveRow]) -> list[RuleCounts]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         kinds = {(s.rule, kind) for s in row.findings for kind in [_kind(s.outcome)] if kind}
+        if row.verdict == Decision.COMMENT.value and not any(kind == "comment" for _, kind in kinds):
+            kinds.add((UNREAD, "comment"))
         for rule, kind in kinds:
             counts[rule][kind] += 1
             counts[rule]["merged"] += kind == "nack" and row.fit == "merged"

@@ -48,18 +48,20 @@ def _print(summary: ArchiveSummary) -> None:
     from rich.console import Console
 
     from reviewbot.archive import shown
+    from reviewbot.archive.summary import month
     from reviewbot.text import clean
 
     console = Console(highlight=False, markup=False)
     for name, value in shown.asked(summary):
-        console.print(f"{name}: {value}")
+        console.print(f"{name}: {value}", soft_wrap=True)
     few = shown.few(summary.subsystems)
     console.print(_table("by month", shown.COUNT_HEAD, shown.count_rows(summary.months)))
     console.print(_table("by subsystem", shown.COUNT_HEAD, shown.count_rows(few)))
     console.print(_table("by rule", shown.RULE_HEAD, shown.rule_rows(summary.rules)))
     for row in summary.nacks:
         console.print(
-            f"\n<{clean(row.id)}> {clean(row.subject)}, {clean(row.fit)} on {clean(row.tree)}", soft_wrap=True
+            f"\n{month(row)} <{clean(row.id)}> {clean(row.subject)}, {shown.fitted(row.fit, row.tree)}",
+            soft_wrap=True,
         )
         for finding in row.findings:
             if finding.outcome == "confirmed":

@@ -16,7 +16,7 @@ def bars(rows: Sequence[tuple[str, Mapping[str, float]]], shades: Mapping[str, i
 
     rows: name -> piece -> how much, at least 0. shades: piece -> number of its colour, in the order of the pieces.
     """
-    left = max((width(name, SMALL) for name, _ in rows), default=0.0) + GAP
+    left = max((width(name, SMALL) for name, _ in rows), default=0.0) + 2 * GAP  # fonts differ
     most = max((sum(parts.values()) for _, parts in rows), default=0.0) or 1.0
     shapes: list[Shape] = []
     x = left

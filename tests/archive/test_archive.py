@@ -248,7 +248,20 @@ def test_what_a_maintainer_asks_is_counted() -> None:
     ]
     assert (made.merged_nacks, made.busiest.name) == (1, "2023-11")
     asked = dict(shown.asked(made))
-    assert asked["drafts that say no"] == "2 of 3 (66.7%), 1.0 a month"
+    assert asked["go with a tree, and are what follows"] == "3: 2 on 6.1, 1 merged in 6.1"
+    assert asked["drafts that say no"] == "2 of 3 = 66.7% (20.8% to 93.9%), 1.0 a month"
+    # of the four that were posted in two months one goes with no tree
+    whole = asked["a month, if all of them went with a tree as on the day they were posted"]
+    assert whole == "1.3 drafts that say no and 0.0 undecided"
+
+
+def test_what_is_undecided_because_it_could_not_be_read_is_counted_with_the_rules() -> None:
+    unread = ArchiveRow("e", "e@x", "[PATCH] e", "ann@x", 1_703_000_000.0, tree="6.1", fit="applies", verdict="comment",
+                        reason="f() in a.c could not be read")  # fmt: skip
+    told = msgspec.structs.replace(unread, findings=(Spoken("wait", "inconclusive", "b.c:2", "waits"),))
+    made = summary.summed([unread, told])
+    assert {rule.name: rule.comments for rule in made.rules} == {summary.UNREAD: 1, "wait": 1}
+    assert sum(rule.comments for rule in made.rules) == made.whole.comment
 
 
 def test_subsystems_beyond_the_first_are_added_up() -> None:
@@ -267,6 +280,7 @@ def test_the_report_is_tables_json_and_a_page(tmp_path: Path, capsys: Capture) -
     html = page.read_text()
     assert html.count("<svg") == 3
     assert "[PATCH] &lt;b&gt;" in html
+    assert "2023-11, merged in 6.1: ann@x" in html
     assert not re.search(r"(?:src|href)=[\"']?http", html)
     assert cli.run(["report", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rules"][0] == {"name": "gfp", "nacks": 2, "merged_nacks": 1}

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -30,7 +31,7 @@ import checkers
 import gate
 from checkers import Kernel
 
-from reviewbot.bench import backtest, shown
+from reviewbot.bench import backtest
 from reviewbot.bench.backtest import Labelled
 from reviewbot.gittree.tree import Tree
 from reviewbot.mail import fetch
@@ -214,7 +215,11 @@ def main() -> None:
     cases = sorted(cases, key=lambda c: sha256(c.id.encode()).digest())[: args.cases]
     with tempfile.TemporaryDirectory(prefix="tools-") as folder:
         kernels, tools, left_out = usable({c.tree: trees[c.tree] for c in cases}, Path(folder))
-        results = [*shown.progress(scored(cases, index.parent, trees, kernels, tools), len(cases))]
+        results: list[tuple[Labelled, dict[str, Said]]] = []
+        with suppress(KeyboardInterrupt):  # a run that is stopped shows what it has
+            for result in scored(cases, index.parent, trees, kernels, tools):
+                results.append(result)
+                print(f"{len(results)} of {len(cases)}: {result[0].id}", file=sys.stderr, flush=True)
     if not results:
         sys.exit(f"none of the patches of the gate (tests/gate.toml) is in {index} and applies to a tree that is named")
     print(f"{len(results)} patches; reviewbot in one process, with what its cache has\n")
