@@ -24,8 +24,8 @@ import sys
 import tempfile
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from email import message_from_bytes
 from pathlib import Path
 from statistics import median
@@ -221,36 +221,43 @@ class Bench:
 
 
 def measured(bench: Bench, mails: list[Path], rounds: int, cold: int) -> tuple[dict[str, list[Cost]], dict[str, str]]:
-    """Way -> a cost a patch (the median of the rounds, None where it failed), and why a way, or a patch, was left out."""
+    """Way -> a cost a patch (the median of the rounds), and why a way, or a patch, was left out."""
     costs: dict[str, list[Cost]] = defaultdict(list)
     why: dict[str, str] = {}
     ratios: dict[str, list[float]] = defaultdict(list)
-    for mail in mails:
-        try:
-            bench.take(mail)
-            bench.check()  # warms what is kept of its folders
-        except Unusable as error:
-            why[mail.name] = str(error)
-            continue
-        found: dict[str, list[Cost]] = defaultdict(list)
-        ways = [*bench.ways.items()] * rounds
-        if len(costs[COLD]) < cold:
-            ways.append((COLD, bench.cold))
-        for way, run in ways:
-            try:
-                one = run()
-            except Unusable as error:
-                why[way] = str(error)  # of the last patch, if of some
-            else:
-                found[way].append(one)
-        if CHECK not in found:
-            continue
-        for way, taken in found.items():
-            costs[way].append(Cost(*(median(column) for column in zip(*taken, strict=True))))
-            ratios[way].append(costs[way][-1].cpu / costs[CHECK][-1].cpu)
-        print(".", end="", file=sys.stderr, flush=True)
+    with suppress(KeyboardInterrupt):  # a run that is stopped shows what it has
+        for mail in mails:
+            ways = [*bench.ways.items()] * rounds + [(COLD, bench.cold)] * (len(costs[COLD]) < cold)
+            for way, taken in one(bench, mail, ways, why).items():
+                costs[way].append(taken)
+            if costs[CHECK]:
+                for way in (way for way in costs if len(costs[way]) > len(ratios[way])):
+                    ratios[way].append(costs[way][-1].cpu / costs[CHECK][-1].cpu)
+            print(".", end="", file=sys.stderr, flush=True)
     table(costs, ratios)
     return costs, why
+
+
+def one(
+    bench: Bench, mail: Path, ways: Sequence[tuple[str, Callable[[], Cost]]], why: dict[str, str]
+) -> dict[str, Cost]:
+    """What each way takes with one patch, nothing where the patch cannot be reviewed; the reasons go into `why`."""
+    found: dict[str, list[Cost]] = defaultdict(list)
+    try:
+        bench.take(mail)
+        bench.check()  # warms what is kept of its folders
+    except Unusable as error:
+        why[mail.name] = str(error)
+        return {}
+    for way, run in ways:
+        try:
+            taken = run()
+        except Unusable as error:
+            why[way] = str(error)  # of the last patch, if of some
+        else:
+            found[way].append(taken)
+    middle = {way: Cost(*(median(column) for column in zip(*each, strict=True))) for way, each in found.items()}
+    return middle if CHECK in middle else {}
 
 
 def table(costs: dict[str, list[Cost]], ratios: dict[str, list[float]]) -> None:
