@@ -24,6 +24,15 @@ RETURNS = {
         MINUS | ZERO,
     ),
     "what a call may change": ("static int run(struct dev *d) { int r = 0; get(&r); return r; }", ANY),
+    "what a macro may set": ("static int run(struct dev *d) { int r = 0; get_user(r, &d->flag); return r; }", ANY),
+    "what a macro of the file sets": (
+        "#define READ(r, d) do { r = (d)->flag; } while (0)\nstatic int run(struct dev *d) { int r = 0; READ(r, d); return r; }",
+        ANY,
+    ),
+    "what a function gets by value": (
+        "static void low(int r) { }\nstatic int run(struct dev *d) { int r = 0; low(r); return r; }",
+        ZERO,
+    ),
     "the address of something": ("static void *run(struct dev *d) { return &d->lock; }", PLUS),
     "memory that may lack": ("static void *run(void) { void *p = kmalloc(8, GFP_NOIO); return p; }", ANY),
     "memory that is always had": (

@@ -62,7 +62,8 @@ def _through(plan: PreparedCfg, index: int, known: Values, keys: frozenset[str])
         if isinstance(event, CallEvent):
             if event.call.callee in KERNEL.noreturn:
                 return 0
-            known = forget_addressed(plan, event.call, ((), known))[1]
+            lost = _may_set(plan, event.call)
+            known = frozenset(v for v in forget_addressed(plan, event.call, ((), known))[1] if v[0] not in lost)
         elif isinstance(event, Assign):
             known = assign(plan, event, ((), known), keys)[1]
         elif isinstance(event, Jump):
@@ -71,6 +72,17 @@ def _through(plan: PreparedCfg, index: int, known: Values, keys: frozenset[str])
             signs = returned(event.value, dict(known))
             return ANY if signs == VOID else signs & (ANY if event.value is None else plan.signs(bare(event.value)))
     return known if plan.blocks[index].edges else ANY
+
+
+def _may_set(plan: PreparedCfg, call: Call) -> frozenset[str]:
+    """Names that a call is handed and may set, because it is a macro, or may be one: `get_user(value, address)`."""
+    name, body = call.callee, plan.body
+    if not name or name in body.locals or name in KERNEL.inert:
+        return frozenset()
+    key = body.names.function(name, body.file)
+    if key is not None and not body.names.functions[key].macro:
+        return frozenset()
+    return frozenset(arg.name for arg in map(bare, call.args) if isinstance(arg, Name))
 
 
 def _told(plan: PreparedCfg, value: Expr) -> bool:
