@@ -74,12 +74,22 @@ def kernel_trees() -> dict[str, Path | None]:
     return found
 
 
+@pytest.fixture(scope="session")
+def common_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of all tests of a run, whichever process they are in: a folder is read once, and not for each of them."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, common_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's configuration, state or cache."""
     home = tmp_path_factory.getbasetemp() / "home"
-    for name in ("CONFIG", "STATE", "DATA", "CACHE"):
+    for name in ("CONFIG", "STATE", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(common_cache))
     monkeypatch.delenv("REVIEWBOT_DEBUG", raising=False)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from reviewbot.bench.workers import WORKERS
+
+if TYPE_CHECKING:
+    from reviewbot.bench.upstream import UpstreamCase, UpstreamFix
 
 
 @click.command()
@@ -39,9 +43,7 @@ def bench(linux: Path, index: Path | None, json_file: Path | None, only: str, wo
     the fix itself should not. Exit code 0 when no fix was NACKed, else 1.
     """
     from reviewbot.bench import journal, shown, tables, upstream
-    from reviewbot.gittree.tree import Tree
     from reviewbot.report.files import check_target
-    from reviewbot.types import ReviewError
 
     if json_file:
         check_target(json_file)
@@ -50,12 +52,7 @@ def bench(linux: Path, index: Path | None, json_file: Path | None, only: str, wo
     except re.error as error:
         raise click.UsageError(f"--only {only} is no regular expression: {error}") from None
     fixes = [f for f in upstream.read(index or upstream.shipped()) if wanted.search(f"{f.subject} {f.cls}")]
-    with Tree.open(linux) as tree:
-        cases, missing = upstream.find(fixes, tree)
-        lacks = "is a shallow clone: git fetch --unshallow gets the rest of its history" if tree.shallow else ""
-    if fixes and not cases:
-        more = f"it {lacks}" if lacks else "take a clone of Linux with its whole history"
-        raise ReviewError(f"{linux} has none of the {len(fixes)} fixes: {more}")
+    cases, missing, lacks = _found(fixes, linux)
     scoring = journal.Scoring(
         len(cases),
         lambda done: upstream.run([c for c in cases if c.labelled.key not in done], linux, workers or WORKERS),
@@ -73,3 +70,21 @@ def bench(linux: Path, index: Path | None, json_file: Path | None, only: str, wo
     for fix in missing:
         print(f"  not there: {fix.commit or 'by its subject'} {fix.subject}")
     return int(any(r.verdict == "nack" for r in results if r.label == "fix"))
+
+
+def _found(fixes: list[UpstreamFix], linux: Path) -> tuple[list[UpstreamCase], list[UpstreamFix], str]:
+    """The cases that a clone has of some fixes, the fixes that it lacks, and why it may (empty for no reason that is seen).
+
+    Raises ReviewError where it has none of them.
+    """
+    from reviewbot.bench import upstream
+    from reviewbot.gittree.tree import Tree
+    from reviewbot.types import ReviewError
+
+    with Tree.open(linux) as tree:
+        cases, missing = upstream.find(fixes, tree)
+        lacks = "is a shallow clone: git fetch --unshallow gets the rest of its history" if tree.shallow else ""
+    if fixes and not cases:
+        more = f"it {lacks}" if lacks else "take a clone of Linux with its whole history"
+        raise ReviewError(f"{linux} has none of the {len(fixes)} fixes: {more}")
+    return cases, missing, lacks

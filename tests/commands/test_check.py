@@ -148,14 +148,9 @@ class Sandbox:
 
 
 @pytest.fixture
-def box(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> Sandbox:
+def box(tmp_path: Path, common_cache: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     made = Sandbox(tmp_path, capsys)
-    parsed = tmp_path_factory.getbasetemp() / "parsed"
-    parsed.mkdir(exist_ok=True)
-    (made.home / "cache/reviewbot").mkdir(parents=True)
-    (made.home / "cache/reviewbot/csource").symlink_to(parsed)  # what one test parsed the next one need not
+    (made.home / "cache").symlink_to(common_cache)  # what one test read the next one need not
     monkeypatch.setenv("HOME", str(made.home))
     for name in ("CONFIG", "STATE", "DATA", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(made.home / name.lower()))

@@ -76,8 +76,23 @@ def test_what_the_documents_name_exists(sources: Path) -> None:
 def test_it_is_built_once(built: Path) -> None:
     assert (built / "rules/lock-order.html").is_file()
     assert not docs.build(built)
-    (built / docs.KEY).write_text("another")
-    assert docs.build(built)
+
+
+def test_what_was_built_of_something_else_is_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def generator(source: Path, made: Path, _: Path) -> None:
+        assert source.is_dir()
+        made.mkdir()
+        (made / "index.html").write_text("new")
+
+    monkeypatch.setattr(docs, "write_sources", lambda folder, _: folder.mkdir())
+    monkeypatch.setattr(docs, "_sphinx", generator)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / docs.KEY).write_text("another")
+    (folder / "index.html").write_text("old")
+    assert docs.build(folder)
+    assert (folder / "index.html").read_text() == "new"
+    assert not docs.build(folder)
 
 
 def test_that_it_is_what_it_would_be_is_seen_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
