@@ -9,7 +9,7 @@ Reported when
 Not reported
     Cancelling, which takes off what has not started; queues that nobody here makes; an item's own queue: wait-in-handler.
 Known gaps
-    Waiting for a completion that another work item signals.
+    Waiting for a completion that another work item signals; new flushes of functions that nobody here calls.
 """
 
 from collections.abc import Iterable, Iterator
@@ -43,8 +43,8 @@ class QueueWait(NamedTuple):
     queues: frozenset[str]
     runner: str
     own: frozenset[str]
-    must: bool
-    """The task has to go on when memory is short."""
+    must: bool  # the task has to go on when memory is short
+    assumed: bool = False  # nobody here calls it: a filesystem's core calls the helpers by which it writes out
 
 
 ENDS = KERNEL.words["wq_ends"]
@@ -60,8 +60,7 @@ class Flushed(Value, frozen=True):
     work: str
     runner: str
     queue: str
-    was: str
-    """The queue that it was on before."""
+    was: str  # the queue that it was on before
     file: str
 
 
@@ -81,6 +80,8 @@ class WqFlush(Rule[Flushed]):
                     continue  # a new pair of works: whether anybody needs the first one for memory is not known
                 if kind == "rescuer" and _instead(diff, wait):
                     continue  # it waits for another queue than before, which had no rescuer either
+                if wait.assumed and not any(diff.before.rescuer(q) for w in was for q in w.queues):
+                    continue  # only a rescuer that was there says that somebody counted on it
                 if not any(kind in _faults(diff.before, w) for w in was):
                     yield from self._found(diff, wait, kind, was)
                     break
@@ -177,8 +178,8 @@ def _waits(side: Version, objects: set[str]) -> list[QueueWait]:
                 must = e.context in ("reclaim", "writeback") or any(side.rescuer(q) for q in own)
                 found.append(QueueWait(flush, key, queues, e.runner, own, must))
             if not entered and flush.object in objects and not program.function(key).static:
-                # nobody here calls it: a filesystem's core calls the exported functions of its helpers to write out
-                found.append(QueueWait(flush, key, queues, "", frozenset(), lives(program, flush.at.file) == "FS"))
+                must = lives(program, flush.at.file) == "FS"
+                found.append(QueueWait(flush, key, queues, "", frozenset(), must, assumed=True))
     return found
 
 
