@@ -133,9 +133,6 @@ MAX_THREAD_TO_IO = 4
 """Most functions from a thread's own down to what it does for I/O: threads do many other things, further down."""
 MAX_FOLDERS_UP_TO_MAKEFILE = 4
 """Folders above a file whose Makefile may name it: fs/xfs/Makefile lists libxfs/ and scrub/, amdgpu goes two down."""
-MAX_FILES_OF_MODULE = 80
-"""C files that are one module with a changed one of a folder below: of more (amdgpu has 700) only its own folder is read.
-rtl8723bs and its like have 50."""
 MAX_TARGETS_OF_POINTER = 4
 """Functions that a call through a pointer may run and that are looked at: with more nothing is known of the call."""
 MAX_CALLS_FROM_BIO = 4

@@ -110,11 +110,6 @@ class Kernel:
         return {c.name: c for c in self.tables.context}
 
     @cached_property
-    def handed_masks(self) -> Mapping[str, tuple[int, str]]:
-        """`struct.field` -> position of the mask that its functions are handed, and one with which they may sleep."""
-        return {slot: (group.argument, group.mask) for group in self.tables.mask for slot in group.slots}
-
-    @cached_property
     def slots(self) -> Mapping[str, SlotKind]:
         """`struct.field` -> the context that its functions are entered in."""
         found = {name: slot for slot in self.tables.slot for name in slot.slots}

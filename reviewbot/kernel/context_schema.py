@@ -51,15 +51,6 @@ class SleepingSlots(Group, frozen=True):
     slots: tuple[str, ...]
 
 
-class HandedMask(Group, frozen=True):
-    """Slots whose functions are handed a gfp mask, at this position, with which whoever allocates may sleep."""
-
-    slots: tuple[str, ...]
-    argument: int
-    mask: str
-    """The narrowest mask that lets him: callers hand others, too."""
-
-
 class TableKind(SlotKind, frozen=True):
     """The same of some tables only: those whose address stands in a member of another table or is handed to a call."""
 
@@ -118,4 +109,3 @@ class ContextTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     named: tuple[NamedGroup, ...] = ()
     service: tuple[Service, ...] = ()
     sleeping: tuple[SleepingSlots, ...] = ()
-    mask: tuple[HandedMask, ...] = ()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 
-from reviewbot.analysis.code import kbuild
 from reviewbot.analysis.code.library import read
 from reviewbot.csource.cache import Cache
 from reviewbot.csource.ir import TranslationUnit
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_FILES_OF_MODULE, MAX_INCLUDE_DEPTH, MAX_OWN_INCLUDE_DEPTH
+from reviewbot.limits import MAX_INCLUDE_DEPTH, MAX_OWN_INCLUDE_DEPTH
 from reviewbot.types import Source
 
 
@@ -50,15 +49,7 @@ def scope(paths: Iterable[str], source: Source) -> dict[str, str]:
         for path, blob in source.ls(folder).items():
             if path.endswith((".c", ".h")) and (deep or posixpath.dirname(path) == folder):
                 found[path] = blob
-    found.update((p, b) for p in joined(wanted, source) if (b := source.blob(p)) is not None)
     return dict(sorted(found.items()))
-
-
-def joined(paths: Iterable[str], source: Source) -> tuple[str, ...]:
-    """Files that belong to the program around some files because they are one module with these, though their folder is no
-    part of the family; none of a large module."""
-    found = (kbuild.linked(p, source) for p in paths if p.endswith(".c") and not program(p))
-    return tuple(sorted({p for files in found if len(files) <= MAX_FILES_OF_MODULE for p in files}))
 
 
 def included(

@@ -22,30 +22,15 @@ _LISTS = frozenset(
 def module(path: str, source: Source) -> str:
     """The composite object that a C file is linked into, as `folder/NAME`; the file itself where no Makefile of its
     folder, or of one above, names it as a part of one."""
-    found = _part(path, source)
-    return f"{found[0]}/{found[1]}" if found is not None else path
-
-
-def linked(path: str, source: Source) -> tuple[str, ...]:
-    """The C files that are linked into one composite object with one that a Makefile of a folder above its own names."""
-    found = _part(path, source)
-    if found is None or found[0] == path.rpartition("/")[0]:
-        return ()
-    folder, name, parts = found
-    return tuple(sorted(f"{folder}/{part}.c" for part, whole in parts.items() if whole == name))
-
-
-def _part(path: str, source: Source) -> tuple[str, str, Mapping[str, str]] | None:
-    """Where a file is named as a part of a composite object: folder, name of the object, all parts that are named there."""
     parts = path.removesuffix(".c").split("/")
     for up in range(1, min(MAX_FOLDERS_UP_TO_MAKEFILE, len(parts) - 1) + 1):
         folder, own = "/".join(parts[:-up]), "/".join(parts[-up:])
         for name in _NAMES:
             text = source.read(f"{folder}/{name}")
-            every = composites(text) if text is not None else {}
-            if own in every:
-                return folder, every[own], every
-    return None
+            composite = composites(text).get(own) if text is not None else None
+            if composite is not None:
+                return f"{folder}/{composite}"
+    return path
 
 
 @lru_cache(maxsize=256)

@@ -37,19 +37,7 @@ def _narrowed(view: View, call: Call, effect: schema.AllocateGroup) -> bool:
 def mask(view: View, call: Call, position: int | None) -> tuple[str, ...]:
     """The alternatives of the mask at an argument position."""
     arg = view.arg(call, position)
-    if arg is None:
-        return (UNKNOWN,)
-    found = gfp.masks(view.body, arg)
-    return tuple(dict.fromkeys(text for one in found for text in (one, *_handed(view, one))))
-
-
-def _handed(view: View, one: str) -> Iterator[str]:
-    """What a mask that is a parameter's may be, where callers through a table hand it one that is known."""
-    parsed = gfp.parse(one)
-    if parsed.symbol.startswith("$"):
-        for position, known in view.handed_masks:
-            if parsed.symbol == f"${position}":
-                yield str(gfp.SymbolicMask(parsed.plus | {known}, parsed.minus))
+    return gfp.masks(view.body, arg) if arg is not None else (UNKNOWN,)
 
 
 def scopes(at: At) -> tuple[str, ...]:

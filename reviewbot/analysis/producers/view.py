@@ -14,7 +14,7 @@ from reviewbot.analysis.code.memo import Given
 from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.locks.lockset_summary import NOTHING, At, LockSummary
-from reviewbot.csource.ir import Assign, Call, CallEvent, Expr, Name
+from reviewbot.csource.ir import Assign, Call, CallEvent, Expr
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, ClientCall, Effect, LockCall, PoolCall, schema
 from reviewbot.types import Place
@@ -68,15 +68,6 @@ class View:
                     out.append(Made(call, index, number, effects, at, event.guard))
                     index += 1
         return tuple(out)
-
-    @cached_property
-    def handed_masks(self) -> tuple[tuple[int, str], ...]:
-        """Positions of the masks that the function is handed through the tables of its file, with what these may be."""
-        declared = self.callgraph.names.library.declared.get(self.body.file)
-        slots = declared.slots if declared is not None else ()
-        mine = [slot for slot in slots if isinstance(value := bare(slot.value), Name) and value.name == self.name]
-        names = dict.fromkeys(f"{slot.type}.{slot.field}" for slot in mine)
-        return tuple(KERNEL.handed_masks[name] for name in names if name in KERNEL.handed_masks)
 
     @cached_property
     def missed(self) -> frozenset[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from reviewbot.analysis.callgraph.components import below
-from reviewbot.analysis.code.family import included, joined, scope
+from reviewbot.analysis.code.family import included, scope
 from reviewbot.analysis.code.library import Sources, loader, read
 from reviewbot.analysis.code.texts import texts
 from reviewbot.analysis.program import cache as store
@@ -48,7 +48,7 @@ def find(source: Source, paths: tuple[str, ...]) -> Program:
     files = scope(paths, source)
     whole = [p for p in paths if p in files]
     release = source.blob("Makefile") or ""  # of another release nearly all files differ
-    name = " ".join([release, *sorted({p.rpartition("/")[0] for p in paths}), *joined(paths, source)])
+    name = " ".join([release, *sorted({p.rpartition("/")[0] for p in paths})])
     if megabytes() > MAX_MEGABYTES_WITH_PROGRAMS and _recent.keys() - {name}:
         _let_go(but=name)
     programs = _recent.pop(name, None) or [w for w in [store.load(name)] if w is not None]
@@ -81,7 +81,7 @@ def reaching(
     """The program around some files of a source, with `more` files from elsewhere, which are read for the functions `near`;
     these files are in no program on disk."""
     files = {**scope(paths, source), **{p: b for p in more if (b := source.blob(p)) is not None}}
-    name = " ".join([source.blob("Makefile") or "", *paths, "with", *more, *joined(paths, source)])
+    name = " ".join([source.blob("Makefile") or "", *paths, "with", *more])
     known = _reaching.get(name)
     if known is not None and len(_changed(known, source, files)) <= MAX_FILES_NOT_STORED:
         program = evolved(known, source, _changed(known, source, files), (*paths, *more))
