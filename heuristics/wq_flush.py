@@ -98,8 +98,8 @@ class WqFlush(Rule[Flushed]):
         message, claim, contrast = {
             "rescuer": (
                 f"{function}() waits for {work} on {queue}, which has no rescuer",
-                f"{function}() is called to free memory, and it waits for {work} on {queue}, which has no rescuer. When no "
-                f"memory is free and all kworkers are busy, nobody runs {work}.",
+                f"{function}() has to go on when memory is short, and it waits for {work} on {queue}, which has no rescuer. "
+                f"When no memory is free and all kworkers are busy, nobody runs {work}.",
                 "On a queue with WQ_MEM_RECLAIM this could not happen.",
             ),
             "same": (

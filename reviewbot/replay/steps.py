@@ -9,7 +9,7 @@ import msgspec
 from reviewbot.analysis.code.identity import short, spoken
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.waitfor import Circle
-from reviewbot.kernel import KERNEL
+from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.kernel.schema import WaitGroup
 from reviewbot.replay.slicing.automaton import TaskAutomaton
 from reviewbot.replay.slicing.slicer import SlicedOp, Unreadable
@@ -286,8 +286,9 @@ def _called(node: Node, op: SlicedOp, text: str) -> Node:
 def _call(op: SlicedOp, act: Act) -> str:
     if not op.call or act.on is None:
         return act.call
-    if op.kind == "pass":
-        return f"{op.call}()"
-    if any(isinstance(effect, WaitGroup) and effect.argument is None for effect in KERNEL.effects.get(op.call, ())):
+    known = KERNEL.effects.get(op.call, ())
+    if op.kind == "pass" or any(isinstance(e, LockCall) and e.group.argument is None for e in known):
+        return f"{op.call}()"  # rtnl_lock() takes no argument
+    if any(isinstance(effect, WaitGroup) and effect.argument is None for effect in known):
         return f"{op.call}() on {act.on}"  # the object comes from prepare_to_wait()
     return f"{op.call}({act.on if isinstance(act.on, WaitQueue) else argument(act.on)})"  # wait_event() is a macro
