@@ -35,6 +35,7 @@ class IrqLock(Rule[Interrupted | Inverted | Unmasked]):
     id = "irq-lock"
     guarantee = "no circle of waits"
     checked = "locks that interrupts take"
+    audits = True
     needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Interrupted | Inverted | Unmasked]]:

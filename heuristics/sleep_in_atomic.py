@@ -40,6 +40,7 @@ class SleepInAtomic(Rule[Atomic]):
     id = "sleep-in-atomic"
     guarantee = "no circle of waits"
     checked = "sleeps under spinlocks"
+    audits = True
     needs = (Lock,)
 
     def check(self, diff: Diff) -> Iterator[Candidate[Atomic]]:

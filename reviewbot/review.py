@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from reviewbot.difference import Diff
     from reviewbot.gittree.tree import Tree
     from reviewbot.mail.prerequisites import Find
+    from reviewbot.report.explain import StoredRun
 
 NAMED = 3
 """Functions that a note on a limit names."""
@@ -387,18 +388,24 @@ def remember(result: Review, options: Options) -> None:
     from reviewbot.report.explain import StoredRun
     from reviewbot.report.reply import replay_id
 
+    named, tree = identity(result.series), str(Path(options.tree).resolve())
+    base = result.change.commit if result.change else ""
+    keep(
+        StoredRun(replay_id(named, verdict.finding), verdict, tree, base, result.series)
+        for verdict in result.verdicts
+        if verdict.trace is not None
+    )
+
+
+def keep(runs: Iterable[StoredRun]) -> None:
+    """Put findings where `reviewbot explain` looks for them. Best effort."""
     folder = runs_folder()
-    for verdict in result.verdicts:
-        if verdict.trace is None:
-            continue
-        name = replay_id(identity(result.series), verdict.finding)
-        base = result.change.commit if result.change else ""
-        run = StoredRun(name, verdict, str(Path(options.tree).resolve()), base, result.series)
+    for run in runs:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f".{name}.tmp"
+            partial = folder / f".{run.id}.tmp"
             partial.write_bytes(msgspec.json.encode(run))
-            partial.replace(folder / f"{name}.json")
+            partial.replace(folder / f"{run.id}.json")
         except OSError:
             return  # a full or read-only state folder does not spoil a review
 
@@ -435,6 +442,7 @@ __all__ = [
     "decide",
     "examine",
     "in_scope",
+    "keep",
     "remember",
     "review",
     "unfetched",

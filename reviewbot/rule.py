@@ -300,6 +300,8 @@ class Rule(ABC, Generic[About]):
     """What an ack may say was looked at: `workqueues on the I/O path`."""
     needs: ClassVar[tuple[type[Fact], ...]] = ()
     """Kinds of facts that it looks at in the functions of a change; empty for what can be anything."""
+    audits: ClassVar[bool] = False
+    """Whether what it finds shows in code as it is, with no other side to compare with: `reviewbot audit` asks it."""
 
     @abstractmethod
     def check(self, diff: Diff) -> Iterator[Candidate[About]]:

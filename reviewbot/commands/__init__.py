@@ -13,6 +13,8 @@ TABLE: dict[str, str] = {
     "rules": "rules",
     "new-rule": "new_rule",
     "facts": "facts",
+    "audit": "audit",
+    "index": "index",
     "backtest": "backtest",
     "bench": "bench",
     "replay": "replay",

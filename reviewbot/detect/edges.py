@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.identity import Scope, known, owner, scope
 from reviewbot.analysis.events.kinds import Held, Site, Wait
 from reviewbot.analysis.producers.view import Made
 from reviewbot.analysis.program.program import Program
@@ -193,7 +193,7 @@ class _Waiting:
         """Each lock that counts at a place, with the ways in that have it; see `_under`."""
         key = (here, gone, dropped)
         if key not in self._found:
-            self._found[key] = _under(self._ways, here, gone, dropped, self._classes, self._lock)
+            self._found[key] = _under(self._program, self._ways, here, gone, dropped, self._classes, self._lock)
         return self._found[key]
 
     def itself(self) -> Iterator[Edge]:
@@ -285,6 +285,7 @@ def _means(effect: Effect) -> bool:
 
 
 def _under(
+    program: Program,
     ways: Iterable[EntryLockset],
     here: tuple[Held, ...],
     gone: frozenset[str],
@@ -299,8 +300,8 @@ def _under(
     found: dict[tuple[str, str], tuple[Held, list[WayIn]]] = {}
     mine = {h.lock for h in here}
     for way in ways:
-        above = (w for w in way.held if w.lock not in mine and w.lock not in gone)
-        held = tuple(h for h in (*here, *above) if h.lock not in dropped)
+        above = (w for w in way.held if w.lock not in mine and not _among(program, w.lock, gone))
+        held = tuple(h for h in (*here, *above) if not _among(program, h.lock, dropped))
         for lock in held:
             if only and lock.lock != only:
                 continue
@@ -308,6 +309,26 @@ def _under(
                 continue
             found.setdefault((lock.lock, lock.mode), (lock, []))[1].append(WayIn(way.chain, held))
     return list(found.values())
+
+
+def _among(program: Program, lock: str, those: frozenset[str]) -> bool:
+    """Whether a lock is one of some, by its own name or as the field of a struct that another one holds."""
+    return lock in those or any(_embedded(program, lock, one) or _embedded(program, one, lock) for one in those)
+
+
+def _embedded(program: Program, inner: str, outer: str) -> bool:
+    """Whether a field of a struct is told by the longer path through a struct that contains it: `vio.lock` of `port.vio.lock`,
+    where `vio` is the struct itself and not a pointer to one."""
+    struct, fields = owner(inner), outer.removeprefix(owner(outer)).split(".")[1:]
+    if not struct or not owner(outer) or not outer.endswith(inner.removeprefix(struct)):
+        return False
+    at = owner(outer)
+    while len(fields) > 1:
+        type_ = program.names.member(at, fields.pop(0), "")
+        at = type_.name if not type_.pointers else ""
+        if at == struct and f"{struct}.{'.'.join(fields)}" == inner:
+            return True
+    return False
 
 
 def waits(effect: Effect) -> bool:

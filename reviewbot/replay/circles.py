@@ -130,6 +130,7 @@ class CircleRule(Rule[Circle]):
     kinds: ClassVar[frozenset[str]]
     classes: ClassVar[frozenset[str]] = frozenset(REAL)
     """Classes of what the holder has: locks, or another resource."""
+    audits = True
 
     def picks(self, circle: Circle) -> bool:
         """Whether the circle is of this rule's kind."""

@@ -66,16 +66,22 @@ def _prerequisite(one: Prerequisite) -> dict[str, Any]:
 
 
 def _finding(review: Review, verdict: Verdict) -> dict[str, Any]:
+    name = replay_id(identity(review.series), verdict.finding)
+    return finding_json(verdict, name, review.series.at(verdict.finding.patch).number)
+
+
+def finding_json(verdict: Verdict, name: str, patch: int = 0) -> dict[str, Any]:
+    """One finding. name: what `reviewbot explain` calls it. patch: the number of the patch that brings it; 0 for none."""
     finding, trace = verdict.finding, verdict.trace
     return {
-        "id": replay_id(identity(review.series), finding),
+        "id": name,
         "rule": finding.rule,
         "outcome": str(verdict.outcome),
         "score": round(verdict.score.value, 3),
         "doubts": [
             {"doubt": part.doubt, "says": part.doubt.says, "leaves": part.leaves} for part in verdict.score.parts
         ],
-        "patch": review.series.at(finding.patch).number,
+        "patch": patch or None,
         "file": finding.at.file,
         "line": finding.at.line,
         "side": finding.side.value,
