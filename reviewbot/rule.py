@@ -247,6 +247,8 @@ class Scene(Value, frozen=True):
     """Why there is no model of this side after all."""
     doubt: Doubt | None = Doubt.DIFFERENCE
     """What lowers the score then; None where the finding says it already."""
+    absent: bool = False
+    """Whether there is none because this side has none of the tasks."""
     cuts: tuple[Cut, ...] = ()
     """What was left out of the model."""
 

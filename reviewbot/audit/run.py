@@ -56,7 +56,9 @@ def c_files(source: Source, under: Iterable[str]) -> list[str]:
 def inside(name: str, tree: Path) -> str:
     """The path as a tree has it, of one that may be named as it lies in the work tree."""
     given = Path(name)
-    return given.relative_to(tree).as_posix() if given.is_absolute() and given.is_relative_to(tree) else given.as_posix()
+    return (
+        given.relative_to(tree).as_posix() if given.is_absolute() and given.is_relative_to(tree) else given.as_posix()
+    )
 
 
 def folders(paths: Iterable[str]) -> list[list[str]]:
@@ -95,9 +97,7 @@ def _index(paths: Sequence[str], tree: Path, base: str) -> Iterator[IndexedFolde
             )
 
 
-def _audit(
-    paths: Sequence[str], tree: Path, base: str, only: tuple[str, ...], above: float
-) -> Iterator[AuditedFile]:
+def _audit(paths: Sequence[str], tree: Path, base: str, only: tuple[str, ...], above: float) -> Iterator[AuditedFile]:
     with Tree.open(tree) as opened:
         source = opened.at(base)
         yield from (audited(path, source, only, above) for path in paths)

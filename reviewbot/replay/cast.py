@@ -48,6 +48,10 @@ class Programs(Component):
         """Each with the locks held where it begins, and what cut it."""
 
 
+class NotThere(Unreadable):
+    """A side has none of the tasks of a circle."""
+
+
 class Cast:
     """Makes the model of a circle for one side. Raises Unreadable where the code of a task cannot be sliced."""
 
@@ -132,7 +136,7 @@ class Cast:
         tasks += self._removing()
         tasks.sort(key=lambda t: t.name != self._name(circle.holder))
         if not tasks:
-            raise Unreadable("none of the functions is there")
+            raise NotThere("none of the functions is there")
         marks = (*(t.name for t in tasks), *(h.title for h in self.steps.handlers))
         if circle.kind == "self" and self._inside(circle.holder):
             marks = (f"{self._name(circle.holder)} runs",)  # whether it ends is what is asked

@@ -17,7 +17,7 @@ from reviewbot.detect.waitfor import Actor, Circle, circles, wants
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_DOUBTFUL_CYCLES, MAX_WAIT_CYCLES
-from reviewbot.replay.cast import Cast
+from reviewbot.replay.cast import Cast, NotThere
 from reviewbot.replay.slicing.slicer import Unreadable
 from reviewbot.replay.steps import words
 from reviewbot.rule import Candidate, Diff, Place, Program, Remedy, Rule, Scene, Version, Words
@@ -192,6 +192,7 @@ def scene(circle: Circle, side: Version, unlocked: bool = False) -> Scene:
     try:
         built = cast.model()
     except Unreadable as error:
-        return Scene(name=circle.kind, missing=str(error), doubt=Doubt.UNREAD, cuts=tuple(cast.cuts))
+        absent = isinstance(error, NotThere)
+        return Scene(name=circle.kind, missing=str(error), doubt=Doubt.UNREAD, cuts=tuple(cast.cuts), absent=absent)
     through = (words(circle.lock, names),)
     return Scene(f"{circle.kind} under {member(circle.lock)}", built=built, through=through, cuts=tuple(cast.cuts))

@@ -101,7 +101,7 @@ class _Trial(Generic[About]):
         pairs = self._pairs()
         tried: list[Verdict] = []
         for bad, good in pairs:
-            verdict = _run(self.finding, bad, good)
+            verdict = _run(self.finding, bad, good, self._all_new)
             if verdict is None:
                 break
             if verdict.outcome in PROVEN and verdict.trace:
@@ -125,8 +125,14 @@ class _Trial(Generic[About]):
 
     def _also(self, pairs: Iterator[Pair]) -> bool:
         """Whether the next scene, of which `Words.also` speaks, is proven too."""
-        runs = (_run(self.finding, bad, good) for bad, good in islice(pairs, 1))
+        runs = (_run(self.finding, bad, good, self._all_new) for bad, good in islice(pairs, 1))
         return any(verdict is not None and verdict.outcome in PROVEN for verdict in runs)
+
+    def _all_new(self) -> bool:
+        """Whether what the other side lacks was not there under another name: the change takes no function away."""
+        before, after = self.other, self.buggy
+        gone = (key for path in before.paths for key in before.program.functions(path))
+        return not self.finding.gives and all(key in after.program.names.functions for key in gone)
 
     def _remedy(self) -> str:
         """The first remedy that is possible and that the simulator confirms; none for a patch that is the remedy."""
@@ -155,8 +161,13 @@ def _numbered(scenes: Iterator[tuple[int, Scene]], wanted: int) -> Scene | None:
     return next((scene for number, scene in scenes if number == wanted), None)
 
 
-def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Verdict | None:
-    """Run a scene, and where that gets stuck the other side's as well; None where that side has no such scene."""
+def _run(
+    finding: Finding, bad: Scene, other: Callable[[], Scene | None], all_new: Callable[[], bool]
+) -> Verdict | None:
+    """Run a scene, and where that gets stuck the other side's as well; None where that side has no such scene.
+
+    all_new: asked where the other side has none of the tasks, whether it had no such code at all.
+    """
     if bad.missing:
         return _undecided(finding, bad.missing, bad.doubt)
     patched = check(bad.model(), LIMITS, bad.through or None, always=True)
@@ -165,6 +176,8 @@ def _run(finding: Finding, bad: Scene, other: Callable[[], Scene | None]) -> Ver
     good = other()
     if good is None:
         return None
+    if good.absent and all_new():
+        return Verdict(finding, Outcome.CONFIRMED, patched.trace, patched.states, model=bad.spec)
     if good.missing:
         return _undecided(finding, good.missing, good.doubt)
     base = _searched(msgspec.structs.replace(good, through=()))
