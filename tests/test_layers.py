@@ -56,6 +56,7 @@ ROOMS = (
     "reviewbot.reproduce",
     "reviewbot.bench",
     "reviewbot.archive",
+    "reviewbot.audit",
     "reviewbot.docs",
     "reviewbot.site",
     "reviewbot.commands",
