@@ -62,7 +62,7 @@ class Kernel:
         self.indexed = tuple(dict.fromkeys(folder for group in known.indexed for folder in group.folders))
         self.lists = _decode("words.toml", words, WordList)
         self.words: Mapping[Role, tuple[str, ...]] = {word.role: word.names for word in self.lists.word}
-        self.sleepers = frozenset(_decode("derived.toml", derived, Derived).sleepers.split())
+        self.sleepers = frozenset(_decode("derived.toml", derived, Derived).sleepers.split()) - self.inert
         """Functions outside of the files at hand that sleep whatever their caller asks for. Nothing else is known of
         them."""
         self.digest = hashlib.sha1(api + contexts + subsystems + words + derived + resources).hexdigest()

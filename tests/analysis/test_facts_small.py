@@ -212,6 +212,28 @@ static void no(struct dev *d) { mutex_lock(&d->lock); wait(d, 0); mutex_unlock(&
     assert dropped == {"yes": {frozenset({"dev.lock"})}, "no": {frozenset()}}
 
 
+@pytest.mark.parametrize("first", ["given_up(d); kept(d);", "kept(d); given_up(d);"])
+def test_of_two_ways_to_a_wait_the_one_that_keeps_the_lock_is_told(first: str) -> None:
+    text = f"""
+static void given_up(struct dev *d) {{ mutex_unlock(&d->lock); wait_for_completion(&d->end); mutex_lock(&d->lock); }}
+static void kept(struct dev *d) {{ wait_for_completion(&d->end); }}
+static void both(struct dev *d)
+{{
+	mutex_unlock(&d->lock);
+	wait_for_completion(&d->end);
+	mutex_lock(&d->lock);
+	wait_for_completion(&d->end);
+}}
+static void calls(struct dev *d) {{ mutex_lock(&d->lock); {first} mutex_unlock(&d->lock); }}
+"""
+    w = program(text)
+    (inside,) = ((e, r) for e, r in w.does(w.named("both")[0]).items() if e.kind == "wait")
+    last = max(f.at.line for f in w.own_facts(w.named("both")[0]) if isinstance(f, Wait))
+    assert (inside[1].line, inside[1].dropped) == (last, frozenset())
+    (through,) = (r for e, r in w.does(w.named("calls")[0]).items() if e.kind == "wait")
+    assert (through.callee.rpartition(":")[2], through.dropped) == ("kept", frozenset())
+
+
 def test_a_mask_that_a_caller_decides_travels() -> None:
     text = """
 static void *inner(gfp_t gfp) { return kmalloc(8, gfp & ~__GFP_IO); }

@@ -77,7 +77,7 @@ def own(facts: Iterable[Fact]) -> dict[Effect, Provenance]:
         for effect in _of(fact):
             dropped = frozenset(fact.dropped)
             before = found.get(effect)
-            if before is None:
+            if before is None or dropped < before.dropped:
                 found[effect] = Provenance(fact.at.line, dropped=dropped, gates=fact.gates)
             else:
                 found[effect] = before._replace(
@@ -295,8 +295,12 @@ class EffectSummaries:
 
     def _sum(self, key: FunctionKey, given: Given) -> dict[Effect, Provenance]:
         found: dict[Effect, Provenance] = {}
-        for effect, reason in self._does(key, given, found):
-            found.setdefault(effect, reason)
+        settled: dict[Effect, Provenance] = {}  # nothing is given up before them: no other place says more
+        for effect, reason in self._does(key, given, settled):
+            if effect not in found or reason.dropped < found[effect].dropped:
+                found[effect] = reason
+            if not reason.dropped:
+                settled[effect] = reason
             if len(found) > MAX_EFFECTS_OF_FUNCTION:
                 break
         return found
