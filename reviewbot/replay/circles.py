@@ -41,6 +41,10 @@ __all__ = [
 ]
 
 
+ALONE = frozenset({"self", "kept", "twice", "removal"})
+"""Kinds of circles in which one task gets stuck without another one."""
+
+
 def touched(diff: Diff) -> list[tuple[str, str]]:
     """Functions (file, name) of which a fact came or went, or that do something else, or under other conditions."""
     found = {(fact.at.file, fact.function) for fact in (*diff.added, *diff.removed) if fact.function}
@@ -195,4 +199,10 @@ def scene(circle: Circle, side: Version, unlocked: bool = False) -> Scene:
         absent = isinstance(error, NotThere)
         return Scene(name=circle.kind, missing=str(error), doubt=Doubt.UNREAD, cuts=tuple(cast.cuts), absent=absent)
     through = (words(circle.lock, names),)
-    return Scene(f"{circle.kind} under {member(circle.lock)}", built=built, through=through, cuts=tuple(cast.cuts))
+    return Scene(
+        f"{circle.kind} under {member(circle.lock)}",
+        built=built,
+        through=through,
+        several=circle.kind not in ALONE,
+        cuts=tuple(cast.cuts),
+    )

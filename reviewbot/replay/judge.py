@@ -170,7 +170,7 @@ def _run(
     """
     if bad.missing:
         return _undecided(finding, bad.missing, bad.doubt)
-    patched = check(bad.model(), LIMITS, bad.through or None, always=True)
+    patched = check(bad.model(), LIMITS, bad.through or None, always=True, several=bad.several)
     if patched.outcome != "stuck":
         return _unproven(finding, bad, patched)
     good = other()
@@ -185,7 +185,7 @@ def _run(
         reason = f"the other side is {base.outcome}: {base.reason or 'a limit was hit'}"
         return _undecided(finding, reason, Doubt.UNSETTLED, patched.states, bad.spec)
     if patched.knot is not None and patched.knot.key in base.keys:  # there may be another one behind it
-        further = check(bad.model(), LIMITS, bad.through or None, known=base.keys, always=True)
+        further = check(bad.model(), LIMITS, bad.through or None, known=base.keys, always=True, several=bad.several)
         if further.outcome != "stuck":
             return Verdict(finding, Outcome.PRE_EXISTING, patched.trace, patched.states, model=bad.spec)
         patched = further

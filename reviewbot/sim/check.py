@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -65,17 +65,35 @@ def check(
     reduce: bool = True,
     confirm: SearchLimits | None = None,
     always: bool = False,
+    several: bool = False,
 ) -> SearchResult:
     """Search a model for knots.
 
     through: the knot has to pass through one of these, each the name of a resource, of a class of tasks or of a queued
     routine. known: keys of knots that do not count, those of the base model. reduce: False searches without reductions.
     confirm: limits of a second search without reductions, which has to agree before a model counts as free.
-    always: a task of the knot need not be able to finish: whichever way it takes it is stuck.
+    always: a task of the knot need not be able to finish: whichever way it takes it is stuck. several: the knot has to be
+    one of several tasks, not of one that waits for itself.
     Errors: ModelError for a model that cannot be compiled.
     """
     with _no_collections():
-        return _check(model, limits, through, known, reduce, confirm, always)
+        return _check(model, limits, _Wanted(_names(through), frozenset(known), several), reduce, confirm, always)
+
+
+class _Wanted(NamedTuple):
+    """Which knots count; see `check`."""
+
+    through: frozenset[str]
+    known: frozenset[Key]
+    several: bool
+
+    def has(self, knot: Knot) -> bool:
+        """Whether a knot that is not known counts."""
+        return (not self.through or bool(self.through & knot.names)) and (len(knot.waits) > 1 or not self.several)
+
+    def says(self) -> str:
+        """What a knot that is not known lacks, where none counts."""
+        return f"through {', '.join(sorted(self.through))}" + (" and several tasks" if self.several else "")
 
 
 @contextmanager
@@ -93,8 +111,7 @@ def _no_collections() -> Iterator[None]:
 def _check(
     model: Model,
     limits: SearchLimits | None,
-    through: Resource | str | Iterable[Resource | str] | None,
-    known: Collection[Key],
+    wanted: _Wanted,
     reduce: bool,
     confirm: SearchLimits | None,
     always: bool,
@@ -107,7 +124,7 @@ def _check(
     until = time.process_time() + limits.seconds
     space = explore(automaton, limits, reduce=reduce)
     try:
-        result = _judge(space, _names(through), known, until, always)
+        result = _judge(space, wanted, until, always)
     except OutOfTime:
         reason = f"more than {limits.seconds:g} s"
         return SearchResult("inconclusive", len(space.order), reason, edges=len(space.targets), complete=False)
@@ -124,7 +141,7 @@ def _names(through: Resource | str | Iterable[Resource | str] | None) -> frozens
     return frozenset(map(str, through))
 
 
-def _judge(space: Space, through: frozenset[str], known: Collection[Key], until: float, always: bool) -> SearchResult:
+def _judge(space: Space, asked: _Wanted, until: float, always: bool) -> SearchResult:
     states, edges = len(space.order), len(space.targets)
     if space.broken:
         return SearchResult("inconclusive", states, space.reason, edges=edges, complete=False)
@@ -137,8 +154,8 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
     graph = WaitFor(space.automaton)
     found = knots(space, until, graph)
     every = tuple(knot for _, knot in found)
-    counting = [(state, knot) for state, knot in found if knot.key not in known]
-    wanted = _wanted(counting, through, missing if space.complete else ())
+    counting = [(state, knot) for state, knot in found if knot.key not in asked.known]
+    wanted = _counting(counting, asked, missing if space.complete else ())
     if missing and space.complete and not wanted:
         return SearchResult("vacuous", states, never, edges=edges)
     if wanted and (space.complete or not missing):
@@ -148,25 +165,23 @@ def _judge(space: Space, through: frozenset[str], known: Collection[Key], until:
         return SearchResult("stuck", states, "", told, knot, every, edges, len(way) - 1, complete=space.complete)
     if not space.complete:
         return SearchResult("inconclusive", states, space.reason, knots=every, edges=edges)
-    outcome, reason = _passed(counting, every, through)
+    outcome, reason = _passed(counting, every, asked)
     return SearchResult(outcome, states, reason, knots=every, edges=edges)
 
 
-def _wanted(
-    counting: list[tuple[int, Knot]], through: frozenset[str], missing: Collection[str]
-) -> list[tuple[int, Knot]]:
-    """The states with knots through what was asked for, in which all those wait that never got where they had to."""
-    found = [(state, knot) for state, knot in counting if not through or through & knot.names]
+def _counting(counting: list[tuple[int, Knot]], asked: _Wanted, missing: Collection[str]) -> list[tuple[int, Knot]]:
+    """The states with knots as they were asked for, in which all those wait that never got where they had to."""
+    found = [(state, knot) for state, knot in counting if asked.has(knot)]
     return [(state, knot) for state, knot in found if {w.task for w in knot.waits}.issuperset(missing)]
 
 
 def _passed(
-    counting: list[tuple[int, Knot]], every: tuple[Knot, ...], through: frozenset[str]
+    counting: list[tuple[int, Knot]], every: tuple[Knot, ...], asked: _Wanted
 ) -> tuple[Literal["inconclusive", "free"], str]:
     """The outcome, and the reason, of a whole search in which nothing gets stuck in the way that was asked for."""
     if counting:
         names = "; ".join(f"{w.task} waits for {w.waits_for}" for w in counting[0][1].waits)
-        return "inconclusive", f"stuck, but not through {', '.join(sorted(through))}: {names}"
+        return "inconclusive", f"stuck, but not {asked.says()}: {names}"
     return "free", "stuck only in knots that do not count" if every else ""
 
 

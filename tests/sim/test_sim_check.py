@@ -145,6 +145,23 @@ def two_circles(*, first: bool = True, second: bool = True) -> Model:
     return Model("two circles", tuple(tasks), ("ab", "ba", "xy", "yx"))
 
 
+def test_a_task_that_waits_for_itself_is_no_knot_of_several() -> None:
+    a, b, c = Mutex("a"), Mutex("b"), Mutex("c")
+    twice = Named("t", Seq((mutex_lock(a), mutex_lock(a), mutex_unlock(a), mutex_unlock(a))))
+    alone = Model("alone", (Task("t", twice),), ("t",))
+    assert check(alone, through="a", always=True).outcome == "stuck"
+    result = check(alone, through="a", always=True, several=True)
+    assert (result.outcome, result.reason) == ("vacuous", "never reached: t")
+    orders = [
+        Task(name, Named(name, Seq((mutex_lock(one), mutex_lock(two), mutex_unlock(two), mutex_unlock(one)))))
+        for name, one, two in (("u", b, c), ("v", c, b))
+    ]
+    both = check(Model("both", (Task("t", twice), *orders), ("u", "v")), always=True, several=True)
+    assert both.outcome == "stuck"
+    assert both.knot is not None
+    assert {wait.waits_for for wait in both.knot.waits} == {"b", "c"}
+
+
 def test_the_knot_through_what_was_changed() -> None:
     model = two_circles()
     assert len(check(model).knots) == 2
