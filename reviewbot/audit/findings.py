@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from reviewbot.audit.file import AuditedFile
 from reviewbot.report.reply import replay_id
+from reviewbot.report.schedule import KIND
 from reviewbot.types import Outcome, Value, Verdict
 
 
@@ -34,10 +35,12 @@ def _rank(verdict: Verdict) -> tuple[object, ...]:
 
 
 def _about(verdict: Verdict) -> tuple[object, ...]:
-    """What makes two findings one: the rule, the folder, and what the tasks wait for; the place where that is not known."""
+    """What makes two findings one: the rule, the folder, and who waits for what; where that is not known the place. Of two
+    things that are waited for it does not matter who does."""
     finding, trace = verdict.finding, verdict.trace
-    waits = frozenset(edge.waits_for for edge in trace.knot) if trace else frozenset[str]()
     folder = posixpath.dirname(finding.at.file)
-    if len(waits) > 1:
-        return finding.rule, folder, waits
-    return finding.rule, folder, waits, finding.object, finding.at.function
+    if trace is None:
+        return finding.rule, folder, finding.object, finding.at.function
+    waits = frozenset(edge.waits_for for edge in trace.knot)
+    tasks = frozenset(KIND.sub("", edge.task) for edge in trace.knot)
+    return (finding.rule, folder, waits) if len(waits) > 1 else (finding.rule, folder, waits, tasks)
