@@ -7,12 +7,14 @@ Reported when
     since the patch some return leaves a lock held (or does not give back one of the caller's) that no return of that
     kind (zero, error, positive, void) left before, and the program of the whole way in, callers included, ends with it;
     or some way through a function releases a lock, which it took itself, once more, as guard() and an explicit unlock do.
-    Of a lock that counts its readers that is proven; of another one it lets two tasks in, and is a comment.
+    Of a lock that counts its readers that is proven; of another one it lets two tasks in, and is a comment. Of a new
+    function: some way to a failure leaves a mutex, rwsem or spinlock held which the other ways to one, and those where it
+    succeeds, give back.
 Not reported
     Functions whose callers give it back; locks that are meant to be kept, like those of a lock function; throttles and
     references that another task returns; ways that cannot be, as far as conditions agree with each other.
 Known gaps
-    Locks without a call of the kernel's own (tree locks of filesystems); functions that were not there before.
+    Locks without a call of the kernel's own (tree locks of filesystems); locks that a new function leaves held where it succeeds.
 """
 
 from collections.abc import Iterable
@@ -29,7 +31,6 @@ class MissingUnlock(CircleRule):
     id = "missing-unlock"
     guarantee = "no circle of waits"
     checked = "locks at each return"
-    audits = False
     needs = (Lock, Unlock)
     kinds = frozenset({"kept", "twice"})
 

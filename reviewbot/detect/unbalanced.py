@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from reviewbot.analysis.code.dominance import Dominance
-from reviewbot.analysis.code.expr import show
+from reviewbot.analysis.code.expr import MINUS, show
 from reviewbot.analysis.code.identity import Scope, bind, file_with, known, owner, scope
 from reviewbot.analysis.locks.flow import walk
 from reviewbot.analysis.locks.lockset_summary import NAMES, left_by, with_names
@@ -31,6 +31,10 @@ from reviewbot.types import Place
 
 OWNED = REAL - {"sem", "queue", "transaction", "srcu"} - KERNEL.latches
 """Classes of locks that only who has them gives back."""
+LEFT_BY_MISTAKE = frozenset({"mutex", "spin", "rwsem"})
+"""Classes of locks that a function which gives them back on one failure gives back on each."""
+FAILED = NAMES[MINUS]
+"""The word for the result of a function that fails."""
 _WORD = re.compile(r"\w+")
 
 
@@ -46,7 +50,8 @@ class _Leak(NamedTuple):
 
 def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]) -> Iterator[Circle | Dropped]:
     """Locks that a function of `names` (file, name) leaves held since the change, or gives back twice; the detail of the
-    circle names the results for which it does. Between them what came to nothing.
+    circle names the results for which it does. Between them what came to nothing. Of a new function the ways to a failure
+    are compared with each other.
 
     Nothing is said of a function that calls something since the change that is not at hand and may do it.
     """
@@ -54,7 +59,10 @@ def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]
     keys = changed(after, names)
     given = _given_back(after, keys) - _given_back(before, keys)
     for key in keys:
-        if key not in before.names.functions or after.function(key).macro or after.function(key).unreadable:
+        if after.function(key).macro or after.function(key).unreadable:
+            continue
+        if key not in before.names.functions:
+            found += _left_anew(before, after, key)
             continue
         record = after.locksets.record(key)
         if not (record.at or record.left or locks(after, key)):
@@ -78,6 +86,40 @@ def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]
     twice = {circle.lock for circle in found if circle.kind == "twice"}
     # a second release looks to callers as if one of their locks were given back
     yield from (circle for circle in found if circle.kind == "twice" or circle.lock not in twice)
+
+
+def _left_anew(before: Program, after: Program, key: FunctionKey) -> Iterator[Circle]:
+    """Locks that a new function leaves held where it returns an error, and gives back on other ways to an error and where
+    it succeeds; not where a function of its file did the same with it before."""
+    if unread(after, key):
+        return
+    for lock, token in locks(after, key).items():
+        if not _counts(lock, token.klass) or not all(klass in LEFT_BY_MISTAKE for klass in token.klass.split("/")):
+            continue
+        now = balance(after, key, lock)
+        if now.cut or now.kept.keys() != {FAILED} or not now.given > {FAILED} or not _plainly(after, key, lock):
+            continue
+        if _hands_out(after, key, lock) or _where_there(after, key, lock) or _under_one(after, key, lock):
+            continue
+        file = after.names.file[key]
+        if any(FAILED in balance(before, old, lock).kept for old in before.functions(file) if lock in locks(before, old)):
+            continue
+        if any(lock in locks(after, caller) for caller in after.callers(key)):
+            continue  # it may be what gives it back
+        writer = providers(after).writer(lock) if token.mode == "r" else None
+        if token.mode != "r" or writer is not None or _everybodys(after, lock):
+            left = _left(after, (key,), lock, _Leak(token.klass, token.mode, frozenset({FAILED}), now.kept[FAILED]), writer)
+            yield msgspec.structs.replace(left, holder=msgspec.structs.replace(left.holder, at=left.ends))
+
+
+def _plainly(program: Program, key: FunctionKey, lock: str) -> bool:
+    """Whether each call of a function gives a lock back, or takes it, whatever it returns, or is the kernel's own."""
+    calls = program.body(key).calls
+    for index, changes in program.locksets.plan(key).changes.items():
+        does = {(any(t.lock == lock for t in c.takes), any(t.lock == lock for t in c.drops)) for c in changes}
+        if len(does) > 1 and calls[index].callee not in KERNEL.effects:
+            return False
+    return True
 
 
 def _given_back(program: Program, keys: Iterable[FunctionKey]) -> set[str]:
