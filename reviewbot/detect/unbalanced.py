@@ -62,7 +62,8 @@ def unbalanced(before: Program, after: Program, names: Iterable[tuple[str, str]]
         if after.function(key).macro or after.function(key).unreadable:
             continue
         if key not in before.names.functions:
-            found += _left_anew(before, after, key)
+            anew = (*_left_anew(before, after, key), *_twice(before, after, key))
+            found += (_at_its_end(circle) for circle in anew)
             continue
         record = after.locksets.record(key)
         if not (record.at or record.left or locks(after, key)):
@@ -102,14 +103,22 @@ def _left_anew(before: Program, after: Program, key: FunctionKey) -> Iterator[Ci
         if _hands_out(after, key, lock) or _where_there(after, key, lock) or _under_one(after, key, lock):
             continue
         file = after.names.file[key]
-        if any(FAILED in balance(before, old, lock).kept for old in before.functions(file) if lock in locks(before, old)):
+        if any(
+            FAILED in balance(before, old, lock).kept for old in before.functions(file) if lock in locks(before, old)
+        ):
             continue
         if any(lock in locks(after, caller) for caller in after.callers(key)):
             continue  # it may be what gives it back
         writer = providers(after).writer(lock) if token.mode == "r" else None
         if token.mode != "r" or writer is not None or _everybodys(after, lock):
-            left = _left(after, (key,), lock, _Leak(token.klass, token.mode, frozenset({FAILED}), now.kept[FAILED]), writer)
-            yield msgspec.structs.replace(left, holder=msgspec.structs.replace(left.holder, at=left.ends))
+            yield _left(
+                after, (key,), lock, _Leak(token.klass, token.mode, frozenset({FAILED}), now.kept[FAILED]), writer
+            )
+
+
+def _at_its_end(circle: Circle) -> Circle:
+    """The circle with its holder at the line that leaves the lock, or gives it back again: all other lines are new, too."""
+    return msgspec.structs.replace(circle, holder=msgspec.structs.replace(circle.holder, at=circle.ends))
 
 
 def _plainly(program: Program, key: FunctionKey, lock: str) -> bool:
@@ -220,7 +229,8 @@ def _twice(before: Program, after: Program, key: FunctionKey) -> Iterator[Circle
         if not _counts(lock, token.klass) or scope(lock) is Scope.STACK:
             continue
         line = balance(after, key, lock).twice
-        if not line or balance(after, key, lock).cut or balance(before, key, lock).twice:
+        had = key in before.names.functions and balance(before, key, lock).twice
+        if not line or balance(after, key, lock).cut or had:
             continue
         if token.mode == "r" and any(lock in way.locks() for way in after.entry(key)):
             continue  # one of the caller's, which it holds as well
