@@ -25,6 +25,12 @@ def waits(w: Program, function: str) -> list[Edge]:
     [
         ("if (refcount_dec_and_test(&d->count))\n\t\tmutex_lock(&d->other);", True),
         ("if (!refcount_dec_and_test(&d->count))\n\t\treturn;\n\tmutex_lock(&d->other);", True),
+        (
+            "if (!atomic_dec_and_lock_irqsave(&d->count, &d->fast, flags))\n\t\treturn;\n"
+            "\tspin_unlock_irqrestore(&d->fast, flags);\n\tmutex_lock(&d->other);",
+            True,
+        ),
+        ("if (atomic_dec_and_mutex_lock(&d->count, &d->third))\n\t\tmutex_lock(&d->other);", True),
         ("if (d->flag)\n\t\tmutex_lock(&d->other);", False),
     ],
 )
