@@ -10,10 +10,12 @@ from tree_sitter import Node
 from reviewbot.csource.ir import Struct, Type, Variable
 from reviewbot.csource.syntax import syntax
 from reviewbot.csource.text import SourceText
-from reviewbot.limits import MAX_STRUCT_NESTING
+from reviewbot.limits import MAX_EXPRESSION_TEXT, MAX_STRUCT_NESTING
 
 SPECIFIERS = frozenset({"struct_specifier", "union_specifier", "enum_specifier"})
 NAMES = frozenset({"identifier", "field_identifier", "type_identifier", "statement_identifier"})
+UNTOLD = "?"
+"""The value of an enumerator that an #if decides."""
 INFERRED = frozenset({"auto", "__auto_type"})
 """Words for the type that the initialiser has; the form says `auto`."""
 
@@ -69,12 +71,13 @@ class Declared:
 
 
 class Declarations(DeclarationReader):
-    """Reads declarations; struct bodies met on the way are collected in `structs`, enumerators in `enumerators`."""
+    """Reads declarations; struct bodies met on the way are collected in `structs`, enumerators with their values in
+    `enumerators`."""
 
     def __init__(self, text: SourceText, first_line: int = 1) -> None:
         super().__init__(text, first_line)
         self.structs: list[Struct] = []
-        self.enumerators: list[str] = []
+        self.enumerators: list[tuple[str, str]] = []
         self.bodies = 0
 
     def type_name(self, node: Node | None, owner: str) -> str:
@@ -99,11 +102,27 @@ class Declarations(DeclarationReader):
         return " ".join(self.text.code[node.start_byte : node.end_byte].decode("ascii", "replace").split())[:80]
 
     def _enum(self, body: Node) -> None:
-        stack = [body]
+        """Read the enumerators: one without a value is the one before plus one, which is not told across an #if."""
+        first, after = "", 0
+        for child in body.named_children:
+            if child.type == "enumerator":
+                value = child.child_by_field_name("value")
+                if value is not None:
+                    first, after = f"({self.short(value, MAX_EXPRESSION_TEXT)})", 0
+                text = f"{first} + {after}" if first and after else first or str(after)
+                self.enumerators.append((self.read(child.child_by_field_name("name") or child), text))
+                after += 1
+            elif child.type.startswith("preproc_"):
+                self._conditional_enumerators(child)
+                first, after = UNTOLD, 0
+
+    def _conditional_enumerators(self, node: Node) -> None:
+        """Collect the enumerators of an #if: which of its arms there is decides what they are worth."""
+        stack = [node]
         while stack:
             for child in stack.pop().named_children:
                 if child.type == "enumerator":
-                    self.enumerators.append(self.read(child.child_by_field_name("name") or child))
+                    self.enumerators.append((self.read(child.child_by_field_name("name") or child), UNTOLD))
                 elif child.type.startswith("preproc_"):
                     stack.append(child)
 

@@ -9,7 +9,7 @@ from functools import cache
 from reviewbot.csource.parse import parse
 from reviewbot.csource.syntax import syntax
 from reviewbot.csource.text import SourceText, arguments, layers
-from reviewbot.limits import MAX_MACRO_BYTES
+from reviewbot.limits import MAX_EXPRESSION_TEXT, MAX_MACRO_BYTES
 
 NAME = re.compile(rb"\s*([A-Za-z_]\w*)(\([^()]*\))?")
 LATE = re.compile(rb"\b(\w+)\s*\(")
@@ -34,7 +34,7 @@ class Define:
     @property
     def body(self) -> str:
         """The replacement on one line, cut to 200 characters."""
-        return " ".join(self.raw.replace(b"\\\n", b" ").decode("utf-8", "replace").split())[:200]
+        return " ".join(self.raw.replace(b"\\\n", b" ").decode("utf-8", "replace").split())[:MAX_EXPRESSION_TEXT]
 
 
 def defines(text: SourceText) -> list[Define]:

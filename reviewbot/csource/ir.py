@@ -25,7 +25,7 @@ from typing import ClassVar
 
 import msgspec
 
-VERSION = 4
+VERSION = 5
 """Bumped whenever the form or its making changes: part of the cache key."""
 
 
@@ -259,9 +259,11 @@ class TranslationUnit(IrNode, frozen=True):
     """File-scope variables, with DEFINE_MUTEX(x)-like macros as variables of the type that they define."""
     prototypes: tuple[tuple[str, Type, tuple[Variable, ...]], ...] = ()
     defines: tuple[tuple[str, str], ...] = ()
-    """Object-like macros: name, replacement with comments gone and white space folded, cut to 200 characters."""
+    """Object-like macros: name, replacement with comments gone and white space folded, cut to 200 characters. One that is
+    defined in several ways stands there once for each."""
     slots: tuple[TableEntry, ...] = ()
-    enums: tuple[str, ...] = ()
+    enums: tuple[tuple[str, str], ...] = ()
+    """Enumerators: name, value as text; `?` where an #if decides."""
     includes: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     calls_at_file_scope: tuple[Call, ...] = ()

@@ -74,7 +74,7 @@ class FileReader(Declarations):
             typedefs=tuple(self.typedefs.items()),
             variables=tuple(self.variables.values()),
             prototypes=tuple(self.prototypes.values()),
-            defines=tuple({d.name: d.body for d in self.defines if d.parameters is None}.items()),
+            defines=tuple(dict.fromkeys((d.name, d.body) for d in self.defines if d.parameters is None)),
             slots=tuple(self.tables.slots),
             enums=tuple(dict.fromkeys(self.enumerators)),
             includes=tuple(self._includes()),

@@ -142,7 +142,7 @@ enum e { ONE, TWO = 2 };
         ("f", Type("int"), 2),
         ("g", Type("int", 1), 0),
     ]
-    assert found.enums == ("ONE", "TWO")
+    assert found.enums == (("ONE", "0"), ("TWO", "(2)"))
 
 
 def test_variables_at_file_scope() -> None:

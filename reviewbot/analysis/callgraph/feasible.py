@@ -1,43 +1,69 @@
 """Whether one run can go down a chain of calls, as far as a look at each function by itself shows.
 
 Two things speak against it: a constant that is handed in and decides that the next call is not made, and, for a chain
-that starts in an interrupt, a call on the way that can only be made where sleeping is allowed.
+that starts in an interrupt, a call on the way that can only be made where sleeping is allowed. Of a constant its number
+counts where that can be told (an enumerator, flags), else its sign. A parameter has what it was handed until it is set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.code import gfp
 from reviewbot.analysis.code.body import Body
+from reviewbot.analysis.code.constants import Constants
 from reviewbot.analysis.code.dominance import Dominance
-from reviewbot.analysis.code.expr import ANY, ZERO, bare, sign, test
+from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, bare, parts, show, sign, test
 from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name, OpExpr
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import BLOCKING, KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, WaitGroup
 
-Given = tuple[tuple[str, int], ...]
-"""Parameters with the signs that they have, sorted by name."""
+COMPARES: Mapping[str, Callable[[int, int], bool]] = {
+    "==": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Known(NamedTuple):
+    """What is known of the value of a parameter: the signs that it can have, and the number that it is, if that is known."""
+
+    signs: int = ANY
+    number: int | None = None
+
+
+Given = tuple[tuple[str, Known], ...]
+"""Parameters with what is known of them, sorted by name."""
 
 
 class Need(NamedTuple):
-    """A condition on a parameter for a call to be made: `signs` that the value must have; `masked`: that some of its
-    bits must have."""
+    """A condition on a parameter for a call to be made: the `signs` that have to come of it, of `op` (`&`, `==`, `<` ...; none:
+    of the value itself) and the number `operand`, None where that is not known."""
 
     parameter: str
-    masked: bool
     signs: int
+    op: str = ""
+    operand: int | None = None
+
+
+Needs = tuple[tuple[Need, ...], ...]
+"""What has to hold for a call: of each group one is enough."""
 
 
 class BranchSpot(NamedTuple):
-    """One place at which a function calls another by name: what its parameters have to be, and whether it slept before."""
+    """One place at which a function calls another by name: what its parameters have to be, which of them have been set by
+    then, and whether it slept before."""
 
     call: Call
-    needs: tuple[Need, ...]
+    needs: Needs
+    set: frozenset[str]
     slept: bool
 
 
@@ -46,8 +72,9 @@ class Feasible:
 
     def __init__(self, callgraph: CallGraph) -> None:
         self.callgraph = callgraph
+        self._constants = Constants(callgraph.names)
         self._spots: dict[FunctionKey, dict[FunctionKey, list[BranchSpot]]] = {}
-        self._lines: dict[FunctionKey, dict[int, list[tuple[Need, ...]]]] = {}
+        self._lines: dict[FunctionKey, dict[int, list[Needs]]] = {}
         self._steps: dict[tuple[FunctionKey, FunctionKey, Given], tuple[bool, Given]] = {}
 
     def sleeps(self, chain: tuple[FunctionKey, ...]) -> bool:
@@ -66,19 +93,18 @@ class Feasible:
             if not possible:
                 return False
         spots = [needs for line in lines for needs in self._at(chain[-1], line)] if given else []
-        return not spots or any(not any(_against(dict(given), need) for need in needs) for needs in spots)
+        return not spots or any(_possible(dict(given), needs) for needs in spots)
 
-    def _at(self, key: FunctionKey, line: int) -> Sequence[tuple[Need, ...]]:
+    def _at(self, key: FunctionKey, line: int) -> Sequence[Needs]:
         """What the parameters of a function have to be for each call of a line."""
         if key not in self._lines:
-            body, found = self.callgraph.body(key), dict[int, list[tuple[Need, ...]]]()
-            dominance = Dominance(body.function.blocks)
-            parameters = frozenset(p.name for p in body.function.parameters)
+            body, found = self.callgraph.body(key), dict[int, list[Needs]]()
+            asked = _Asked(body, self._constants)
             for number, block in enumerate(body.function.blocks):
                 lines = {event.call.line for event in block.events if isinstance(event, CallEvent)}
-                needs = tuple(_need(*condition) for condition in (dominance.conditions(number) if lines else ()))
+                needs = asked.needs(number) if lines else ()
                 for at in lines:
-                    found.setdefault(at, []).append(tuple(n for n in needs if n.parameter in parameters))
+                    found.setdefault(at, []).append(needs)
             self._lines[key] = found
         return self._lines[key].get(line, ())
 
@@ -101,11 +127,11 @@ class Feasible:
         )  # these change who is called, here or elsewhere, or nothing
         return own, tables, points_to.shape[2:]
 
-    def _step(self, caller: FunctionKey, callee: FunctionKey, given: Mapping[str, int]) -> tuple[bool, Given]:
+    def _step(self, caller: FunctionKey, callee: FunctionKey, given: Mapping[str, Known]) -> tuple[bool, Given]:
         """Whether a call is made with these parameters, and what it hands on."""
         spots = self._of(caller, callee)
-        made = [s for s in spots if not any(_against(given, need) for need in s.needs)]
-        return bool(made or not spots), self._given(given, callee, made)
+        made = [s for s in spots if _possible(given, s.needs)]
+        return bool(made or not spots), self._given(given, caller, callee, made)
 
     def _of(self, caller: FunctionKey, callee: FunctionKey) -> Sequence[BranchSpot]:
         """The places of a call; none where it is made through a pointer only."""
@@ -127,62 +153,153 @@ class Feasible:
                         calls.append((callee, event.call, number, place))
                     if _sleeps(body, event.call):
                         sleeping.setdefault(number, place)
-        dominance = Dominance(body.function.blocks)
-        parameters = frozenset(p.name for p in body.function.parameters)
-        slept = {block for block in {number for *_, number, _ in calls} if sleeping.keys() & dominance.above(block)}
-        needs: dict[int, tuple[Need, ...]] = {}
+        asked = _Asked(body, self._constants)
+        slept = {
+            block for block in {number for *_, number, _ in calls} if sleeping.keys() & asked.dominance.above(block)
+        }
+        needs: dict[int, Needs] = {}
         found: dict[FunctionKey, list[BranchSpot]] = {}
         for callee, call, number, place in calls:
             before = number in slept or sleeping.get(number, place) < place
             if number not in needs:
-                every = (_need(*condition) for condition in (dominance.conditions(number) if parameters else ()))
-                needs[number] = tuple(n for n in every if n.parameter in parameters)
-            found.setdefault(callee, []).append(BranchSpot(call, needs[number], before))
+                needs[number] = asked.needs(number)
+            found.setdefault(callee, []).append(BranchSpot(call, needs[number], asked.set_by(number), before))
         return found
 
-    def _given(self, given: Mapping[str, int], callee: FunctionKey, spots: Sequence[BranchSpot]) -> Given:
-        """What all calls that are made hand to parameters that the callee does not set."""
-        found: dict[str, int] = {}
-        target = self.callgraph.body(callee)
-        for i, parameter in enumerate(target.function.parameters if spots else ()):
+    def _given(
+        self, given: Mapping[str, Known], caller: FunctionKey, callee: FunctionKey, spots: Sequence[BranchSpot]
+    ) -> Given:
+        """What all calls that are made hand to the parameters of the callee."""
+        found: dict[str, Known] = {}
+        body = self.callgraph.body(caller)
+        parameters = self.callgraph.names.functions[callee].parameters
+        for i, parameter in enumerate(parameters if spots else ()):
+            handed = [self._handed(given, spot, _argument(spot.call, i, len(parameters)), body) for spot in spots]
+            numbers = {one.number for one in handed}
             signs = 0
-            for spot in spots:
-                arg = bare(spot.call.args[i]) if i < len(spot.call.args) else None
-                known = given.get(arg.name) if isinstance(arg, Name) else None
-                signs |= known if known is not None else sign(arg)
-            if signs != ANY and parameter.name not in target.values:
-                found[parameter.name] = signs
+            for one in handed:
+                signs |= one.signs
+            if signs != ANY:
+                found[parameter.name] = Known(signs, numbers.pop() if len(numbers) == 1 else None)
         return tuple(sorted(found.items()))
+
+    def _handed(self, given: Mapping[str, Known], spot: BranchSpot, argument: Expr | None, body: Body) -> Known:
+        """What is known of an argument of a call."""
+        if argument is None:
+            return Known()
+        arg = bare(argument)
+        still = {name: known for name, known in given.items() if name not in spot.set}
+        if isinstance(arg, Name) and arg.name in given:
+            return still.get(arg.name, Known())
+        number = self._constants.worth(arg, body, {n: k.number for n, k in still.items() if k.number is not None})
+        return Known(sign(arg)) if number is None else Known(_sign_of(number), number)
+
+
+class _Asked:
+    """What a function asks of its parameters on the way to its blocks, as long as they are what it was handed."""
+
+    def __init__(self, body: Body, constants: Constants) -> None:
+        self.dominance = Dominance(body.function.blocks)
+        self._body, self._constants = body, constants
+        self._parameters = frozenset(p.name for p in body.function.parameters)
+        self._sets = {name: blocks for name, blocks in _settings(body) if name in self._parameters}
+
+    def needs(self, block: int) -> Needs:
+        """What the parameters have to be for a block to be come to."""
+        if not self._parameters:
+            return ()
+        every = (self._alternatives(*asked) for asked in self.dominance.tests(block))
+        return tuple(group for group in every if group)
+
+    def set_by(self, block: int) -> frozenset[str]:
+        """The parameters that may have been set before the end of a block."""
+        onward = self._body.onward
+        return frozenset(
+            name for name, sets in self._sets.items() if any(at == block or block in onward[at] for at in sets)
+        )
+
+    def _alternatives(self, block: int, when: Expr, taken: bool) -> tuple[Need, ...]:
+        """What a test at the end of a block says of parameters, one of which is enough; empty where something else may
+        decide."""
+        whens = when.args if isinstance(when, OpExpr) and when.op == "||" and taken else (when,)
+        needs = [self._need(one, taken) for one in whens]
+        unset = self._parameters - self.set_by(block)
+        return tuple(needs) if all(need.parameter in unset for need in needs) else ()
+
+    def _need(self, when: Expr, taken: bool) -> Need:
+        """What a condition says of the variable that it tests; of nothing that has a name where it does not."""
+        t = test(when)
+        value, signs = bare(t.value), t.yes if taken else t.no
+        match value:
+            case Name(name):
+                return Need(name, signs)
+            case OpExpr(op, (left, right)) if (op == "&" or op in COMPARES) and isinstance(first := bare(left), Name):
+                return Need(first.name, signs, op, self._constants.worth(right, self._body))
+        return Need("", signs)
+
+
+def _settings(body: Body) -> Iterator[tuple[str, set[int]]]:
+    """Names that a function sets, or takes the address of, with the blocks in which it does."""
+    found: dict[str, set[int]] = {}
+    for number, block in enumerate(body.function.blocks):
+        for event in block.events:
+            values = event.call.args if isinstance(event, CallEvent) else ()
+            if isinstance(event, Assign):
+                values = (event.right,)
+                if isinstance(event.left, Name):
+                    found.setdefault(event.left.name, set()).add(number)
+            for value in values:
+                for part in parts(value):
+                    if isinstance(part, AddressOf) and isinstance(part.base, Name):
+                        found.setdefault(part.base.name, set()).add(number)
+    yield from found.items()
 
 
 def _said(spots: Sequence[BranchSpot]) -> list[tuple[object, ...]]:
     """What is looked at of the places of a call, by `Handing` as well."""
-    return [([*map(_handed, spot.call.args)], spot.needs, spot.slept) for spot in spots]
+    return [([*map(_handed, spot.call.args)], spot.needs, spot.set, spot.slept) for spot in spots]
+
+
+def _argument(call: Call, position: int, parameters: int) -> Expr | None:
+    """The argument for one of the parameters of a callee. Of fewer arguments than parameters one is a macro that stands for
+    several: those before it count from the first one, those behind it from the last."""
+    args = call.args
+    if len(args) >= parameters:
+        return args[position]
+    several = [n for n, arg in enumerate(args) if isinstance(arg, Call) and arg.callee.isupper()]
+    last = position - parameters + len(args)
+    if several and (position < several[0] or last > several[-1]):
+        return args[position if position < several[0] else last]
+    return None
 
 
 def _handed(arg: Expr) -> tuple[str, int]:
-    """Of an argument the variable that it is, or whose address, and its signs."""
+    """Of an argument the variable that it is, or whose address, or what operators make of constants, and its signs."""
     plain = bare(arg)
     named = plain.base if isinstance(plain, AddressOf) else plain
     address = "&" if named is not plain else ""
-    return (f"{address}{named.name}" if isinstance(named, Name) else ""), sign(plain)
+    made = show(plain) if isinstance(plain, OpExpr) and not any(isinstance(part, Call) for part in parts(plain)) else ""
+    return (f"{address}{named.name}" if isinstance(named, Name) else made), sign(plain)
 
 
-def _need(when: Expr, taken: bool) -> Need:
-    """What a condition says of the variable that it tests; of nothing that has a name where it does not."""
-    t = test(when)
-    value, signs = bare(t.value), t.yes if taken else t.no
-    if isinstance(value, OpExpr) and value.op == "&" and isinstance(first := bare(value.args[0]), Name):
-        return Need(first.name, True, signs)
-    return Need(value.name if isinstance(value, Name) else "", False, signs)
+def _possible(given: Mapping[str, Known], needs: Needs) -> bool:
+    """Whether nothing that is known of a function's parameters says that one of some conditions does not hold."""
+    return all(any(_value(given.get(n.parameter, Known()), n) & n.signs for n in group) for group in needs)
 
 
-def _against(given: Mapping[str, int], need: Need) -> bool:
-    """Whether what is known of a function's parameters says that a condition does not hold."""
-    known = given.get(need.parameter, ANY)
-    if need.masked and known != ZERO:
-        known = ANY
-    return not known & need.signs
+def _value(known: Known, need: Need) -> int:
+    """The signs that the value of a condition can have."""
+    if not need.op:
+        return known.signs
+    if known.number is not None and need.operand is not None:
+        if need.op == "&":
+            return _sign_of(known.number & need.operand)
+        return PLUS if COMPARES[need.op](known.number, need.operand) else ZERO
+    return ZERO if need.op == "&" and known.signs == ZERO else ANY
+
+
+def _sign_of(number: int) -> int:
+    return ZERO if number == 0 else MINUS if number < 0 else PLUS
 
 
 def _sleeps(body: Body, call: Call) -> bool:

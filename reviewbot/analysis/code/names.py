@@ -32,7 +32,7 @@ from reviewbot.csource.ir import (
 )
 from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_TYPEDEF_CHAIN
+from reviewbot.limits import MAX_EXPRESSION_TEXT, MAX_TYPEDEF_CHAIN
 
 NOTYPE = Type("")
 WELL_KNOWN = {"current": Type(KERNEL.word("task_type"), 1)}
@@ -70,8 +70,11 @@ class _FileNames:
         return dict(self._unit.defines)
 
     @cached_property
-    def first_defines(self) -> dict[str, str]:
-        return dict(self._unit.defines[::-1])
+    def constants(self) -> dict[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for name, text in (*self._unit.enums, *self._unit.defines):
+            found[name] = found.get(name, frozenset()) | {text}
+        return found
 
     @cached_property
     def variables(self) -> dict[str, Variable]:
@@ -253,7 +256,7 @@ class Names:
         if own:
             return own
         path = self.tags.first("defines", name)
-        return self._files[path].first_defines[name] if path else None
+        return self._files[path].defines[name] if path else None
 
     def value(self, text: str, file: str) -> int | None:
         """The number that a literal or a macro of a literal stands for, or None."""
@@ -277,6 +280,20 @@ class Names:
             return in_file(file, name), own
         path = self.tags.first("variables", name)
         return (name, self._files[path].shared_variables[name]) if path else (name, own)
+
+    def constant(self, name: str, file: str) -> str:
+        """What an enumerator, or an object-like macro, stands for in a file, as text; empty where files say different things
+        and this one none of them, or it was cut."""
+        found = self._constants(file, name) if file in self.units else frozenset[str]()
+        if not found:
+            paths = {*self.tags.files("enums", name), *self.tags.files("defines", name)}
+            found = frozenset(text for path in paths for text in self._constants(path, name))
+        text = next(iter(found)) if len(found) == 1 else ""
+        return text if len(text) < MAX_EXPRESSION_TEXT else ""
+
+    def _constants(self, path: str, name: str) -> frozenset[str]:
+        """All that a file says a constant stands for."""
+        return self._files[path].constants.get(name, frozenset())
 
     def is_enum(self, name: str) -> bool:
         """Whether the name is an enumerator."""

@@ -103,7 +103,7 @@ def _declared(path: str, unit: TranslationUnit) -> Iterator[tuple[str, str]]:
         "defines": (name for name, _ in unit.defines if header),
         "variables": (v.name for v in unit.variables if not v.static),
         "prototypes": (name for name, _, _ in unit.prototypes),
-        "enums": unit.enums,
+        "enums": (name for name, _ in unit.enums),
     }
     for role, found in names.items():
         for name in dict.fromkeys(found):
