@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 from reviewbot.analysis.callgraph.contexts import ExecutionContext
 from reviewbot.analysis.callgraph.pointer_flow import EntryPoint, visited
@@ -25,6 +25,7 @@ from reviewbot.limits import (
     MAX_CALLS_OF_SECTION,
     MAX_CALLS_TO_LOCK,
     MAX_DOUBTFUL_CYCLES,
+    MAX_WAYS_DOWN,
 )
 from reviewbot.score import Doubt, Score
 from reviewbot.types import Place, Value
@@ -72,7 +73,7 @@ class Atomic(Value, frozen=True):
         if self.key not in program.names.functions:
             return False
         if self.klass == "interrupt":
-            return any(kind == self.kind for kind, _ in _asleep(program, self.key))
+            return any(effect.kind == self.kind for effect, _ in _asleep(program, self.key))
         found = (e for e in _under(program, self.key) if (e.lock.lock, e.effect.kind) == (self.lock, self.kind))
         return any(self.doubts or _judged(program, e) == () for e in found)
 
@@ -158,10 +159,12 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
         only, also = _interrupt(after, key), _interrupted(after, key)
         if not only and not also:
             continue
-        slept = {kind for kind, _ in _asleep(before, key)} if key in before.names.functions else set[str]()
+        slept = {effect.kind for effect, _ in _asleep(before, key)} if key in before.names.functions else set[str]()
+        above = also or (key,)
         new = key not in before.names.functions
         awake = not only and (bool(slept) or new or _may_sleep(before, key))
-        for kind, down in _asleep(after, key):
+        for effect, down in _asleep(after, key):
+            kind, down = effect.kind, _taken(after, above, effect, down) or down
             at, ends = down[0], down[-1]
             lead = LeadPlace(at, f"may sleep in {only or _which(after, key)}, in {ends.function}()")
             if kind in slept:
@@ -172,11 +175,12 @@ def interrupting(before: Program, after: Program, names: Names) -> Iterator[Atom
                 yield Dropped(lead, "tasks run it as well, and it slept before")
             elif not only and any(on_request(after, one) for one in down):
                 yield Dropped(lead, "a flag of the caller decides whether it comes there")
+            elif not _goes(after, above, down):
+                yield Dropped(lead, Doubt.RUN.says)
             else:
                 slept.add(kind)
                 call = _call(after, ends)
-                chain = also or (key,)
-                yield Atomic(key, only or _which(after, key), "interrupt", kind, "", at, ends, call, "", (), chain)
+                yield Atomic(key, only or _which(after, key), "interrupt", kind, "", at, ends, call, "", (), above)
 
 
 def _interrupt(program: Program, key: FunctionKey) -> str:
@@ -221,14 +225,33 @@ def _runs_in(root: ExecutionContext | EntryPoint) -> str:
     return root.context if root.slot not in KERNEL.words["bio_end"] else "hardirq"
 
 
-def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[str, tuple[Place, ...]]]:
-    """What sleeps in a function or not far below: its kind, and the lines down to it."""
+def _asleep(program: Program, key: FunctionKey) -> Iterator[tuple[Effect, tuple[Place, ...]]]:
+    """What sleeps in a function or not far below, and the lines down to it."""
     for effect, reason in program.does(key).items():
         if sleeps(program, effect) and not reason.gates:
             down = program.effects.chain(key, effect)
-            near = down and len(down) <= MAX_CALLS_TO_LOCK + 1 and named(program, (key, *(at.key for at in down[1:])))
-            if near and not _stands_off(program, down[-1], ""):
-                yield effect.kind, down
+            if _plain(program, key, down):
+                yield effect, down
+
+
+def _plain(program: Program, key: FunctionKey, down: tuple[Place, ...]) -> bool:
+    """Whether few calls by name lead down to what sleeps, and who may sleep is not asked there."""
+    near = down and len(down) <= MAX_CALLS_TO_LOCK + 1 and named(program, (key, *(at.key for at in down[1:])))
+    return bool(near) and not _stands_off(program, down[-1], "")
+
+
+def _taken(
+    program: Program, above: tuple[FunctionKey, ...], effect: Effect, down: tuple[Place, ...]
+) -> tuple[Place, ...]:
+    """The way down to what sleeps that one run can take which came by these calls: this one, or the first of some others."""
+    others = islice(program.effects.ways(above[-1], effect), MAX_WAYS_DOWN)
+    ways = chain([down], (way for way in others if _plain(program, above[-1], way)))
+    return next((way for way in ways if _goes(program, above, way)), ())
+
+
+def _goes(program: Program, above: tuple[FunctionKey, ...], down: tuple[Place, ...]) -> bool:
+    """Whether one run can come by these calls, the last of which is of the function that a way down begins in, and go down."""
+    return program.contexts.goes((*above, *(at.key for at in down[1:])), (down[-1].line,))
 
 
 def _under(program: Program, key: FunctionKey) -> Iterator[Edge]:

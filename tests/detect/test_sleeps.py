@@ -7,7 +7,7 @@ from small import program
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.interrupts import interrupted
-from reviewbot.detect.sleeps import sleeping
+from reviewbot.detect.sleeps import interrupting, sleeping
 
 FILE = "drivers/md/small.c"
 
@@ -133,3 +133,30 @@ static int outer(struct dev *d)
 """
     assert slept(head % "> MOST", "udelay(1)", "msleep(1)", "reads") == ["dev.fast"]
     assert slept(head % "== QUICKLY", "udelay(1)", "msleep(1)", "reads") == []
+
+
+def test_a_timer_that_asks_for_what_does_not_sleep() -> None:
+    head = """
+enum turn {{ TURN_ON, TURN_OFF, TURN_GONE }};
+struct timer_list {{ int x; }};
+struct mill {{ struct dev d; struct timer_list tick; }};
+static void rests(struct mill *m) {{ m->d.count = 0; {more} }}
+static void turn(struct mill *m, enum turn how) {{ if (how == TURN_GONE) rests(m); }}
+static void ticks(struct timer_list *t)
+{{
+	struct mill *m = from_timer(m, t, tick);
+
+	{call}
+}}
+void start(struct mill *m) {{ timer_setup(&m->tick, ticks, 0); turn(m, TURN_GONE); }}
+"""
+    before = head.format(call="m->d.flag = 0;", more="")
+
+    def since(call: str, more: str = "msleep(1);") -> list[str]:
+        after = program(head.format(call=call, more=more))
+        return [found.call for found in sure(interrupting(program(before), after, [(FILE, "ticks")]))]
+
+    assert since("turn(m, TURN_GONE);") == ["msleep()"]
+    assert since("turn(m, TURN_OFF);") == []
+    assert since("turn(m, TURN_OFF); turn(m, m->d.flag);") == ["msleep()"]
+    assert since("turn(m, TURN_OFF); rests(m);") == ["msleep()"]
