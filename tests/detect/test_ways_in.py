@@ -624,3 +624,45 @@ def test_the_way_down_that_a_constant_leaves() -> None:
 def test_the_only_way_down_is_ruled_out_by_a_constant() -> None:
     text = DOWN % ("cond_resched();", "cond_resched();")
     assert said(*changed(text, SHIFTED_AFTER, SHIFTED_UNDER)) == set()
+
+
+# --- a sleep that tests what a pointer leads to
+
+
+LENT = """\
+struct reed {
+	unsigned long held;
+};
+
+struct reeds {
+	struct mutex weft;
+	wait_queue_head_t idle;
+	struct reed *reed;
+	int speed;
+};
+
+void reeds_change(struct reeds *r, struct reed *fresh)
+{
+	mutex_lock(&r->weft);
+	wait_event(r->idle, reed_try(r->reed));
+	r->reed = fresh;
+	wake_up(&r->idle);
+	mutex_unlock(&r->weft);
+}
+
+void reeds_give_back(struct reeds *r)
+{
+	%s
+	reed_free(r->reed);
+	wake_up(&r->idle);
+	%s
+}
+"""
+
+
+def test_who_puts_another_pointer_there_is_not_the_only_one_who_ends_the_sleep() -> None:
+    """Whoever gives back what the pointer leads to does as well: without the mutex that is the end of it."""
+    bare = LENT.replace("\twait_event(r->idle, reed_try(r->reed));\n", "")
+    free, locked = ("r->speed++;", "r->speed++;"), ("mutex_lock(&r->weft);", "mutex_unlock(&r->weft);")
+    assert said(bare % free, LENT % free) == set()
+    assert said(bare % locked, LENT % locked) == {"wait-under-lock"}

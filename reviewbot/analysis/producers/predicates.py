@@ -8,6 +8,7 @@ from reviewbot.analysis.callgraph.callgraph import CallGraph
 from reviewbot.analysis.code.body import Body
 from reviewbot.analysis.code.expr import ZERO, bare, parts, show, sign
 from reviewbot.analysis.code.identity import Scope, known, scope
+from reviewbot.analysis.code.names import NOTYPE
 from reviewbot.analysis.producers.view import Made, View
 from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr, Return
 from reviewbot.kernel import KERNEL
@@ -58,10 +59,18 @@ def _called(body: Body, call: Call, callgraph: CallGraph | None, depth: int) -> 
     if told:
         return
     for arg in call.args:
-        if not isinstance(arg, Name):
+        if not isinstance(arg, Name) and not _leads_on(body, call, arg):
             yield from _reads(body, arg, callgraph, depth + 1)
     if callgraph is not None and depth < 3:
         yield from _inside(body, call, callgraph, depth)
+
+
+def _leads_on(body: Body, call: Call, arg: Expr) -> bool:
+    """Whether a call is given a pointer that is kept in an object: then it tests what that points to, and not the pointer."""
+    kept = bare(arg)
+    tests = call.callee in KERNEL.transparent or call.callee in KERNEL.error_test | KERNEL.error_or_null_test
+    type_ = body.type(kept) if isinstance(kept, Field) and not tests else NOTYPE
+    return type_.pointers > 0 and not type_.array
 
 
 def senses(body: Body, condition: Expr, sense: bool = True) -> dict[str, bool | None]:
