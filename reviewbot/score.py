@@ -23,6 +23,7 @@ class Doubt(StrEnum):
     RUN = "run"
     FRESH = "fresh"
     LAST = "last-reference"
+    FREED = "freed"
     FAR_PROVIDER = "far-provider"
     OTHER_PROVIDER = "other-provider"
     GIVEN_BACK = "given-back"
@@ -59,6 +60,7 @@ _KINDS: dict[Doubt, tuple[str, float]] = {
     Doubt.RUN: ("no one run is seen to go down these calls", 0.2),
     Doubt.FRESH: ("the object of the lock has just been made", 0.3),
     Doubt.LAST: ("only where the last reference is given back", 0.3),
+    Doubt.FREED: ("what the lock is in is freed behind the wait, before it is given back", 0.3),
     Doubt.FAR_PROVIDER: ("who would end the wait is many calls away from it", 0.3),
     Doubt.OTHER_PROVIDER: ("somebody else may end the wait", 0.3),
     Doubt.GIVEN_BACK: ("what is held may have been given back on the way", 0.3),

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import pairwise
 
+from reviewbot.analysis.code.dominance import Dominance, backwards
 from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, sign
-from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, scope
+from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, owner, scope
 from reviewbot.analysis.code.identity import positions as identity_positions
+from reviewbot.analysis.events.kinds import Unlock
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Call, Expr, Name
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall
+from reviewbot.types import Place
 
 _MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
@@ -101,6 +104,36 @@ def made_here(program: Program, edge: Edge) -> bool:
             return _made(view, root.name)
         callee, position = at.key, view.body.parameters[root.name]
     return False
+
+
+def freed(program: Program, edge: Edge) -> bool:
+    """Whether a function below the one that takes a lock frees the object of it on every way on from the wait, and does not
+    give it back: a run that has the lock does not come there, or what is freed, and waited for, is another object."""
+    struct, takes = owner(edge.lock.lock), edge.chain[taker(program, edge)]
+    below = [at for at in (edge.place, *edge.down) if at.key != takes and at.key in program.names.functions]
+    return bool(struct) and any(_frees(program, at, struct, edge.lock.lock) for at in below)
+
+
+def _frees(program: Program, at: Place, struct: str, lock: str) -> bool:
+    """Whether an object of a struct is freed in any case behind the calls of a line, in a function that does not give back
+    a lock."""
+    view = program.view(at.key)
+    freeing = [m for m in view.made if m.call.callee in KERNEL.words["frees"] and _given(view, m.call, struct)]
+    if not freeing or any(isinstance(fact, Unlock) and fact.lock == lock for fact in program.own_facts(at.key)):
+        return False
+    after = Dominance(backwards(view.body.function.blocks))
+    return any(
+        made.number < free.number if made.block == free.block else free.block + 1 in after.above(made.block + 1)
+        for made in view.made
+        if made.call.line == at.line
+        for free in freeing
+    )
+
+
+def _given(view: View, call: Call, struct: str) -> bool:
+    """Whether a call is given a pointer to a struct."""
+    types = [view.body.type(arg) for arg in call.args]
+    return any((t.name, t.pointers) == (struct, 1) for t in types)
 
 
 def _argument(view: View, line: int, callee: FunctionKey | str, position: int) -> list[Expr]:

@@ -16,7 +16,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import own
 from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr
 from reviewbot.detect.edges import Edge
-from reviewbot.detect.instances import made_here, same_object, taker
+from reviewbot.detect.instances import freed, made_here, same_object, taker
 from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT, MAX_WAYS_DOWN
@@ -137,8 +137,8 @@ def doubtful(program: Program, edge: Edge) -> tuple[Doubt, ...]:
 
     That is so where no single run goes down these calls, where they are many calls apart, where the last reference to an
     object has to be given back in between (who holds a lock usually has one of his own, or the object is in a list that
-    has one), where the lock's object was made on the way, where a pointer of an object stands for several functions, and
-    where the state of an object decides whether a lock is taken again that only some callers have.
+    has one), where the lock's object was made on the way or is freed there, where a pointer of an object stands for several
+    functions, and where the state of an object decides whether a lock is taken again that only some callers have.
     """
     return tuple(_doubts(program, edge))
 
@@ -157,6 +157,8 @@ def _doubts(program: Program, edge: Edge) -> Iterator[Doubt]:
         yield Doubt.FRESH
     if _last_reference(program, edge, chain):
         yield Doubt.LAST
+    if freed(program, edge):
+        yield Doubt.FREED
 
 
 def _last_reference(program: Program, edge: Edge, chain: Sequence[FunctionKey]) -> bool:

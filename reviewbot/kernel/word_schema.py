@@ -43,6 +43,7 @@ Role = Literal[
     "holds",
     "tells",
     "makes",
+    "frees",
     "takes",
     "gives",
     "known_flags",

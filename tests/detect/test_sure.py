@@ -167,3 +167,40 @@ void dev_stop(struct dev *d) {
     w = program(text)
     (edge,) = waits(w, "dev_stop")
     assert not doubtful(w, edge)
+
+
+@pytest.mark.parametrize(
+    ("after", "doubt"),
+    [
+        ("kfree(d);", True),
+        ("if (d->flag)\n\t\td->count = 0;\n\tkfree(d);", True),
+        ("if (d->flag)\n\t\tkfree(d);", False),
+        ("kfree(d->name);", False),
+        ("mutex_unlock(&d->lock);\n\tkfree(d);\n\treturn;", False),
+        ("d->count = 0;", False),
+    ],
+)
+def test_the_object_of_the_lock_is_freed_behind_the_wait(after: str, doubt: bool) -> None:
+    w = program(f"""
+static void dev_end(struct dev *d) {{
+	kfree(d->first);
+	cancel_work_sync(&d->work);
+	{after}
+}}
+void dev_stop(struct dev *d) {{
+	mutex_lock(&d->lock);
+	dev_end(d);
+	mutex_unlock(&d->lock);
+}}
+void dev_go(struct dev *d) {{
+	mutex_lock(&d->lock);
+	cancel_work_sync(&d->work);
+	mutex_unlock(&d->lock);
+	kfree(d);
+}}
+""")
+    for function in ("dev_stop", "dev_end"):
+        (edge,) = waits(w, function)
+        assert bool(doubtful(w, edge)) is doubt
+    (plain,) = waits(w, "dev_go")
+    assert not doubtful(w, plain)
