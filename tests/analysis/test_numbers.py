@@ -102,6 +102,8 @@ def comes(made: Program, *names: str) -> bool:
         ("how == TURN_ON || how == TURN_GONE", "TURN_OFF", False),
         ("how == TURN_ON || how == TURN_GONE", "TURN_GONE", True),
         ("how == TURN_ON || d->flag", "TURN_OFF", True),
+        ("how > TURN_ON", "TURN_BACK", True),
+        ("how == -7", "TURN_BACK", False),
         ("how & ASK_ALONE", "d->count", True),
         ("how & ASK_ALONE", "ASK_WAIT | d->count", True),
     ],
@@ -198,3 +200,30 @@ static void turn(struct dev *d, int how) {{ if (how == TURN_GONE) msleep(1); }}
 void stop(struct dev *d) {{ int TURN_OFF = d->count; turn(d, TURN_OFF); }}
 """)
     assert comes(made, "stop", "turn")
+
+
+def test_a_longer_way_by_the_same_functions_is_a_context_where_a_constant_rules_out_the_shorter_one() -> None:
+    text = """
+struct work_struct {{ int x; }};
+enum how {{ HOW_GET, HOW_READ }};
+static void fresh(struct dev *d) {{ d->count++; }}
+static void find(struct dev *d, enum how how) {{ if (how == HOW_READ) fresh(d); }}
+static void get(struct dev *d) {{ find(d, HOW_GET); }}
+static void read(struct dev *d) {{ find(d, {how}); }}
+static void again(struct dev *d) {{ read(d); }}
+static void runs(struct work_struct *w)
+{{
+	struct dev *d = (struct dev *)w;
+
+	get(d);
+	again(d);
+}}
+void start(struct work_struct *w) {{ INIT_WORK(w, runs); }}
+"""
+
+    def contexts(how: str) -> list[tuple[str, tuple[str, ...]]]:
+        found = program(text.format(how=how)).contexts.of(key_of(FILE, "fresh"))
+        return [(one.context, tuple(key.split(":")[1] for key in one.chain)) for one in found]
+
+    assert contexts("HOW_READ") == [("work", ("runs", "again", "read", "find", "fresh"))]
+    assert contexts("HOW_GET") == []

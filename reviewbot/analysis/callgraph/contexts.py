@@ -135,10 +135,9 @@ class ExecutionContexts:
         had = frozenset(self._had.get(key) or self._kept.get(key, ()))
         seen: set[tuple[str, str]] = set()
         for at in todo:
-            chain: tuple[FunctionKey, ...] = ()
+            chain = self._chain(at, key, came)
             for what, root in at.roots:
                 if what not in seen:
-                    chain = chain or self._chain(at, key, came)
                     entered = ExecutionContext(root.context, root.runner, root.slot, chain)
                     if (entered in had and self._dirty.isdisjoint(chain)) or self._can(root, chain):
                         seen.add(what)
@@ -147,7 +146,8 @@ class ExecutionContexts:
                 at.above = tuple(self._above(at))
             here = length[at]
             for state, way in at.above:
-                if state not in length and here + len(way) <= MAX_CONTEXT_CHAIN:
+                near = state not in length and here + len(way) <= MAX_CONTEXT_CHAIN
+                if near and self._feasible.goes((*way, *chain)):  # else another way may come by the same functions
                     length[state], came[state] = here + len(way), (way, at)
                     todo.append(state)
 

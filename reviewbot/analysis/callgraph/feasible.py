@@ -294,7 +294,8 @@ def _value(known: Known, need: Need) -> int:
     if known.number is not None and need.operand is not None:
         if need.op == "&":
             return _sign_of(known.number & need.operand)
-        return PLUS if COMPARES[need.op](known.number, need.operand) else ZERO
+        if (known.number < 0) is (need.operand < 0):  # else the types decide what is compared
+            return PLUS if COMPARES[need.op](known.number, need.operand) else ZERO
     return ZERO if need.op == "&" and known.signs == ZERO else ANY
 
 
