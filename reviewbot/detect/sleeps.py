@@ -310,7 +310,19 @@ def _judged(program: Program, edge: Edge) -> tuple[Doubt, ...] | str:
         doubts.append(Doubt.POINTER)
     if any(_drops_what_it_was_handed(program, k) for k in edge.chain):
         doubts.append(Doubt.GIVEN_BACK)
+    if _only_tried(program, edge):
+        doubts.append(Doubt.UNSEEN)
     return tuple(doubts)
+
+
+def _only_tried(program: Program, edge: Edge) -> bool:
+    """Whether all code takes a lock only where it is free: then nobody spins for it."""
+    lock, found = edge.lock.lock, providers(program)
+    if not program.names.own(lock) or found.takers.get(lock) or found.passers.get(lock):
+        return False
+    return any(
+        isinstance(f, Lock) and f.lock == lock and f.how == "try" for k in edge.chain for f in program.own_facts(k)
+    )
 
 
 def _inside(program: Program, edge: Edge) -> bool:

@@ -7,7 +7,8 @@ from small import program
 
 from reviewbot.analysis.program.program import Program
 from reviewbot.detect.interrupts import interrupted
-from reviewbot.detect.sleeps import interrupting, sleeping
+from reviewbot.detect.sleeps import Atomic, interrupting, sleeping
+from reviewbot.score import Doubt
 
 FILE = "drivers/md/small.c"
 
@@ -160,3 +161,20 @@ void start(struct mill *m) {{ timer_setup(&m->tick, ticks, 0); turn(m, TURN_GONE
     assert since("turn(m, TURN_OFF);") == []
     assert since("turn(m, TURN_OFF); turn(m, m->d.flag);") == ["msleep()"]
     assert since("turn(m, TURN_OFF); rests(m);") == ["msleep()"]
+
+
+def test_nobody_spins_for_a_lock_that_is_only_tried() -> None:
+    head = """
+static void turns(struct dev *d)
+{
+	if (!spin_trylock(&d->fast))
+		return;
+	%%s
+	spin_unlock(&d->fast);
+}
+static void counts(struct dev *d) { if (%s) { d->count++; spin_unlock(&d->fast); } }
+"""
+    for other, doubts in (("spin_trylock(&d->fast)", (Doubt.UNSEEN,)), ("spin_lock(&d->fast), d->flag", ())):
+        programs = [program(head % other % text) for text in ("d->count = 1;", "msleep(1);")]
+        (found,) = [f for f in sleeping(*programs, [(FILE, "turns")]) if isinstance(f, Atomic)]
+        assert found.doubts == doubts
