@@ -27,7 +27,7 @@ class WaitUnderLock(CircleRule):
     guarantee = "nobody sleeps holding what the waker needs"
     checked = "locks held at each sleep"
     needs = (Wait,)
-    kinds = frozenset({"event", "completion", "bit", "sleep", "freeze"})
+    kinds = frozenset({"event", "completion", "bit", "sleep", "freeze", "dispatch"})
 
     def message(self, circle: Circle) -> str:
         return (
@@ -43,6 +43,8 @@ class WaitUnderLock(CircleRule):
         takes = f"It is woken by {waker.function}(), which {first}."
         if waker.function != name(waker)[:-2]:
             takes = f"It is woken by {waker.function}(), called by {name(waker)}, which {first}."
+        if circle.kind == "dispatch":
+            takes = f"That lasts until {name(waker)} has returned, and it {asks(circle.klass, lock)} before."
         claim = (
             f"{circle.holder.function}() sleeps{where} on {words(circle.object)} with {lock} held"
             f"{' for read' if circle.mode == 'r' else ''}. {takes}"

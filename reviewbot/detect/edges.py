@@ -25,7 +25,7 @@ REAL = frozenset(
     }
 )
 """Classes of locks that others wait for."""
-UNTIMED = frozenset({"event", "completion", "bit", "freeze", "sleep"})
+UNTIMED = frozenset({"event", "completion", "bit", "freeze", "dispatch", "sleep"})
 """Classes of waits that only somebody else ends."""
 
 
@@ -58,7 +58,7 @@ class Circle(Value, frozen=True):
     lock first."""
 
     kind: str
-    """What is waited for: lock, event, completion, bit, work, workqueue, timer, thread, freeze, self."""
+    """What is waited for: lock, event, completion, bit, work, workqueue, timer, thread, freeze, dispatch, self."""
     lock: str
     klass: str
     mode: str

@@ -87,9 +87,9 @@ def _ended(program: Program, changes: Iterable[Changed]) -> set[str]:
 
 
 def _ended_in(ended: Container[str], effect: Effect) -> bool:
-    """Whether an effect is a wait that one of some objects ends; what freezes a queue, or removes a file of sysfs, waits for
-    whoever is inside."""
-    return _ended_by_others(effect) and (effect.object in ended or effect.detail in ("freeze", "attribute"))
+    """Whether an effect is a wait that one of some objects ends; what freezes or quiesces a queue, or removes a file of
+    sysfs, waits for whoever is inside."""
+    return _ended_by_others(effect) and (effect.object in ended or effect.detail in ("freeze", "dispatch", "attribute"))
 
 
 def _ended_by_others(effect: Effect) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 from reviewbot.analysis.code import family, kbuild
 from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.code.identity import owner
-from reviewbot.analysis.events.kinds import Lock, Wake, Write
+from reviewbot.analysis.events.kinds import Lock, Wait, Wake, Write
 from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Field
@@ -94,6 +94,8 @@ class Providers(Component):
                 return tuple(self._holding(edge))
             case "flush":
                 return tuple(self._flushed(edge))
+            case _ if slots := KERNEL.ending.get(edge.effect.detail, ()):
+                return tuple(self._returning(edge, slots))
             case _:
                 return tuple(self._waking(edge))
 
@@ -133,11 +135,42 @@ class Providers(Component):
 
     def _waking(self, edge: Edge) -> Iterator[Actor]:
         keys = self.wakers.get(edge.effect.object, [])
+        if edge.effect.detail == "freeze":
+            keys = [key for key in keys if self._holds_up(key, edge.effect.object, edge.lock.lock)]
         if edge.reads and (writing := [k for k in keys if self._writes(k, edge.reads)]):
             keys = writing
         ways = [Actor(chain=chain, context=c) for k in keys for c, chain in self._roots(k)]
         machine = [a for a in ways if a.context in KERNEL.machine]
         yield from {a.root: a for a in reversed(machine or ways)}.values()
+
+    def _returning(self, edge: Edge, slots: Iterable[str]) -> Iterator[Actor]:
+        """The functions of some slots that whoever waits for their end has to do with: those of its own modules."""
+        files = {file_of(key) for key in edge.chain}
+        for handler in sorted({t for slot in slots for t in self.program.callgraph.targets.get(slot, ())}):
+            if self._linked({file_of(handler)}, files):
+                yield Actor(chain=(handler,), context=self.context(handler))
+
+    def _holds_up(self, key: FunctionKey, queue: str, lock: str) -> bool:
+        """Whether requests may be left in a queue while a function wants a lock that has the queue dispatch again later: not
+        once it has waited for all of them, and not before it has stopped the queue itself."""
+        facts = self.program.own_facts(key)
+        runs = [f.at.line for f in facts if isinstance(f, Wake) and f.object == queue]
+        waits = [f for f in facts if isinstance(f, Wait) and f.object == queue]
+        drained = [f.at.line for f in waits if f.klass == "freeze"]
+        stopped = [f.at.line for f in waits if f.klass in KERNEL.ending]
+        if drained and min(drained) < min(runs):
+            return False
+        if not stopped or min(stopped) > min(runs):
+            return True
+        return any(min(stopped) < line < max(runs) for line in self._lines_that_take(key, lock))
+
+    def _lines_that_take(self, key: FunctionKey, lock: str) -> Iterator[int]:
+        """The lines at which a function takes a lock, by itself or through a call."""
+        view, program = self.program.view(key), self.program
+        yield from (f.at.line for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock)
+        for made in view.made:
+            if any(wants(program, target, lock) for target in view.callgraph.reached(key, made.call)):
+                yield made.call.line
 
     def _writes(self, key: FunctionKey, reads: tuple[str, ...]) -> bool:
         """Whether the function, or one next to it, changes what the sleep tests."""
@@ -163,7 +196,10 @@ class Providers(Component):
         owned = owner(edge.lock.lock)
         if not owned or self._declares(owned):
             return True
-        files = [{file_of(k) for k in chain} for chain in (edge.chain, actor.chain)]
+        return self._linked({file_of(k) for k in edge.chain}, {file_of(k) for k in actor.chain})
+
+    def _linked(self, *files: set[str]) -> bool:
+        """Whether one of some files, and one of others, are of one program or module."""
         programs = [{family.program(file) for file in side} - {""} for side in files]
         if files[0] & files[1] or programs[0] & programs[1]:
             return True

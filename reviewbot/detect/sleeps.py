@@ -365,6 +365,7 @@ def sleeps(program: Program, effect: Effect) -> bool:
                 "io",
                 "bit",
                 "freeze",
+                "dispatch",
                 "rcu",
                 "sleep",
                 "reschedule",

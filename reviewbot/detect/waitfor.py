@@ -252,7 +252,7 @@ def _other_instance(program: Program, edge: Edge) -> str:
         return "a page, of whatever file"
     if effect.kind == "lock" and lock_class(program, effect.object) == "tree":
         return "a node, of whatever tree"
-    if (effect.detail, lock.klass, lock.mode) == ("freeze", "queue", "w"):
+    if effect.detail in ("freeze", "dispatch") and (lock.klass, lock.mode) == ("queue", "w"):
         return "who has frozen a queue finds nobody inside: quiesced, or frozen once more"
     return ""
 
@@ -338,7 +338,11 @@ def _unended(program: Program, edge: Edge) -> bool:
     classes = [*edge.lock.klass.split("/")]
     if effect.kind == "lock":
         classes += lock_class(program, effect.object).split("/")
-    return effect.kind != "flush" and effect.detail != "freeze" and all(klass in PLAIN for klass in classes)
+    return (
+        effect.kind != "flush"
+        and effect.detail not in ("freeze", "dispatch")
+        and all(klass in PLAIN for klass in classes)
+    )
 
 
 def _turned_round(before: Program, edge: Edge) -> bool:

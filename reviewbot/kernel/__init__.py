@@ -89,6 +89,11 @@ class Kernel:
         }
 
     @cached_property
+    def ending(self) -> Mapping[str, tuple[str, ...]]:
+        """Class of a wait for functions that return -> the slots that they are in."""
+        return {group.klass: group.ends for group in self.api.wait if group.ends}
+
+    @cached_property
     def cuts(self) -> frozenset[str]:
         """Calls at which a search ends: what is said of them stands for all that their bodies do (taking a lock, asking
         for memory, handing on I/O, sleeping, waking). The body of any other name adds to what is said of it."""

@@ -16,6 +16,7 @@ def check(api: Api, tables: ContextTable, kinds: Iterable[ResourceKind]) -> None
     _check_locks(api)
     _check_contexts(api, tables)
     _check_slots(tables)
+    _check_waits(api, tables)
     _check_resources(api, tables, kinds)
 
 
@@ -60,6 +61,16 @@ def _check_slots(tables: ContextTable) -> None:
     for table in tables.table:
         if bool(table.given) == bool(table.calls):
             raise ValueError(f"kernel/contexts.toml: a table needs either `given` or `calls` ({table.doc})")
+
+
+def _check_waits(api: Api, tables: ContextTable) -> None:
+    slots = {slot for group in tables.slot for slot in group.slots}
+    ends: dict[str, tuple[str, ...]] = {}
+    for wait in api.wait:
+        if unknown := set(wait.ends) - slots:
+            raise ValueError(f"kernel/api.toml: slot {min(unknown)!r} is not in contexts.toml ({wait.doc})")
+        if ends.setdefault(wait.klass, wait.ends) != wait.ends:
+            raise ValueError(f"kernel/api.toml: waits of class {wait.klass!r} are for other slots, too ({wait.doc})")
 
 
 def _check_resources(api: Api, tables: ContextTable, kinds: Iterable[ResourceKind]) -> None:

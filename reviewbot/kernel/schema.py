@@ -11,7 +11,19 @@ import msgspec
 
 Irq = Literal["", "off", "save", "bh"]
 WaitClass = Literal[
-    "event", "completion", "io", "bit", "freeze", "rcu", "sleep", "reschedule", "fault", "sysfs", "flush", "lock"
+    "event",
+    "completion",
+    "io",
+    "bit",
+    "freeze",
+    "dispatch",
+    "rcu",
+    "sleep",
+    "reschedule",
+    "fault",
+    "sysfs",
+    "flush",
+    "lock",
 ]
 
 
@@ -74,6 +86,8 @@ class WaitGroup(Group, frozen=True):
     io: bool = False
     announce: bool = False
     enter: bool = False
+    ends: tuple[str, ...] = ()
+    """Slots whose functions it waits for, until they return."""
 
 
 class FlushGroup(Group, frozen=True):

@@ -86,6 +86,7 @@ class Cast:
             levels=levels,
             runs=[run.lock for run in runs],
             spared=circle.spared,
+            returns=circle.detail in KERNEL.ending,
         )
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:

@@ -66,7 +66,7 @@ class Exit(Fact, frozen=True, gc=False):
 class Wait(Site, frozen=True, gc=False):
     """The task sleeps until something has happened.
 
-    klass: event, completion, io, bit, freeze, rcu, sleep, fault, sysfs, reschedule. reads: what the predicate tests, as
+    klass: event, completion, io, bit, freeze, dispatch, rcu, sleep, fault, sysfs, reschedule. reads: what the predicate tests, as
     `object` or `object & bit`. announce: a later schedule() sleeps. zeros: those of `reads` that have to be zero first.
     """
 

@@ -59,7 +59,8 @@ class Extractor:
     one held, or drop one. spoils: who gives back what it does not hold does so, and spoils it; else that is taken for a
     way that cannot be. idle: where those who are woken find nothing changed, and sleep on. levels: lock -> the level at which
     the instance that is followed is taken; what is taken at another one is not it. runs: those of the locks that are runs: who
-    asks whether it is one of them is one where it has it. spared: calls that are left out.
+    asks whether it is one of them is one where it has it. spared: calls that are left out. returns: what is waited for are
+    functions that return, and of the waits only those of such a class are meant; else none of them is.
     """
 
     most = MAX_SLICER_STATES
@@ -78,11 +79,12 @@ class Extractor:
         levels: Mapping[str, str] = NO_LEVELS,
         runs: Iterable[str] = (),
         spared: Iterable[Place] = (),
+        returns: bool = False,
     ) -> None:
         self.program = program
         self.locks, self.waits, self.asks = frozenset(locks), frozenset(waits), dict(asks)
         self.lean, self.spoils, self.idle, self.levels, self.runs = lean, spoils, idle, levels, frozenset(runs)
-        self.spared = frozenset(spared)
+        self.spared, self.returns = frozenset(spared), returns
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
@@ -415,6 +417,8 @@ class Extractor:
                 yield SlicedOp("pass", run, what, call.callee, place) if asks else None, after
                 return
             if act.kind == "wake" and place in self.idle:
+                continue
+            if act.kind in ("wait", "wake") and self.returns != (act.kind == "wait" and act.mode in KERNEL.ending):
                 continue
             if act.kind in ("wait", "wake", "flush") and what in self.waits:
                 yield SlicedOp(act.kind, what, act.mode, call.callee, place), after
