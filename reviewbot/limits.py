@@ -196,6 +196,8 @@ MAX_PROVIDERS = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 MAX_WAYS_DOWN = 16
 """Ways from a call down to one wait that are tried, where no run goes down the first: a few branches at a few calls."""
+MAX_CALLS_TO_PUT = 3
+"""Calls from a function down to the one that gives back a reference for it: x_release(), x_put(), x_unref()."""
 MAX_WAYS_IN = 3
 """Ways into a function by which one wait under a lock is tried: on each one other locks are held."""
 MAX_ALTERNATIVES = 4

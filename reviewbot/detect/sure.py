@@ -155,14 +155,15 @@ def _doubts(program: Program, edge: Edge) -> Iterator[Doubt]:
         yield Doubt.DEPTH
     if edge.effect.kind == "lock" and made_here(program, edge) and not _again(program, edge):
         yield Doubt.FRESH
-    if _last_reference(program, edge, chain):
+    if last_reference(program, edge):
         yield Doubt.LAST
     if freed(program, edge):
         yield Doubt.FREED
 
 
-def _last_reference(program: Program, edge: Edge, chain: Sequence[FunctionKey]) -> bool:
-    """Whether the last reference to an object has to be given back on the way down `chain` from an edge's lock to its wait."""
+def last_reference(program: Program, edge: Edge) -> bool:
+    """Whether the last reference to an object has to be given back on the way down from an edge's lock to its wait."""
+    chain = edge.chain[taker(program, edge) :]
     above = (_asked(program, caller, callee=callee) for caller, callee in pairwise(chain))
     below = (_asked(program, at.key, line=at.line) for at in (edge.place, *edge.down))
     asked = [[*each] for each in (*above, *below)]

@@ -24,7 +24,8 @@ from reviewbot.detect.instances import same_object, taker
 from reviewbot.detect.leads import Dropped
 from reviewbot.detect.levels import levels
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
-from reviewbot.detect.sure import HOLDS, doubtful, named, way_in, ways_in
+from reviewbot.detect.references import pinned
+from reviewbot.detect.sure import HOLDS, doubtful, last_reference, named, way_in, ways_in
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import (
@@ -228,6 +229,7 @@ def close(program: Program, edge: Edge) -> Circle | Cut | Dropped:
     if Doubt.RUN in doubts:
         return Dropped(edge, Doubt.RUN.says)
     actors = tuple(a for a in providers(program).of(edge) if providers(program).related(edge, a))
+    actors = tuple(a for a in actors if edge.effect.kind != "lock" or not pinned(program, edge, a))
     wanting, more = _wanting(program, edge, actors)
     if not wanting:
         return _open(program, edge, holder, actors, doubts)
@@ -264,9 +266,10 @@ def _wanting(program: Program, edge: Edge, actors: Sequence[Actor]) -> tuple[lis
         files = _files(program, edge)
         near = [a for a in actors if len(a.down) <= found.far(lock.lock, files, a.down)]
         sure = [a for a in near if named(program, (*a.chain, *a.down), files)]
-        doubts = () if sure else (Doubt.POINTER if near else Doubt.FAR_PROVIDER,)
-        return sorted(sure or near or actors, key=lambda a: (len(a.down), len(a.chain))), doubts
-    wanting = [a for a in actors if wants(program, a.root, lock.lock)]
+        free = [a for a in sure if not _by_last_reference(program, edge, a)]
+        doubts = () if free else (Doubt.LAST if sure else Doubt.POINTER if near else Doubt.FAR_PROVIDER,)
+        return sorted(free or sure or near or actors, key=lambda a: (len(a.down), len(a.chain))), doubts
+    wanting = [a for a in actors if wants(program, a.root, lock.lock) and not pinned(program, edge, a)]
     if effect.detail == "thread":
         user = edge.chain[0]
         wanting = [
@@ -274,6 +277,13 @@ def _wanting(program: Program, edge: Edge, actors: Sequence[Actor]) -> tuple[lis
         ]
     others = effect.kind == "wait" and len(wanting) < len(actors)
     return wanting, (Doubt.OTHER_PROVIDER,) if others else ()
+
+
+def _by_last_reference(program: Program, edge: Edge, actor: Actor) -> bool:
+    """Whether who holds the lock that is waited for wants the other one with the last reference to an object only."""
+    asks = partial(_asks_for, edge.lock.lock)
+    back = edges(program, actor.chain[-1], asks, lock=edge.effect.object)
+    return any(e.chain == actor.chain and e.place == actor.at and last_reference(program, e) for e in back)
 
 
 def _open(
