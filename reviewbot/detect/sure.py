@@ -19,6 +19,7 @@ from reviewbot.detect.edges import Edge
 from reviewbot.detect.instances import freed, made_here, same_object, taker
 from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import BLOCKING, KERNEL
+from reviewbot.kernel.schema import ReadGroup, WriteGroup
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT, MAX_WAYS_DOWN
 from reviewbot.score import Doubt
 from reviewbot.types import Place
@@ -227,11 +228,11 @@ def _given(program: Program, key: FunctionKey, line: int, callee: str) -> set[st
 
 
 def _of_state(program: Program, key: FunctionKey, value: Expr) -> bool:
-    """Whether a condition asks for a member of an object, by itself or by a local that was read from one: what calls
-    return is of this run."""
+    """Whether a condition asks for a member of an object, by itself, by a call that only looks at it, or by a local that
+    was read from one: what other calls return is of this run."""
     body = program.body(key)
     for part in parts(value):
-        if isinstance(part, Call):
+        if isinstance(part, Call) and not _looks(part):
             return False
         if isinstance(part, Field):
             return True
@@ -240,6 +241,13 @@ def _of_state(program: Program, key: FunctionKey, value: Expr) -> bool:
             if read and all(isinstance(v, Field) for v in read):
                 return True
     return False
+
+
+def _looks(call: Call) -> bool:
+    """Whether a call looks at an object and does nothing to it: list_empty(), test_bit()."""
+    effects = KERNEL.effects.get(call.callee, ())
+    looks = any(isinstance(e, ReadGroup) for e in effects)
+    return looks and not any(isinstance(e, WriteGroup) for e in effects)
 
 
 def _asked(program: Program, key: FunctionKey, line: int = 0, callee: str = "") -> Iterator[tuple[Expr, int]]:

@@ -10,6 +10,7 @@ from reviewbot.detect.edges import Edge, edges
 from reviewbot.detect.instances import same_object
 from reviewbot.detect.sure import doubtful, named, on_request
 from reviewbot.limits import MAX_CALLS_FROM_LOCK_TO_WAIT
+from reviewbot.score import Doubt
 from reviewbot.types import Place
 
 FILE = "drivers/md/small.c"
@@ -50,6 +51,32 @@ void dev_stop(struct dev *d) {{
     assert bool(doubtful(w, edge)) is doubt
     (below,) = waits(w, "dev_put")
     assert bool(doubtful(w, below)) is doubt
+
+
+@pytest.mark.parametrize(
+    ("asked", "doubt"),
+    [("d->flag", True), ("test_bit(1, &d->flag)", True), ("test_and_set_bit(1, &d->flag)", False), ("1", False)],
+)
+def test_the_state_of_an_object_that_only_some_callers_have_locked(asked: str, doubt: bool) -> None:
+    text = f"""
+static void dev_free(struct dev *d) {{
+	if ({asked}) {{
+		mutex_lock(&d->lock);
+		mutex_unlock(&d->lock);
+	}}
+}}
+void dev_drop(struct dev *d) {{
+	dev_free(d);
+}}
+void dev_new(struct dev *d) {{
+	mutex_lock(&d->lock);
+	dev_free(d);
+	mutex_unlock(&d->lock);
+}}
+"""
+    w = program(text)
+    (edge,) = waits(w, "dev_new")
+    assert (Doubt.STATE in doubtful(w, edge)) is doubt
 
 
 @pytest.mark.parametrize(("calls", "doubt"), [(2, False), (MAX_CALLS_FROM_LOCK_TO_WAIT, True)])
