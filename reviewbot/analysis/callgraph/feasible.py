@@ -2,7 +2,8 @@
 
 Two things speak against it: a constant that is handed in and decides that the next call is not made, and, for a chain
 that starts in an interrupt, a call on the way that can only be made where sleeping is allowed. Of a constant its number
-counts where that can be told (an enumerator, flags), else its sign. A parameter has what it was handed until it is set.
+counts where that can be told (an enumerator, flags), else its sign; what the caller has tested before the call counts like
+a constant. A parameter has what it was handed until it is set.
 """
 
 from __future__ import annotations
@@ -59,12 +60,13 @@ Needs = tuple[tuple[Need, ...], ...]
 
 class BranchSpot(NamedTuple):
     """One place at which a function calls another by name: what its parameters have to be, which of them have been set by
-    then, and whether it slept before."""
+    then, whether it slept before, and which signs its variables have as it tested them."""
 
     call: Call
     needs: Needs
     set: frozenset[str]
     slept: bool
+    tested: tuple[tuple[str, int], ...]
 
 
 class Feasible:
@@ -163,7 +165,8 @@ class Feasible:
             before = number in slept or sleeping.get(number, place) < place
             if number not in needs:
                 needs[number] = asked.needs(number)
-            found.setdefault(callee, []).append(BranchSpot(call, needs[number], asked.set_by(number), before))
+            tested = asked.tested(number, call)
+            found.setdefault(callee, []).append(BranchSpot(call, needs[number], asked.set_by(number), before, tested))
         return found
 
     def _given(
@@ -188,6 +191,12 @@ class Feasible:
         if argument is None:
             return Known()
         arg = bare(argument)
+        known = self._known(given, spot, arg, body)
+        signs = known.signs & dict(spot.tested).get(arg.name, ANY) if isinstance(arg, Name) else known.signs
+        return known._replace(signs=signs or known.signs)
+
+    def _known(self, given: Mapping[str, Known], spot: BranchSpot, arg: Expr, body: Body) -> Known:
+        """What is known of an argument by what the function was handed, and by itself."""
         still = {name: known for name, known in given.items() if name not in spot.set}
         if isinstance(arg, Name) and arg.name in given:
             return still.get(arg.name, Known())
@@ -202,7 +211,8 @@ class _Asked:
         self.dominance = Dominance(body.function.blocks)
         self._body, self._constants = body, constants
         self._parameters = frozenset(p.name for p in body.function.parameters)
-        self._sets = {name: blocks for name, blocks in _settings(body) if name in self._parameters}
+        self._settings = dict(_settings(body))
+        self._sets = {name: blocks for name, blocks in self._settings.items() if name in self._parameters}
 
     def needs(self, block: int) -> Needs:
         """What the parameters have to be for a block to be come to."""
@@ -210,6 +220,18 @@ class _Asked:
             return ()
         every = (self._alternatives(*asked) for asked in self.dominance.tests(block))
         return tuple(group for group in every if group)
+
+    def tested(self, block: int, call: Call) -> tuple[tuple[str, int], ...]:
+        """The signs that variables which a call of a block is given have by the tests before it, where they are set before
+        the test only."""
+        found: dict[str, int] = {}
+        given = {plain.name for arg in call.args if isinstance(plain := bare(arg), Name)}
+        for at, when, taken in self.dominance.tests(block) if given else ():
+            need = self._need(when, taken)
+            before = {at, *self.dominance.above(at)}
+            if not need.op and need.parameter in given and self._settings.get(need.parameter, set()) <= before:
+                found[need.parameter] = found.get(need.parameter, ANY) & need.signs
+        return tuple(sorted(found.items()))
 
     def set_by(self, block: int) -> frozenset[str]:
         """The parameters that may have been set before the end of a block."""
@@ -257,7 +279,7 @@ def _settings(body: Body) -> Iterator[tuple[str, set[int]]]:
 
 def _said(spots: Sequence[BranchSpot]) -> list[tuple[object, ...]]:
     """What is looked at of the places of a call, by `Handing` as well."""
-    return [([*map(_handed, spot.call.args)], spot.needs, spot.set, spot.slept) for spot in spots]
+    return [([*map(_handed, spot.call.args)], spot.needs, spot.set, spot.slept, spot.tested) for spot in spots]
 
 
 def _argument(call: Call, position: int, parameters: int) -> Expr | None:
