@@ -196,6 +196,8 @@ MAX_PROVIDERS = 6
 """Most providers of one thing; who has more is served by too many to be stuck."""
 MAX_WAYS_DOWN = 16
 """Ways from a call down to one wait that are tried, where no run goes down the first: a few branches at a few calls."""
+MAX_OWNERS = 4
+"""Structs around a member that are followed from one to the next, where container_of() leads outwards."""
 MAX_CALLS_TO_PUT = 3
 """Calls from a function down to the one that gives back a reference for it: x_release(), x_put(), x_unref()."""
 MAX_WAYS_IN = 3

@@ -58,7 +58,7 @@ _KINDS: dict[Doubt, tuple[str, float]] = {
     Doubt.STATE: ("the state of an object decides whether it comes there", 0.3),
     Doubt.ASKED: ("a flag of the caller decides whether it comes there", 0.3),
     Doubt.RUN: ("no one run is seen to go down these calls", 0.2),
-    Doubt.FRESH: ("the object of the lock has just been made", 0.3),
+    Doubt.FRESH: ("its object has just been made", 0.3),
     Doubt.LAST: ("only where the last reference is given back", 0.3),
     Doubt.FREED: ("what the lock is in is freed behind the wait, before it is given back", 0.3),
     Doubt.FAR_PROVIDER: ("who would end the wait is many calls away from it", 0.3),

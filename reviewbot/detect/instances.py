@@ -12,14 +12,18 @@ from reviewbot.analysis.code.identity import positions as identity_positions
 from reviewbot.analysis.events.kinds import Unlock
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.program.program import Program
-from reviewbot.csource.ir import Call, Expr, Name
+from reviewbot.csource.ir import Call, CastExpr, Expr, Name, Return
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall
+from reviewbot.kernel.schema import FlushGroup
+from reviewbot.limits import MAX_OWNERS
 from reviewbot.types import Place
 
 _MAKES = KERNEL.pattern("makes")
 """Names of functions whose result is an object that nobody else knows yet."""
+_OF_FIRST = (LockCall, FlushGroup)
+"""Effects of calls on their first argument."""
 
 
 def taker(program: Program, edge: Edge) -> int:
@@ -91,18 +95,21 @@ def _set_anew(program: Program, key: FunctionKey, base: str) -> bool:
 
 
 def made_here(program: Program, edge: Edge) -> bool:
-    """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it."""
+    """Whether a lock is that of an object which a function on the way has just made: nobody else waits for it. So for a work
+    item or timer of such an object, which that function does not queue: it never runs."""
     callee, position = "", 0
     for at in reversed((edge.place, *edge.down)):
         if at.key not in program.names.functions:
             return False
         view = program.view(at.key)
         given = _argument(view, at.line, callee, position)
-        if not given or not isinstance(root := [*parts(given[0])][-1], Name):
+        root = _root(program, view, given[0]) if given else ""
+        if not root:
             return False
-        if root.name not in view.body.parameters or root.name in view.body.values:
-            return _made(view, root.name)
-        callee, position = at.key, view.body.parameters[root.name]
+        if root not in view.body.parameters or root in view.body.values:
+            queued = (effect.detail for effect in program.does(at.key) if effect.kind == "queue")
+            return _made(view, root) and edge.effect.object not in queued
+        callee, position = at.key, view.body.parameters[root]
     return False
 
 
@@ -136,14 +143,45 @@ def _given(view: View, call: Call, struct: str) -> bool:
     return any((t.name, t.pointers) == (struct, 1) for t in types)
 
 
+def _root(program: Program, view: View, expr: Expr) -> str:
+    """The variable that an object is a part of, or that is a part of the object; empty where it is none."""
+    for _ in range(MAX_OWNERS):
+        root = [*parts(expr)][-1]
+        if not isinstance(root, Name):
+            return ""
+        values = [bare(value) for _, value in view.body.values.get(root.name, ())]
+        if root.name in view.body.parameters or len(values) != 1:
+            return root.name
+        inner = _contained(program, view, values[0])
+        if inner is None:
+            return root.name
+        expr = inner
+    return ""
+
+
+def _contained(program: Program, view: View, value: Expr) -> Expr | None:
+    """What a value is the container of: by container_of(), or by a function that does no more than that."""
+    if isinstance(value, CastExpr) and value.macro:
+        return value.base
+    if not isinstance(value, Call) or len(value.args) != 1:
+        return None
+    targets = view.callgraph.reached(view.key, value)
+    events = [e for target in targets for e in program.body(target).events()]
+    returned = [bare(e.value) for e in events if isinstance(e, Return) and e.value is not None]
+    ends = [e for e in returned if sign(e) != ZERO]
+    only = len(events) == len(returned) and all(isinstance(e, CastExpr) and isinstance(e.base, Name) for e in ends)
+    return value.args[0] if ends and only else None
+
+
 def _argument(view: View, line: int, callee: FunctionKey | str, position: int) -> list[Expr]:
-    """What the calls of a line give to a function at a position; without a function, the locks that they take."""
+    """What the calls of a line give to a function at a position; without a function, the locks that they take, and what they
+    flush."""
     calls = [made.call for made in view.made if made.call.line == line]
     if callee:
         reaching = (c for c in calls if callee in view.callgraph.reached(view.key, c))
         return [c.args[position] for c in reaching if position < len(c.args)]
     return [
-        c.args[0] for c in calls if c.args and any(isinstance(e, LockCall) for e in KERNEL.effects.get(c.callee, ()))
+        c.args[0] for c in calls if c.args and any(isinstance(e, _OF_FIRST) for e in KERNEL.effects.get(c.callee, ()))
     ]
 
 

@@ -154,7 +154,7 @@ def _doubts(program: Program, edge: Edge) -> Iterator[Doubt]:
         yield Doubt.STATE
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT:
         yield Doubt.DEPTH
-    if edge.effect.kind == "lock" and made_here(program, edge) and not _again(program, edge):
+    if edge.effect.kind in ("lock", "flush") and made_here(program, edge) and not _again(program, edge):
         yield Doubt.FRESH
     if last_reference(program, edge):
         yield Doubt.LAST

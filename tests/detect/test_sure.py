@@ -231,3 +231,40 @@ void dev_go(struct dev *d) {{
         assert bool(doubtful(w, edge)) is doubt
     (plain,) = waits(w, "dev_go")
     assert not doubtful(w, plain)
+
+
+@pytest.mark.parametrize(
+    ("made", "doubt"),
+    [
+        ("struct box *b = kzalloc(sizeof(*b), GFP_KERNEL);", True),
+        ("struct box *b = d->box;", False),
+        ("struct box *b = kzalloc(sizeof(*b), GFP_KERNEL);\n\tmod_timer(&b->timer, 1);", False),
+    ],
+    ids=["made", "found", "made-and-started"],
+)
+def test_the_timer_of_an_object_that_has_just_been_made(made: str, doubt: bool) -> None:
+    text = f"""
+struct lid {{ int open; }};
+struct box {{ struct lid lid; struct timer_list timer; }};
+static struct box *box_of(struct lid *lid) {{
+	return lid ? container_of(lid, struct box, lid) : NULL;
+}}
+static void box_free(struct lid *lid) {{
+	struct box *b = box_of(lid);
+	del_timer_sync(&b->timer);
+	kfree(b);
+}}
+static void dev_try(struct dev *d) {{
+	{made}
+	if (d->flag)
+		box_free(&b->lid);
+}}
+void dev_fill(struct dev *d) {{
+	mutex_lock(&d->lock);
+	dev_try(d);
+	mutex_unlock(&d->lock);
+}}
+"""
+    w = program(text)
+    (edge,) = (e for e in waits(w, "dev_fill") if e.effect.kind == "flush")
+    assert (Doubt.FRESH in doubtful(w, edge)) is doubt
