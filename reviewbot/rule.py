@@ -243,6 +243,8 @@ class Scene(Value, frozen=True):
     built: Model | None = None
     through: tuple[str, ...] = ()
     """Resources of which the deadlock has to pass through one; empty when any knot is the one."""
+    every: bool = False
+    """Whether it has to pass through all of these."""
     several: bool = False
     """Whether it has to be one of several tasks: that one waits for itself is another claim."""
     missing: str = ""

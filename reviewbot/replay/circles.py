@@ -198,11 +198,14 @@ def scene(circle: Circle, side: Version, unlocked: bool = False) -> Scene:
     except Unreadable as error:
         absent = isinstance(error, NotThere)
         return Scene(name=circle.kind, missing=str(error), doubt=Doubt.UNREAD, cuts=tuple(cast.cuts), absent=absent)
-    through = (words(circle.lock, names),)
+    through = [words(circle.lock, names)]
+    if circle.kind == "lock":  # another lock may be in the way of both: that is another claim
+        through.append(words(circle.object, names))
     return Scene(
         f"{circle.kind} under {member(circle.lock)}",
         built=built,
-        through=through,
+        through=tuple(through),
+        every=True,
         several=circle.kind not in ALONE,
         cuts=tuple(cast.cuts),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from itertools import islice
 from typing import Generic
@@ -14,7 +14,7 @@ from reviewbot.difference import Diff, Version
 from reviewbot.replay.naming import ObjectNames
 from reviewbot.rule import About, Candidate, Rule, Scene
 from reviewbot.score import Doubt, Score
-from reviewbot.sim.check import SearchLimits, SearchResult, check
+from reviewbot.sim.check import Key, SearchLimits, SearchResult, check
 from reviewbot.sim.passing import passing
 from reviewbot.types import Cut, Finding, Outcome, Trace, Verdict
 
@@ -170,7 +170,7 @@ def _run(
     """
     if bad.missing:
         return _undecided(finding, bad.missing, bad.doubt)
-    patched = check(bad.model(), LIMITS, bad.through or None, always=True, several=bad.several)
+    patched = _stuck(bad)
     if patched.outcome != "stuck":
         return _unproven(finding, bad, patched)
     good = other()
@@ -185,13 +185,19 @@ def _run(
         reason = f"the other side is {base.outcome}: {base.reason or 'a limit was hit'}"
         return _undecided(finding, reason, Doubt.UNSETTLED, patched.states, bad.spec)
     if patched.knot is not None and patched.knot.key in base.keys:  # there may be another one behind it
-        further = check(bad.model(), LIMITS, bad.through or None, known=base.keys, always=True, several=bad.several)
+        further = _stuck(bad, base.keys)
         if further.outcome != "stuck":
             return Verdict(finding, Outcome.PRE_EXISTING, patched.trace, patched.states, model=bad.spec)
         patched = further
     outcome = Outcome.FIXED if finding.gives else Outcome.CONFIRMED
     other_side = passing(good.model(), patched.trace) if patched.trace else None
     return Verdict(finding, outcome, patched.trace, patched.states, model=bad.spec, other=other_side)
+
+
+def _stuck(scene: Scene, known: Collection[Key] = ()) -> SearchResult:
+    """Whether a scene gets stuck as is claimed, in another knot than those that are known."""
+    through = scene.through or None
+    return check(scene.model(), LIMITS, through, known, always=True, several=scene.several, every=scene.every)
 
 
 def _unproven(finding: Finding, scene: Scene, result: SearchResult) -> Verdict:

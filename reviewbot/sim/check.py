@@ -66,6 +66,7 @@ def check(
     confirm: SearchLimits | None = None,
     always: bool = False,
     several: bool = False,
+    every: bool = False,
 ) -> SearchResult:
     """Search a model for knots.
 
@@ -73,11 +74,12 @@ def check(
     routine. known: keys of knots that do not count, those of the base model. reduce: False searches without reductions.
     confirm: limits of a second search without reductions, which has to agree before a model counts as free.
     always: a task of the knot need not be able to finish: whichever way it takes it is stuck. several: the knot has to be
-    one of several tasks, not of one that waits for itself.
+    one of several tasks, not of one that waits for itself. every: it has to pass through all of `through`.
     Errors: ModelError for a model that cannot be compiled.
     """
     with _no_collections():
-        return _check(model, limits, _Wanted(_names(through), frozenset(known), several), reduce, confirm, always)
+        wanted = _Wanted(_names(through), frozenset(known), several, every)
+        return _check(model, limits, wanted, reduce, confirm, always)
 
 
 class _Wanted(NamedTuple):
@@ -86,14 +88,17 @@ class _Wanted(NamedTuple):
     through: frozenset[str]
     known: frozenset[Key]
     several: bool
+    every: bool
 
     def has(self, knot: Knot) -> bool:
         """Whether a knot that is not known counts."""
-        return (not self.through or bool(self.through & knot.names)) and (len(knot.waits) > 1 or not self.several)
+        passes = self.through <= knot.names if self.every else self.through & knot.names
+        return (not self.through or bool(passes)) and (len(knot.waits) > 1 or not self.several)
 
     def says(self) -> str:
         """What a knot that is not known lacks, where none counts."""
-        return f"through {', '.join(sorted(self.through))}" + (" and several tasks" if self.several else "")
+        names = (" and " if self.every else ", ").join(sorted(self.through))
+        return f"through {names}" + (" and several tasks" if self.several else "")
 
 
 @contextmanager

@@ -162,6 +162,20 @@ def test_a_task_that_waits_for_itself_is_no_knot_of_several() -> None:
     assert {wait.waits_for for wait in both.knot.waits} == {"b", "c"}
 
 
+def test_a_knot_of_two_locks_is_not_that_of_one_of_them_and_a_third() -> None:
+    a, b, c = Mutex("a"), Mutex("b"), Mutex("c")
+
+    def nested(*locks: Mutex) -> Seq:
+        return Seq((*map(mutex_lock, locks), *map(mutex_unlock, reversed(locks))))
+
+    tasks = (Task("u", Named("u", nested(a, c, b))), Task("v", Named("v", nested(c, b, a))))
+    model = Model("gate", tasks, ("u", "v"))
+    assert check(model, through=["a", "b"]).outcome == "stuck"
+    assert check(model, through=["a", "c"], every=True).outcome == "stuck"
+    result = check(model, through=["a", "b"], every=True)
+    assert (result.outcome, result.reason.partition(":")[0]) == ("inconclusive", "stuck, but not through a and b")
+
+
 def test_the_knot_through_what_was_changed() -> None:
     model = two_circles()
     assert len(check(model).knots) == 2
