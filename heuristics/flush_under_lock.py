@@ -9,7 +9,8 @@ Reported when
     take a lock that is held where it is waited for; and the programs get stuck in the simulator.
 Not reported
     Handlers that only try to get the lock, and those that are left out of what is flushed; a lock that is dropped
-    around the flush.
+    around the flush; one that the handler takes with the last reference to an object only, where whoever waits gives
+    back one of his own after the wait; handlers of an object that has just been made, and that nobody queued.
 Known gaps
     Works on a queue whose queueing is not in the same directory; handlers that are put into place through a table.
 """

@@ -9,8 +9,9 @@ Reported when
     two the other way round, and the programs of both, read off the code from the roots of their contexts, get stuck in
     the simulator.
 Not reported
-    Pairs that both tasks take under a common outer lock; trylocks; two instances of one class; orders that another
-    function of the file had already before the patch in the same direction.
+    Pairs that both tasks take under a common outer lock; orders of which one needs the last reference to an object, or
+    that never come to pass because both tasks get stuck on a third lock before; trylocks; two instances of one class;
+    orders that another function of the file had already before the patch in the same direction.
 Known gaps
     Locks that a subsystem outside of the directory takes the other way round; more than two locks in a circle.
 """

@@ -11,7 +11,9 @@ Reported when
     off the code, get stuck in the simulator, and those of the tree without the patch do not.
 Not reported
     Sleeps with a time limit; sleeps that somebody can end who needs none of the locks; a lock that is dropped for the
-    sleep, also by a callee to which a constant says so; locks of other instances of the same structure.
+    sleep, also by a callee to which a constant says so; locks of other instances of the same structure; a lock that is
+    taken with the last reference only, where the sleeper has one. Who quiesces a queue waits for the driver's functions
+    that dispatch, who freezes it for requests: those that somebody left in it who stopped it and wants the lock then.
 Known gaps
     Wake-ups by the end of I/O that the code does not name; flags that are tested in a helper of another file.
 """
