@@ -7,7 +7,10 @@ as a report goes: the run of it hung, or it did not.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from reviewbot.limits import MAX_CONSOLE_LINES, MAX_SEATED_TASKS, MAX_STACK_FRAMES
 from reviewbot.reproduce.splats import Splat, splats
@@ -57,6 +60,8 @@ class ConsoleLog(Value, frozen=True):
     scans: tuple[tuple[SleepingTask, ...], ...] = ()
     reached: tuple[str, ...] = ()
     """Marked lines that ran, `file:line`."""
+    noticed: tuple[tuple[str, int], ...] = ()
+    """What probes said, and how often."""
     splats: tuple[Splat, ...] = ()
     """What lockdep complained of, where it is in the kernel."""
 
@@ -78,6 +83,7 @@ def read(text: bytes) -> ConsoleLog:
     log: dict[str, object] = {}
     scans: list[tuple[SleepingTask, ...]] = []
     reached: list[str] = []
+    noticed: Counter[str] = Counter()
     within: list[str] | None = None
     told = list(lines(text))
     for line in told:
@@ -96,13 +102,22 @@ def read(text: bytes) -> ConsoleLog:
             within = None
         elif word == "reached":
             reached.append(rest)
+        elif word == "noticed":
+            noticed[rest] += 1
         elif word == "failed":
             log["failed"] = rest
         elif word in ("left", "after") and rest.isdecimal():
             log[word] = int(rest)
         elif word in ("start", "finished", "end"):
             log[{"start": "started", "end": "ended"}.get(word, word)] = True
-    return ConsoleLog(scans=tuple(scans), reached=tuple(dict.fromkeys(reached)), splats=tuple(splats(told)), **log)  # type: ignore[arg-type]  # each word has the type of its field
+    read_off = ConsoleLog(**log)  # type: ignore[arg-type]  # each word has the type of its field
+    return msgspec.structs.replace(
+        read_off,
+        scans=tuple(scans),
+        reached=tuple(dict.fromkeys(reached)),
+        noticed=tuple(noticed.items()),
+        splats=tuple(splats(told)),
+    )
 
 
 def lines(text: bytes) -> Iterator[str]:

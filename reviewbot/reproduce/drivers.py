@@ -56,6 +56,8 @@ class ScenarioDriver(Value, frozen=True):
     """Programs of the host that the guest runs."""
     recipes: tuple[str, ...] = ()
     """Edits of the source that it cannot do without."""
+    probes: tuple[str, ...] = ()
+    """Edits that say what they see, where nothing happens."""
     command_line: str = ""
     """More words for the kernel."""
     short_memory: bool = False

@@ -69,6 +69,8 @@ class Reproduction(Value, frozen=True):
     """Lines of the patch that would have said when they run; looked at where nothing happened."""
     reached: tuple[str, ...] = ()
     """Those that did."""
+    noticed: tuple[tuple[str, int], ...] = ()
+    """What the probes of the driver said in that boot, and how often."""
 
     @property
     def shown(self) -> bool:
@@ -165,7 +167,8 @@ def reproduce(
             return found
         said("nothing happened: once more, to see which lines of the patch run")
         image, lines = built.marked()
-        return msgspec.structs.replace(found, marks=lines, reached=boot(image, root, driver, 1).log.reached)
+        log = boot(image, root, driver, 1).log
+        return msgspec.structs.replace(found, marks=lines, reached=log.reached, noticed=log.noticed)
 
 
 @contextmanager
@@ -195,7 +198,7 @@ def kernels(
         def with_marks() -> tuple[Path, tuple[MarkedLine, ...]]:
             side = suspect.guilty
             files, lines = marks(change, side, sources[side], changed[side])
-            return made("marked", files), lines
+            return made("marked", recipes.probed(sources[side], files, driver.probes)), lines
 
         images = {}
         for side, files in changed.items():

@@ -37,7 +37,7 @@ def text(found: Reproduction, verdict: Verdict | None = None) -> str:
         parts += ["Who slept at the same place all the time:", "\n".join(_seats(found))]
         parts += [_lifted(found)]
     if found.marks:
-        parts += [_reached(found), _filled(found.driver.quiet)]
+        parts += [_reached(found), _noticed(found), _filled(found.driver.quiet)]
     parts += ["This was not a machine as it stands:", "\n".join(_conditions(found))]
     return "\n\n".join(filter(None, parts))
 
@@ -107,6 +107,12 @@ def _reached(found: Reproduction) -> str:
     told = [_item(f"{mark.file}:{mark.line}\n{mark.text}") for mark in never[:NEVER]]
     more = [_item(f"and {len(never) - NEVER} more")] if len(never) > NEVER else []
     return "\n".join([head, *told, *more])
+
+
+def _noticed(found: Reproduction) -> str:
+    """What the kernel saw where nothing happened."""
+    told = [_item(f"{words} ({many} {'time' if many == 1 else 'times'})") for words, many in found.noticed[:OTHERS]]
+    return "\n".join(["What it saw on the way:", *told]) if told else ""
 
 
 def _lifted(found: Reproduction) -> str:

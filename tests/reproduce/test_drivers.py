@@ -38,7 +38,8 @@ def test_a_driver_names_what_there_is(driver: ScenarioDriver) -> None:
     assert driver.scenes or driver.rules
     assert set(driver.scenes) <= set(scenes())
     assert set(driver.rules) <= {"*", *(rule.id for rule in rules.load())}
-    assert set(driver.recipes) <= set(recipes())
+    assert set(driver.recipes) <= {name for name, recipe in recipes().items() if not recipe.probe}
+    assert set(driver.probes) <= {name for name, recipe in recipes().items() if recipe.probe}
     assert config(driver.config)
     assert driver.limit > 0
     assert driver.again > 0
@@ -124,6 +125,12 @@ def test_a_finding_about_the_code_alone_gets_those_of_its_rule() -> None:
 def test_each_kind_of_code_has_a_life_of_its_own(file: str, driver: str) -> None:
     assert names(running([file])) == [driver]
     assert names(playing(verdict("lock-order", file))) == [driver]
+
+
+def test_all_lives_are_led_on_one_kernel() -> None:
+    """A base is built once for all of them, and all have what the kernel has for each."""
+    assert len({driver.config for driver in drivers().values() if driver.watched}) == 1
+    assert len({driver.config for driver in drivers().values() if not driver.watched}) == 1
 
 
 def test_code_that_no_guest_has_is_not_run() -> None:

@@ -75,6 +75,17 @@ def test_a_patch_to_an_edited_file_keeps_the_edit() -> None:
     }
 
 
+def test_a_probe_is_in_no_kernel_but_that_which_is_asked_what_it_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Recipe("a.c", "a look", (Edit("int a;", "int a; say();"),), probe=True)
+    monkeypatch.setattr(recipes, "recipes", lambda: {"look": look})
+    source = MemorySource({"a.c": b"int a;"})
+    assert follow(source) == ({}, ())
+    assert recipes.probed(source, {}, ["look"]) == {"a.c": b"int a; say();"}
+    assert recipes.probed(source, {"a.c": b"/* 1 */ int a;"}, ["look"]) == {"a.c": b"/* 1 */ int a; say();"}
+    assert recipes.probed(source, {"a.c": b"long a;"}, ["look"]) == {"a.c": b"long a;"}
+    assert recipes.probed(source, {"b.c": b"1"}, []) == {"b.c": b"1"}
+
+
 def test_only_what_a_driver_asked_for_and_what_the_host_needs_is_told() -> None:
     every = tuple(recipes.recipes())
     assert len(recipes.reasons(every, ())) == 1

@@ -110,6 +110,9 @@ def test_what_is_known_of_why_nothing_happens_is_told_where_nothing_does() -> No
     marks, quiet = (MarkedLine("a.c", 3, "lock();"),), (FINISHED,)
     sides = SideRuns(Side.AFTER, quiet), SideRuns(Side.BEFORE, quiet)
     assert "The list is always empty there." in text(Reproduction(driver, *sides, (), marks, ("a.c:3",)))
+    noticed = (("a bio for the same device", 448), ("a bio for another device", 1))
+    told = text(Reproduction(driver, *sides, (), marks, ("a.c:3",), noticed))
+    assert "- a bio for the same device (448 times)\n- a bio for another device (1 time)" in told
     assert "always empty" not in text(found((hung(WRITER),), (FINISHED,), driver))
 
 

@@ -35,3 +35,9 @@ def test_of_a_fix_what_it_takes_away_is_marked() -> None:
 def test_what_they_say_is_read_from_the_console() -> None:
     log = read(b"[ 1.0] reviewbot: reached a.c:3\n[ 1.0] reviewbot: reached b.c:1\n[ 2.0] reviewbot: reached a.c:3\n")
     assert log.reached == ("a.c:3", "b.c:1")
+
+
+def test_what_a_probe_says_is_counted() -> None:
+    line = b"[ 1.0] reviewbot: noticed a bio for the same device\n"
+    log = read(line * 3 + b"[ 2.0] reviewbot: noticed a bio for another device\n")
+    assert log.noticed == (("a bio for the same device", 3), ("a bio for another device", 1))
