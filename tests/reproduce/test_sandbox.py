@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from test_layers import MODULES, imports
 
 from reviewbot.reproduce import sandbox
 from reviewbot.reproduce.sandbox import Allowance, SandboxResult
 from reviewbot.types import ReviewError
 
-ROOT = Path(__file__).parent.parent.parent
 LITTLE = Allowance(seconds=60, cpu_seconds=20, process_megabytes=256, disk_megabytes=16, output_megabytes=1)
 
 
@@ -162,13 +162,27 @@ def test_it_does_not_hear_the_host() -> None:
 
 def test_no_review_and_no_watcher_comes_here() -> None:
     """Only the command that somebody types, and the backtest that somebody asks for, import what runs a patch."""
-    may = {"reviewbot/commands/reproduce.py", "reviewbot/commands/backtest.py", "reviewbot/bench/reproduced.py"}
-    for path in sorted(ROOT.glob("reviewbot/**/*.py")):
-        name = str(path.relative_to(ROOT))
-        if name.startswith("reviewbot/reproduce/") or name in may:
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            told = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            told += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not any(module.startswith("reviewbot.reproduce") for module in told), name
-            assert "reviewbot.bench.reproduced" not in told, name
+    may = {"reviewbot.commands.reproduce", "reviewbot.commands.backtest", "reviewbot.bench.reproduced"}
+    for module, path in MODULES.items():
+        if not ours(module) and module not in may:
+            assert not {name for name in imports(path) if ours(name) or name == "reviewbot.bench.reproduced"}, module
+
+
+def test_what_a_review_and_the_watcher_import_ends_before_it_comes_here() -> None:
+    """Whatever file is in between; and neither names the command, which it could start as a process."""
+    seen, left = set[str](), [m for m in MODULES if m.startswith(("reviewbot.watch", "reviewbot.review"))]
+    left += ["reviewbot.commands.watch", "reviewbot.commands.check"]
+    while left:
+        module = left.pop()
+        if module in MODULES and module not in seen:
+            seen.add(module)
+            left += imports(MODULES[module])
+    assert {"reviewbot.watch.poll", "reviewbot.replay.judge"} <= seen
+    assert not {module for module in seen if ours(module)}
+    for module in (m for m in seen if m.startswith(("reviewbot.watch", "reviewbot.commands.watch"))):
+        words = {n.value for n in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(n, ast.Constant)}
+        assert not {"reproduce", "--reproduced"} & words, module
+
+
+def ours(module: str) -> bool:
+    return module == "reviewbot.reproduce" or module.startswith("reviewbot.reproduce.")
