@@ -13,7 +13,8 @@ from reviewbot.reproduce.boot import Boot
 from reviewbot.reproduce.console import ConsoleLog, SleepingTask
 from reviewbot.reproduce.drivers import ScenarioDriver
 from reviewbot.reproduce.reproduction import Kernels, SideRuns, Suspect, reproduce
-from reviewbot.types import Address, Mail, Patch, Series, Side
+from reviewbot.reproduce.trace import MarkedLine
+from reviewbot.types import Address, Mail, Patch, ReviewError, Series, Side
 
 SERIES = Series((Patch(Mail("1@x", "one", Address("A", "a@x"), ""), b""),))
 TASK = SleepingTask("dd", 7, ("schedule", "wait"))
@@ -28,6 +29,7 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.folder, self.booted = folder, list[str]()
         self.after, self.before = "bad", "good"
+        self.marked: ReviewError | None = None
 
     @contextmanager
     def kernels(self, *_: object) -> Iterator[Kernels]:
@@ -35,7 +37,13 @@ class Lab:
         for side, word in ((Side.BEFORE, self.before), (Side.AFTER, self.after)):
             images[side] = self.folder / side.value
             images[side].write_text(word)
-        yield Kernels(images, (), lambda: (images[Side.AFTER], ()))
+
+        def marked() -> tuple[Path, tuple[MarkedLine, ...]]:
+            if self.marked:
+                raise self.marked
+            return images[Side.AFTER], ()
+
+        yield Kernels(images, (), marked)
 
     def boot(self, image: Path, *_: object) -> Boot:
         self.booted.append(image.read_text())
@@ -61,6 +69,16 @@ def test_each_side_is_booted_as_often(lab: Lab) -> None:
     found = reproduce(None, Suspect(SERIES), DRIVER, runs=2)  # type: ignore[arg-type]  # the kernels are there
     assert lab.booted == ["good", "bad", "good", "bad"]
     assert (found.guilty.hung, found.control.hung, found.shown) == (2, 0, True)
+
+
+def test_what_was_seen_stands_where_no_kernel_can_be_built_that_says_more(lab: Lab) -> None:
+    """Code that runs before there is a kernel cannot print."""
+    lab.after, lab.marked = "good", ReviewError("no printk there")
+    said: list[str] = []
+    found = reproduce(None, Suspect(SERIES), DRIVER, runs=1, said=said.append)  # type: ignore[arg-type]  # see above
+    assert found.guilty.count("finished") == 1
+    assert found.marks == ()
+    assert said[-1] == "which lines run is not known: no printk there"
 
 
 def test_the_same_control_is_booted_once_for_several_series(lab: Lab) -> None:
