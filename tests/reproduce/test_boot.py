@@ -1,6 +1,6 @@
 """One boot of a real kernel: a patch of the shared folder hangs it, and without the patch it comes to its end.
 
-It builds a small User Mode Linux, which takes a minute or two, and runs where it is asked for (REVIEWBOT_BOOT=1).
+It builds a small User Mode Linux, which takes some minutes, and runs where it is asked for (REVIEWBOT_BOOT=1), as `.ci/run` does.
 """
 
 from __future__ import annotations
