@@ -16,7 +16,7 @@ import msgspec
 from reviewbot.bench.backtest import Labelled, opener, reviewed
 from reviewbot.reproduce.drivers import ScenarioDriver, playing, running
 from reviewbot.reproduce.reproduction import RUNS, Reproduction, SideRuns, Suspect, guilty_side, reproduce
-from reviewbot.reproduce.splats import agreed, locked
+from reviewbot.reproduce.splats import agreed, locked, nearest, placed
 from reviewbot.types import Outcome, Review, ReviewError, Side, Value, Verdict
 
 
@@ -35,7 +35,9 @@ class Comparison(Value, frozen=True):
     fault: str = ""
     """Why there was no run that says anything."""
     splat: str = ""
-    """What lockdep said first of the guilty kernel."""
+    """What lockdep said of the guilty kernel: of several things the one that is nearest to the finding."""
+    place: str = ""
+    """The line of the source that both name."""
     locks: tuple[str, ...] = ()
     """Locks that both lockdep and the schedule name."""
     functions: tuple[str, ...] = ()
@@ -43,8 +45,8 @@ class Comparison(Value, frozen=True):
 
     @property
     def matches(self) -> bool:
-        """Whether lockdep and the schedule name the same locks, in the same functions."""
-        return self.shown and bool(self.locks) and bool(self.functions)
+        """Whether lockdep and the schedule name the same line, or the same locks in the same functions."""
+        return self.shown and bool(self.place or (self.locks and self.functions))
 
     @property
     def expected(self) -> bool:
@@ -129,9 +131,10 @@ def _compared(
         ran = run()
     except ReviewError as error:
         return msgspec.structs.replace(known, fault=str(error))
-    splat = next(iter(ran.splats), None)
+    splat = nearest(ran.splats, verdict)
     if splat and verdict:
-        known = msgspec.structs.replace(known, locks=locked(splat, verdict), functions=agreed(splat, verdict))
+        both = {"place": placed(splat, verdict), "locks": locked(splat, verdict), "functions": agreed(splat, verdict)}
+        known = msgspec.structs.replace(known, **both)
     return msgspec.structs.replace(
         known,
         guilty=ran.guilty.told,
@@ -167,5 +170,5 @@ def _said(one: Comparison) -> str:
     """What lockdep said, and what of it is in the schedule."""
     if not one.splat:
         return ""
-    both = [*one.locks, *(f"{name}()" for name in one.functions)]
+    both = [*filter(None, [one.place]), *one.locks, *(f"{name}()" for name in one.functions)]
     return f"; {one.splat}" + (f" (also in the schedule: {', '.join(both)})" if both else "")

@@ -233,7 +233,7 @@ def _reproduced(
     if lockdep:
         seen, matched = sum(c.shown for c in found), sum(c.matches for c in found)
         click.echo(
-            f"{seen} show on one kernel and not on the other, {matched} with locks and functions of the schedule"
+            f"{seen} show on one kernel and not on the other, {matched} with the line, or locks and functions, of the schedule"
         )
     return int(against > 0)
 

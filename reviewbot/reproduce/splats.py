@@ -41,6 +41,7 @@ CLASSES = {
 """Classes that have other names than the members that the locks are."""
 _LOCK = re.compile(r"\(((?:\(\w+\))?\(?&?[\w>.*/:#-]+\)?)\)\{[^}]*\}-\{")
 _FUNCTION = re.compile(r"(?:^\s+|\[<[0-9a-f]+>\] (?:\? )?|at: |\] )([A-Za-z_]\w*)(?:\.[\w.]+)?\+0x[0-9a-f]+/0x")
+_PLACE = re.compile(r"\bat ([\w./-]+\.[ch]:\d+)")
 _STEP = re.compile(r"\b([A-Za-z_]\w*)\(\)")
 _MEMBER = re.compile(r"[A-Za-z_]\w*")
 
@@ -81,6 +82,22 @@ def locked(splat: Splat, verdict: Verdict) -> tuple[str, ...]:
     told += [edge.waits_for for edge in trace.knot] if trace else []
     mine = {word for text in told for word in _MEMBER.findall(text)}
     return tuple(name for name in splat.locks if _member(name) in mine)
+
+
+def placed(splat: Splat, verdict: Verdict) -> str:
+    """The line of the source, `file:line`, that a complaint is about, where the finding or its schedule names it, too."""
+    mine = {f"{verdict.finding.at.file}:{verdict.finding.at.line}"}
+    mine |= {f"{step.file}:{step.line}" for step in (verdict.trace.steps if verdict.trace else ())}
+    return next((place for place in _PLACE.findall(splat.line) if place in mine), "")
+
+
+def nearest(found: Sequence[Splat], verdict: Verdict | None) -> Splat | None:
+    """Of several complaints the one that has most in common with a finding; the first where none has more."""
+    if verdict is None:
+        return next(iter(found), None)
+    return max(
+        found, key=lambda s: (placed(s, verdict), len(locked(s, verdict)), len(agreed(s, verdict))), default=None
+    )
 
 
 def _member(name: str) -> str:

@@ -149,6 +149,11 @@ def test_with_lockdep_each_case_is_run_whose_code_a_driver_runs(monkeypatch: pyt
     assert (one.locks, one.functions) == (("&v->lock",), ("verity_map",))
     (line,) = table([one])
     assert "possible circular locking (also in the schedule: &v->lock, verity_map())" in line
+    unlike = Splat("WARNING: suspicious RCU usage", "RCU", (), ("start",))
+    line = Splat("BUG: sleeping function called from invalid context at x.c:1", "sleep in atomic", ("&v->spin",), ())
+    fake.guilty = replace(complained, log=replace(complained.log, splats=(unlike, line)))
+    (other,) = compared(fake, monkeypatch, lockdep=True)
+    assert (other.splat, other.place, other.locks, other.matches) == (line.line, "x.c:1", (), True)
     fake.review = replace(fake.review, verdicts=())
     (nothing,) = compared(fake, monkeypatch, lockdep=True)
     assert (nothing.rule, nothing.shown, nothing.agrees, nothing.matches) == ("", True, False, False)
