@@ -82,7 +82,6 @@ journals() {
 	for size in 64 256; do echo $size > /sys/block/md0/md/stripe_cache_size; done
 	for n in 2 0; do echo $n > /sys/block/md0/md/group_thread_cnt; done
 	wait $!
-	failing_io /dev/ram3 used /dev/md0
 	mdadm --stop /dev/md0
 	mdadm --assemble --run /dev/md0 /dev/ram0 /dev/ram1 /dev/ram2 /dev/ram3
 	echo write-back > /sys/block/md0/md/journal_mode
