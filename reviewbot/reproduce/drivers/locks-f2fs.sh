@@ -27,8 +27,8 @@ drop() { f2fs_io shutdown 1 /mnt; }
 
 plain() { PARTS="collected swap" on /dev/ram0 "" inline_xattr,inline_data,inline_dentry,flush_merge; }
 packed() { PARTS=compressed on /dev/ram1 "-O extra_attr,compression,inode_checksum,quota,project_quota" compress_algorithm=lzo,checkpoint_merge; }
-interrupted() { disk disk && PARTS="shown collected" on /dev/disk "-O extra_attr,flexible_inline_xattr" discard,mode=lfs,iostat && no_disk disk; }
-bare() { on /dev/ram2 "" noinline_data,noinline_dentry,noextent_cache,nobarrier,fsync_mode=strict; }
+interrupted() { disk disk && PARTS="shown collected" on /dev/disk "-O extra_attr,flexible_inline_xattr" discard && no_disk disk; }
+bare() { on /dev/ram2 "" noinline_data,noinline_dentry,noextent_cache,nobarrier,fsync_mode=strict,mode=lfs; }
 shut_down() { PARTS=drop on /dev/ram3; mount -t f2fs /dev/ram3 /mnt; failing_memory trees /mnt; failing_io /dev/ram3 data /mnt/data; umount /mnt; }
 
 setup() { :; }
