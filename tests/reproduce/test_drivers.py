@@ -99,7 +99,7 @@ def test_a_finding_with_a_scene_gets_the_drivers_of_the_scene_in_its_file() -> N
     assert names(playing(elsewhere)) == ["locks-dm"]
     assert playing(verdict("shared-reserve", "drivers/gpu/drm/x.c", "shared_pool owner=shared")) == []
     locked = verdict("shrinker-io", "drivers/md/dm-bufio.c", "shrinker_lock how=lock lock=c->lock")
-    assert names(playing(locked)) == ["loop-shrinker"]
+    assert names(playing(locked)) == ["shrinker-lock"]
 
 
 def test_a_finding_about_the_code_alone_gets_those_of_its_rule() -> None:
