@@ -84,10 +84,8 @@ journals() {
 	wait $!
 	mdadm --stop /dev/md0
 	mdadm --assemble --run /dev/md0 /dev/ram0 /dev/ram1 /dev/ram2 /dev/ram3
-	echo write-back > /sys/block/md0/md/journal_mode
-	used /dev/md0 &
-	mdadm /dev/md0 --fail /dev/ram3
-	wait $!
+	used /dev/md0
+	mdadm /dev/md0 --fail /dev/ram3 # what is written then keeps a processor busy for ever, without any patch
 	sleep 2
 	mdadm /dev/md0 --remove /dev/ram3
 	mdadm --stop /dev/md0
