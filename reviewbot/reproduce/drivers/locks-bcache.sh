@@ -5,7 +5,7 @@ registered() { for name; do echo $name > /sys/fs/bcache/register; done; }
 
 made() {
 	MEGABYTES=4 blank 0 1
-	make-bcache --wipe-bcache -B /dev/ram1 -C /dev/ram0
+	make-bcache --wipe-bcache --bucket 64k -B /dev/ram1 -C /dev/ram0
 	registered /dev/ram0 /dev/ram1
 	sleep 1
 	set=$(ls -d /sys/fs/bcache/*-*)
@@ -36,7 +36,7 @@ taken_apart() {
 	echo ${set##*/} > /sys/block/bcache0/bcache/attach
 	swapped /dev/bcache0
 	used /dev/bcache0
-	failing_io /dev/ram0 used /dev/bcache0
+	failing_io /dev/ram1 used /dev/bcache0 # of the cache itself it would be the end of this kernel
 	echo 1 > /sys/block/bcache0/bcache/stop
 	echo 1 > $set/stop
 	sleep 3
