@@ -224,16 +224,31 @@ def _function(verdict: Verdict) -> tuple[str, str]:
     return verdict.finding.at.file, verdict.finding.at.function
 
 
+def _circle(verdict: Verdict) -> tuple[object, ...]:
+    """The tasks of a proven deadlock and what each of them waits for, with rule and patch: the same from whichever end it was
+    found; empty for a task that waits for the same as another one, or by itself."""
+    finding, knot = verdict.finding, verdict.trace.knot if verdict.trace else ()
+    waits = frozenset((wait.task, wait.waits_for) for wait in knot)
+    if verdict.outcome not in PROVEN or len({what for _, what in waits}) < 2:
+        return ()
+    return finding.rule, finding.patch, finding.gives, waits
+
+
 def settle(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts as they are shown: the proven ones first; a rule that was wrong too often may only comment.
 
-    What could not be settled is left out where something is proven of the same function.
+    What could not be settled is left out where something is proven of the same function, and a deadlock that was told
+    already where both its ends are in one patch.
     """
     order = list(Outcome)
-    out = []
+    out: list[Verdict] = []
+    told = set[tuple[object, ...]]()
     proven = {_function(v) for v in verdicts if v.outcome in PROVEN}
     verdicts = [v for v in verdicts if v.outcome is not Outcome.INCONCLUSIVE or _function(v) not in proven]
     for verdict in sorted(verdicts, key=lambda v: (order.index(v.outcome), v.finding.patch, v.finding.at)):
+        if (circle := _circle(verdict)) and circle in told:
+            continue
+        told.add(circle)
         if verdict.outcome is Outcome.CONFIRMED and not precision.may_nack(verdict.finding.rule):
             reason = f"{verdict.finding.rule} was right too seldom to be said aloud"
             doubts = (*verdict.doubts, Doubt.RULE)

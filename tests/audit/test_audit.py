@@ -96,7 +96,7 @@ def test_a_file_without_deadlock_has_no_finding() -> None:
 
 def test_only_rules_that_need_no_other_side_are_asked() -> None:
     assert {"lock-order", "recursive-lock", "sleep-in-atomic"} <= set(auditing())
-    assert {"gfp-weakened", "waits-unseen", "missing-unlock"}.isdisjoint(auditing())
+    assert {"gfp-weakened", "waits-unseen", "left-undone"}.isdisjoint(auditing())
     assert audited("drivers/lamp/atomic.c", _source(), ("lock-order",)).verdicts == ()
 
 
