@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from reviewbot.audit.findings import AuditFinding
 
 
+FAULT = 5
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
@@ -47,8 +50,8 @@ def audit(
     """Say what the code in PATH, files and folders of the tree, can already get stuck in.
 
     Each file is asked what a review would ask if a patch brought it: who waits for whom, who sleeps where nobody may. What
-    the simulator can replay on programs read off the code is a deadlock, with its schedule; the rest is shown with
-    --comments. Exit codes: 0 nothing found, 1 deadlocks, 2 wrong use, 5 a fault of reviewbot.
+    gets stuck in the simulator is a deadlock, told with its schedule; the rest is shown with --comments. Exit codes: 0
+    nothing found, 1 deadlocks, 2 wrong use, 5 where a file could not be audited.
     """
     from reviewbot.audit import findings, run, shown
     from reviewbot.audit.file import auditing
@@ -77,6 +80,8 @@ def audit(
     else:
         for line in shown.terse(found) if terse else (*shown.text(found), *shown.summary(found, done)):
             click.echo(line)
+    if any(file.fault for file in done):
+        return FAULT
     return int(any(one.verdict.outcome is Outcome.CONFIRMED for one in found))
 
 

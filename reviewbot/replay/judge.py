@@ -226,7 +226,7 @@ def _function(verdict: Verdict) -> tuple[str, str]:
 
 def _circle(verdict: Verdict) -> tuple[object, ...]:
     """The tasks of a proven deadlock and what each of them waits for, with rule and patch: the same from whichever end it was
-    found; empty for a task that waits for the same as another one, or by itself."""
+    found. Empty where fewer than two things are waited for: such a deadlock has one end."""
     finding, knot = verdict.finding, verdict.trace.knot if verdict.trace else ()
     waits = frozenset((wait.task, wait.waits_for) for wait in knot)
     if verdict.outcome not in PROVEN or len({what for _, what in waits}) < 2:

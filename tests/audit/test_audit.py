@@ -162,6 +162,17 @@ def test_nothing_found_is_zero(tree: Path, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "1 file: 0 deadlocks, 0 comments, 0 too doubtful to be shown\n"
 
 
+def test_a_file_that_cannot_be_audited_is_told_and_is_a_fault(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no such bulb")
+
+    monkeypatch.setattr("reviewbot.review.examine", fails)
+    assert cli.run(["audit", "lib", "--tree", str(tree), "--workers", "1"]) == 5
+    assert "not audited: lib/fine.c: RuntimeError" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
