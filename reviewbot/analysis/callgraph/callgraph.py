@@ -255,9 +255,17 @@ class CallGraph:
         return (key for key in self.points_to if is_function(key))
 
     def has_context(self, key: FunctionKey, call: Call) -> bool:
-        """Whether a call of a function goes through a slot that has a context of its own."""
+        """Whether a call of a function goes through a slot that has a context of its own, and of which not all functions are
+        at hand."""
         node = self.through(key, call)
-        return isinstance(node, str) and node in KERNEL.slots
+        return isinstance(node, str) and node in KERNEL.slots and not self._closed(node)
+
+    def _closed(self, slot: str) -> bool:
+        """Whether all functions of a slot are of this code, which declares the table itself, and none is that of a device
+        below."""
+        declared = self.names.declaring(slot.partition(".")[0])
+        own = bool(declared) and not any(path.startswith("include/") for path in declared)
+        return own and slot not in KERNEL.stacked
 
     @_shared
     def queued(self) -> dict[str, set[str]]:
