@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 
 from reviewbot.analysis.code.dominance import Dominance, backwards
 from reviewbot.analysis.code.expr import WORD, ZERO, bare, parts, sign
-from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, owner, scope
+from reviewbot.analysis.code.identity import UNKNOWN, Scope, bind, known, owner, scope
 from reviewbot.analysis.code.identity import positions as identity_positions
-from reviewbot.analysis.events.kinds import Unlock
+from reviewbot.analysis.events.kinds import Lock, Unlock
 from reviewbot.analysis.producers.view import View
 from reviewbot.analysis.program.program import Program
 from reviewbot.csource.ir import Call, CastExpr, Expr, Name, Return
-from reviewbot.detect.edges import Edge
+from reviewbot.detect.edges import REAL, Edge
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.kernel.schema import FlushGroup
-from reviewbot.limits import MAX_OWNERS
+from reviewbot.limits import MAX_CALLS_KEPT_BELOW_EDGE, MAX_OWNERS
 from reviewbot.types import Place
 
 _MAKES = KERNEL.pattern("makes")
@@ -54,6 +54,28 @@ def same_object(program: Program, edge: Edge) -> bool:
     return len(bases) == 1 and wanted in bases and not _set_anew(program, key, wanted)
 
 
+def again(program: Program, edge: Edge) -> bool:
+    """Whether an edge takes the very lock that is held."""
+    return edge.effect.kind == "lock" and edge.effect.object == edge.lock.lock and same_object(program, edge)
+
+
+def handed_down(program: Program, key: FunctionKey) -> Iterator[Edge]:
+    """The edges of a function that takes the lock that it is handed, which a caller holds: the same one, by the arguments."""
+    for effect, reason in program.effects.of(key).items():
+        if effect.kind != "lock" or known(effect.object) or effect.object in reason.dropped:
+            continue
+        place, *down = program.effects.chain(key, effect, most=MAX_CALLS_KEPT_BELOW_EDGE)
+        found: dict[str, Edge] = {}
+        for way in program.entry(key):
+            for held in way.held:
+                if held.klass.split("/")[0] in REAL and held.lock not in reason.dropped and held.lock not in found:
+                    taken = effect._replace(object=held.lock)
+                    edge = Edge(held, taken, key, place, tuple(down), way.chain, way.held)
+                    if same_object(program, edge):
+                        found[held.lock] = edge
+        yield from found.values()
+
+
 def _base_below(program: Program, edge: Edge, start: int) -> str:
     """The instance that is taken at the end of an edge, in the words of the function number `start` of its chain; empty
     where it is not one."""
@@ -70,9 +92,15 @@ def _base_below(program: Program, edge: Edge, start: int) -> str:
 
 def _taken_at(program: Program, key: FunctionKey, line: int, lock: str) -> set[str]:
     """The instances of a lock, or of one that the function was handed, that a line takes."""
-    calls, changes = program.body(key).calls, program.locksets.plan(key).changes
-    taken = (t for n, of in changes.items() if calls[n].line == line for change in of for t in change.takes)
-    return {t.base for t in taken if t.lock == lock or "$" in t.base}
+    body, changes = program.body(key), program.locksets.plan(key).changes
+    taken = (t for n, of in changes.items() if body.calls[n].line == line for change in of for t in change.takes)
+    inside = (
+        f.call for f in program.own_facts(key) if isinstance(f, Lock) and f.how == "transient" and f.at.line == line
+    )
+    given = {c.args[0] for name in inside for c in body.calls if (c.callee, c.line) == (name, line) and c.args}
+    return {base for base in map(body.base, given) if "$" in base} | {
+        t.base for t in taken if t.lock == lock or "$" in t.base
+    }
 
 
 def _handed(program: Program, caller: FunctionKey, callee: FunctionKey, line: int, bases: Collection[str]) -> set[str]:
@@ -84,14 +112,13 @@ def _handed(program: Program, caller: FunctionKey, callee: FunctionKey, line: in
 
 
 def _set_anew(program: Program, key: FunctionKey, base: str) -> bool:
-    """Whether a variable that names an instance gets more than one value in a function."""
+    """Whether a variable that names an instance gets more than one value in a function, but for NULL."""
     body = program.body(key)
     words = set(WORD.findall(base))
     positions = {body.parameters[name]: name for name in body.parameters}
     words |= {positions[n] for n in identity_positions(base) if n in positions}
-    return any(
-        len(body.values.get(word, ())) > (0 if word in body.parameters else 1) for word in words if word in body.locals
-    )
+    values = {w: [v for _, v in body.values.get(w, ()) if sign(bare(v)) != ZERO] for w in words if w in body.locals}
+    return any(len(found) > (0 if word in body.parameters else 1) for word, found in values.items())
 
 
 def made_here(program: Program, edge: Edge) -> bool:

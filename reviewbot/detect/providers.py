@@ -13,6 +13,7 @@ from reviewbot.analysis.program.program import Component, Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.csource.ir import Assign, Field
 from reviewbot.detect.edges import Actor, Edge, edges
+from reviewbot.detect.instances import handed_down
 from reviewbot.detect.resources import resources
 from reviewbot.function_key import FunctionKey, file_of
 from reviewbot.kernel import BLOCKING, KERNEL
@@ -83,7 +84,7 @@ class Providers(Component):
         """The hold-and-wait edges of a function, by its key."""
         found = self._edges.get(key)
         if found is None:
-            found = self._edges[key] = tuple(edges(self.program, key))
+            found = self._edges[key] = (*edges(self.program, key), *handed_down(self.program, key))
         return found
 
     def of(self, edge: Edge) -> tuple[Actor, ...]:

@@ -16,7 +16,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import own
 from reviewbot.csource.ir import Call, Expr, Field, Name, OpExpr
 from reviewbot.detect.edges import Edge
-from reviewbot.detect.instances import freed, made_here, same_object, taker
+from reviewbot.detect.instances import again, freed, made_here, taker
 from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.kernel.schema import ReadGroup, WriteGroup
@@ -154,7 +154,7 @@ def _doubts(program: Program, edge: Edge) -> Iterator[Doubt]:
         yield Doubt.STATE
     if len(chain) + len(edge.down) > MAX_CALLS_FROM_LOCK_TO_WAIT:
         yield Doubt.DEPTH
-    if edge.effect.kind in ("lock", "flush") and made_here(program, edge) and not _again(program, edge):
+    if edge.effect.kind in ("lock", "flush") and made_here(program, edge) and not again(program, edge):
         yield Doubt.FRESH
     if last_reference(program, edge):
         yield Doubt.LAST
@@ -174,10 +174,6 @@ def last_reference(program: Program, edge: Edge) -> bool:
         for each in asked
         for value, signs in each
     )
-
-
-def _again(program: Program, edge: Edge) -> bool:
-    return edge.effect.object == edge.lock.lock and same_object(program, edge)
 
 
 def _asked_before(program: Program, key: FunctionKey, lock: str) -> list[tuple[Expr, int]]:

@@ -20,7 +20,7 @@ from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect
 from reviewbot.detect import runs
 from reviewbot.detect.edges import REAL, Actor, Circle, Edge, changed, edges, waits
-from reviewbot.detect.instances import same_object, taker
+from reviewbot.detect.instances import again, same_object, taker
 from reviewbot.detect.leads import Dropped
 from reviewbot.detect.levels import levels
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
@@ -108,10 +108,13 @@ class _OldEdges:
         self._of: dict[str, dict[Pair, list[Edge]]] = {}
 
     def has(self, after: Program, edge: Edge, meant: bool) -> bool:
-        """Whether the function had such an edge: any for one that is not `meant`, else one that is, and as near."""
+        """Whether the function had such an edge: any for one that is not `meant`, else one that is, and as near; for one that
+        takes the very lock that is held, one that does so, too."""
         before, was = self._before, self._like(edge)
         if was and not meant:
             return True
+        if was and again(after, edge):
+            was = [e for e in was if again(before, e)]
         return any(_meant(before, e) and _as_near(before, e, after, edge) for e in was)
 
     def _like(self, edge: Edge) -> list[Edge]:
@@ -146,8 +149,7 @@ def _through(before: Program, after: Program, edge: Edge, old: _OldEdges) -> Ite
 def _near(program: Program, edge: Edge) -> bool:
     """Whether the wait is not too many calls below. A lock that is proven to be the very one that is held is that one
     however far below it is taken."""
-    again = edge.effect.kind == "lock" and edge.effect.object == edge.lock.lock and same_object(program, edge)
-    if edge.effect.kind != "lock" or again:
+    if edge.effect.kind != "lock" or again(program, edge):
         return len(edge.down) <= MAX_CALLS_TO_WAIT
     return len(edge.down) <= _far(program, edge)
 

@@ -69,7 +69,8 @@ class Cast:
         chains = [actor.chain + actor.down for actor in circle.actors]
         if lean and circle.kind not in LEAN:
             chains += [self._wanting(actor) for actor in circle.providers]
-        waits = {w for w in (circle.object, *(a.flushed for a in circle.providers)) if w}
+        awaited = "" if circle.object in dict(circle.locks) and circle.kind in ("lock", "self") else circle.object
+        waits = {w for w in (awaited, *(a.flushed for a in circle.providers)) if w}  # a lock is asked for by taking it
         runs = [Held(lock, "x", klass) for lock, klass in circle.locks if klass in KERNEL.resources]
         asks = {what: run for held in runs for what, run in resources(self.program).askers(held).items()}
         early = idle(self.program, circle.object, circle.reads)
