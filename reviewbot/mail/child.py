@@ -1,6 +1,6 @@
 """The child process that fetches and reads mails for `lore`: whatever a mail does to it, the parent is not hurt.
 
-Started as `python -m reviewbot.mail.child LIMITS` in a throw-away profile; requests on stdin, answers on stdout, a JSON
+Started by `reviewbot.mail.start` in a throw-away profile; requests on stdin, answers on stdout, a JSON
 value a line. It writes no file, starts no program, and knows no repository.
 """
 
@@ -21,7 +21,8 @@ import msgspec
 from liblore.utils import split_mbox_as_bytes
 
 from reviewbot.limits import MAX_MAILS
-from reviewbot.mail import http, message
+from reviewbot.mail import message
+from reviewbot.mail.gzipped import GZIP, unpack
 from reviewbot.mail.protocol import KINDS, Answer, Incomplete, MailLimits, Request
 from reviewbot.mail.series import assemble, assemble_all
 from reviewbot.process.bounded import lower_limit
@@ -92,6 +93,8 @@ def failed(error: ReviewError) -> Answer:
 
 def fetch(request: Request, limits: MailLimits) -> Answer:
     """The mbox of the thread that `request.asked` is in, or of what `request.query` finds, from `request.inbox`."""
+    from reviewbot.mail import http
+
     if request.query:
         return Answer(mbox=http.search(request.query, request.inbox, limits))
     return Answer(mbox=http.thread(request.asked, request.inbox, limits))
@@ -131,9 +134,9 @@ def split(raw: bytes, source: str, limits: MailLimits) -> tuple[Sequence[bytes],
 
     git format-patch and `b4 am` start each mail with a fixed line; in these the author of a patch is in From.
     """
-    if raw.startswith(http.GZIP):
+    if raw.startswith(GZIP):
         try:
-            raw = http.unpack(raw, source, limits.series)
+            raw = unpack(raw, source, limits.series)
         except (zlib.error, EOFError):
             raise Unreviewed(f"{source} is packed, and damaged") from None
     if not raw.startswith(b"From "):
@@ -181,7 +184,3 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 def _out_of_time(number: int, frame: FrameType | None) -> None:
     raise TooLong
-
-
-if __name__ == "__main__":
-    main()

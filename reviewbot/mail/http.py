@@ -15,10 +15,10 @@ import requests
 from liblore import LibloreError
 from liblore.node import LoreNode
 
+from reviewbot.mail.gzipped import GZIP, unpack
 from reviewbot.mail.protocol import MailLimits, Outage, UnknownMessage
 from reviewbot.types import Unreviewed
 
-GZIP = b"\x1f\x8b"
 AGENT = "reviewbot"
 LATER = "try again later, or save the thread as an mbox and give the file"
 
@@ -66,22 +66,6 @@ def _mbox(method: str, url: str, inbox: str, what: str, limits: MailLimits) -> b
         return unpack(packed, what, limits.series)
     except (zlib.error, EOFError):
         raise Outage(f"{_shown(inbox)} sent a damaged answer: {LATER}") from None
-
-
-def unpack(packed: bytes, what: str, most: int) -> bytes:
-    """Gunzip, never to more than `most` bytes. Raises Unreviewed beyond that, zlib.error or EOFError for damage."""
-    out: list[bytes] = []
-    size = 0
-    while packed:
-        stream = zlib.decompressobj(wbits=31)
-        out.append(stream.decompress(packed, most - size + 1))
-        size += len(out[-1])
-        if size > most:
-            raise Unreviewed(f"{what} unpacks to more than {most >> 20} MB: nothing of that size is reviewed")
-        if not stream.eof:
-            raise EOFError
-        packed = stream.unused_data.lstrip(b"\0")
-    return b"".join(out)
 
 
 def _asked(method: str, url: str, inbox: str, what: str, limits: MailLimits) -> bytes:

@@ -151,7 +151,7 @@ class MailReader:
             home = self._profile.name
             with open(Path(home, "stderr"), "wb") as stderr:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "reviewbot.mail.child", msgspec.json.encode(self.limits).decode()],
+                    [sys.executable, "-m", "reviewbot.mail.start", msgspec.json.encode(self.limits).decode()],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=stderr,
