@@ -1,7 +1,7 @@
 """The child process that fetches and reads mails for `lore`: whatever a mail does to it, the parent is not hurt.
 
-Started by `reviewbot.mail.start` in a throw-away profile; requests on stdin, answers on stdout, a JSON
-value a line. It writes no file, starts no program, and knows no repository.
+Started by `reviewbot.mail.start` in a throw-away profile; requests on stdin, answers on stdout, a JSON value a line. It
+writes no file, starts no program, and knows no repository.
 """
 
 from __future__ import annotations
