@@ -144,6 +144,9 @@ MAX_NEIGHBOURS_OF_KIND = 4
 """Files that are added of each kind."""
 MAX_USERS_OF_NAME = 6
 """A name that more files beyond the folder use belongs to everybody."""
+MAX_CALLS_TO_WRAPPED = 3
+"""Calls from a changed function to one that another takes a lock around: through inline functions of a header, as the kernel has
+them."""
 MAX_CALLS_WITHIN_FILE = 4
 """Calls within a file that are followed."""
 MAX_FAMILIES_IN_MEMORY = 2

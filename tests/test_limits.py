@@ -26,6 +26,8 @@ from reviewbot.csource.ir import CallEvent, TranslationUnit
 from reviewbot.csource.lower import lower
 from reviewbot.csource.statements import Statements
 from reviewbot.csource.text import closing, layers
+from reviewbot.detect.edges import edges
+from reviewbot.detect.wrapped import replaced
 from reviewbot.function_key import FunctionKey, key_of
 from reviewbot.gittree.misfit import misfit
 from reviewbot.gittree.source import MemorySource
@@ -354,6 +356,20 @@ def states_of_a_function(size: int) -> bool:
     except TooLarge:
         return False
     return True
+
+
+@limited("MAX_CALLS_TO_WRAPPED", 3)
+def calls_to_what_a_lock_is_taken_around(size: int) -> bool:
+    down = "".join(f"static void f{i}(struct pen *p) {{ f{i - 1}(p); }}\n" for i in range(1, size))
+    code = (
+        "struct mutex { int x; };\nstruct box { struct mutex lock; };\nstruct pen { struct box *home; int n; };\n"
+        f"static void f0(struct pen *p) {{ p->n--; }}\n{down}"
+        "static void around(struct pen *p)\n"
+        "{ mutex_lock(&p->home->lock); f0(p); mutex_unlock(&p->home->lock); }\n"
+        "void run(struct box *b, struct pen *p) { mutex_lock(&b->lock); %s(p); mutex_unlock(&b->lock); }"
+    )
+    before, after = program(code % f"f{size - 1}"), program(code % "around")
+    return any(replaced(before, after, edge) for edge in edges(after, key("run")))
 
 
 @limited("MAX_CALLS_TO_TEST", 2)

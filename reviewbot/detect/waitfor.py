@@ -26,6 +26,7 @@ from reviewbot.detect.levels import levels
 from reviewbot.detect.providers import barred, chosen, lock_class, providers, wants
 from reviewbot.detect.references import pinned
 from reviewbot.detect.sure import HOLDS, doubtful, last_reference, named, way_in, ways_in
+from reviewbot.detect.wrapped import replaced
 from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import (
@@ -75,14 +76,17 @@ def circles(before: Program, after: Program, names: Iterable[tuple[str, str]]) -
             if (edge.name, edge.pair) in seen:
                 continue
             looked += 1
-            meant = _meant(after, edge)
-            if old.has(after, edge, meant):
+            told = replaced(before, after, edge)
+            meant = way_in(after, edge) is not None if told else _meant(after, edge)
+            if not told and old.has(after, edge, meant):
                 yield Dropped(edge, SAME[0])
                 continue
             if meant:
                 seen.add((edge.name, edge.pair))
             if key not in before.names.functions and edge.pair in old.anywhere:
                 yield Dropped(edge, SAME[1])
+            elif told and meant:
+                yield from map(_one, closings(after, edge))
             elif meant:
                 yield from _through(before, after, edge, old)
             elif way_in(after, edge) is None:
@@ -144,6 +148,11 @@ def _through(before: Program, after: Program, edge: Edge, old: _OldEdges) -> Ite
                 yield Dropped(edge, "the patch turns the order of the two round")
                 continue
         yield one
+
+
+def _one(found: Circle | Cut | Dropped) -> Circle | Cut | Dropped:
+    """A circle of which the patch itself tells that it is about one instance."""
+    return msgspec.structs.replace(found, one=True, doubts=()) if isinstance(found, Circle) else found
 
 
 def _near(program: Program, edge: Edge) -> bool:

@@ -88,6 +88,7 @@ class Cast:
             runs=[run.lock for run in runs],
             spared=circle.spared,
             returns=circle.detail in KERNEL.ending,
+            one=[circle.lock] if circle.one else (),
         )
 
     def _wanting(self, actor: Actor) -> tuple[FunctionKey, ...]:

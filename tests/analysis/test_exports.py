@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from reviewbot.analysis.program.exports import VERSION, Exports
-from reviewbot.analysis.program.neighbours import harmless
+from reviewbot.analysis.program.neighbours import called, harmless
 from reviewbot.gittree.source import GitSource, MemorySource, TreeEntry
+from reviewbot.gittree.tree import Tree
+from reviewbot.mail.fetch import parse
 from reviewbot.process import cache
 
 FILES = {
@@ -93,3 +96,28 @@ def test_what_nobody_waits_for_is_harmless() -> None:
     source = MemorySource({"kernel/job.c": CORE, "drivers/bell/core.c": FILES["drivers/bell/core.c"]})
     names = ("take_back", "take_back_and_wait", "bell_ring", "nobody")
     assert harmless(names, source) == {"take_back"}  # of drivers that are not read nothing is known
+
+
+DRIVER = "int n;\nvoid ring(struct job *j)\n{\n\t%s;\n}\n"
+HEAD = "From: A <a@example.org>\nSubject: [PATCH] bell\n\n---\n"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "read"),
+    [
+        ("take_back(j)", "take_back_and_wait(j)", ("kernel/job.c",)),
+        ("take_back_and_wait(j)", "take_back(j)", ("kernel/job.c",)),
+        ("take_back_and_wait(j)", "return take_back_and_wait(j)", ()),
+        ("n = 0", "nobody(j)", ()),
+    ],
+    ids=["waits now", "waited", "did and does", "is not there"],
+)
+def test_what_everybody_calls_is_read_where_it_waits_on_one_side_only(
+    was: str, now: str, read: tuple[str, ...]
+) -> None:
+    path = "drivers/bell/a.c"
+    old, new = (DRIVER % does for does in (was, now))
+    diff = "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}"))
+    with Tree.from_files({"kernel/job.c": CORE, path: old.encode()}) as tree:
+        change = tree.apply(parse(f"{HEAD}diff --git a/{path} b/{path}\n{diff}".encode(), "patch"))
+        assert called(change, *tree.sources(change)) == read

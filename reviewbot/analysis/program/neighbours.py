@@ -39,6 +39,7 @@ _ASKED = (Bind, Flushed, Queued, Workqueue)
 """Facts of which a rule asks who else has to do with them: work is often queued in another folder than it is run in."""
 _MATTERS = (AllocateGroup, FlushGroup, LockCall, PoolCall, QueueGroup, SubmitGroup, WaitGroup, WakeGroup)
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _RUNS = rb"\b([A-Za-z_]\w{0,60})\s*\((?:[^();{}]|\([^();{}]{0,200}\)){0,300}?[,(]\s*&?(?:%s)\s*[,)]"
 """A call that is handed one of some names. Its length is bounded, because a text may be made to have no end."""
 _HANDED = re.compile(r"\b([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
@@ -102,7 +103,11 @@ def beyond(change: Change, before: Source, after: Source, progress: Progress | N
 
 def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
     """Files of other folders that export what the changed functions call, as the base has them: those named in a changed
-    line, and those in which it locks, waits or wakes. Few, most related first."""
+    line, and those in which it locks, waits or wakes. Few, most related first.
+
+    Of what everybody calls, those that are called on one side only and that wait: one may stand for another there, as
+    napi_enable() for napi_enable_locked().
+    """
     sides = [*_sides(change, before, after)]
     near = _near({p for f in change.files for p in (f.path, f.old_path) if p})
     own = {f.name for side in sides for f in side.words.functions}
@@ -110,16 +115,25 @@ def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
     runs = {name for side in sides for name in side.runs}
     calls = (calls | runs) - own - KERNEL.effects.keys()
     named = {name for side in sides for name in side.named} | runs
+    swapped = _called_on_one_side(change)
     found: Counter[str] = Counter()
     read: dict[str, FileWords] = {}
     for name, path in Exports(before).defining(calls).items():
-        if near(path) or _everybodys(path):
+        known = _everybodys(path)
+        if near(path) or (known and name not in swapped):
             continue
         if path not in read:
             read[path] = lexical.read(before.read(path) or b"")
-        if name in named or _matters(read[path], name, _blocks):
+        if (name in named and not known) or _matters(read[path], name, _blocks):
             found[path] += 1 + MAX_CALLED_FILES * (name in named)
     return tuple(sorted(found, key=lambda p: (-found[p], p))[:MAX_CALLED_FILES])
+
+
+def _called_on_one_side(change: Change) -> set[str]:
+    """Names of what is called in lines that only one side has."""
+    lines = [line for file in change.files for hunk in file.hunks for line in hunk.lines]
+    old, new = ({n for x in lines if x.sign == sign for n in _CALL.findall(x.text)} for sign in "-+")
+    return old ^ new
 
 
 def harmless(names: Iterable[str], base: Source) -> frozenset[str]:

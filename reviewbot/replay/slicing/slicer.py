@@ -60,7 +60,8 @@ class Extractor:
     way that cannot be. idle: where those who are woken find nothing changed, and sleep on. levels: lock -> the level at which
     the instance that is followed is taken; what is taken at another one is not it. runs: those of the locks that are runs: who
     asks whether it is one of them is one where it has it. spared: calls that are left out. returns: what is waited for are
-    functions that return, and of the waits only those of such a class are meant; else none of them is.
+    functions that return, and of the waits only those of such a class are meant; else none of them is. one: those of the locks
+    that are one instance, by whatever names they are taken.
     """
 
     most = MAX_SLICER_STATES
@@ -80,11 +81,12 @@ class Extractor:
         runs: Iterable[str] = (),
         spared: Iterable[Place] = (),
         returns: bool = False,
+        one: Iterable[str] = (),
     ) -> None:
         self.program = program
         self.locks, self.waits, self.asks = frozenset(locks), frozenset(waits), dict(asks)
         self.lean, self.spoils, self.idle, self.levels, self.runs = lean, spoils, idle, levels, frozenset(runs)
-        self.spared, self.returns = frozenset(spared), returns
+        self.spared, self.returns, self.one = frozenset(spared), returns, frozenset(one)
         self.steps = {step for chain in chains for step in pairwise(chain)}
         self._keep = False
         self._left = self.most
@@ -404,7 +406,7 @@ class Extractor:
             what = self._bind(act.object, frame)
             if act.kind == "lock" and what in self.locks:
                 self._used[-1] |= objects.positions(act.base) | objects.positions(act.level)
-                base = bound(act.base, frame.bases)
+                base = "" if what in self.one else bound(act.base, frame.bases)
                 elsewhere = apart(what, self.levels.get(what, ""), bound(act.level, frame.bases))
                 ways = list(locked(after, act, what, base, place, text, self._keep, elsewhere))
                 if not ways and self.spoils and act.does == "release":
