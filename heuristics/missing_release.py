@@ -7,8 +7,8 @@ Why it hangs
 Reported when
     a function raises a counter and lowered it before every return of that kind (zero, error, positive, void), and since
     the patch one such return leaves it raised; or every way through it lowered what its caller had raised, and one does
-    not; none of its callers lowers it for that; and somebody sleeps without a time limit until the counter is zero, or
-    until who lowered it last completes something.
+    not; or it was the only one to lower it, and does not any more; none of its callers lowers it for that; and somebody
+    sleeps without a time limit until the counter is zero, or until who lowered it last completes something.
 Not reported
     Counters that are lowered in another place since the patch; what is given to a work item, a thread or to I/O; results
     with which it was left raised before: somebody else lowers it then.
@@ -19,7 +19,7 @@ Known gaps
 
 from collections.abc import Iterable, Iterator
 
-from reviewbot.detect.counted import OWED, Leak, leaks
+from reviewbot.detect.counted import LAST, OWED, Leak, leaks
 from reviewbot.detect.counters import Counters
 from reviewbot.replay.circles import touched, words
 from reviewbot.replay.counted_cast import scene, sleeper_name
@@ -83,6 +83,8 @@ def _place(program: Program, key: FunctionKey) -> Place:
 
 def message(leak: Leak) -> str:
     """What the patch does, in one phrase."""
+    if leak.how == LAST:
+        return f"{leak.function}() does not lower {words(leak.counter)} any more, for which {sleeper_name(leak)} waits"
     does = "return without lowering" if leak.how == OWED else "return with"
     raised = "" if leak.how == OWED else " raised"
     return f"{leak.function}() can {does} {words(leak.counter)}{raised}, for which {sleeper_name(leak)} waits"
@@ -96,6 +98,13 @@ def told(leak: Leak) -> Words:
         if leak.how == OWED
         else f"raises {counter} and can return without lowering it"
     )
+    if leak.how == LAST:
+        return Words(
+            claim=f"{function} does not lower {counter} any more, nor does anybody else, and {sleeper_name(leak)} waits "
+            "forever until it is zero.",
+            setting="For example:",
+            contrast=f"Lower {counter} in {function}.",
+        )
     return Words(
         claim=f"{function} {does}, and {sleeper_name(leak)} waits forever until it is zero.",
         setting="For example:",

@@ -10,29 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from reviewbot.analysis.code.expr import bare, parts
+from reviewbot.analysis.code.identity import member
 from reviewbot.analysis.events.kinds import Write
 from reviewbot.analysis.producers.predicates import reads
 from reviewbot.analysis.program.program import Program
-from reviewbot.csource.ir import Assign, Field, Name
+from reviewbot.csource.ir import AddressOf, Assign, Field, Name
 from reviewbot.detect.counters import LOWER, MOVES, RAISE, Counters, Sleeper, move_of
 from reviewbot.detect.counting import CounterEnd, outcomes
 from reviewbot.detect.edges import changed
 from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.waitfor import unread
 from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import (
     MAX_ALTERNATIVES,
     MAX_CALLS_ABOVE_COUNT,
 )
 from reviewbot.types import Value
 
-KEPT, OWED = "kept", "owed"
+KEPT, OWED, LAST = "kept", "owed", "last"
 
 
 class Leak(Value, frozen=True):
     """A counter that a function may leave higher than it did.
 
-    how: kept (it raised it itself), owed (it was called to lower it, and did on every way).
+    how: kept (it raised it itself), owed (it was called to lower it, and did on every way), last (it was the only one to
+    lower it, on whatever way).
     """
 
     counter: str
@@ -206,8 +209,29 @@ def _leaves(before: Program, after: Program, key: FunctionKey, counter: str) -> 
         return ""
     if {o.net for o in was} == {-1} and any(o.net == 0 and not o.handed for o in now):
         return OWED
+    if min(o.net for o in was) < 0 and all(o.net == 0 for o in now) and _left_to_nobody(after, counter):
+        return LAST
     handed = _signs(o for o in was if o.net > 0)
     return KEPT if any(o.net > 0 and not o.signs & handed for o in now) else ""
+
+
+def _left_to_nobody(program: Program, counter: str) -> bool:
+    """Whether nothing is done to a counter of this code but that it is raised, and nobody is handed its address."""
+    if not program.names.own(counter) or {f.op for _, f in program.all(Write) if f.object == counter} != {"+"}:
+        return False
+    name = member(counter).encode()
+    source = program.source
+    near = (path for path in program.names.units if not path.startswith("include/"))
+    files = [path for path in near if source is None or name in (source.read(path) or b"")]
+    return not any(_hands_on(program, key, counter) for path in files for key in program.functions(path))
+
+
+def _hands_on(program: Program, key: FunctionKey, counter: str) -> bool:
+    """Whether a function calls something that is not the kernel's own with the address of a counter, or keeps that."""
+    body = program.body(key)
+    handed = (arg for call in body.calls if call.callee not in KERNEL.effects for arg in call.args)
+    kept = (event.right for event in body.events() if isinstance(event, Assign))
+    return any(isinstance(e, AddressOf) and body.identity(e) == counter for e in (*handed, *kept))
 
 
 def _signs(found: Iterable[CounterEnd]) -> int:
@@ -217,4 +241,4 @@ def _signs(found: Iterable[CounterEnd]) -> int:
     return signs
 
 
-__all__ = ["KEPT", "OWED", "Leak", "leaks"]
+__all__ = ["KEPT", "LAST", "OWED", "Leak", "leaks"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from reviewbot.analysis.code.expr import ANY
 from reviewbot.analysis.program.program import Program
-from reviewbot.detect.counted import OWED, Leak
+from reviewbot.detect.counted import KEPT, LAST, OWED, Leak
 from reviewbot.detect.counters import HAND, LOWER, RAISE
 from reviewbot.detect.counting import Counting
 from reviewbot.function_key import name_of
@@ -53,7 +53,7 @@ def model(leak: Leak, program: Program) -> Model:
     """
     root = leak.way[0]
     automaton = Counting(program, leak.counter).results(root)
-    owed = leak.how == OWED
+    owed = leak.how != KEPT
     counter = Var(words(leak.counter), int(owed))
     changer, sleeper = f"{name_of(root)}()", sleeper_name(leak)
     if sleeper == changer:
@@ -76,6 +76,7 @@ class _Counted:
 
     def __init__(self, leak: Leak, automaton: TaskAutomaton, counter: Var) -> None:
         self.leak, self.automaton, self.counter = leak, automaton, counter
+        self.lowers = any(op.kind == LOWER for ways in automaton.places.values() for op, _ in ways.steps)
         self.blocks: dict[str, Node] = {}
 
     def program(self, name: str, height: int) -> Named:
@@ -111,6 +112,8 @@ class _Counted:
         end = self.automaton.ends.get(place)
         signs = end.signs if isinstance(end, End) else ANY
         others = level[1] if self.leak.how == OWED else signs & self.leak.handed
+        if self.leak.how == LAST:  # where it does so at all, each way without is one on which nothing was raised
+            others = self.lowers
         returns = say(f"returns{_result(signs)}")
         return Seq((returns, atomic_set(self.counter, 0).says(""))) if level[0] and others else returns
 

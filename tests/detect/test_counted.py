@@ -176,3 +176,33 @@ def test_a_loop_that_polls_without_end_is_a_sleeper() -> None:
     poll = "void rack_poll(struct rack *r) {{ while (atomic_read(&r->users){}) msleep(1); }}\n"
     assert "rack.users" in program(HEAD + poll.format("")).component(Counters).sleepers
     assert "rack.users" not in program(HEAD + poll.format(" && r->list.next")).component(Counters).sleepers
+
+
+LENT = """
+struct desk { atomic_t lent; wait_queue_head_t wait; int open; };
+static void desk_close(struct desk *d) { wait_event(d->wait, !atomic_read(&d->lent)); }
+void desk_lend(struct desk *d) { atomic_inc(&d->lent); }
+%s
+static void desk_back(struct desk *d) { %s }
+void desk_gone(struct desk *d) { desk_back(d); kfree(d); }
+"""
+BACK = "if (d->open && atomic_dec_and_test(&d->lent)) wake_up(&d->wait);"
+
+
+@pytest.mark.parametrize(
+    ("more", "how"),
+    [
+        ("", ["last"]),
+        ("void desk_lost(struct desk *d) { atomic_dec(&d->lent); }", []),
+        ("void desk_count(struct desk *d) { tally(&d->lent); }", []),
+        ('void desk_show(struct desk *d) { pr_info("%d", atomic_read(&d->lent)); }', ["last"]),
+    ],
+    ids=["nobody else", "somebody else does", "somebody else may", "somebody else reads it"],
+)
+def test_the_only_one_to_lower_it_has_to_where_it_did(more: str, how: list[str]) -> None:
+    old, new = (program(LENT % (more, does)) for does in (BACK, "d->open = 0;"))
+    leaks_ = sure(leaks(old, new, [(FILE, "desk_back")]))
+    assert [leak.how for leak in leaks_] == how
+    for leak in leaks_:
+        assert check(model(leak, old)).outcome == "free"
+        assert check(model(leak, new), always=True).outcome == "stuck"
