@@ -108,11 +108,12 @@ HEAD = "From: A <a@example.org>\nSubject: [PATCH] bell\n\n---\n"
         ("take_back(j)", "take_back_and_wait(j)", ("kernel/job.c",)),
         ("take_back_and_wait(j)", "take_back(j)", ("kernel/job.c",)),
         ("take_back_and_wait(j)", "return take_back_and_wait(j)", ()),
+        ("n = 0", "take_back_and_wait(j)", ()),
         ("n = 0", "nobody(j)", ()),
     ],
-    ids=["waits now", "waited", "did and does", "is not there"],
+    ids=["waits now", "waited", "did and does", "for the first time", "is not there"],
 )
-def test_what_everybody_calls_is_read_where_it_waits_on_one_side_only(
+def test_what_everybody_calls_is_read_where_it_stands_for_what_it_calls(
     was: str, now: str, read: tuple[str, ...]
 ) -> None:
     path = "drivers/bell/a.c"

@@ -105,8 +105,8 @@ def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
     """Files of other folders that export what the changed functions call, as the base has them: those named in a changed
     line, and those in which it locks, waits or wakes. Few, most related first.
 
-    Of what everybody calls, those that are called on one side only and that wait: one may stand for another there, as
-    napi_enable() for napi_enable_locked().
+    Of what everybody calls, those that wait and that stand for what they call, or the other way round: napi_enable() for
+    napi_enable_locked().
     """
     sides = [*_sides(change, before, after)]
     near = _near({p for f in change.files for p in (f.path, f.old_path) if p})
@@ -116,24 +116,35 @@ def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
     calls = (calls | runs) - own - KERNEL.effects.keys()
     named = {name for side in sides for name in side.named} | runs
     swapped = _called_on_one_side(change)
+    either = frozenset().union(*swapped)
     found: Counter[str] = Counter()
     read: dict[str, FileWords] = {}
     for name, path in Exports(before).defining(calls).items():
         known = _everybodys(path)
-        if near(path) or (known and name not in swapped):
+        if near(path) or (known and name not in either):
             continue
         if path not in read:
             read[path] = lexical.read(before.read(path) or b"")
+        if known and not _stands_for(read[path], swapped):
+            continue
         if (name in named and not known) or _matters(read[path], name, _blocks):
             found[path] += 1 + MAX_CALLED_FILES * (name in named)
     return tuple(sorted(found, key=lambda p: (-found[p], p))[:MAX_CALLED_FILES])
 
 
-def _called_on_one_side(change: Change) -> set[str]:
-    """Names of what is called in lines that only one side has."""
+def _called_on_one_side(change: Change) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of what is called in changed lines of one side and not of the other: of the side before, of the side after."""
     lines = [line for file in change.files for hunk in file.hunks for line in hunk.lines]
-    old, new = ({n for x in lines if x.sign == sign for n in _CALL.findall(x.text)} for sign in "-+")
-    return old ^ new
+    old, new = (frozenset(n for x in lines if x.sign == sign for n in _CALL.findall(x.text)) for sign in "-+")
+    return old - new, new - old
+
+
+def _stands_for(words: FileWords, swapped: tuple[frozenset[str], frozenset[str]]) -> bool:
+    """Whether a function that is called on one side calls one that is called on the other side."""
+    old, new = swapped
+    return any(
+        (f.name in old and new & set(f.calls)) or (f.name in new and old & set(f.calls)) for f in words.functions
+    )
 
 
 def harmless(names: Iterable[str], base: Source) -> frozenset[str]:
