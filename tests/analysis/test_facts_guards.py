@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from small import HEAD, program
 
 from reviewbot.analysis.code.dominance import Dominance
 from reviewbot.analysis.code.expr import show
 from reviewbot.analysis.events.kinds import Wait
+from reviewbot.analysis.program.program import Program
+from reviewbot.csource.cache import DECODER, ENCODER
+from reviewbot.csource.ir import TranslationUnit
 from reviewbot.csource.lower import lower
+from reviewbot.detect.guarded import GuardedEvent, GuardedEvents
+from reviewbot.function_key import key_of
 
 MIXED = """
 static int f(struct dev *d, int late)
@@ -99,3 +106,31 @@ static void f(struct box *b)
 """
     found = [fact for fact in program(text).own_facts("drivers/md/small.c:f") if isinstance(fact, Wait)]
     assert any({"box.full", "box.busy"} <= set(fact.reads) for fact in found)
+
+
+def test_a_function_is_the_same_from_the_cache() -> None:
+    text = b"""
+struct dev { int busy; int *ring; };
+int run(struct dev *d, int n)
+{
+	int i = 0;
+
+	while (i < n && !ready(d, i))
+		i++;
+	if (lost(d) || d->busy)
+		stop(d);
+	start(d);
+	return 0;
+}
+"""
+    made = lower(text)
+    read = DECODER.decode(ENCODER.encode(made))
+    told = [[str(event.guard) for event in events(unit)] for unit in (made, read)]
+    assert told[0] == told[1]
+    assert any("lost" in guard and "||" in guard for guard in told[0])
+
+
+def events(unit: TranslationUnit) -> Sequence[GuardedEvent]:
+    """What run() does, with the conditions."""
+    program = Program.of_units({"drivers/md/small.c": unit})
+    return GuardedEvents(program).of(key_of("drivers/md/small.c", "run"))

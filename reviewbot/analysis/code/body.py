@@ -33,7 +33,7 @@ class Body(NameScope):
 
     def __init__(self, names: Names, key: FunctionKey) -> None:
         super().__init__(names, key)
-        self._identities: dict[int, str] = {}
+        self._identities: dict[int, tuple[Expr, str]] = {}
 
     @property
     def name(self) -> str:
@@ -79,13 +79,14 @@ class Body(NameScope):
 
     def identity(self, expr: Expr, depth: int = 0) -> str:
         """Which object the expression designates or points to; see `objects`. `&` and `*` make no difference."""
-        known = self._identities.get(id(expr))
-        if known is None:
-            known = self._identity(expr, depth)
-            known = KERNEL.renamed.get(known, known)
-            if len(known) > MAX_IDENTITY_LENGTH:
-                known = UNKNOWN
-            self._identities[id(expr)] = known
+        found = self._identities.get(id(expr))
+        if found is not None:
+            return found[1]
+        known = self._identity(expr, depth)
+        known = KERNEL.renamed.get(known, known)
+        if len(known) > MAX_IDENTITY_LENGTH:
+            known = UNKNOWN
+        self._identities[id(expr)] = expr, known  # held on to: the id of one that is gone would be given to another one
         return known
 
     def _identity(self, expr: Expr, depth: int) -> str:

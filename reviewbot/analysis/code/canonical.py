@@ -102,7 +102,7 @@ class Canonical:
         self._given = dict(given) if given is not None else self._parameters()
         self._behind = {name: f"*{name}" for name in behind}
         self._given.update({star: self._given[name].removeprefix("&") for name, star in self._behind.items()})
-        self._memo: dict[tuple[int, Spot], str] = {}
+        self._memo: dict[tuple[int, Spot], tuple[Expr, str]] = {}
         self._open: set[tuple[str, Spot]] = set()
         """Definitions of locals whose words are being made."""
         self.merged: set[str] = set()
@@ -198,12 +198,12 @@ class Canonical:
         name = id(expr), at
         whole = depth == 0 and not self._open  # inside of its own value a local is its name
         if whole and name in self._memo:
-            return self._memo[name]
+            return self._memo[name][1]
         words = self._text(expr, at, depth)
         if len(words) > MAX_CANONICAL_TEXT:
             words = _ANY_VALUE + self._body.type(expr).name
         if whole:
-            self._memo[name] = words
+            self._memo[name] = expr, words
         return words
 
     def _text(self, expr: Expr, at: Spot, depth: int) -> str:

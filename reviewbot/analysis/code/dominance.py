@@ -133,10 +133,14 @@ class Dominance:
         return OpExpr("||", tuple(w if taken else OpExpr("!", (w,)) for _, w, taken in held if w is not None))
 
     def _only_tests(self, number: int) -> bool:
-        """Whether all that a block does is to evaluate its condition."""
+        """Whether all that a block does is to evaluate its condition. A call of it is another object there than in the
+        block where the function was read from the cache."""
         block = self.blocks[number]
-        asked = {id(part) for edge in block.edges if edge.when is not None for part in parts(edge.when)}
-        return all(isinstance(event, CallEvent) and id(event.call) in asked for event in block.events)
+        if not all(isinstance(event, CallEvent) for event in block.events):
+            return False
+        conditions = (edge.when for edge in block.edges if edge.when is not None)
+        asked = {part for when in conditions for part in parts(when) if isinstance(part, Call)} if block.events else ()
+        return all(isinstance(event, CallEvent) and event.call in asked for event in block.events)
 
     def conditions(self, block: int) -> list[tuple[Expr, bool]]:
         """The path condition of a block: (expression, whether it was taken), the nearest first. One of several tests

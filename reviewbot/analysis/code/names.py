@@ -321,15 +321,16 @@ class NameScope:
         self.parameters = {p.name: i for i, p in enumerate(self.function.parameters)}
         self.locals = {v.name: v.type for v in (*self.function.parameters, *self.function.locals)}
         self.statics = {v.name for v in self.function.locals if v.static}
-        self._types: dict[int, Type] = {}
+        self._types: dict[int, tuple[Expr, Type]] = {}
         self._inferring: set[str] = set()
 
     def type(self, expr: Expr) -> Type:
         """Type of the expression with typedefs followed, or NOTYPE."""
-        known = self._types.get(id(expr))
-        if known is None:
-            known = self.names.resolve(self._type(expr))
-            self._types[id(expr)] = known
+        found = self._types.get(id(expr))
+        if found is not None:
+            return found[1]
+        known = self.names.resolve(self._type(expr))
+        self._types[id(expr)] = expr, known  # held on to: the id of one that is gone would be given to another one
         return known
 
     def _inferred(self, name: str) -> Type:
