@@ -7,7 +7,8 @@ Why it hangs
 Reported when
     the patch takes a lock (or calls something that does) with the same lock of the same object held, by the function or
     by its callers, and the program read off the code waits for itself in the simulator. Which object it is say the
-    arguments of all calls between, or the patch itself: what takes the lock around a call is called in place of that call.
+    arguments of all calls between, or the patch itself: what takes the lock around a call is called in place of it, with
+    the same arguments.
 Not reported
     The same lock of another object; trylocks; a lock that is dropped before, also by a callee; read after read
     where the arguments do not prove that it is the same object, or nobody writes.

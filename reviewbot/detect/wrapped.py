@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.program.program import Program
+from reviewbot.csource.ir import Name
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_CALLS_TO_WRAPPED
@@ -22,21 +24,35 @@ def replaced(before: Program, after: Program, edge: Edge) -> bool:
         return False
     if not edge.down or not _held(before, key, lock):
         return False
+    if not _for_the_same(before, after, edge):
+        return False
     inner = {name for at in edge.down for name in _inside(after, at.key, lock)} & {*_called(before, key, lock)}
     return bool(inner) and inner.isdisjoint(_called(after, key, lock))
 
 
+def _for_the_same(before: Program, after: Program, edge: Edge) -> bool:
+    """Whether the call of an edge has the arguments of one that its function does not make any more: for another object
+    another instance is taken."""
+    was, now = before.body(edge.key).calls, after.body(edge.key).calls
+    made = {call.callee for call in now}
+    gone = {tuple(map(show, call.args)) for call in was if call.callee not in made}
+    here = [call for call in now if call.line == edge.place.line]
+    here = [call for call in here if edge.down[0].key in after.callgraph.reached(edge.key, call)]
+    return bool(here) and all(tuple(map(show, call.args)) in gone for call in here)
+
+
 def _inside(program: Program, key: FunctionKey, lock: str) -> Iterator[str]:
-    """Names of what a function calls between the first call that takes a lock and the last one that gives it back, where it
-    does both."""
+    """Names of what a function calls, with what it was handed itself, between the first call that takes a lock and the last
+    one that gives it back, where it does both."""
     if key not in program.names.functions:
         return
-    changes = program.locksets.plan(key).changes
+    changes, parameters = program.locksets.plan(key).changes, program.body(key).parameters
     takes = [n for n, of in changes.items() if any(t.lock == lock for change in of for t in change.takes)]
     drops = [n for n, of in changes.items() if any(t.lock == lock for change in of for t in change.drops)]
     if takes and drops:
         for number, call in enumerate(program.body(key).calls):
-            if min(takes) < number < max(drops) and call.callee:
+            handed = all(isinstance(bare(arg), Name) and show(bare(arg)) in parameters for arg in call.args)
+            if min(takes) < number < max(drops) and call.callee and handed:
                 yield call.callee
 
 

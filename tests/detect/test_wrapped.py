@@ -53,10 +53,20 @@ def one_instance(was: bytes, now: bytes, around: bytes = AROUND) -> bool:
         (b"drop_locked(pen);", b"drop(pen);", AROUND, True),
         (b"drop_locked(pen);", b"drop(pen);", BEHIND, False),
         (b"drop_locked(pen);", b"drop_locked(pen); drop(pen->twin);", AROUND, False),
+        (b"drop_locked(pen);", b"drop(other);", AROUND, False),
+        (b"drop_locked(pen);", b"drop(pen);", AROUND.replace(b"drop_locked(pen)", b"drop_locked(pen->twin)"), False),
         (b"", b"drop(pen);", AROUND, False),
         (b"drop(pen);", b"drop_locked(pen);", AROUND, False),
     ],
-    ids=["in its place", "not around it", "beside it", "for the first time", "no more"],
+    ids=[
+        "in its place",
+        "not around it",
+        "beside it",
+        "for another one",
+        "around another one",
+        "for the first time",
+        "no more",
+    ],
 )
 def test_the_call_that_it_stands_for_tells_which_instance(was: bytes, now: bytes, around: bytes, one: bool) -> None:
     assert one_instance(was, now, around) == one
