@@ -238,6 +238,8 @@ class Function(IrNode, frozen=True):
     value: Expr | None = None
     """Only for macros: what the call is worth. A Return or Jump in a macro leaves the function that uses the macro;
     a block of a macro without ways on and without these goes on after the macro's call."""
+    gives: Expr | None = None
+    """The place that it returns, of one that does nothing else (see `accessors`): `file->f_inode` for file_inode(file)."""
 
 
 class Struct(IrNode, frozen=True):

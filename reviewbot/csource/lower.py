@@ -7,6 +7,7 @@ import re
 import msgspec
 from tree_sitter import Node
 
+from reviewbot.csource.accessors import place_given
 from reviewbot.csource.classes import class_functions
 from reviewbot.csource.declare import Declarations
 from reviewbot.csource.defines import defines, expandable
@@ -160,6 +161,7 @@ class FileReader(Declarations):
             unreadable=reader.cut or node.has_error,
             annotations=annotations,
             attributes=(*sorted(stored - {"static"}), *attributes),
+            gives=place_given({p.name for p in parameters}, blocks),
         )
         self._keep(made)
 

@@ -6,6 +6,7 @@ import re
 
 from tree_sitter import Node
 
+from reviewbot.csource.accessors import is_place
 from reviewbot.csource.defines import STATEMENT, STRINGIFY, Define
 from reviewbot.csource.ir import Block, Expr, Function, Type, Variable
 from reviewbot.csource.parse import parse
@@ -60,7 +61,7 @@ def _pseudo(
     *,
     readable: bool,
 ) -> Function:
-    names = (name.removesuffix("...").strip() or "__VA_ARGS__" for name in define.parameters or ())
+    names = [name.removesuffix("...").strip() or "__VA_ARGS__" for name in define.parameters or ()]
     return Function(
         name=define.name,
         line=define.line,
@@ -72,4 +73,5 @@ def _pseudo(
         macro=True,
         unreadable=not readable,
         value=value,
+        gives=value if value is not None and is_place(value, names) else None,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-from reviewbot.analysis.code.expr import bare, parts, show
+from reviewbot.analysis.code.expr import ZERO, bare, parts, show, sign
 from reviewbot.analysis.code.identity import UNKNOWN, field_of, in_file
 from reviewbot.analysis.code.names import Names, NameScope
+from reviewbot.csource.accessors import put_in
 from reviewbot.csource.ir import (
     AddressOf,
     Assign,
@@ -110,6 +111,8 @@ class Body(NameScope):
             case CastExpr(type_):
                 return f"{type_}.{chain}" if chain else f"*{type_}"
             case Call():
+                if not chain and isinstance(place := self.place(expr), AddressOf):
+                    return self.identity(place, depth)
                 type_name = self.type(expr).name
                 if type_name and self.names.has_struct(type_name):
                     return f"{type_name}.{chain}" if chain else f"*{type_name}"
@@ -230,6 +233,8 @@ class Body(NameScope):
                 return True
             case CastExpr(_, _, _, macro):
                 return not macro
+            case Call() as call:
+                return isinstance(self.place(call), AddressOf)
         return False
 
     def field(self, expr: Expr) -> str:
@@ -251,6 +256,8 @@ class Body(NameScope):
         """The instance in this function's own words, a parameter as `$i`: tells two locks of one class apart."""
         while isinstance(expr, AddressOf | Deref) or (isinstance(expr, CastExpr) and not expr.macro):
             expr = expr.base
+        if (found := self._found_by_accessors(expr)) is not None:
+            return found
         text = show(expr)
         root: Expr = expr
         while isinstance(root, Field | IndexExpr | Deref):
@@ -260,6 +267,58 @@ class Body(NameScope):
         if root.name in self._changed and id(root) in self._stale:
             return text
         return f"${self.parameters[root.name]}{text[len(root.name) :]}"
+
+    def _found_by_accessors(self, expr: Expr) -> str | None:
+        """The instance where accessors or the like lead to it: with these written out, in the parameters that the function
+        does not set anew. None for any other expression."""
+        plain = self._without_accessors(expr)
+        if plain is expr:
+            return None
+        names = {e.name for e in parts(plain) if isinstance(e, Name)} & self.parameters.keys()
+        if names & self._changed:
+            return None
+        while isinstance(plain, AddressOf | Deref):
+            plain = plain.base
+        return show(put_in(plain, {name: Name(f"${self.parameters[name]}") for name in names}))
+
+    def _without_accessors(self, expr: Expr, depth: int = 0) -> Expr:
+        """A place with the accessors in it written out, and the local that it begins with where that stands for one of
+        them, without casts then; the same expression where there are none."""
+        if depth > MAX_LOCAL_CHAIN:
+            return expr
+        match expr:
+            case Field(base, name, arrow):
+                plain = self._without_accessors(base, depth)
+                if plain is base:
+                    return expr
+                return Field(plain.base, name, False) if isinstance(plain, AddressOf) else Field(plain, name, arrow)
+            case CastExpr(type_, _, base, macro) if depth:
+                plain = self._without_accessors(base, depth)
+                return Field(plain, f"^{type_}", True) if macro else plain
+            case AddressOf(base) if depth:
+                return AddressOf(self._without_accessors(base, depth))
+            case Call() if (place := self.place(expr)) is not None:
+                return self._without_accessors(place, depth + 1)
+            case Name(name) if name in self.locals and name not in self.parameters:
+                return self._from_parameters(expr, depth + 1) or expr
+        return expr
+
+    def _from_parameters(self, local: Name, depth: int) -> Expr | None:
+        """What a local stands for that is set once, to what an accessor or container_of() finds from parameters."""
+        values = [bare(v) for op, v in self.values.get(local.name, ()) if op != "=" or sign(bare(v)) != ZERO]
+        if len(values) != 1 or not (_of_whole(values[0]) or self._accessor(values[0])):
+            return None
+        plain = self._without_accessors(values[0], depth)
+        names = {e.name for e in parts(plain) if isinstance(e, Name)}
+        return plain if names <= self.parameters.keys() - self._changed else None
+
+    def _accessor(self, expr: Expr) -> bool:
+        return isinstance(expr, Call) and self.place(expr) is not None
+
+
+def _of_whole(expr: Expr) -> bool:
+    """Whether an expression is a container_of() or its like."""
+    return isinstance(expr, CastExpr) and bool(expr.macro)
 
 
 def _names_of(event: Event, names: frozenset[str]) -> set[int]:

@@ -12,6 +12,7 @@ from reviewbot.analysis.code.expr import bare, number
 from reviewbot.analysis.code.identity import file_with, in_file, owner
 from reviewbot.analysis.code.library import Sources
 from reviewbot.analysis.code.tags import Tags
+from reviewbot.csource.accessors import put_in
 from reviewbot.csource.ir import (
     AddressOf,
     Assign,
@@ -322,6 +323,7 @@ class NameScope:
         self.locals = {v.name: v.type for v in (*self.function.parameters, *self.function.locals)}
         self.statics = {v.name for v in self.function.locals if v.static}
         self._types: dict[int, tuple[Expr, Type]] = {}
+        self._places: dict[int, tuple[Call, Expr | None]] = {}
         self._inferring: set[str] = set()
 
     def type(self, expr: Expr) -> Type:
@@ -332,6 +334,18 @@ class NameScope:
         known = self.names.resolve(self._type(expr))
         self._types[id(expr)] = expr, known  # held on to: the id of one that is gone would be given to another one
         return known
+
+    def place(self, call: Call) -> Expr | None:
+        """The place that a call gives, where finding it is all that is done: `file->f_inode` for file_inode(file)."""
+        if id(call) not in self._places:
+            key = self.names.function(call.callee, self.file) if call.callee else None
+            function = self.names.functions[key] if key is not None else None
+            found = None
+            if function is not None and function.gives is not None and len(call.args) == len(function.parameters):
+                given = {p.name: _typed(arg, p.type) for p, arg in zip(function.parameters, call.args, strict=True)}
+                found = put_in(function.gives, given)
+            self._places[id(call)] = call, found
+        return self._places[id(call)][1]
 
     def _inferred(self, name: str) -> Type:
         """The type of a local that is declared `auto`: that of what it is first set to."""
@@ -373,7 +387,10 @@ class NameScope:
                 plain = bare(expr)
                 if plain is not expr:
                     return self.type(plain)
-                return self.names.result(callee, self.file) if callee else NOTYPE
+                result = self.names.result(callee, self.file) if callee else NOTYPE
+                if result.name or (place := self.place(expr)) is None:
+                    return result
+                return self.type(place)
             case OpExpr("?:", (_, then, other)):
                 first = self.type(then)
                 return first if first.name else self.type(other)
@@ -382,3 +399,8 @@ class NameScope:
             case OpExpr(",", (*_, last)):
                 return self.type(last)
         return NOTYPE
+
+
+def _typed(arg: Expr, type_: Type) -> Expr:
+    """An argument as the function sees it that it is handed to."""
+    return CastExpr(type_.name, type_.pointers, arg) if type_.name and type_.name != "void" else arg

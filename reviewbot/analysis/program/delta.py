@@ -149,7 +149,10 @@ def _words(path: str, one: TranslationUnit, two: TranslationUnit) -> dict[bytes,
     for name in _differing(*prototypes):
         found[name] = header
     functions = [
-        {f.name: (f.static, f.macro, f.result, _signature(f.parameters), f.name in off) for f in u.functions}
+        {
+            f.name: (f.static, f.macro, f.result, _signature(f.parameters), f.name in off, show(f.gives))
+            for f in u.functions
+        }
         for u in (one, two)
         for off in (stubs(path, u),)
     ]
