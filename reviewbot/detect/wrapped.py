@@ -6,11 +6,12 @@ held had the one that it asks for, whatever they are called on both sides: it wa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from reviewbot.analysis.code.expr import bare, show
 from reviewbot.analysis.program.program import Program
-from reviewbot.csource.ir import Name
+from reviewbot.csource.ir import Call, Name
 from reviewbot.detect.edges import Edge
 from reviewbot.function_key import FunctionKey
 from reviewbot.limits import MAX_CALLS_TO_WRAPPED
@@ -24,21 +25,36 @@ def replaced(before: Program, after: Program, edge: Edge) -> bool:
         return False
     if not edge.down or not _held(before, key, lock):
         return False
-    if not _for_the_same(before, after, edge):
-        return False
-    inner = {name for at in edge.down for name in _inside(after, at.key, lock)} & {*_called(before, key, lock)}
+    gone = {(call.callee, _arguments(call)) for call in _gone(before, after, edge)}
+    given = {*map(_arguments, _calls(after, edge))}
+    if not given or not given <= {arguments for _, arguments in gone}:
+        return False  # for another object another instance is taken
+    inner = {name for at in edge.down for name in _inside(after, at.key, lock)}
+    if any(callee in inner and arguments in given for callee, arguments in gone):
+        return True
+    inner &= {*_called(before, key, lock)}
     return bool(inner) and inner.isdisjoint(_called(after, key, lock))
 
 
-def _for_the_same(before: Program, after: Program, edge: Edge) -> bool:
-    """Whether the call of an edge has the arguments of one that its function does not make any more: for another object
-    another instance is taken."""
-    was, now = before.body(edge.key).calls, after.body(edge.key).calls
-    made = {call.callee for call in now}
-    gone = {tuple(map(show, call.args)) for call in was if call.callee not in made}
-    here = [call for call in now if call.line == edge.place.line]
-    here = [call for call in here if edge.down[0].key in after.callgraph.reached(edge.key, call)]
-    return bool(here) and all(tuple(map(show, call.args)) in gone for call in here)
+def _calls(program: Program, edge: Edge) -> Iterator[Call]:
+    """The calls by which the function of an edge comes to its lock."""
+    for call in program.body(edge.key).calls:
+        if call.line == edge.place.line and edge.down[0].key in program.callgraph.reached(edge.key, call):
+            yield call
+
+
+def _gone(before: Program, after: Program, edge: Edge) -> Iterator[Call]:
+    """Calls of the function of an edge that it made before and does not make any more, or not as often."""
+    made = Counter((call.callee, _arguments(call)) for call in after.body(edge.key).calls)
+    for call in before.body(edge.key).calls:
+        same = (call.callee, _arguments(call))
+        if not made[same]:
+            yield call
+        made[same] -= 1
+
+
+def _arguments(call: Call) -> tuple[str, ...]:
+    return tuple(map(show, call.args))
 
 
 def _inside(program: Program, key: FunctionKey, lock: str) -> Iterator[str]:

@@ -51,6 +51,8 @@ def one_instance(was: bytes, now: bytes, around: bytes = AROUND) -> bool:
     ("was", "now", "around", "one"),
     [
         (b"drop_locked(pen);", b"drop(pen);", AROUND, True),
+        (b"drop_locked(pen); drop_locked(pen);", b"drop_locked(pen); drop(pen);", AROUND, True),
+        (b"drop_locked(pen); drop_locked(other);", b"drop_locked(other); drop(other);", AROUND, False),
         (b"drop_locked(pen);", b"drop(pen);", BEHIND, False),
         (b"drop_locked(pen);", b"drop_locked(pen); drop(pen->twin);", AROUND, False),
         (b"drop_locked(pen);", b"drop(other);", AROUND, False),
@@ -60,6 +62,8 @@ def one_instance(was: bytes, now: bytes, around: bytes = AROUND) -> bool:
     ],
     ids=[
         "in its place",
+        "in the place of one of two",
+        "beside one for the same, instead of one for another",
         "not around it",
         "beside it",
         "for another one",
