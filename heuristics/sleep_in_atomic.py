@@ -45,7 +45,7 @@ class SleepInAtomic(Rule[Atomic]):
 
     def check(self, diff: Diff) -> Iterator[Candidate[Atomic]]:
         for found in diff.noting(interrupting(diff.before.program, diff.after.program, touched(diff))):
-            inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
+            inside = _inside(found)
             yield from self.candidate(
                 diff,
                 found,
@@ -65,12 +65,12 @@ class SleepInAtomic(Rule[Atomic]):
             lock = ENTERS[found.lock][1].removeprefix("a section with ") if section else words(found.lock)
             lock = "rcu_read_lock() held" if found.klass == "rcu" else lock if section else f"{lock} held"
             held = taken(diff.after.program, found.key, found.lock, found.at)
-            inside = f" in {found.ends.function}()" if found.ends.function != found.function else ""
+            inside = _inside(found)
             yield from self.candidate(
                 diff,
                 found,
                 f"{found.function}() calls {found.call}{inside} with {lock}, and that may sleep",
-                _section(found, inside) if section else _spinning(found, inside),
+                _section(found, inside, diff.after) if section else _spinning(found, inside),
                 after=[p for p in (found.at, found.ends, held) if p],
                 before=[found.at],
                 object=found.lock,
@@ -125,7 +125,21 @@ def _spinning(found: Atomic, inside: str) -> Words:
     )
 
 
-def _section(found: Atomic, inside: str) -> Words:
+def _inside(found: Atomic) -> str:
+    """Where the call that sleeps stands, if that is neither in the function nor in what it calls."""
+    return (
+        f" in {found.ends.function}()" if f"{found.ends.function}()" not in (f"{found.function}()", found.call) else ""
+    )
+
+
+def _called_inside(found: Atomic, side: Version) -> str:
+    """The function that the kernel calls inside of the section; empty where the section is begun further down."""
+    root, callgraph = (*found.chain, found.key)[0], side.program.callgraph
+    held = (lock for entry in callgraph.roots.get(root, ()) for lock, _, _ in callgraph.held_over(root, entry.slot))
+    return name_of(root) if found.lock in held else ""
+
+
+def _section(found: Atomic, inside: str, side: Version) -> Words:
     if found.klass != "rcu":
         _, section = ENTERS[found.lock]
         return Words(
@@ -134,8 +148,11 @@ def _section(found: Atomic, inside: str) -> Words:
             setting="For example:",
             contrast=f"{found.call} has to be called outside of the section.",
         )
+    where = "in an RCU read-side critical section"
+    if root := _called_inside(found, side):
+        where = f"in the RCU read-side critical section in which {'it' if root == found.function else f'{root}()'} is called"
     return Words(
-        claim=f"{found.function}() calls {found.call}{inside} in an RCU read-side critical section, and that may sleep. "
+        claim=f"{found.function}() calls {found.call}{inside} {where}, and that may sleep. "
         "With CONFIG_PREEMPT_RCU no grace period ends meanwhile, and the task that it waits for may wait for one. Without "
         "it, what the section protects may be freed during the sleep.",
         setting="For example, with CONFIG_PREEMPT_RCU:",

@@ -152,6 +152,11 @@ class Kernel:
         return {name: tuple(map(lock_words, locks)) for name, locks in found.items()}
 
     @cached_property
+    def unheld(self) -> Mapping[str, tuple[bytes, ...]]:
+        """Slot -> words of a file whose functions are entered without the locks that `holds` says."""
+        return {name: tuple(map(str.encode, slot.unless)) for name, slot in self.slots.items() if slot.unless}
+
+    @cached_property
     def sleeping_slots(self) -> frozenset[str]:
         """Slots whose functions sleep as they like."""
         return _names(group.slots for group in self.tables.sleeping)

@@ -35,6 +35,8 @@ class SlotKind(Group, frozen=True):
     slots: tuple[str, ...]
     holds: tuple[str, ...] = ()
     """`identity`, or `identity mode class` of what is no mutex."""
+    unless: tuple[str, ...] = ()
+    """Words for which the locks are not held: a file in which one stands asks the kernel not to."""
     stacks: tuple[str, ...] = ()
     """Those of the slots by which a bio goes on to a device below: such drivers can stand on each other."""
     awaited: bool = False

@@ -116,9 +116,38 @@ HEAD = "From: A <a@example.org>\nSubject: [PATCH] bell\n\n---\n"
 def test_what_everybody_calls_is_read_where_it_stands_for_what_it_calls(
     was: str, now: str, read: tuple[str, ...]
 ) -> None:
+    assert _called({"kernel/job.c": CORE}, "drivers/bell/a.c", DRIVER % was, DRIVER % now) == read
+
+
+HELPER = b"""
+int give(struct job *j, gfp_t gfp)
+{
+\treturn 0;
+}
+EXPORT_SYMBOL(give);
+"""
+ASKS = "static int ask(struct job *j, gfp_t gfp)\n{\n\treturn give(j, gfp);\n}\nint ring(struct job *j)\n{\n\treturn %s;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("now", "read"), [("ask(j, GFP_KERNEL)", ("drivers/giver/give.c",)), ("ask(j, 0)", ())], ids=["a mask", "no mask"]
+)
+def test_what_a_mask_is_handed_down_to_is_read(now: str, read: tuple[str, ...]) -> None:
     path = "drivers/bell/a.c"
-    old, new = (DRIVER % does for does in (was, now))
+    assert _called({"drivers/giver/give.c": HELPER}, path, ASKS % "ask(j, GFP_ATOMIC)", ASKS % now) == read
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["one module", "two modules"])
+def test_what_another_folder_of_the_module_defines_is_read(linked: bool) -> None:
+    path, beside = "drivers/bell/tower/a.c", "drivers/bell/lib/rope.c"
+    parts = b"bell-y := tower/a.o lib/rope.o\n" if linked else b"obj-y += tower/ lib/\n"
+    rope = b"void rope_hold(struct job *j);\nvoid rope_hold(struct job *j)\n{\n\tmutex_lock(&j->lock);\n}\n"
+    files = {"drivers/bell/Makefile": parts, beside: rope}
+    assert _called(files, path, DRIVER % "n = 0", DRIVER % "rope_hold(j)") == ((beside,) if linked else ())
+
+
+def _called(files: dict[str, bytes], path: str, old: str, new: str) -> tuple[str, ...]:
     diff = "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}"))
-    with Tree.from_files({"kernel/job.c": CORE, path: old.encode()}) as tree:
+    with Tree.from_files({**files, path: old.encode()}) as tree:
         change = tree.apply(parse(f"{HEAD}diff --git a/{path} b/{path}\n{diff}".encode(), "patch"))
-        assert called(change, *tree.sources(change)) == read
+        return called(change, *tree.sources(change))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from small import program
 
+from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.program import Program
+from reviewbot.gittree.tree import Tree
 
 FILE = "drivers/md/small.c"
 WALK = """
@@ -192,3 +194,25 @@ static void tick(struct timer_list *t) { kfree(0); }
 static void start(struct dev *d) { timer_setup(&d->timer, tick, 0); }
 """)
     assert entered(found, "inside") == {}
+
+
+QUEUE = """
+static int put(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *bd)
+{
+	return 0;
+}
+static const struct blk_mq_ops ops = { .queue_rq = put };
+static void start(struct blk_mq_tag_set *set)
+{
+	set->ops = &ops;
+	set->flags = %s;
+}
+"""
+
+
+def test_a_driver_says_that_its_function_is_not_called_in_a_section() -> None:
+    for flag, held in (("BLK_MQ_F_STACKING", ("rcu",)), ("BLK_MQ_F_BLOCKING", ())):
+        text = (QUEUE % flag).encode()
+        with Tree.from_files({FILE: text}) as tree:
+            one = programs.around(tree.at("HEAD"), [FILE])
+            assert tuple(h.lock for way in one.entry(f"{FILE}:put") for h in way.held) == held

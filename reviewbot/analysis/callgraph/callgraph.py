@@ -351,8 +351,12 @@ class CallGraph:
 
     def held_over(self, key: FunctionKey, slot: str) -> tuple[tuple[str, str, str], ...]:
         """Identity, mode and class of the locks with which a function is entered through a slot: the driver's own where
-        its code gives the kernel one to hold."""
+        its code gives the kernel one to hold; none where its file asks for that."""
         held = KERNEL.holds.get(slot, ())
+        if held and (words := KERNEL.unheld.get(slot)):
+            text = self.names.library.texts.get(file_of(key))
+            if text is None or text.may_have(words):
+                return ()
         if not any(lock in self.given_locks for lock, _, _ in held):
             return held
         folder = file_of(key).rpartition("/")[0]

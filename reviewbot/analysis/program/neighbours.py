@@ -9,11 +9,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from functools import cached_property
 from typing import NamedTuple
 
-from reviewbot.analysis.code import lexical
+from reviewbot.analysis.code import kbuild, lexical
 from reviewbot.analysis.code.family import family
 from reviewbot.analysis.code.lexical import Defined, FileWords
 from reviewbot.analysis.events.kinds import Bind, Workqueue
@@ -42,6 +42,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _RUNS = rb"\b([A-Za-z_]\w{0,60})\s*\((?:[^();{}]|\([^();{}]{0,200}\)){0,300}?[,(]\s*&?(?:%s)\s*[,)]"
 """A call that is handed one of some names. Its length is bounded, because a text may be made to have no end."""
+_DEFINED = re.compile(r"^[A-Za-z][\w \t*]*?\b(\w+)\(")
 _HANDED = re.compile(r"\b([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
 
 
@@ -103,7 +104,7 @@ def beyond(change: Change, before: Source, after: Source, progress: Progress | N
 
 def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
     """Files of other folders that export what the changed functions call, as the base has them: those named in a changed
-    line, and those in which it locks, waits or wakes. Few, most related first.
+    line, or called by what is handed a mask there, and those in which it locks, waits or wakes. Few, most related first.
 
     Of what everybody calls, those that wait and that stand for what they call, or the other way round: napi_enable() for
     napi_enable_locked().
@@ -114,12 +115,16 @@ def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
     calls = {name for side in sides for f in side.touched for name in f.calls}
     runs = {name for side in sides for name in side.runs}
     calls = (calls | runs) - own - KERNEL.effects.keys()
-    named = {name for side in sides for name in side.named} | runs
+    handed = {name for side in sides for name in _handed_masks(side)}
+    calls |= handed - own - KERNEL.effects.keys()
+    named = {name for side in sides for name in side.named} | runs | handed
     swapped = _called_on_one_side(change)
     either = frozenset().union(*swapped)
     found: Counter[str] = Counter()
     read: dict[str, FileWords] = {}
-    for name, path in Exports(before).defining(calls).items():
+    defining = Exports(before).defining(calls)
+    defining |= _in_module(change, before, (calls & named & either) - defining.keys())
+    for name, path in defining.items():
         known = _everybodys(path)
         if near(path) or (known and name not in either):
             continue
@@ -130,6 +135,35 @@ def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
         if (name in named and not known) or _matters(read[path], name, _blocks):
             found[path] += 1 + MAX_CALLED_FILES * (name in named)
     return tuple(sorted(found, key=lambda p: (-found[p], p))[:MAX_CALLED_FILES])
+
+
+def _in_module(change: Change, source: Source, names: Set[str]) -> dict[str, str]:
+    """Name -> the file that defines it, of what is called in another folder of the same module: nobody exports that."""
+    paths = [file.old_path or file.path for file in change.files]
+    modules = {path: kbuild.module(path, source) for path in paths if path.endswith(".c") and names}
+    found: dict[str, str] = {}
+    for folder in sorted(
+        {
+            posixpath.dirname(m)
+            for path, m in modules.items()
+            if m != path and posixpath.dirname(m) != posixpath.dirname(path)
+        }
+    ):
+        line = rf"^[A-Za-z][A-Za-z0-9_ *]*\b({'|'.join(sorted(names))})\("
+        for path, lines in source.grep(folder, line).items():
+            defined = (
+                _DEFINED.match(text) for text in lines if path.endswith(".c") and not text.rstrip().endswith(";")
+            )
+            found |= {match[1]: path for match in defined if match and match[1] in names}
+    return found
+
+
+def _handed_masks(side: _ChangedSide) -> Iterator[str]:
+    """What the functions of the file call to which a changed line may hand a mask."""
+    if not side.named.isdisjoint(KERNEL.masks.values()):
+        for function in side.words.functions:
+            if function.name in side.named:
+                yield from function.calls
 
 
 def _called_on_one_side(change: Change) -> tuple[frozenset[str], frozenset[str]]:
