@@ -19,6 +19,9 @@ from reviewbot.function_key import FunctionKey, file_of
 from reviewbot.kernel import BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_TO_KERNEL_LOCK, MAX_CALLS_TO_LOCK
 
+_ASKING = ("acquire", "transient")
+"""How a lock is asked for by who goes on when it is free."""
+
 
 class Providers(Component):
     """Indices over a program for finding who can end a wait: who takes a lock, who wakes, who runs. Each is made on first
@@ -241,10 +244,11 @@ class Providers(Component):
         return next((e.context for e in self.program.entered(key)), "")
 
     def writer(self, lock: str) -> Actor | None:
-        """A function that takes the rwsem for write, with its way from the root of a context."""
-        for key in self.takers.get(lock, ()):
+        """A function that takes the rwsem for write, or waits for the readers of SRCU, with its way from the root of a
+        context."""
+        for key in (*self.takers.get(lock, ()), *self.passers.get(lock, ())):
             for fact in self.program.own_facts(key):
-                if isinstance(fact, Lock) and fact.lock == lock and fact.mode == "w" and fact.how == "acquire":
+                if isinstance(fact, Lock) and (fact.lock, fact.mode) == (lock, "w") and fact.how in _ASKING:
                     chain = min(self.program.entry(key), key=lambda way: len(way.chain)).chain
                     return Actor(chain=chain, context=self.context(chain[0]), at=fact.at)
         return None

@@ -29,9 +29,11 @@ from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_ALTERNATIVES
 from reviewbot.types import Place
 
-OWNED = REAL - {"sem", "queue", "transaction", "srcu"} - KERNEL.latches
+RCU = "rcu"
+"""The read section for which grace periods wait: its name and its class."""
+OWNED = (REAL | {"ww", RCU}) - {"sem", "queue", "transaction"} - KERNEL.latches
 """Classes of locks that only who has them gives back."""
-LEFT_BY_MISTAKE = frozenset({"mutex", "spin", "rwsem"})
+LEFT_BY_MISTAKE = frozenset({"mutex", "spin", "rwsem", "srcu", RCU})
 """Classes of locks that a function which gives them back on one failure gives back on each."""
 FAILED = NAMES[MINUS]
 """The word for the result of a function that fails."""
@@ -177,7 +179,9 @@ def _bound(program: Program, key: FunctionKey, lock: str) -> Iterator[tuple[Func
 
 def _everybodys(program: Program, lock: str) -> bool:
     """Whether somebody asks for write whom nobody at hand need be: a lock that the kernel's headers declare is there for
-    writers, too."""
+    writers, too, and a grace period of RCU is waited for everywhere."""
+    if lock == RCU:
+        return True
     owned = owner(lock)
     if not owned:
         return scope(lock) is Scope.GLOBAL and not file_with(lock)
@@ -263,6 +267,8 @@ def _under_one(program: Program, key: FunctionKey, lock: str) -> bool:
 def _hands_out(program: Program, key: FunctionKey, lock: str) -> bool:
     """Whether a function says of itself that it returns with a lock held: __acquires(&x->lock)."""
     said = [text for kind, text in program.function(key).annotations if kind == "acquires"]
+    if lock == RCU:
+        return any(RCU in text.lower() for text in said)
     return any(_WORD.findall(text)[-1:] == _WORD.findall(lock)[-1:] for text in said)
 
 

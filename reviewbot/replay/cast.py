@@ -15,7 +15,7 @@ from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_CALLS_TO_PROVIDERS_LOCK, MAX_REPLAYED_PLACES
 from reviewbot.replay.slicing.slicer import Extractor, SlicedOp, TaskAutomaton, TooLarge, Unreadable
-from reviewbot.replay.steps import FLUSHED, CycleSteps
+from reviewbot.replay.steps import FLUSHED, CycleSteps, renamed
 from reviewbot.sim import (
     Model,
     Named,
@@ -23,11 +23,13 @@ from reviewbot.sim import (
     Run,
     RwSem,
     Seq,
+    Srcu,
     Task,
     begin_run,
     complete_all,
     down_write,
     queue_work_once,
+    synchronize_srcu,
     up_write,
     wait_for_run,
 )
@@ -146,8 +148,8 @@ class Cast:
         return Model(f"{self.circle.kind} under {self.circle.lock}", tuple(tasks), reachable=marks)
 
     def _writing(self) -> list[Task]:
-        """Somebody who asks for write, where anybody may at any time; or who asks at all, for a lock that its holder only
-        tries to take."""
+        """Somebody who asks for write, where anybody may at any time, or for the end of a grace period; or who asks at all,
+        for a lock that its holder only tries to take."""
         circle = self.circle
         alone = circle.kind in ("kept", "twice") and circle.writer is None
         read = alone and circle.mode == "r"
@@ -160,6 +162,8 @@ class Cast:
         if alone and not found and providers(self.program).takers.get(circle.lock) and self._only_tries():
             call = SlicedOp("take", circle.lock, circle.mode, "", Place("", 0))
             asks = [Seq((self.steps.take(call), self.steps.give(call).says("")))]
+        if read and isinstance(section := self.locks[circle.lock], Srcu):  # RCU: anybody waits for its grace periods
+            asks = [renamed(synchronize_srcu(section), "synchronize_rcu()")]
         names = ("another thread", "a third thread")
         return [Task(name, Named(name, node)) for name, node in zip(names, asks, strict=False)]
 
@@ -191,6 +195,7 @@ class Cast:
     def _task(self, actor: Actor, ends: bool) -> Task:
         alone = not {a.root for a in self.circle.actors} - {actor.root}
         twice = alone and self.circle.kind not in ("self", "removal") and self.circle.writer is None
+        twice = twice and not isinstance(self.locks[self.circle.lock], Srcu)  # no reader is in another one's way
         return Task(self._name(actor), self._named(actor, ends), 2 if twice else 1)
 
     def _named(self, actor: Actor, ends: bool) -> Named:

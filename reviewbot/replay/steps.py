@@ -71,6 +71,7 @@ from reviewbot.sim.program import Act, Attempt, address, argument
 LOCKS: dict[str, Callable[[str], Resource]] = {
     "mutex": Mutex,
     "page": Mutex,
+    "ww": Mutex,
     "device": Mutex,
     "superblock": Mutex,
     "tree": Mutex,
@@ -84,6 +85,7 @@ LOCKS: dict[str, Callable[[str], Resource]] = {
     "queue": PercpuRef,
     "percpu_ref": PercpuRef,
     "srcu": Srcu,
+    "rcu": Srcu,
 }
 FLUSHED = ("work", "workqueue", "timer", "irq")
 RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
@@ -92,7 +94,7 @@ RUNS = {"work": "a kworker", "timer": "the timer", "irq": "the interrupt"}
 
 def words(identity: str, others: tuple[str, ...] = ()) -> str:
     """An object as C has it, with the file of a variable where two have the same name."""
-    name = spoken(identity)
+    name = {"rcu": "RCU"}.get(identity) or spoken(identity)
     return name if all(spoken(o) != name for o in others if o != identity) else short(identity)
 
 
