@@ -60,3 +60,18 @@ def test_the_instance_of_a_lock(takes: str, base: str) -> None:
 def test_a_parameter_that_is_set_anew_is_not_the_callers() -> None:
     one = program(CODE % "inode = file->inode; mutex_lock(&OWN(inode)->lock);")
     assert [f.base for f in one.own_facts(f"{FILE}:f") if isinstance(f, Lock)] == ["OWN(inode)->lock"]
+
+
+@pytest.mark.parametrize(
+    "macros",
+    [
+        "#define at(x) at(x)\n",
+        "#define at(x) (&at(x))\n",
+        "#define at(x) there(x)\n#define there(x) at(x)\n",
+        "".join(f"#define at{n}(x) at{n + 1}(x)\n" for n in range(2000)) + "#define at(x) at0(x)\n",
+    ],
+    ids=["of itself", "its own address", "of one another", "a long way"],
+)
+def test_macros_that_lead_nowhere_end(macros: str) -> None:
+    one = program(macros + "void f(struct dev *dev)\n{\n\tmutex_lock(at(dev));\n\tmutex_lock(&at(dev)->lock);\n}\n")
+    assert len([fact for fact in one.own_facts(f"{FILE}:f") if isinstance(fact, Lock)]) <= 2

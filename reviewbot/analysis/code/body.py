@@ -111,8 +111,8 @@ class Body(NameScope):
             case CastExpr(type_):
                 return f"{type_}.{chain}" if chain else f"*{type_}"
             case Call():
-                if not chain and isinstance(place := self.place(expr), AddressOf):
-                    return self.identity(place, depth)
+                if not chain and depth < MAX_LOCAL_CHAIN and isinstance(place := self.place(expr), AddressOf):
+                    return self.identity(place, depth + 1)
                 type_name = self.type(expr).name
                 if type_name and self.names.has_struct(type_name):
                     return f"{type_name}.{chain}" if chain else f"*{type_name}"

@@ -33,7 +33,7 @@ from reviewbot.csource.ir import (
 )
 from reviewbot.function_key import FunctionKey, key_of, name_of
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_EXPRESSION_TEXT, MAX_TYPEDEF_CHAIN
+from reviewbot.limits import MAX_EXPRESSION_TEXT, MAX_LOCAL_CHAIN, MAX_TYPEDEF_CHAIN
 
 NOTYPE = Type("")
 WELL_KNOWN = {"current": Type(KERNEL.word("task_type"), 1)}
@@ -347,6 +347,19 @@ class NameScope:
             self._places[id(call)] = call, found
         return self._places[id(call)][1]
 
+    def _type_of_place(self, call: Call) -> Type:
+        """The type of what an accessor gives that says none; macros may lead to one another in a circle."""
+        if (
+            call.callee in self._inferring
+            or len(self._inferring) > MAX_LOCAL_CHAIN
+            or (place := self.place(call)) is None
+        ):
+            return NOTYPE
+        self._inferring.add(call.callee)
+        found = self.type(place)
+        self._inferring.discard(call.callee)
+        return found
+
     def _inferred(self, name: str) -> Type:
         """The type of a local that is declared `auto`: that of what it is first set to."""
         events = (event for block in self.function.blocks for event in block.events)
@@ -388,9 +401,7 @@ class NameScope:
                 if plain is not expr:
                     return self.type(plain)
                 result = self.names.result(callee, self.file) if callee else NOTYPE
-                if result.name or (place := self.place(expr)) is None:
-                    return result
-                return self.type(place)
+                return result if result.name else self._type_of_place(expr)
             case OpExpr("?:", (_, then, other)):
                 first = self.type(then)
                 return first if first.name else self.type(other)

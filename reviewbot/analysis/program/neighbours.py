@@ -142,13 +142,10 @@ def _in_module(change: Change, source: Source, names: Set[str]) -> dict[str, str
     paths = [file.old_path or file.path for file in change.files]
     modules = {path: kbuild.module(path, source) for path in paths if path.endswith(".c") and names}
     found: dict[str, str] = {}
-    for folder in sorted(
-        {
-            posixpath.dirname(m)
-            for path, m in modules.items()
-            if m != path and posixpath.dirname(m) != posixpath.dirname(path)
-        }
-    ):
+    folders = {
+        (posixpath.dirname(module), posixpath.dirname(path)) for path, module in modules.items() if module != path
+    }
+    for folder in sorted({folder for folder, own in folders if folder != own}):
         line = rf"^[A-Za-z][A-Za-z0-9_ *]*\b({'|'.join(sorted(names))})\("
         for path, lines in source.grep(folder, line).items():
             defined = (
