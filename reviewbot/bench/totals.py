@@ -66,6 +66,8 @@ class Totals:
         self.verdicts: Counter[tuple[TotalsGroup, str]] = Counter()
         self.fixes: Counter[TotalsGroup] = Counter()
         self.rules: Counter[Ruled] = Counter()
+        self.stages: Counter[tuple[TotalsGroup, str]] = Counter()
+        """How far the reviews came: one of `backtest.STAGES` each."""
         self.faults: Counter[Fault] = Counter()
         self.seconds: dict[TotalsGroup, float] = defaultdict(float)
         self.longest = 0.0
@@ -75,6 +77,7 @@ class Totals:
         self.verdicts += other.verdicts
         self.fixes += other.fixes
         self.rules += other.rules
+        self.stages += other.stages
         self.faults += other.faults
         for group, seconds in other.seconds.items():
             self.seconds[group] += seconds
@@ -89,6 +92,12 @@ class Totals:
             and group.label in labels
             and (core is None or group.core is core)
             and (not verdicts or verdict in verdicts)
+        )
+
+    def at_stage(self, stage: str, label: str, core: bool) -> int:
+        """How many cases of a label came to this stage and no further; those apart left out."""
+        return sum(
+            n for (of, at), n in self.stages.items() if not of.apart and (at, of.label, of.core) == (stage, label, core)
         )
 
 
@@ -109,6 +118,8 @@ def counted(
         verdict = result.decision.value
         if not of.apart:
             _spoken(totals, of, result)
+        if isinstance(result, Review):
+            totals.stages[of, backtest.furthest(result)[0]] += 1
         totals.faults.update(result.faults)
     except given_up:
         verdict = "unreviewed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from reviewbot.bench.totals import INNOCENT, VERDICTS, Totals, TotalsGroup
+from reviewbot.bench.backtest import STAGES
+from reviewbot.bench.totals import INNOCENT, LABELS, VERDICTS, Totals, TotalsGroup
 from reviewbot.precision import Share
 
 SCHEMA = 1
@@ -53,6 +55,7 @@ def as_json(totals: Totals) -> dict[str, Any]:
         "sections": [_section(totals, place) for place in PLACES],
         "labels": _cases(totals, lambda g: {"label": g.label}, apart=False),
         "classes": _cases(totals, lambda g: {"label": g.label, "class": g.cls}, apart=False),
+        "stages": [*_stages(totals)],
         "apart": _cases(totals, lambda g: {"why": g.apart, "label": g.label}, apart=True),
         "rules": [*_rules(totals)],
         "faults": [
@@ -87,6 +90,14 @@ def _cases(totals: Totals, by: Callable[[TotalsGroup], Mapping[str, str]], apart
         if bool(group.apart) is apart:
             row(group)["seconds"] = round(row(group)["seconds"] + seconds, 3)
     return [found[key] for key in sorted(found, key=repr)]
+
+
+def _stages(totals: Totals) -> Iterator[Row]:
+    """A row per place and stage: how many cases of each label came that far and no further."""
+    for core, stage in itertools.product((True, False), STAGES):
+        of = {label: totals.at_stage(stage, label, core) for label in LABELS}
+        if any(of.values()):
+            yield {"where": _where(core), "stage": stage, **of}
 
 
 def _rules(totals: Totals) -> Iterator[Row]:
@@ -133,6 +144,7 @@ def show(totals: Totals) -> None:
     for title, key in (
         ("by label", "labels"),
         ("by class", "classes"),
+        ("how far they came", "stages"),
         ("by rule", "rules"),
         ("counted apart, and in none of the above", "apart"),
         ("faults", "faults"),
