@@ -144,6 +144,8 @@ MAX_NEIGHBOURS_OF_KIND = 4
 """Files that are added of each kind."""
 MAX_USERS_OF_NAME = 6
 """A name that more files beyond the folder use belongs to everybody."""
+MAX_FILES_LOOKED_THROUGH = 24
+"""Files that call through a member of some name, of which it is asked whether they include the header of the table."""
 MAX_CALLS_TO_WRAPPED = 3
 """Calls from a changed function to one that another takes a lock around: through inline functions of a header, as the kernel has
 them."""

@@ -21,7 +21,7 @@ from reviewbot.types import Place, Value
 REAL = frozenset(
     {
         *("mutex", "rwsem", "spin", "rwspin", "bit", "raw", "sem"),
-        *("page", "device", "queue", "superblock", "tree", "transaction", "srcu"),
+        *("page", "device", "queue", "superblock", "tree", "transaction", "srcu", "ww"),
     }
 )
 """Classes of locks that others wait for."""
@@ -228,7 +228,8 @@ class _Waiting:
                         continue
                     found = self._under(here, gone, reason.dropped) if _means(effect) else []
                     if found or _within(self._program, self._inside, effect):
-                        down = program.effects.chain(target, inner, most=MAX_CALLS_KEPT_BELOW_EDGE)
+                        given = program.effects.given(view, made, target)
+                        down = program.effects.chain(target, inner, given, MAX_CALLS_KEPT_BELOW_EDGE)
                         reads = _tested(program, down, effect)
                         yield from self._edges(effect, view.place(made.call.line), here, found, down, reads)
 

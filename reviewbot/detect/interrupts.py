@@ -21,7 +21,7 @@ from reviewbot.detect.leads import Dropped, LeadPlace
 from reviewbot.detect.providers import providers
 from reviewbot.detect.sure import named, on_request, one_face
 from reviewbot.function_key import FunctionKey, file_of, name_of
-from reviewbot.kernel import BLOCKING, KERNEL
+from reviewbot.kernel import BACKOFF, BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_TO_LOCK, MAX_CALLS_TO_TASK, MAX_TAKERS_OF_LOCK
 from reviewbot.types import Place, Value
 
@@ -149,7 +149,9 @@ class Tasks(Component):
     def _asleep(self, key: FunctionKey, fact: object) -> bool:
         match fact:
             case Lock():
-                sleeps = fact.how in ("acquire", "killable") and all(map(KERNEL.sleeping, fact.klass.split("/")))
+                sleeps = fact.how in ("acquire", "killable", BACKOFF) and all(
+                    map(KERNEL.sleeping, fact.klass.split("/"))
+                )
             case Wait():
                 sleeps = fact.klass in ("event", "completion", "sleep") and not fact.announce
             case Allocation():

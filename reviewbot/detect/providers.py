@@ -16,7 +16,7 @@ from reviewbot.detect.edges import Actor, Edge, edges
 from reviewbot.detect.instances import handed_down
 from reviewbot.detect.resources import resources
 from reviewbot.function_key import FunctionKey, file_of
-from reviewbot.kernel import BLOCKING, KERNEL
+from reviewbot.kernel import BACKOFF, BLOCKING, KERNEL
 from reviewbot.limits import MAX_CALLS_TO_KERNEL_LOCK, MAX_CALLS_TO_LOCK
 
 _ASKING = ("acquire", "transient")
@@ -64,7 +64,7 @@ class Providers(Component):
     @cached_property
     def takers(self) -> dict[str, list[FunctionKey]]:
         """Lock -> keys of the functions that take it."""
-        return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in BLOCKING)
+        return self._doing((f.lock, key) for key, f in self.program.all(Lock) if f.how in (*BLOCKING, BACKOFF))
 
     @cached_property
     def passers(self) -> dict[str, list[FunctionKey]]:

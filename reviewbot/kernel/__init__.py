@@ -20,6 +20,7 @@ import tomli
 
 from reviewbot.kernel.agreement import check
 from reviewbot.kernel.calls import (
+    BACKOFF,
     BLOCKING,
     ClientCall,
     Effect,
@@ -36,7 +37,18 @@ from reviewbot.kernel.resource_schema import AttributeMacro, Removal, ResourceKi
 from reviewbot.kernel.schema import Api, CountGroup, LockClass, TaskFlag
 from reviewbot.kernel.word_schema import Role, WordList
 
-__all__ = ["BLOCKING", "KERNEL", "ClientCall", "Effect", "Kernel", "LockCall", "PoolCall", "load", "lock_words"]
+__all__ = [
+    "BACKOFF",
+    "BLOCKING",
+    "KERNEL",
+    "ClientCall",
+    "Effect",
+    "Kernel",
+    "LockCall",
+    "PoolCall",
+    "load",
+    "lock_words",
+]
 
 
 class Kernel:

@@ -37,6 +37,8 @@ class LockCall(msgspec.Struct, frozen=True):
 
 BLOCKING = ("acquire", "killable", "pointer")
 """How a lock is taken that is waited for."""
+BACKOFF = "backoff"
+"""How it is taken where whoever waits for it may be told to give back what he has, and begin again: nobody is stuck there."""
 
 
 class PoolCall(msgspec.Struct, frozen=True):

@@ -65,6 +65,11 @@ class LockGroup(Group, frozen=True):
     """Whoever likes asks for it for write at any time, and keeps new readers out."""
     unless: str = ""
     """A field: who sets it does not take the lock."""
+    context: int | None = None
+    """The argument that lets it fail so that others come first (`struct ww_acquire_ctx`); without (NULL) it waits like any
+    other lock."""
+    sure: bool = False
+    """Without that argument a `killable` one cannot fail at all."""
     acquire: tuple[str, ...] = ()
     release: tuple[str, ...] = ()
     try_: tuple[str, ...] = msgspec.field(default=(), name="try")

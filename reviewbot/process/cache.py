@@ -28,6 +28,7 @@ MINUTE, HOUR = 60.0, 3600.0
 PARTS = {
     "atlas": "where each name of a tree is defined, called and used",
     "exports": "which file of a tree exports a function",
+    "slots": "which files of a tree call through a member of that name",
     "worlds": "what is known of the folders of a tree",
     "csource": "files as they were read",
     "templates": "templates of pages, compiled",

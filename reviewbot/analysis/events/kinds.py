@@ -16,7 +16,7 @@ from reviewbot.kernel import KERNEL
 
 
 class Lock(Site, frozen=True, gc=False):
-    """A lock is taken, or kept for read only. how: acquire, try, killable, pointer, transient, downgrade. irq: as in
+    """A lock is taken, or kept for read only. how: acquire, try, killable, pointer, transient, downgrade, backoff. irq: as in
     kernel/api.toml. base: the instance."""
 
     lock: str = ""

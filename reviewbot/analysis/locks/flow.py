@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from reviewbot.analysis.code.expr import ANY, PLUS, ZERO, bare, show, sign, test
-from reviewbot.analysis.locks.plan import Held, LockDelta, LockToken, PreparedCfg, Values, choices
+from reviewbot.analysis.locks.plan import Held, LockDelta, LockToken, PreparedCfg, Values, choices, depends
 from reviewbot.csource.ir import Assign, Block, Call, CallEvent, Expr, Jump, OpExpr
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_PATHS_OF_BLOCK
@@ -123,7 +123,12 @@ def _past(
             result.exits.setdefault(escape.signs, set()).add(_changed(held, escape))
     changes = plan.changes.get(index)
     if changes is not None:
-        return [p for path in paths for p in _call(plan, call, changes, path, keys)]
+        decides = plan.certain.get(index, "")
+        return [
+            after
+            for path in paths
+            for after in _call(plan, call, changes[:1] if dict(path[1]).get(decides) == ZERO else changes, path, keys)
+        ]
     return [forget_addressed(plan, call, path) for path in paths] if keys else paths
 
 
@@ -167,7 +172,7 @@ def _call(
     out = []
     for change in changes:
         now = tuple(t for t in _changed(held, change) if t.mine or t.lock not in plan.own)
-        known = values | {(key, change.signs)} if len(changes) > 1 and key in keys else values
+        known = values | {(key, change.signs)} if depends(changes) and key in keys else values
         out.append((now, known))
     return list(dict.fromkeys(out))
 

@@ -7,6 +7,7 @@ takes and another gives back (throttles) are never part of it, nor a function's 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from reviewbot.analysis.callgraph.agenda import Agenda
 from reviewbot.analysis.callgraph.callgraph import CallGraph
@@ -32,10 +33,10 @@ from reviewbot.analysis.locks.lockset_summary import (
     off_with,
     with_names,
 )
-from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, masks, scoped
+from reviewbot.analysis.locks.plan import LockDelta, LockToken, PreparedCfg, context_of, masks, scoped
 from reviewbot.analysis.locks.results import allocated, result
 from reviewbot.analysis.locks.task_flags import called
-from reviewbot.csource.ir import AddressOf, Call, Name
+from reviewbot.csource.ir import AddressOf, Call, Expr, Name
 from reviewbot.function_key import FunctionKey, file_of, is_function
 from reviewbot.kernel import KERNEL, LockCall
 from reviewbot.limits import MAX_CALLS_OF_CONSTANT, MAX_CALLS_OF_RECORDS
@@ -338,6 +339,9 @@ class Locksets:
         if effect.does == "try":
             return (took, not_took)
         if effect.does == "killable":
+            context = context_of(call, effect, sure=True)
+            if context is not None and sign(context) == ZERO:
+                return (LockDelta(ZERO, (), tokens),)
             return (LockDelta(ZERO, (), tokens), LockDelta(MINUS | PLUS, (), ()))
         if effect.does == "pointer":
             return (LockDelta(ZERO | PLUS, (), tokens), LockDelta(MINUS, (), ()))
@@ -351,12 +355,15 @@ class Locksets:
             tuple(body.base(a) for a in call.args),
         )
 
-    def given(self, body: Body, call: Call, target: FunctionKey) -> Given:
-        """Constants that the call hands to parameters which the callee tests and never sets."""
+    def given(
+        self, body: Body, call: Call, target: FunctionKey, known: Mapping[str, int] = MappingProxyType({})
+    ) -> Given:
+        """Constants that the call hands to parameters which the callee tests and never sets; those that the caller was
+        handed itself are `known`."""
         callee = self.callgraph.body(target)
         out = []
         for parameter, arg in zip(callee.function.parameters, call.args, strict=False):
-            signs = sign(bare(arg))
+            signs = _signs(body, bare(arg), known)
             if signs != ANY and not isinstance(bare(arg), AddressOf) and parameter.name not in callee.values:
                 out.append((parameter.name, signs))
         return tuple(sorted(out))
@@ -366,23 +373,21 @@ class Locksets:
         are not NULL), and what is `known` of the caller's own parameters that it hands on."""
         out = []
         for parameter, arg in zip(self.callgraph.names.functions[target].parameters, call.args, strict=False):
-            e = bare(arg)
-            signs = sign(e)
-            if known and isinstance(e, Name) and e.name not in body.values:
-                signs &= known.get(e.name, ANY)
+            signs = _signs(body, bare(arg), known)
             if signs != ANY and self._rules_out(target, parameter.name, signs):
                 out.append((parameter.name, signs))
         return tuple(sorted(out))
 
     def _rules_out(self, key: FunctionKey, name: str, signs: int, deep: int = MAX_CALLS_OF_CONSTANT) -> bool:
         """Whether a function makes some call that matters only where a parameter, which it never sets, has other signs
-        than these; it, or one that it hands the parameter on to, so many calls deep."""
+        than these, or takes a lock in another way; it, or one that it hands the parameter on to, so many calls deep."""
         found = self._deciding.get((key, name, signs, deep))
         if found is None:
             self._deciding[key, name, signs, deep] = False  # should it call itself
             body = self.callgraph.body(key)
             found = name not in body.values and (
-                not self.plan(key).wanted.isdisjoint(self.plan(key).unreached({name: signs}))
+                (signs == ZERO and name in self.plan(key).contexts)
+                or not self.plan(key).wanted.isdisjoint(self.plan(key).unreached({name: signs}))
                 or (deep > 0 and any(self._rules_out(*to, signs, deep - 1) for to in self._handed_on(body, name)))
             )
             self._deciding[key, name, signs, deep] = found
@@ -396,6 +401,13 @@ class Locksets:
                     target = self.callgraph.names.function(call.callee, body.file)
                     if target is not None and position < len(self.callgraph.names.functions[target].parameters):
                         yield target, self.callgraph.names.functions[target].parameters[position].name
+
+
+def _signs(body: Body, value: Expr, known: Mapping[str, int]) -> int:
+    """The signs of an argument: of a constant, or of a parameter of which something is known and that is never set."""
+    if isinstance(value, Name) and value.name not in body.values:
+        return sign(value) & known.get(value.name, ANY)
+    return sign(value)
 
 
 def _untyped(body: Body, arg: object) -> str:

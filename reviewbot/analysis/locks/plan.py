@@ -12,6 +12,7 @@ from reviewbot.analysis.code.expr import ANY, WORD, ConditionTest, bare, show, s
 from reviewbot.analysis.locks import task_flags
 from reviewbot.analysis.locks.task_flags import ScopeChange
 from reviewbot.csource.ir import AddressOf, Assign, Block, Call, CallEvent, Expr, Field, Name, OpExpr, Return
+from reviewbot.kernel import KERNEL, LockCall
 
 
 class LockToken(NamedTuple):
@@ -46,6 +47,11 @@ class LockDelta(NamedTuple):
     takes: tuple[LockToken, ...]
 
 
+def depends(changes: tuple[LockDelta, ...]) -> bool:
+    """Whether what a call returned says something of what it did, or the other way round."""
+    return len(changes) > 1 or any(change.signs != ANY for change in changes)
+
+
 Held = tuple[LockToken, ...]
 Values = frozenset[tuple[str, int]]
 Outcome = Callable[[Call], tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]]
@@ -53,6 +59,17 @@ Outcome = Callable[[Call], tuple[tuple[LockDelta, ...], tuple[LockDelta, ...]]]
 function that makes it, when it is a macro."""
 Signs = Callable[[Call], int]
 """The signs of what a call returns, from its callee."""
+
+
+def context_of(call: Call, effect: object, sure: bool = False) -> Expr | None:
+    """The argument that lets a call of the kernel's that takes a lock fail, so that others come first; None without one.
+
+    sure: only of calls that cannot fail without it.
+    """
+    if isinstance(effect, LockCall) and effect.does in ("acquire", "killable") and (effect.group.sure or not sure):
+        number = effect.group.context
+        return bare(call.args[number]) if number is not None and number < len(call.args) else None
+    return None
 
 
 def scoped(change: ScopeChange) -> LockDelta:
@@ -95,11 +112,21 @@ class PreparedCfg:
         """id of a call node -> its index in the function."""
         self.changes: dict[int, tuple[LockDelta, ...]] = {}
         """Index of a call -> what it does to locks."""
+        self.certain: dict[int, str] = {}
+        """Index of a call that takes a lock by its first change, and not otherwise, where this parameter is NULL."""
+        self.contexts: set[str] = set()
+        """What lets some call that takes a lock fail, so that others come first."""
         self.escapes: dict[int, tuple[LockDelta, ...]] = {}
         """Index of a call of a macro that can return from this function -> how it leaves, by the returned value."""
         self.scopes: dict[int, LockDelta] = {}
         """id of an assignment -> the scopes that it enters or leaves."""
         self.wanted: set[int] = set()
+        self._tests: dict[int, ConditionTest] = {}
+        self._words: dict[str, frozenset[str]] = {}
+        self._texts: dict[int, str] = {}
+        self._stores: dict[int, Assignment] = {}
+        self._handed: dict[int, frozenset[str]] = {}
+        self._leads: dict[int, tuple[Lead, ...]] = {}
         index = 0
         for block in self.blocks:
             for event in block.events:
@@ -112,15 +139,14 @@ class PreparedCfg:
                         self.changes[index] = changes
                     if changes or interesting(event.call):
                         self.wanted.add(index)
+                    for effect in KERNEL.effects.get(event.call.callee, ()):
+                        if (context := context_of(event.call, effect)) is not None:
+                            self.contexts.add(self.text(context))
+                            if len(changes) > 1 and context_of(event.call, effect, sure=True) is not None:
+                                self.certain[index] = self.text(context)
                     index += 1
                 elif isinstance(event, Assign) and any(change := task_flags.assigned(body, event)):
                     self.scopes[id(event)] = scoped(change)
-        self._tests: dict[int, ConditionTest] = {}
-        self._words: dict[str, frozenset[str]] = {}
-        self._texts: dict[int, str] = {}
-        self._stores: dict[int, Assignment] = {}
-        self._handed: dict[int, frozenset[str]] = {}
-        self._leads: dict[int, tuple[Lead, ...]] = {}
 
     @cached_property
     def own(self) -> frozenset[str]:
@@ -213,7 +239,7 @@ class PreparedCfg:
         for block in self.blocks:
             for event in block.events:
                 if isinstance(event, CallEvent):
-                    if len(self.changes.get(self.number[id(event)], ())) > 1:
+                    if depends(self.changes.get(self.number[id(event)], ())):
                         keys.add(self.text(event.call))
                 elif isinstance(event, Assign) and self._tells(event, tested, keys):
                     keys.add(self.store(event).left)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reviewbot.analysis.code.body import Body
-from reviewbot.analysis.code.expr import MINUS, PLUS, ZERO, show
+from reviewbot.analysis.code.expr import ANY, MINUS, PLUS, ZERO, show, sign
 from reviewbot.analysis.events.kinds import Exit, Fact, Held, Lock, Unlock
 from reviewbot.analysis.locks import task_flags
 from reviewbot.analysis.locks.flow import VOID
 from reviewbot.analysis.locks.lockset_summary import NAMES
-from reviewbot.analysis.locks.plan import LockToken
+from reviewbot.analysis.locks.plan import LockToken, context_of
 from reviewbot.analysis.locks.task_flags import ScopeChange
-from reviewbot.analysis.producers.view import View
-from reviewbot.csource.ir import Assign
-from reviewbot.kernel import KERNEL, lock_words, schema
+from reviewbot.analysis.producers.view import Made, View
+from reviewbot.csource.ir import Assign, Name
+from reviewbot.kernel import BACKOFF, KERNEL, LockCall, lock_words, schema
 
 Tokens = tuple[LockToken, ...]
 MAP = KERNEL.word("user_map")
@@ -34,7 +34,8 @@ def facts(view: View) -> Iterator[Fact]:
         else:
             argument = view.arg(made.call, group.argument)
             base = view.body.base(argument) if argument is not None else ""
-            yield Lock(**site, lock=lock, klass=group.klass, mode=group.mode, how=effect.does, irq=group.irq, base=base)
+            how = _how(view, made, effect)
+            yield Lock(**site, lock=lock, klass=group.klass, mode=group.mode, how=how, irq=group.irq, base=base)
     for made, contract in view.having(schema.Contract):
         for lock, mode, klass in map(lock_words, contract.takes):
             yield Lock(**view.site(made), lock=lock, klass=klass, mode=mode, how="transient")
@@ -48,6 +49,15 @@ def facts(view: View) -> Iterator[Fact]:
                 takes=_held(takes),
                 drops=_held(drops),
             )
+
+
+def _how(view: View, made: Made, effect: LockCall) -> str:
+    """How a lock is taken: with a context it may be told to give back what it has, and begin again."""
+    context = context_of(made.call, effect)
+    if context is None:
+        return effect.does
+    signs = sign(context) & (dict(view.given).get(context.name, ANY) if isinstance(context, Name) else ANY)
+    return BACKOFF if signs != ZERO else "acquire" if effect.group.sure else effect.does
 
 
 def _scopes(view: View) -> Iterator[Fact]:

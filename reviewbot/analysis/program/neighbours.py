@@ -21,15 +21,16 @@ from reviewbot.analysis.events.kinds import Flush as Flushed
 from reviewbot.analysis.events.kinds import Queue as Queued
 from reviewbot.analysis.program import programs
 from reviewbot.analysis.program.delta import step
-from reviewbot.analysis.program.exports import Exports
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.program.tree_index import TreeIndex
+from reviewbot.analysis.program.tree_lines import calling_through, exporting
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, FlushGroup, QueueGroup, SubmitGroup, WaitGroup, WakeGroup
 from reviewbot.limits import (
     MAX_CALLED_FILES,
     MAX_CALLS_WITHIN_FILE,
+    MAX_FILES_LOOKED_THROUGH,
     MAX_NEIGHBOURS_OF_KIND,
     MAX_USERS_OF_NAME,
 )
@@ -42,6 +43,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 _RUNS = rb"\b([A-Za-z_]\w{0,60})\s*\((?:[^();{}]|\([^();{}]{0,200}\)){0,300}?[,(]\s*&?(?:%s)\s*[,)]"
 """A call that is handed one of some names. Its length is bounded, because a text may be made to have no end."""
+_INCLUDE = re.compile(rb'^#\s*include\s*[<"]([^>"\n]{1,200})[>"]', re.M)
 _DEFINED = re.compile(r"^[A-Za-z][\w \t*]*?\b(\w+)\(")
 _HANDED = re.compile(r"\b([A-Za-z_]\w*)\(\s*&?([A-Za-z_]\w*)\s*[,)]")
 
@@ -82,12 +84,49 @@ class Reach:
     def files(self) -> tuple[str, ...]:
         """Their paths, most related first: those that export what the changed functions call, and, where a fact about
         work, its queues or flushes changes, those that use it too: only of these do rules ask who else does."""
-        exporting = called(self._change, self._before, self._after)
+        others = (*called(self._change, self._before, self._after), *self._holding)
         old, new = self._programs
         was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
         if not any(isinstance(fact, _ASKED) for fact in (*(now - was), *(was - now))):
-            return exporting
-        return tuple(dict.fromkeys((*beyond(self._change, self._before, self._after, self._progress), *exporting)))
+            return others
+        return tuple(dict.fromkeys((*beyond(self._change, self._before, self._after, self._progress), *others)))
+
+    @cached_property
+    def _holding(self) -> tuple[str, ...]:
+        """Files of other folders that call what changes through a table, and may hold something there, as the base has
+        them; of members whose name many use, those that include the header of the table."""
+        found: dict[str, None] = {}
+        old = self._programs[0]
+        slots = {slot: slot.partition(".") for program in self._programs for slot in _entered(program, self.touched)}
+        calling = calling_through(self._before, {field for _, _, field in slots.values()}) if slots else {}
+        near = _near(self._paths)
+        for struct, _, field in slots.values():
+            paths = [path for path in calling.get(field, ()) if not near(path)][:MAX_FILES_LOOKED_THROUGH]
+            headers = {path.removeprefix("include/") for path in old.names.declaring(struct) if path.endswith(".h")}
+            texts = self._before.read_many(paths)
+            using = [path for path in paths if path in texts and headers & _included(texts[path])]
+            found.update(dict.fromkeys(using if len(using) <= MAX_NEIGHBOURS_OF_KIND else ()))
+        return tuple(found)[:MAX_NEIGHBOURS_OF_KIND]
+
+
+def _entered(program: Program, keys: Iterable[FunctionKey]) -> Iterator[str]:
+    """The slots (`struct.member`) of which nothing is known that some functions are entered by, they or a few calls above,
+    and through which nobody calls in the program."""
+    callgraph = program.callgraph
+    seen, level = set(keys), set(keys)
+    for _ in range(MAX_CALLS_WITHIN_FILE):
+        level = {caller for key in level for caller in callgraph.callers.get(key, ())} - seen
+        seen |= level
+    called = {node for points_to in callgraph.points_to.values() for node in points_to.nodes}
+    for node, handlers in callgraph.targets.items():
+        slot = "." in node and "#" not in node and node not in KERNEL.slots and node not in called
+        if slot and not seen.isdisjoint(handlers):
+            yield node
+
+
+def _included(text: bytes) -> set[str]:
+    """The headers that a file includes, as it writes them."""
+    return {name.decode("utf-8", "replace") for name in _INCLUDE.findall(text)}
 
 
 def beyond(change: Change, before: Source, after: Source, progress: Progress | None = None) -> tuple[str, ...]:
@@ -122,7 +161,7 @@ def called(change: Change, before: Source, after: Source) -> tuple[str, ...]:
     either = frozenset().union(*swapped)
     found: Counter[str] = Counter()
     read: dict[str, FileWords] = {}
-    defining = Exports(before).defining(calls)
+    defining = exporting(before, calls)
     defining |= _in_module(change, before, (calls & named & either) - defining.keys())
     for name, path in defining.items():
         known = _everybodys(path)
@@ -181,7 +220,7 @@ def _stands_for(words: FileWords, swapped: tuple[frozenset[str], frozenset[str]]
 def harmless(names: Iterable[str], base: Source) -> frozenset[str]:
     """Those of some names that the kernel's own vocabulary exports and that do nothing, as their words say, for which
     others wait: no sleep, no wake-up, nothing queued or flushed, no lock but spinlocks of their own."""
-    where = {name: path for name, path in Exports(base).defining(names).items() if _everybodys(path)}
+    where = {name: path for name, path in exporting(base, names).items() if _everybodys(path)}
     read = {path: lexical.read(base.read(path) or b"") for path in set(where.values())}
     return frozenset(
         name

@@ -36,7 +36,7 @@ from reviewbot.analysis.producers.view import Made, View
 from reviewbot.analysis.summaries.arguments import Arguments, details
 from reviewbot.analysis.summaries.event_table import EventTable
 from reviewbot.function_key import NO_FUNCTION, FunctionKey, name_of
-from reviewbot.kernel import KERNEL
+from reviewbot.kernel import BACKOFF, KERNEL
 from reviewbot.kernel.schema import Contract
 from reviewbot.limits import MAX_CALLS_TO_WAIT, MAX_EFFECTS_OF_FUNCTION, MAX_POINTER_TARGETS, MAX_ROUNDS_OF_CYCLE
 from reviewbot.types import Cut, Place
@@ -88,6 +88,8 @@ def own(facts: Iterable[Fact]) -> dict[Effect, Provenance]:
 
 def _of(fact: Site) -> list[Effect]:
     match fact:
+        case Lock() if fact.how == BACKOFF:
+            return [Effect("wait", "", "reschedule")]
         case Lock() if fact.how not in ("try", "downgrade") and not fact.call.endswith("trylock"):
             return [Effect("lock", fact.lock, fact.mode)] if contended(fact.klass, fact.mode) else []
         case Wait() if fact.klass == "reschedule":
@@ -342,10 +344,13 @@ class EffectSummaries:
         """Constants of a call that may decide which locks its target gives up, or which of its calls it makes."""
         if not made.call.callee:
             return ()
-        decided = view.locksets.decided(view.body, made.call, target, dict(view.given))
+        known = dict(view.given)
+        decided = view.locksets.decided(view.body, made.call, target, known)
         if not view.locksets.record(target).moves:
             return decided
-        return tuple(sorted({**dict(view.locksets.given(view.body, made.call, target)), **dict(decided)}.items()))
+        return tuple(
+            sorted({**dict(view.locksets.given(view.body, made.call, target, known)), **dict(decided)}.items())
+        )
 
     def call(
         self, view: View, made: Made, target: FunctionKey, but: Collection[Effect] = ()

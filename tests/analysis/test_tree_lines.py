@@ -1,4 +1,4 @@
-"""Which file exports what, and which files are read for what a change calls."""
+"""Which files have a line that names something, and which are read for what a change calls, or is called by."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from reviewbot.analysis.program.exports import VERSION, Exports
-from reviewbot.analysis.program.neighbours import called, harmless
+from reviewbot.analysis.program.neighbours import Reach, called, harmless
+from reviewbot.analysis.program.tree_lines import EXPORT, calling_through, exporting
 from reviewbot.gittree.source import GitSource, MemorySource, TreeEntry
 from reviewbot.gittree.tree import Tree
 from reviewbot.mail.fetch import parse
 from reviewbot.process import cache
+from reviewbot.types import Change, Source
 
 FILES = {
     "drivers/bell/core.c": b"void bell_ring(void)\n{\n}\nEXPORT_SYMBOL_GPL(bell_ring);\n",
@@ -24,8 +25,15 @@ FILES = {
 
 
 def test_the_file_that_exports_a_name() -> None:
-    found = Exports(MemorySource(FILES)).defining(["bell_ring", "gong", "told", "inlined", "nobody"])
+    found = exporting(MemorySource(FILES), ["bell_ring", "gong", "told", "inlined", "nobody"])
     assert found == {"bell_ring": "drivers/bell/core.c", "gong": "net/gong/gong.c"}
+
+
+def test_the_files_that_call_through_a_member() -> None:
+    calls = b"void ring(struct bell *b)\n{\n\tb->ops->strike(b);\n\tb->gong.swing(b);\n}\n"
+    files = {"drivers/bell/a.c": calls, "net/b.c": calls, "net/c.c": b"int strike(void);\n", "net/d.h": calls}
+    found = calling_through(MemorySource(files), ["strike", "swing", "ops"])
+    assert found == {"strike": ["drivers/bell/a.c", "net/b.c"], "swing": ["drivers/bell/a.c", "net/b.c"]}
 
 
 class Looked:
@@ -58,16 +66,16 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_is_looked_through_once(own_cache: Path) -> None:
     objects = Looked()
     for _ in range(2):
-        assert Exports(GitSource(objects, "root")).defining(["gong"]) == {"gong": "net/gong/gong.c"}
+        assert exporting(GitSource(objects, "root"), ["gong"]) == {"gong": "net/gong/gong.c"}
     assert objects.looked == 1
 
 
 def test_a_broken_cache_stops_nothing(own_cache: Path) -> None:
     (own_cache / "exports").mkdir()
-    (own_cache / "exports" / VERSION).write_bytes(b"no database" * 100)
+    (own_cache / "exports" / EXPORT.version).write_bytes(b"no database" * 100)
     with pytest.raises(sqlite3.DatabaseError):
-        sqlite3.connect(own_cache / "exports" / VERSION).execute("select * from exports")
-    assert Exports(GitSource(Looked(), "root")).defining(["gong"]) == {"gong": "net/gong/gong.c"}
+        sqlite3.connect(own_cache / "exports" / EXPORT.version).execute("select * from named")
+    assert exporting(GitSource(Looked(), "root"), ["gong"]) == {"gong": "net/gong/gong.c"}
 
 
 CORE = b"""
@@ -147,7 +155,62 @@ def test_what_another_folder_of_the_module_defines_is_read(linked: bool) -> None
 
 
 def _called(files: dict[str, bytes], path: str, old: str, new: str) -> tuple[str, ...]:
+    return called(*_changed(files, path, old, new))
+
+
+def _changed(files: dict[str, bytes], path: str, old: str, new: str) -> tuple[Change, Source, Source]:
     diff = "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True), f"a/{path}", f"b/{path}"))
     with Tree.from_files({**files, path: old.encode()}) as tree:
         change = tree.apply(parse(f"{HEAD}diff --git a/{path} b/{path}\n{diff}".encode(), "patch"))
-        return called(change, *tree.sources(change))
+        before, after = tree.sources(change)
+        return (
+            change,
+            MemorySource({p: before.read(p) or b"" for p in before.ls("")}),
+            MemorySource({p: after.read(p) or b"" for p in after.ls("")}),
+        )
+
+
+BELLS = b"""struct bell;
+struct bell_ops {
+\tvoid (*strike)(struct bell *);
+};
+struct bell {
+\tconst struct bell_ops *ops;
+};
+"""
+RINGS = b"#include <linux/bell.h>\nvoid ring%d(struct bell *b)\n{\n\tb->ops->strike(b);\n}\n"
+TOWER = """#include <linux/bell.h>
+
+int n;
+
+static void count(void)
+{
+\tn += %d;
+}
+
+static void tower_strike(struct bell *b)
+{
+\tcount();
+}
+
+static const struct bell_ops tower_ops = {
+\t.strike = tower_strike,
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("others", "read"),
+    [
+        ({"drivers/bell/core.c": RINGS % 1}, ["drivers/bell/core.c"]),
+        ({"drivers/bell/core.c": b"#include <linux/gong.h>\n" + RINGS[24:] % 1}, []),
+        ({f"drivers/bell/core{n}.c": RINGS % n for n in range(4)}, [f"drivers/bell/core{n}.c" for n in range(4)]),
+        ({f"drivers/bell/core{n}.c": RINGS % n for n in range(5)}, []),
+        ({"drivers/tower/core.c": RINGS % 1}, []),
+    ],
+    ids=["who calls it", "of another table", "a few", "everybody", "is at hand anyway"],
+)
+def test_who_calls_what_changes_through_a_table_is_read(others: dict[str, bytes], read: list[str]) -> None:
+    path = "drivers/tower/tower.c"
+    change, before, after = _changed({"include/linux/bell.h": BELLS, **others}, path, TOWER % 1, TOWER % 2)
+    assert [*Reach(change, before, after, [path]).files] == read
