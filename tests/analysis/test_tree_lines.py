@@ -206,11 +206,26 @@ static const struct bell_ops tower_ops = {
         ({"drivers/bell/core.c": b"#include <linux/gong.h>\n" + RINGS[24:] % 1}, []),
         ({f"drivers/bell/core{n}.c": RINGS % n for n in range(4)}, [f"drivers/bell/core{n}.c" for n in range(4)]),
         ({f"drivers/bell/core{n}.c": RINGS % n for n in range(5)}, []),
-        ({"drivers/tower/core.c": RINGS % 1}, []),
+        ({f"drivers/bell/core{n}.c": RINGS % n for n in range(7)}, []),
+        ({"drivers/ding/tower/core.c": RINGS % 1}, []),
+        ({"drivers/belfry/a.c": RINGS % 1, "drivers/belfry/b.c": b"struct bell_ops b = {\n\t.strike = c,\n};\n"}, []),
+        (
+            {"drivers/ding/core.c": RINGS % 1, "drivers/ding/b.c": b"struct bell_ops b = { .strike = c };\n"},
+            ["drivers/ding/core.c"],
+        ),
     ],
-    ids=["who calls it", "of another table", "a few", "everybody", "is at hand anyway"],
+    ids=[
+        "who calls it",
+        "of another table",
+        "a few",
+        "more than a few",
+        "everybody",
+        "is at hand anyway",
+        "another user of the table",
+        "a folder around it",
+    ],
 )
 def test_who_calls_what_changes_through_a_table_is_read(others: dict[str, bytes], read: list[str]) -> None:
-    path = "drivers/tower/tower.c"
+    path = "drivers/ding/tower/tower.c"
     change, before, after = _changed({"include/linux/bell.h": BELLS, **others}, path, TOWER % 1, TOWER % 2)
     assert [*Reach(change, before, after, [path]).files] == read

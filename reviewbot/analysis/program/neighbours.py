@@ -94,7 +94,7 @@ class Reach:
     @cached_property
     def _holding(self) -> tuple[str, ...]:
         """Files of other folders that call what changes through a table, and may hold something there, as the base has
-        them; of members whose name many use, those that include the header of the table."""
+        them: those that include its header, and are no other users of it, which call what they put there themselves."""
         found: dict[str, None] = {}
         old = self._programs[0]
         slots = {slot: slot.partition(".") for program in self._programs for slot in _entered(program, self.touched)}
@@ -105,8 +105,15 @@ class Reach:
             headers = {path.removeprefix("include/") for path in old.names.declaring(struct) if path.endswith(".h")}
             texts = self._before.read_many(paths)
             using = [path for path in paths if path in texts and headers & _included(texts[path])]
-            found.update(dict.fromkeys(using if len(using) <= MAX_NEIGHBOURS_OF_KIND else ()))
+            core = [path for path in using if not self._fills(path, field)] if len(using) <= MAX_USERS_OF_NAME else []
+            found.update(dict.fromkeys(core if len(core) <= MAX_NEIGHBOURS_OF_KIND else ()))
         return tuple(found)[:MAX_NEIGHBOURS_OF_KIND]
+
+    def _fills(self, path: str, field: str) -> bool:
+        """Whether the folder of a file puts functions of its own into a member, and is no folder around the change."""
+        folder = posixpath.dirname(path)
+        around = any(own.startswith(f"{folder}/") for own in self._paths)
+        return not around and bool(self._before.grep(folder, rf"\.{field}\s*=[^=]"))
 
 
 def _entered(program: Program, keys: Iterable[FunctionKey]) -> Iterator[str]:
