@@ -94,10 +94,15 @@ class Totals:
             and (not verdicts or verdict in verdicts)
         )
 
-    def at_stage(self, stage: str, label: str, core: bool) -> int:
-        """How many cases of a label came to this stage and no further; those apart left out."""
+    def at_stage(self, stage: str, label: str, cls: str = "", core: bool | None = None) -> int:
+        """How many cases of a label, and of a class, came to this stage and no further; those apart left out."""
         return sum(
-            n for (of, at), n in self.stages.items() if not of.apart and (at, of.label, of.core) == (stage, label, core)
+            n
+            for (of, at), n in self.stages.items()
+            if (at, of.label) == (stage, label)
+            and not of.apart
+            and of.cls in (cls, cls or of.cls)
+            and (core is None or of.core is core)
         )
 
 

@@ -56,6 +56,7 @@ def as_json(totals: Totals) -> dict[str, Any]:
         "labels": _cases(totals, lambda g: {"label": g.label}, apart=False),
         "classes": _cases(totals, lambda g: {"label": g.label, "class": g.cls}, apart=False),
         "stages": [*_stages(totals)],
+        "funnel": [*_funnel(totals)],
         "apart": _cases(totals, lambda g: {"why": g.apart, "label": g.label}, apart=True),
         "rules": [*_rules(totals)],
         "faults": [
@@ -95,9 +96,15 @@ def _cases(totals: Totals, by: Callable[[TotalsGroup], Mapping[str, str]], apart
 def _stages(totals: Totals) -> Iterator[Row]:
     """A row per place and stage: how many cases of each label came that far and no further."""
     for core, stage in itertools.product((True, False), STAGES):
-        of = {label: totals.at_stage(stage, label, core) for label in LABELS}
+        of = {label: totals.at_stage(stage, label, core=core) for label in LABELS}
         if any(of.values()):
             yield {"where": _where(core), "stage": stage, **of}
+
+
+def _funnel(totals: Totals) -> Iterator[Row]:
+    """A row per class of deadlocks: how many cases came to each stage and no further."""
+    for cls in sorted({group.cls for group, _ in totals.stages if group.label == "deadlock" and not group.apart}):
+        yield {"class": cls, **{stage: totals.at_stage(stage, "deadlock", cls=cls) for stage in STAGES}}
 
 
 def _rules(totals: Totals) -> Iterator[Row]:
@@ -145,6 +152,7 @@ def show(totals: Totals) -> None:
         ("by label", "labels"),
         ("by class", "classes"),
         ("how far they came", "stages"),
+        ("how far deadlocks came", "funnel"),
         ("by rule", "rules"),
         ("counted apart, and in none of the above", "apart"),
         ("faults", "faults"),
