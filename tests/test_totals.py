@@ -121,6 +121,10 @@ def test_counts_by_label_class_rule_and_place(index: Index, workers: int) -> Non
     ]
     assert found["rules"] == [{"where": "core", "rule": "wq-mem-reclaim", "right": 1, "wrong": 1, "fix": 0}]
     assert found["faults"] == []
+    stages = {(r["where"], r["stage"]): (r["deadlock"], r["clean"], r["fix"]) for r in found["stages"]}
+    assert stages["core", "nack"] == (1, 1, 0)
+    assert {stage: n for stage, n in found["funnel"][0].items() if n} == {"class": "rescuer", "nack": 1}
+    assert len(found["funnel"]) == 1
 
 
 def crash(*_: object, **__: object) -> None:
