@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice, pairwise
 
+from reviewbot.analysis.callgraph.pointer_flow import node_of
 from reviewbot.analysis.code.expr import ZERO, bare, parts, show, test
 from reviewbot.analysis.code.identity import known
 from reviewbot.analysis.events.kinds import Lock, Site
@@ -225,8 +226,10 @@ def _given(program: Program, key: FunctionKey, line: int, callee: str) -> set[st
 
 def _of_state(program: Program, key: FunctionKey, value: Expr) -> bool:
     """Whether a condition asks for a member of an object, by itself, by a call that only looks at it, or by a local that
-    was read from one: what other calls return is of this run."""
+    was read from one: what other calls return is of this run. Which operations there are is no state: no run changes it."""
     body = program.body(key)
+    if node_of(value, body) in program.callgraph.targets:
+        return False
     for part in parts(value):
         if isinstance(part, Call) and not _looks(part):
             return False
