@@ -17,7 +17,7 @@ Known gaps
 """
 
 from reviewbot.replay.circles import Circle, CircleRule, Words, asks, read_only, words
-from reviewbot.rule import Lock
+from reviewbot.rule import Lock, name_of
 
 
 class RecursiveLock(CircleRule):
@@ -37,10 +37,14 @@ class RecursiveLock(CircleRule):
         lock = words(circle.lock)
         inside = circle.ends.function if circle.ends else circle.holder.function
         takes = f"{asks(circle.klass)}{'' if read_only(circle.klass) else ' again'}"
-        again = f"calls {inside}(), which {takes}" if inside != circle.holder.function else takes
+        called = name_of(circle.holder.down[0]) if circle.holder.down else circle.holder.function
+        again = takes if called == circle.holder.function else f"calls {called}(), which {takes}"
+        where = "" if inside in (called, circle.holder.function) else f", in {inside}()"
+        mine = circle.taken_by in ("", circle.holder.function)
+        over = "it" if mine else f"{circle.holder.function}() is called, and that"
         alone = circle.writer is None and (circle.mode != "r" or read_only(circle.klass))
         return Words(
-            claim=f"{circle.holder.function}() holds {lock} when it {again}.",
+            claim=f"{circle.holder.function if mine else circle.taken_by}() holds {lock} when {over} {again}{where}.",
             setting="One task is enough:" if alone else "For example:",
             contrast=f"If {lock} were not held at that call this could not happen.",
         )

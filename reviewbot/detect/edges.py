@@ -86,6 +86,8 @@ class Circle(Value, frozen=True):
     """Locks with the level at which the holder takes them, where that is told: at another one it is another instance."""
     spared: tuple[Place, ...] = ()
     """Calls of either side that wait for another instance, though they read like the one that is meant."""
+    taken_by: str = ""
+    """Name of the function that takes the lock, where that is told."""
     one: bool = False
     """Whether its lock is one instance, by whatever names its tasks take it."""
 

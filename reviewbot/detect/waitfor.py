@@ -407,6 +407,7 @@ def _again(program: Program, edge: Edge, holder: Actor, deep: tuple[Doubt, ...])
         also=tuple((h.lock, h.klass) for h in edge.held if h.lock != lock.lock and h.klass in REAL),
         ends=edge.down[-1] if edge.down else edge.place,
         doubts=doubts,
+        taken_by=name_of(edge.chain[taker(program, edge)]),
     )
 
 
