@@ -20,7 +20,7 @@ from reviewbot.analysis.locks.lockset import Locksets
 from reviewbot.analysis.locks.lockset_summary import Under, off_with
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import KERNEL
-from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS, MAX_POINTER_TARGETS
+from reviewbot.limits import MAX_ENTRY_CHAIN, MAX_ENTRY_LOCKSETS
 
 
 class EntryLockset(NamedTuple):
@@ -162,7 +162,7 @@ class EntryLocksets:
         for caller in sorted(callgraph.callers.get(key, ())):
             record, points_to = self._locksets.record(caller), callgraph.wiring(caller)
             through = [node for node in points_to.nodes if key in callgraph.targets.get(node, ())]
-            through = [node for node in through if not is_slot(node) or self._tells(node)]
+            through = [node for node in through if not is_slot(node) or node not in KERNEL.slots]
             through += [run.node for run in points_to.runs if key in callgraph.about(run)]
             if not record.at and not record.under:
                 for name in (*[key] * points_to.direct.count(key), *through):
@@ -171,8 +171,3 @@ class EntryLocksets:
             for site in record.under:
                 if site.callee == key or site.callee in through:
                     yield caller, site
-
-    def _tells(self, slot: str) -> bool:
-        """Whether a call through a slot says what its functions are entered with: few are in it, and it has no context
-        of its own."""
-        return slot not in KERNEL.slots and len(self._callgraph.targets[slot]) <= MAX_POINTER_TARGETS
