@@ -123,12 +123,11 @@ def _past(
             result.exits.setdefault(escape.signs, set()).add(_changed(held, escape))
     changes = plan.changes.get(index)
     if changes is not None:
-        decides = plan.certain.get(index, "")
-        return [
-            after
-            for path in paths
-            for after in _call(plan, call, changes[:1] if dict(path[1]).get(decides) == ZERO else changes, path, keys)
-        ]
+        found: list[Path] = []
+        for path in paths:
+            sure = index in plan.certain and dict(path[1]).get(plan.certain[index]) == ZERO
+            found += _call(plan, call, changes[:1] if sure else changes, path, keys)
+        return found
     return [forget_addressed(plan, call, path) for path in paths] if keys else paths
 
 
