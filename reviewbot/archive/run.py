@@ -51,7 +51,7 @@ def _streamed(client: Client, todo: list[list[PostedThread]], trees: Mapping[str
 
     waiting = todo[::-1]
     at_work: dict[Future, list[PostedThread]] = {}
-    results: Any = as_completed()
+    results: Any = as_completed(loop=client.loop)  # not that of a client that somebody else has made
 
     def feed() -> None:
         room = AHEAD * max(1, sum(client.nthreads().values())) - len(at_work)
