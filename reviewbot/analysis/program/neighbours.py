@@ -82,8 +82,9 @@ class Reach:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """Their paths, most related first: those that export what the changed functions call, and, where a fact about
-        work, its queues or flushes changes, those that use it too: only of these do rules ask who else does."""
+        """Their paths, most related first: those that export what the changed functions call, those that call these through a
+        table, and, where a fact about work, its queues or flushes changes, those that use it too: only of these do rules ask
+        who else does."""
         others = (*called(self._change, self._before, self._after), *self._holding)
         old, new = self._programs
         was, now = (w.facts(p for p in self._paths if p in w.library.blobs) for w in (old, new))
@@ -94,7 +95,7 @@ class Reach:
     @cached_property
     def _holding(self) -> tuple[str, ...]:
         """Files of other folders that call what changes through a table, and may hold something there, as the base has
-        them: those that include its header, and are no other users of it, which call what they put there themselves."""
+        them: those that include its header; but not other users of it, which call what they put there themselves."""
         found: dict[str, None] = {}
         old = self._programs[0]
         slots = {slot: slot.partition(".") for program in self._programs for slot in _entered(program, self.touched)}
