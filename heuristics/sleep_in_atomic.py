@@ -71,7 +71,7 @@ class SleepInAtomic(Rule[Atomic]):
                 found,
                 f"{found.function}() calls {found.call}{inside} with {lock}, and that may sleep",
                 _section(found, inside, diff.after) if section else _spinning(found, inside),
-                after=[p for p in (found.at, found.ends, held) if p],
+                after=[found.at, found.ends, *held],
                 before=[found.at],
                 object=found.lock,
                 related=[found.ends],

@@ -169,6 +169,11 @@ class Kernel:
         return {name: tuple(map(str.encode, slot.unless)) for name, slot in self.slots.items() if slot.unless}
 
     @cached_property
+    def begun(self) -> Mapping[str, str]:
+        """Slot -> the slot of the function that is called before its own, and returns with locks held."""
+        return {name: group.begin for group in self.tables.bracket for name in group.slots}
+
+    @cached_property
     def sleeping_slots(self) -> frozenset[str]:
         """Slots whose functions sleep as they like."""
         return _names(group.slots for group in self.tables.sleeping)

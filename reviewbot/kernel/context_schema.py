@@ -47,6 +47,15 @@ class SlotKind(Group, frozen=True):
     """A device is set up, put to sleep or taken away: its interrupts may not come meanwhile."""
 
 
+class Bracket(Group, frozen=True):
+    """Slots whose functions are called between two others of the same table: with the locks that the first one leaves."""
+
+    begin: str
+    """The slot of the function that is called first, and returns with locks held."""
+    slots: tuple[str, ...]
+    """Those of the functions in between, and of the one that ends it."""
+
+
 class SleepingSlots(Group, frozen=True):
     """Slots whose functions sleep as they like: a call through one may sleep, whoever has put what there."""
 
@@ -111,3 +120,4 @@ class ContextTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     named: tuple[NamedGroup, ...] = ()
     service: tuple[Service, ...] = ()
     sleeping: tuple[SleepingSlots, ...] = ()
+    bracket: tuple[Bracket, ...] = ()

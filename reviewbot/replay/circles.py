@@ -85,10 +85,18 @@ def left(diff: Diff) -> list[Circle]:
     return [*diff.noting(unbalanced(diff.before.program, diff.after.program, sorted({*touched(diff), *changed})))]
 
 
-def taken(program: Program, key: FunctionKey, lock: str, at: Place | None) -> Place | None:
-    """Where a function takes a lock last before a line, by a call of its own."""
-    found = [f.at for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock and at and f.at <= at]
-    return max(found, default=None)
+def taken(program: Program, key: FunctionKey, lock: str, at: Place) -> tuple[Place, ...]:
+    """Where a function takes a lock last before a line; from there down to the call that does, where a helper takes it."""
+    found = [f.at for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock and f.at <= at]
+    if found:
+        return (max(found),)
+    made = [m for m in program.view(key).made if m.call.line <= at.line and not any(h.lock == lock for h in m.at.held)]
+    for target in program.callgraph.reached(key, made[-1].call) if made else ():
+        left = program.locksets.record(target).left
+        if any(token.lock == lock for exit in left for token in exit.takes):
+            end = Place(file_of(target), program.function(target).end, name_of(target))
+            return (Place(at.file, made[-1].call.line, at.function), *taken(program, target, lock, end))
+    return ()
 
 
 def asking(program: Program, actor: Actor, lock: str) -> tuple[Place, ...]:
@@ -160,8 +168,9 @@ class CircleRule(Rule[Circle]):
         for circle in self.circles(diff):
             if not self.picks(circle):
                 continue
-            lock = taken(diff.after.program, circle.holder.chain[-1], circle.lock, circle.holder.at)
-            places = [circle.holder.at, circle.ends, lock, *(a.at for a in circle.providers)]
+            at, holder = circle.holder.at, circle.holder.chain[-1]
+            lock = taken(diff.after.program, holder, circle.lock, at) if at else ()
+            places = [at, circle.ends, *lock, *(a.at for a in circle.providers)]
             places += [place for a in circle.providers for place in asking(diff.after.program, a, circle.lock)]
             after = [p for p in places if p is not None]
             root = Place(after[0].file, after[0].line, after[0].function)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 
-from reviewbot.analysis.events.kinds import Site
+from reviewbot.analysis.events.kinds import Held, Lock, Site
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.csource.ir import CallEvent
-from reviewbot.detect.interrupts import Interrupted, own_level, spins
+from reviewbot.detect.interrupts import SPINNING, Interrupted, own_level, spins
 from reviewbot.detect.sleeps import Atomic, sleeps
 from reviewbot.function_key import FunctionKey, name_of
 from reviewbot.limits import MAX_POINTER_TARGETS
@@ -60,21 +60,25 @@ GIVES = (spin_unlock, spin_unlock_bh, spin_unlock_irq)
 def sleeping(found: Atomic, program: Program) -> Scene | None:
     """The model of a sleep under a spinlock; None where the code of its task cannot be read, or has no sleep in it."""
     try:
-        automaton, holds = _sliced(_Sleeping(program, found), found.chain, found.lock)
+        automaton, held = _sliced(_Sleeping(program, found), found.chain, found.lock)
     except Unreadable:
         return None
     if not automaton.ops():
         return None
     lock, cpu = SpinLock(words(found.lock)), Semaphore("a CPU", 1)
+    several = found.lock in program.locksets.faces  # a mutex or a spinlock, as its object says
+    spins = found.holds(program) if several else _is_spun_for(program, automaton, found.lock, held)
 
     def step(op: SlicedOp) -> Node:
         if op.kind != "sleep":
             return _locking(op, spin_lock(lock), spin_unlock(lock))
+        if not spins:  # on this side it is a lock that sleeps itself: who waits for it leaves the CPU to the holder
+            return Seq()
         away = up(cpu).says(f"sleeps in {op.call}() with {lock} held").at(op.place)
         return Seq((away, called("waits for a CPU to go on", down(cpu)).says("")))
 
     body = _graph(automaton, step, lambda _: spin_trylock(lock))
-    if holds:
+    if held:
         body = Seq((spin_lock(lock).says(f"has {lock} held"), body, spin_unlock(lock).says("")))
     sleeper = f"{name_of(found.chain[0])}()"
     spinner = f"{'another ' if found.other == name_of(found.chain[0]) else ''}{found.other}()"
@@ -85,9 +89,9 @@ def sleeping(found: Atomic, program: Program) -> Scene | None:
     return Scene(name="sleep under a spinlock", built=built, through=(str(lock),))
 
 
-def _sliced(extractor: Extractor, chain: tuple[FunctionKey, ...], lock: str) -> tuple[TaskAutomaton, bool]:
-    """The program from the outermost function of a chain that can be read, and whether that is entered with the lock
-    held. Raises Unreadable."""
+def _sliced(extractor: Extractor, chain: tuple[FunctionKey, ...], lock: str) -> tuple[TaskAutomaton, list[Held]]:
+    """The program from the outermost function of a chain that can be read, and how the lock is held where that is
+    entered (empty: not). Raises Unreadable."""
     for number, key in enumerate(chain):
         ways = extractor.program.entry(key) if key in extractor.program.names.functions else ()
         way = next((w for w in ways if w.chain == chain[: number + 1]), None)
@@ -99,8 +103,15 @@ def _sliced(extractor: Extractor, chain: tuple[FunctionKey, ...], lock: str) -> 
             continue
         # a callback that a helper is handed is not followed: then it begins further down
         if any(op.place.key == chain[-1] for op in automaton.ops()):
-            return automaton, bool(held)
+            return automaton, held
     raise Unreadable("nobody is there")
+
+
+def _is_spun_for(program: Program, automaton: TaskAutomaton, lock: str, held: list[Held]) -> bool:
+    """Whether the lock that a task has is one that others spin for, as this side takes it."""
+    takers = {op.place.key for op in automaton.ops() if op.kind in ("take", "try", "pass")}
+    facts = (f for key in takers & program.names.functions.keys() for f in program.own_facts(key) if isinstance(f, Lock))
+    return any(h.klass in SPINNING for h in held) or any(f.lock == lock and f.klass in SPINNING for f in facts)
 
 
 class _Sleeping(Extractor):

@@ -376,6 +376,15 @@ class CallGraph:
         return found
 
     @_shared
+    def begun(self) -> dict[FunctionKey, set[FunctionKey]]:
+        """Function of a table -> those that are called before it by contract, and may return with locks held."""
+        found: dict[FunctionKey, set[FunctionKey]] = {}
+        for points_to in self.points_to.values():
+            for handler, first in points_to.begun:
+                found.setdefault(handler, set()).add(first)
+        return found
+
+    @_shared
     def kept(self) -> frozenset[str]:
         """Members (`struct.member`) with the device that the structure belongs to."""
         return frozenset(member for points_to in self.points_to.values() for member in points_to.kept)

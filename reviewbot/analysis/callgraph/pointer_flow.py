@@ -118,6 +118,8 @@ class FlowConstraints(NamedTuple):
     """Arguments of functions (`key#i`) that are handed a device, and the driver's structure that belongs to it."""
     locks: tuple[tuple[str, str], ...] = ()
     """Members (`struct.member`) by which the kernel is given a lock to hold over callbacks, and the lock."""
+    begun: tuple[tuple[FunctionKey, FunctionKey], ...] = ()
+    """Functions of a table, each with the one of the table that is called first and may return with locks held."""
 
     @property
     def functions(self) -> Iterator[FunctionKey]:
@@ -136,7 +138,7 @@ class FlowConstraints(NamedTuple):
         bound = tuple((b.work, b.handler, b.runner) for b in self.bound)
         started = tuple((s.call, s.handler) for s in self.started)
         placed = tuple((p.slot, p.handler) for p in self.placed)
-        return (*self[:7], bound, started, placed, self.queued, self.handed, self.kept, self.belongs, self.locks)
+        return (*self[:7], bound, started, placed, self.queued, self.handed, self.kept, self.belongs, self.locks, self.begun)
 
     def shifted(self, lines: int) -> FlowConstraints:
         """A copy with all lines moved down by `lines` (up when negative)."""

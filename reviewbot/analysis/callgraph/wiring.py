@@ -67,6 +67,7 @@ class Wiring:
         self.kept: dict[str, None] = {}
         self.belongs: dict[tuple[str, str], None] = {}
         self.locks: dict[tuple[str, str], None] = {}
+        self.begun: dict[tuple[FunctionKey, FunctionKey], None] = {}
 
     def done(self) -> FlowConstraints:
         """What was collected."""
@@ -86,6 +87,7 @@ class Wiring:
             tuple(self.kept),
             tuple(self.belongs),
             tuple(self.locks),
+            tuple(self.begun),
         )
 
     # --- file scope
@@ -113,6 +115,10 @@ class Wiring:
             self.placed.append(Placed(name, handler, self.key, slot.line))
         if name in KERNEL.held_by_slot and slot.variable:
             self._entered(name, handler, objects.in_file(path, slot.variable))
+        if (begin := KERNEL.begun.get(name)) and slot.variable:
+            own = (s for s in self.names.library.declared[path].slots if s.variable == slot.variable)
+            first = (as_function(self.names, s.value, path) for s in own if self._slot_name(s, path) == begin)
+            self.begun.update(((handler, one), None) for one in first if one is not None)
         for _, kind in KERNEL.tables_of.get(name, ()):
             if kind.given and slot.variable in self._tables_in(path, kind.given):
                 self._entered(kind.entry(name), handler, "")

@@ -117,9 +117,10 @@ def spoken(identity: str) -> str:
     if local:
         return name
     _, colon, name = identity.rpartition(".c:")
-    owner, dot, rest = (name if colon else identity).partition(".")
+    variable = name.replace(":", ".") if colon else identity  # a field of a variable
+    owner, dot, rest = variable.partition(".")
     if colon or not dot or not owner.isidentifier():
-        return name if colon else identity
+        return variable
     return f"{owner}->{rest}"
 
 

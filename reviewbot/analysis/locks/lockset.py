@@ -65,8 +65,11 @@ class Locksets:
         self._guessed: dict[FunctionKey, set[FunctionKey]] = {}
         """Function that was asked for while its record was being made -> who asked."""
         self._choose(before, dirty)
-        if before is None or before.alternatives != self.alternatives:
+        if before is None:
             self._order()
+        elif before.alternatives != self.alternatives:  # locks have other names, and nobody tells where
+            self._order()
+            self.redone.update(key for key in callgraph.points_to if is_function(key))
         else:
             self._again(before, dirty)
 

@@ -100,7 +100,9 @@ class EntryLocksets:
         outside = True
         for root in sorted(callgraph.roots.get(key, ())):
             holds = tuple(Held(*lock) for lock in callgraph.held_over(key, root.slot))
-            yield holds, (), off_with(holds)
+            for left in self._left_by_first(key) if root.slot in KERNEL.begun else [()]:
+                held = tuple(sorted((*holds, *left)))
+                yield held, (), off_with(held)
             outside = False
         for caller, site in self._called_from(key):
             outside = False
@@ -110,6 +112,21 @@ class EntryLocksets:
                     yield held, entry.chain, off
         if outside or (not function.static and not callgraph.callers.get(key)):
             yield (), (), ()
+
+    def _left_by_first(self, key: FunctionKey) -> list[tuple[Held, ...]]:
+        """What the functions of its tables that are called before it leave held, on all their ways: `->start` of a
+        seq_file takes what `->show` runs under, and `->stop` gives back."""
+        firsts = sorted(self._callgraph.begun.get(key, ()))
+        ways = [self._locksets.record(first).left for first in firsts]
+        return [
+            tuple(
+                Held(token.lock, token.mode, token.klass)
+                for token in left[0].takes
+                if known(token.lock) and all(e.agreed and token in e.takes for e in left)
+            )
+            for left in ways
+            if left
+        ] or [()]
 
     def _above(self, caller: FunctionKey, key: FunctionKey) -> Iterator[EntryLockset]:
         """The ways into a caller on which it calls a function: those of whoever hands the function down to it, where it
