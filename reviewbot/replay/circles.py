@@ -75,7 +75,16 @@ def found(diff: Diff) -> list[Circle]:
         rest = [those for edge, those in doubtful.items() if edge not in edges]
         rest.sort(key=lambda those: -max(Score(circle.doubts).value for circle in those))
         have += chain.from_iterable(rest[:MAX_DOUBTFUL_CYCLES])
+        have[:] = [circle for circle in have if not any(_is_told_by(other, circle) for other in have)]
     return have
+
+
+def _is_told_by(outer: Circle, inner: Circle) -> bool:
+    """Whether a task that gets stuck by itself is the same, told from a function further down."""
+    if outer.kind != "self" or (outer.kind, outer.lock, outer.ends) != (inner.kind, inner.lock, inner.ends):
+        return False
+    above, below = outer.holder.chain, inner.holder.chain
+    return len(above) < len(below) and below[: len(above)] == above
 
 
 def left(diff: Diff) -> list[Circle]:
