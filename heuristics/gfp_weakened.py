@@ -33,6 +33,7 @@ from reviewbot.rule import (
     Value,
     Version,
     Words,
+    as_far,
     asks,
     called,
     file_of,
@@ -87,7 +88,8 @@ class GfpWeakened(Rule[Weakened]):
                 needs = "FS" if was and was.klass == "nofs" else "IO"
                 more, held = (was.klass if was else "noio", ask.klass), (*ask.held, *ask.maybe)
                 reason = way(diff.after.program, key, held, "FS" if ask.klass == "full" else "IO", more)
-                if reason and (was or near_io(reason)):
+                lock = reason.held.lock if reason and reason.held else ""
+                if reason and (was or near_io(reason)) and not as_far(before, ask, lock):
                     yield from self._found(diff, key, was, ask, reason, needs if reason.needs == "IO" else "FS")
                     break
             else:

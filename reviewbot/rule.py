@@ -50,6 +50,7 @@ from reviewbot.analysis.events.kinds import (
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.questions.allocation_sites import (
     AllocationSite,
+    as_far,
     asks,
     nth,
     spoken_call,
@@ -165,6 +166,7 @@ __all__ = [
     "Workqueue",
     "Write",
     "alone",
+    "as_far",
     "asks",
     "assigned",
     "barriers",

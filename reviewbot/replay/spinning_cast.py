@@ -110,7 +110,9 @@ def _sliced(extractor: Extractor, chain: tuple[FunctionKey, ...], lock: str) -> 
 def _is_spun_for(program: Program, automaton: TaskAutomaton, lock: str, held: list[Held]) -> bool:
     """Whether the lock that a task has is one that others spin for, as this side takes it."""
     takers = {op.place.key for op in automaton.ops() if op.kind in ("take", "try", "pass")}
-    facts = (f for key in takers & program.names.functions.keys() for f in program.own_facts(key) if isinstance(f, Lock))
+    facts = (
+        f for key in takers & program.names.functions.keys() for f in program.own_facts(key) if isinstance(f, Lock)
+    )
     return any(h.klass in SPINNING for h in held) or any(f.lock == lock and f.klass in SPINNING for f in facts)
 
 

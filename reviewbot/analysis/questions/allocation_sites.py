@@ -118,6 +118,13 @@ def weaker(
             yield from ((first, b) for b in rest if not any(_alike(a, b) for a in was))
 
 
+def as_far(sites: Iterable[AllocationSite], ask: AllocationSite, lock: str = "") -> bool:
+    """Whether one of some allocation sites, by a call of its own, lets reclaim go as far as another one does, with the lock
+    held if one is named: then the other one changes nothing for those who wait for their function."""
+    own = (s for s in sites if not s.guessed and not s.target and s.rank >= ask.rank)
+    return any(not lock or lock in {held.lock for held in s.held} for s in own)
+
+
 def uncalled(program: Program, key: FunctionKey, sites: Iterable[AllocationSite]) -> Iterator[AllocationSite]:
     """Those of some allocation sites whose call a function does not have in a program, by whatever name it had then."""
     calls = program.body(key).calls if key in program.names.functions else ()
