@@ -22,7 +22,6 @@ from reviewbot.function_key import FunctionKey, file_of, name_of
 from reviewbot.kernel import KERNEL
 from reviewbot.limits import (
     MAX_CALLS_FROM_INTERRUPT,
-    MAX_CALLS_OF_SECTION,
     MAX_CALLS_TO_LOCK,
     MAX_DOUBTFUL_CYCLES,
     MAX_WAYS_DOWN,
@@ -326,10 +325,7 @@ def _only_tried(program: Program, edge: Edge) -> bool:
 
 
 def _inside(program: Program, edge: Edge) -> bool:
-    """Whether it is near enough to the section's begin, and interrupts or softirqs are off: spin_unlock_irq() turns on what
-    local_irq_disable() had turned off."""
-    if len(edge.chain) + len(edge.down) > MAX_CALLS_OF_SECTION:
-        return False
+    """Whether interrupts or softirqs are still off: spin_unlock_irq() turns on what local_irq_disable() had turned off."""
     if (off := OFF_IN.get(edge.lock.lock)) is None:
         return True
     sites = [m.at for m in program.view(edge.key).made if m.call.line == edge.place.line]
@@ -339,10 +335,12 @@ def _inside(program: Program, edge: Edge) -> bool:
 
 def _asked_for(program: Program, edge: Edge) -> bool:
     """Whether a function below the one that takes the lock goes on only where its caller asks for it by a flag."""
-    lock = edge.lock.lock
+    lock, places = edge.lock.lock, (edge.place, *edge.down)
+    chain = (*edge.chain, *(at.key for at in edge.down))
+    told = program.contexts.constants(chain)[len(edge.chain) - 1 :]
     return any(
-        on_request(program, at)
-        for at in (edge.place, *edge.down)
+        on_request(program, at, constants)
+        for at, constants in zip(places, told, strict=True)
         if not any(isinstance(f, Lock) and f.lock == lock for f in program.own_facts(at.key))
     )
 

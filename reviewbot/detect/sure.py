@@ -55,13 +55,16 @@ def _known(program: Program, caller: FunctionKey, callee: FunctionKey) -> bool:
     return not nodes or filled or any(callgraph.targets[node] == {callee} for node in nodes)
 
 
-def on_request(program: Program, place: Place) -> bool:
-    """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag)."""
+def on_request(program: Program, place: Place, told: Collection[str] = ()) -> bool:
+    """Whether a function does what a line of it does only where a flag of its caller says so: might_sleep_if(flag).
+
+    told: parameters of which the caller that is meant says what they are.
+    """
     key = place.key
     if key not in program.names.functions:
         return False
     view, function = program.view(key), program.function(key)
-    flags = {p.name for p in function.parameters if not p.type.pointers}
+    flags = {p.name for p in function.parameters if not p.type.pointers and p.name not in told}
     asked = (
         when for made in view.made if made.call.line == place.line for when in view.dominance.conditions(made.block)
     )

@@ -197,6 +197,10 @@ class ExecutionContexts:
         through = (step for step in steps if not self.callgraph.names_it(step[0][-1], step[1]))
         return self._feasible.goes(chain, lines) and all(self._handed(above, callee) for above, callee in through)
 
+    def constants(self, chain: tuple[FunctionKey, ...]) -> tuple[frozenset[str], ...]:
+        """The parameters of each function of a chain of calls that the function before it gives a constant."""
+        return self._feasible.handed(chain)
+
     def called(self, chain: tuple[FunctionKey, ...], lines: Collection[int], deep: int = MAX_CALLS_OF_CONSTANT) -> bool:
         """Whether the constants of some callers let a run go down a chain of calls (keys, outermost first), to one of some
         lines of the last function."""

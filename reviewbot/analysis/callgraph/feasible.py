@@ -23,6 +23,7 @@ from reviewbot.csource.ir import AddressOf, Assign, Call, CallEvent, Expr, Name,
 from reviewbot.function_key import FunctionKey
 from reviewbot.kernel import BLOCKING, KERNEL, LockCall, PoolCall
 from reviewbot.kernel.schema import AllocateGroup, WaitGroup
+from reviewbot.limits import MAX_POINTER_TARGETS
 
 COMPARES: Mapping[str, Callable[[int, int], bool]] = {
     "==": operator.eq,
@@ -59,7 +60,7 @@ Needs = tuple[tuple[Need, ...], ...]
 
 
 class BranchSpot(NamedTuple):
-    """One place at which a function calls another by name: what its parameters have to be, which of them have been set by
+    """One place at which a function calls another: what its parameters have to be, which of them have been set by
     then, whether it slept before, and which signs its variables have as it tested them."""
 
     call: Call
@@ -96,6 +97,16 @@ class Feasible:
                 return False
         spots = [needs for line in lines for needs in self._at(chain[-1], line)] if given else []
         return not spots or any(_possible(dict(given), needs) for needs in spots)
+
+    def handed(self, chain: tuple[FunctionKey, ...]) -> tuple[frozenset[str], ...]:
+        """The parameters of each function of a chain (keys, outermost first) that are given a constant on it; those of the
+        first one come from elsewhere."""
+        given: Given = ()
+        found = [frozenset[str]()]
+        for caller, callee in pairwise(chain):
+            _, given = self._step(caller, callee, dict(given))
+            found.append(frozenset(name for name, known in given if known.number is not None))
+        return tuple(found)
 
     def _at(self, key: FunctionKey, line: int) -> Sequence[Needs]:
         """What the parameters of a function have to be for each call of a line."""
@@ -136,23 +147,21 @@ class Feasible:
         return bool(made or not spots), self._given(given, caller, callee, made)
 
     def _of(self, caller: FunctionKey, callee: FunctionKey) -> Sequence[BranchSpot]:
-        """The places of a call; none where it is made through a pointer only."""
+        """The places of a call; none where it is made through a pointer that may stand for many functions only."""
         found = self._spots.get(caller)
         if found is None:
             found = self._spots[caller] = self._find(caller)
         return found.get(callee, ())
 
     def _find(self, caller: FunctionKey) -> dict[FunctionKey, list[BranchSpot]]:
-        """Callee -> the places where a function calls it by name."""
+        """Callee -> the places where a function calls it, by name or as one of a few that a pointer may stand for."""
         body = self.callgraph.body(caller)
         sleeping: dict[int, int] = {}
         calls: list[tuple[FunctionKey, Call, int, int]] = []
         for number, block in enumerate(body.function.blocks):
             for place, event in enumerate(block.events):
-                if isinstance(event, CallEvent) and event.call.callee and event.call.callee not in body.locals:
-                    callee = self.callgraph.names.function(event.call.callee, body.file)
-                    if callee is not None:
-                        calls.append((callee, event.call, number, place))
+                if isinstance(event, CallEvent):
+                    calls += ((callee, event.call, number, place) for callee in self._called(body, event.call))
                     if _sleeps(body, event.call):
                         sleeping.setdefault(number, place)
         asked = _Asked(body, self._constants)
@@ -168,6 +177,14 @@ class Feasible:
             tested = asked.tested(number, call)
             found.setdefault(callee, []).append(BranchSpot(call, needs[number], asked.set_by(number), before, tested))
         return found
+
+    def _called(self, body: Body, call: Call) -> Sequence[FunctionKey]:
+        """The functions that a call is one of, with its arguments; none where it may be many."""
+        if call.callee and call.callee not in body.locals:
+            callee = self.callgraph.names.function(call.callee, body.file)
+            return () if callee is None else (callee,)
+        found = self.callgraph.reached(body.key, call)
+        return found if len(found) <= MAX_POINTER_TARGETS else ()
 
     def _given(
         self, given: Mapping[str, Known], caller: FunctionKey, callee: FunctionKey, spots: Sequence[BranchSpot]

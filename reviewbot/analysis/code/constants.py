@@ -57,6 +57,8 @@ class Constants:
     def worth(self, expr: Expr, body: Body, known: Mapping[str, int] = NOTHING) -> int | None:
         """The number that an expression of a function is worth, or None. known: what variables of it are worth."""
         match bare(expr):
+            case Const("true" | "false" as text) | Name("true" | "false" as text):
+                return int(text == "true")
             case Const(text):
                 return number(text)
             case Name(name):
