@@ -118,3 +118,29 @@ int start(struct dev *d) {{ note(d); return request_irq(d->flag, event, 0, "smal
     locks = ("spin_lock_irq", "spin_unlock_irq"), ("spin_lock_bh", "spin_unlock_bh")
     programs = [program(text.format(*lock)) for lock in locks]
     assert [x.soft for x in interrupted(*programs, [(FILE, "note")])] == [False]
+
+
+SEQ = """
+struct seq_operations { void *(*start)(struct seq_file *m, loff_t *pos); int (*show)(struct seq_file *m, void *v); };
+static void *first(struct seq_file *m, loff_t *pos)
+{
+	struct dev *d = m->private;
+%s
+	return d;
+}
+static int shown(struct seq_file *m, void *v) { return 0; }
+static int other(struct seq_file *m, void *v) { return 0; }
+static const struct seq_operations walk = { .start = first, .show = shown };
+static const struct seq_operations plain = { .show = other };
+"""
+
+
+def test_what_is_between_the_start_and_the_stop_of_a_table_runs_with_what_the_start_leaves_held() -> None:
+    found = program(SEQ % "\tspin_lock(&d->fast);")
+    assert ways(found, "shown") == [({"dev.fast"}, OFF, ["shown"])]
+    assert ways(found, "other") == [(set(), set(), ["other"])]
+
+
+def test_what_the_start_of_a_table_takes_on_some_ways_only_is_not_held() -> None:
+    found = program(SEQ % "\tif (*pos)\n\t\tspin_lock(&d->fast);")
+    assert ways(found, "shown") == [(set(), set(), ["shown"])]

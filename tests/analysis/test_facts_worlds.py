@@ -7,6 +7,7 @@ from weakref import ref
 
 import pytest
 
+from reviewbot.analysis.events.kinds import Write
 from reviewbot.analysis.program import programs
 from reviewbot.detect.providers import providers
 from reviewbot.gittree.source import MemorySource
@@ -279,3 +280,25 @@ def test_a_large_process_lets_go_of_the_programs_of_other_folders(
     assert (first() is not None) == kept
     assert second() is not None
     assert programs.find(source, ("fs/b/own.c",)) is second()
+
+
+def test_who_has_a_lock_of_two_faces_knows_when_one_of_them_is_gone() -> None:
+    """The lock has another name then, also for functions whose text is the same."""
+    path = "drivers/a/faces.c"
+    text = """
+struct pier { int kind; spinlock_t fast; struct mutex mutex; int ships; };
+static void take(struct pier *p) { if (p->kind) mutex_lock(&p->mutex); else spin_lock(&p->fast); }
+static void give(struct pier *p) { if (p->kind) mutex_unlock(&p->mutex); else spin_unlock(&p->fast); }
+static void sail(struct pier *p) { take(p); p->ships--; give(p); }
+"""
+    one = text.replace("if (p->kind) mutex_lock(&p->mutex); else ", "").replace(
+        "if (p->kind) mutex_unlock(&p->mutex); else ", ""
+    )
+    before, after = (MemorySource({path: t.encode()}) for t in (text, one))
+    first = programs.make(before, {path: before.blob(path) or ""})
+    (was,) = {h for f in first.own_facts(f"{path}:sail") if isinstance(f, Write) for h in f.held}
+    assert was.klass == "mutex/spin"
+    led_on = programs.evolved(first, after, {path: after.blob(path)})
+    assert {(h.lock, h.klass) for f in led_on.own_facts(f"{path}:sail") if isinstance(f, Write) for h in f.held} == {
+        ("pier.fast", "spin")
+    }
