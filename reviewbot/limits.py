@@ -178,9 +178,6 @@ MAX_CALLS_TO_KERNEL_LOCK = 1
 MAX_CALLS_FROM_INTERRUPT = 3
 """Calls from an interrupt down to a function that tasks run as well: further down there are conditions that do not go
 together."""
-MAX_CALLS_OF_SECTION = 5
-"""Functions from the begin of a section with RCU, preemption, softirqs or interrupts off down to what sleeps: nobody spins for
-it, so that only the way there says that it is one."""
 MAX_CALLS_TO_TASK = 3
 """How many callers up it is asked whether a task with interrupts on calls a function: further up there are conditions that do
 not go together."""
