@@ -138,18 +138,7 @@ class FlowConstraints(NamedTuple):
         bound = tuple((b.work, b.handler, b.runner) for b in self.bound)
         started = tuple((s.call, s.handler) for s in self.started)
         placed = tuple((p.slot, p.handler) for p in self.placed)
-        return (
-            *self[:7],
-            bound,
-            started,
-            placed,
-            self.queued,
-            self.handed,
-            self.kept,
-            self.belongs,
-            self.locks,
-            self.begun,
-        )
+        return (*self[:7], bound, started, placed, *self[10:])
 
     def shifted(self, lines: int) -> FlowConstraints:
         """A copy with all lines moved down by `lines` (up when negative)."""
