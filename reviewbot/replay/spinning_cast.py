@@ -12,9 +12,10 @@ from reviewbot.analysis.events.kinds import Held, Lock, Site
 from reviewbot.analysis.program.program import Program
 from reviewbot.analysis.summaries.effect_summary import Effect, own
 from reviewbot.csource.ir import CallEvent
-from reviewbot.detect.interrupts import SPINNING, Interrupted, own_level, spins
+from reviewbot.detect.interrupts import Interrupted, own_level, spins
 from reviewbot.detect.sleeps import Atomic, sleeps
 from reviewbot.function_key import FunctionKey, name_of
+from reviewbot.kernel import KERNEL
 from reviewbot.limits import MAX_POINTER_TARGETS
 from reviewbot.models.block import called
 from reviewbot.replay.slicing.automaton import TaskAutomaton
@@ -113,7 +114,7 @@ def _is_spun_for(program: Program, automaton: TaskAutomaton, lock: str, held: li
     facts = (
         f for key in takers & program.names.functions.keys() for f in program.own_facts(key) if isinstance(f, Lock)
     )
-    return any(h.klass in SPINNING for h in held) or any(f.lock == lock and f.klass in SPINNING for f in facts)
+    return any(map(KERNEL.atomic, (*(h.klass for h in held), *(f.klass for f in facts if f.lock == lock))))
 
 
 class _Sleeping(Extractor):
