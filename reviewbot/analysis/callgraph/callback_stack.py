@@ -1,14 +1,15 @@
 """Who can be above a call through a pointer, when that call runs a given function.
 
 The flow of function pointers (see `link`) does not tell instances apart: it says what a call can reach, in any run. Here
-it is asked which functions are on the stack then. Four cases:
+it is asked which functions are on the stack then. Three cases:
 
 - Somebody on the stack handed the function down (its address, or a table that has it): he is above the call.
-- It stands in a table that belongs to an object, as the operations of a driver do: whoever has the object can be above
-  the call, but no file that gives its own objects another function.
 - The code that calls it serves several, and those who use this function call into that code: they are above it, or the
   code runs by itself (a thread or a completion of its own file).
 - Nobody who knows the function calls into that code: it was registered, and anybody can be above it.
+
+Of a stack that is given it is asked besides whether it can be that of an object's own operation (`fits_object`): there
+whoever has the object can be above the call, but nobody whose file gives its objects another function.
 """
 
 from __future__ import annotations
@@ -66,9 +67,6 @@ class Handing:
             return
         mine = frozenset(n.partition(".")[0] for n in nodes)
         up, putters = self.reaching(caller), self._handing(handler)
-        if not putters and self._is_of_objects(handler):
-            yield CallWay((caller,), others=self._of_other_tables(nodes, handler))
-            return
         above = [key for key in up if key in putters and not self._another(up[key], handler, mine)]
         if not above:
             files = {file_of(p) for p in (*putters, handler)}
@@ -85,22 +83,18 @@ class Handing:
         else:
             yield self._by_itself(caller, nodes)
 
-    def _is_of_objects(self, handler: FunctionKey) -> bool:
-        """Whether a function stands in tables at file scope only, which nobody hands to a call."""
-        putting = (self._putters or {}).get(handler, ())
-        return bool(putting) and not any(map(is_function, putting))
-
-    def _of_other_tables(self, nodes: list[str], handler: FunctionKey) -> frozenset[FunctionKey]:
-        """The functions of the files that put others into these slots, and not this one."""
-        putters, names = self._putters or {}, self.callgraph.names
-        mine = {file_of(key) for key in putters.get(handler, ())}
-        others = {file_of(key) for n in nodes for h in self.callgraph.targets[n] for key in putters.get(h, ())} - mine
-        return frozenset(
-            key
-            for path in others
-            for name in names.library.functions(path)
-            if (key := names.own_function(name, path)) is not None
-        )
+    def fits_object(self, above: tuple[FunctionKey, ...], handler: FunctionKey) -> bool:
+        """Whether the last function of a stack (keys, outermost first) can run a handler as the operation of an object: it
+        stands in tables at file scope only, and no function above is of a file that fills the slot with another one."""
+        callgraph = self.callgraph
+        putters = self._who_puts()
+        mine = putters.get(handler, ())
+        if not mine or any(map(is_function, mine)):
+            return False
+        nodes = [n for n in callgraph.wiring(above[-1]).nodes if handler in callgraph.targets.get(n, ())]
+        handlers = {h for n in nodes for h in callgraph.targets[n]}
+        others = {file_of(key) for h in handlers for key in putters.get(h, ())} - {file_of(key) for key in mine}
+        return bool(nodes) and others.isdisjoint(callgraph.names.file[key] for key in above)
 
     def _by_itself(self, caller: FunctionKey, nodes: list[str]) -> CallWay:
         """The way of code that calls what somebody left with it before."""
@@ -142,15 +136,19 @@ class Handing:
 
     # --- who hands a function down
 
-    def _handing(self, handler: FunctionKey) -> frozenset[FunctionKey]:
-        """Functions that put a function somewhere, or hand on a table that has it."""
+    def _who_puts(self) -> dict[FunctionKey, list[FunctionKey]]:
+        """Function -> the functions, and the file scopes, that put it somewhere."""
         if self._putters is None:
             self._putters = {}
             for key, points_to in self.callgraph.points_to.items():
                 for _, put in points_to.puts:
                     self._putters.setdefault(put, []).append(key)
+        return self._putters
+
+    def _handing(self, handler: FunctionKey) -> frozenset[FunctionKey]:
+        """Functions that put a function somewhere, or hand on a table that has it."""
         found: set[FunctionKey] = set()
-        for key in self._putters.get(handler, ()):
+        for key in self._who_puts().get(handler, ()):
             if is_function(key):
                 found.add(key)
                 continue

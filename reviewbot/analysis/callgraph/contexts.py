@@ -213,6 +213,8 @@ class ExecutionContexts:
 
     def _handed(self, above: tuple[FunctionKey, ...], handler: FunctionKey) -> bool:
         """Whether a stack can be above a call through a pointer (its last function makes it) that runs a handler."""
+        if self._handing.fits_object(above, handler):
+            return True
         for way in self._handing.ways(above[-1], handler):
             first = way.chain[0]
             if first not in above and first not in self._handing.reaching(above[0]):
