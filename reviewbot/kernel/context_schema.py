@@ -47,7 +47,7 @@ class SlotKind(Group, frozen=True):
     """A device is set up, put to sleep or taken away: its interrupts may not come meanwhile."""
 
 
-class Bracket(Group, frozen=True):
+class BracketedSlots(Group, frozen=True):
     """Slots whose functions are called between two others of the same table: with the locks that the first one leaves."""
 
     begin: str
@@ -120,4 +120,4 @@ class ContextTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     named: tuple[NamedGroup, ...] = ()
     service: tuple[Service, ...] = ()
     sleeping: tuple[SleepingSlots, ...] = ()
-    bracket: tuple[Bracket, ...] = ()
+    bracket: tuple[BracketedSlots, ...] = ()
