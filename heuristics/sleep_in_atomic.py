@@ -33,6 +33,9 @@ ENTERS = {
 }
 """Section -> how it is entered, and what it is."""
 
+KINDS = {"bit": "bit lock", "raw": "raw spinlock", "rwspin": "rwlock"}
+"""Class of a lock that is spun for -> what it is, if it is no plain spinlock."""
+
 
 class SleepInAtomic(Rule[Atomic]):
     """See the head of the file."""
@@ -116,9 +119,9 @@ class SleepInAtomic(Rule[Atomic]):
 
 
 def _spinning(found: Atomic, inside: str) -> Words:
-    lock = words(found.lock)
+    lock, kind = words(found.lock), KINDS.get(found.klass, "spinlock")
     return Words(
-        claim=f"{found.function}() calls {found.call}{inside} with the spinlock {lock} held, and that may sleep. Whoever "
+        claim=f"{found.function}() calls {found.call}{inside} with the {kind} {lock} held, and that may sleep. Whoever "
         f"takes {lock} meanwhile, as {found.other}() does, spins and keeps its CPU, so there may be none for the sleeper.",
         setting="On one CPU, or with a task that spins on each of them:",
         contrast=f"{found.call} has to be called without {lock} held.",

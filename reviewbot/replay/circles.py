@@ -94,17 +94,25 @@ def left(diff: Diff) -> list[Circle]:
     return [*diff.noting(unbalanced(diff.before.program, diff.after.program, sorted({*touched(diff), *changed})))]
 
 
-def taken(program: Program, key: FunctionKey, lock: str, at: Place) -> tuple[Place, ...]:
-    """Where a function takes a lock last before a line; from there down to the call that does, where a helper takes it."""
+def taken(
+    program: Program, key: FunctionKey, lock: str, at: Place, above: tuple[FunctionKey, ...] = ()
+) -> tuple[Place, ...]:
+    """Where a function takes a lock last before a line; from there down to the call that does, where a helper takes it.
+
+    above: the functions that were come through.
+    """
     found = [f.at for f in program.own_facts(key) if isinstance(f, Lock) and f.lock == lock and f.at <= at]
     if found:
         return (max(found),)
-    made = [m for m in program.view(key).made if m.call.line <= at.line and not any(h.lock == lock for h in m.at.held)]
-    for target in program.callgraph.reached(key, made[-1].call) if made else ():
-        left = program.locksets.record(target).left
-        if any(token.lock == lock for exit in left for token in exit.takes):
-            end = Place(file_of(target), program.function(target).end, name_of(target))
-            return (Place(at.file, made[-1].call.line, at.function), *taken(program, target, lock, end))
+    for made in reversed(program.view(key).made):
+        if made.call.line > at.line or lock in {held.lock for held in made.at.held}:
+            continue
+        for target in program.callgraph.reached(key, made.call):
+            left = program.locksets.record(target).left
+            if target not in (key, *above) and any(t.lock == lock for exit in left for t in exit.takes):
+                end = Place(file_of(target), program.function(target).end, name_of(target))
+                here = Place(at.file, made.call.line, at.function)
+                return (here, *taken(program, target, lock, end, (key, *above)))
     return ()
 
 

@@ -50,7 +50,7 @@ from reviewbot.sim import (
     start_io,
     up,
 )
-from reviewbot.sim.program import Attempt
+from reviewbot.sim.program import Attempt, argument
 from reviewbot.types import Place
 
 TAKES = (spin_lock, spin_lock_bh, spin_lock_irq)
@@ -83,7 +83,12 @@ def sleeping(found: Atomic, program: Program) -> Scene | None:
         body = Seq((spin_lock(lock).says(f"has {lock} held"), body, spin_unlock(lock).says("")))
     sleeper = f"{name_of(found.chain[0])}()"
     spinner = f"{'another ' if found.other == name_of(found.chain[0]) else ''}{found.other}()"
-    waits = (down(cpu).says(""), spin_lock(lock), spin_unlock(lock).says(""), up(cpu).says(""))
+    waits = (
+        down(cpu).says(""),
+        _asked_for(program, found, spin_lock(lock), lock),
+        spin_unlock(lock).says(""),
+        up(cpu).says(""),
+    )
     runs = Seq((down(cpu).says(""), body, up(cpu).says("")))
     tasks = Task(sleeper, Named(sleeper, runs)), Task(spinner, Named(spinner, Seq(waits)))
     built = Model(f"sleep under {found.lock}", tasks, reachable=tuple(t.name for t in tasks))
@@ -106,6 +111,16 @@ def _sliced(extractor: Extractor, chain: tuple[FunctionKey, ...], lock: str) -> 
         if any(op.place.key == chain[-1] for op in automaton.ops()):
             return automaton, held
     raise Unreadable("nobody is there")
+
+
+def _asked_for(program: Program, found: Atomic, take: Node, lock: SpinLock) -> Node:
+    """How who spins asks for the lock, by the name of its call where it is no plain spinlock."""
+    facts = (f for key in program.named(found.other) for f in program.own_facts(key) if isinstance(f, Lock))
+    spun = (f for f in facts if f.lock == found.lock and f.how != "try" and KERNEL.atomic(f.klass))
+    call = next((f.call for f in spun), "")
+    if not call.isidentifier() or "spin" in found.klass.split("/"):
+        return take
+    return called(f"{call}({'' if found.klass == 'bit' else argument(lock)})", take)  # a bit has a number besides
 
 
 def _is_spun_for(program: Program, automaton: TaskAutomaton, lock: str, held: list[Held]) -> bool:
